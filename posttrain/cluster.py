@@ -286,14 +286,16 @@ def _group_of_its_own() -> Iterator[None]:
         yield
         return
     ours = os.getpgrp()
-    founder = subprocess.Popen(["sleep", "60"], process_group=0)  # a group lives as long as any member
+    # A group lives as long as any member: one process keeps ours to come back to (a shell that put us in the background may be gone).
+    keeper, founder = subprocess.Popen(["sleep", "600"]), subprocess.Popen(["sleep", "600"], process_group=0)
     os.setpgid(0, founder.pid)
     try:
         yield
     finally:
         os.setpgid(0, ours)
-        founder.kill()
-        founder.wait()
+        for waiting in (keeper, founder):
+            waiting.kill()
+            waiting.wait()
 
 
 def _answers(address: str) -> None:

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from posttrain.errors import CheckpointError, StageError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
-from posttrain.rollout.weights import checkpoint_names_differ, copy_companions, iterate_weights, read_config, write_checkpoint
+from posttrain.rollout.weights import checkpoint_names_differ, iterate_weights, read_companions, read_config, write_checkpoint
 from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 _ROWS = 128  # rows decoded together
@@ -66,9 +66,7 @@ class HfEngine:
         self._decoder = Decoder(model_dir)
         self._config = read_config(model_dir)
         self._model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, self._dtype)).to(self._device).eval()
-        companions = tempfile.TemporaryDirectory(prefix="posttrain-engine-")
-        copy_companions(model_dir, Path(companions.name))
-        self._companions = companions
+        self._companions = read_companions(model_dir)
         self._version = version
 
     @property
@@ -93,7 +91,7 @@ class HfEngine:
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
         if checkpoint_names_differ(self._config):
             with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
-                self.rebuild(str(write_checkpoint(self._companions.name, weights, Path(folder))), version)
+                self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
             return
         missing, unexpected = self._net.load_state_dict(dict(weights), strict=False)
         missing = [name for name in missing if not (name == "lm_head.weight" and self._config.get("tie_word_embeddings", False))]

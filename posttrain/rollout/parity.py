@@ -111,10 +111,10 @@ def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tol
     sequences, starts = probe_sequences(like)
 
     def rebuild() -> None:
-        from posttrain.rollout.weights import write_checkpoint
+        from posttrain.rollout.weights import read_companions, write_checkpoint
 
         with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
-            engine.rebuild(str(write_checkpoint(like, weights, Path(folder))), version)
+            engine.rebuild(str(write_checkpoint(read_companions(like), weights, Path(folder))), version)
 
     return ensure_parity(
         engine, lambda rows, firsts: trainer_logprobs(model, rows, firsts), sequences, starts, tolerance=tolerance, rebuild=rebuild

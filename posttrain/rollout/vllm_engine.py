@@ -35,7 +35,7 @@ import vllm
 from posttrain.errors import InputError, StageError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
-from posttrain.rollout.weights import copy_companions, in_place_update_lies, iterate_weights, read_config, write_checkpoint
+from posttrain.rollout.weights import in_place_update_lies, iterate_weights, read_companions, read_config, write_checkpoint
 from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 _BLOCK_TOKENS = 32  # the CPU kernels want a multiple of 32; the smallest shares most of a short prompt
@@ -77,10 +77,8 @@ class VllmEngine:
         self._decoder = Decoder(model_dir)
         self._config = read_config(model_dir)
         self._check_context()
-        # A rebuild from memory needs config and tokenizer, and the folder they came from may be a temporary one.
-        companions = tempfile.TemporaryDirectory(prefix="posttrain-engine-")
-        copy_companions(model_dir, Path(companions.name))
-        self._companions = companions
+        # In memory: a rebuild needs them when their folder is gone, and a killed actor would leave a folder of its own behind.
+        self._companions = read_companions(model_dir)
         self._version = version
         options: dict[str, Any] = {
             "model": model_dir,
@@ -162,7 +160,7 @@ class VllmEngine:
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
         if not self._on_gpu and in_place_update_lies(self._config):
             with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
-                self.rebuild(str(write_checkpoint(self._companions.name, weights, Path(folder))), version)
+                self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
             return
         self._reload(iter(weights.items()), version)
 

@@ -7,7 +7,6 @@ Knows nothing of engines. The names are those of the safetensors files, which fo
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,17 +90,17 @@ def checkpoint_weights(model: Any) -> dict[str, Any]:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items() if name not in tied}
 
 
-def copy_companions(like: str | Path, folder: Path) -> None:
-    """Every file of a checkpoint that is not its weights: config, tokenizer, template."""
-    for file in Path(like).iterdir():
-        if file.is_file() and not file.name.endswith(_WEIGHT_SUFFIXES):
-            shutil.copyfile(file, folder / file.name)
+def read_companions(model_dir: str | Path) -> dict[str, bytes]:
+    """Every file of a checkpoint that is not its weights, by name: config, tokenizer, template."""
+    files = (file for file in Path(model_dir).iterdir() if file.is_file() and not file.name.endswith(_WEIGHT_SUFFIXES))
+    return {file.name: file.read_bytes() for file in files}
 
 
-def write_checkpoint(like: str | Path, weights: Mapping[str, Any], folder: Path) -> Path:
-    """A checkpoint in `folder`: these weights, and every other file (config, tokenizer) of the checkpoint `like`."""
+def write_checkpoint(companions: Mapping[str, bytes], weights: Mapping[str, Any], folder: Path) -> Path:
+    """A checkpoint in `folder`: these weights, and the other files of a checkpoint as `read_companions` gave them."""
     from safetensors.torch import save_file
 
-    copy_companions(like, folder)
+    for name, content in companions.items():
+        (folder / name).write_bytes(content)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

@@ -144,6 +144,22 @@ def test_a_signal_to_the_drivers_whole_group_leaves_ray_to_the_driver(tmp_path: 
     assert driver.returncode == 75
 
 
+def test_a_driver_whose_shell_is_gone_starts_ray(tmp_path: Path) -> None:
+    """Put in the background by a script that ended, a driver is alone in a process group that it does not lead."""
+    script = '"$0" -c "$1" "$2" > "$2/said" 2>&1 & echo $!'
+    command = ["sh", "-c", script, sys.executable, _STOPPED_DRIVER, str(tmp_path)]
+    shell = subprocess.run(command, process_group=0, capture_output=True, text=True, check=True)
+    said, driver = tmp_path / "said", int(shell.stdout)
+    until = time.time() + 60
+    while alive(driver) and said.read_text() != "up\n" and time.time() < until:
+        time.sleep(0.05)
+    assert said.read_text() == "up\n"
+    os.kill(driver, signal.SIGTERM)
+    while alive(driver) and time.time() < until:
+        time.sleep(0.05)
+    assert said.read_text() == "up\n7\n"
+
+
 def test_actors_do_not_outlive_a_driver_that_was_killed(tmp_path: Path) -> None:
     written = tmp_path / "written"
     driver = subprocess.Popen([sys.executable, "-c", _DRIVER, str(tmp_path), str(written)], stdout=subprocess.PIPE, text=True)
