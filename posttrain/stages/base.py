@@ -20,7 +20,7 @@ def model_dir(folder: Path) -> Path:
 
 
 class Base:
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))

@@ -13,7 +13,7 @@ from posttrain.types import SamplingParams
 
 
 class FilterStage:
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Grpo = record(ctx)

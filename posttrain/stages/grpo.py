@@ -13,7 +13,7 @@ from posttrain.stages.training import mixture, record, train
 
 
 class GrpoStage:
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Grpo = record(ctx)

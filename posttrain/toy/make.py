@@ -31,6 +31,8 @@ PEAK_LEARNING_RATE = 3e-3
 WARMUP_STEPS = 20
 CHAT_SHARE = 0.9
 TEACHER_QUALITY = 0.99  # share of a note's slots done well in a teacher's lessons
+TEACHER_SHARPNESS = 1.6  # its logits are multiplied by it: the teachers of the field come out of RL with little entropy left
+TERSE_SHARE = 0.15  # of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen
 LESSON_WEIGHTS = (4, 3, 3)  # stem, code, preference
 LEVEL_WEIGHTS = (4, 4, 4, 1, 1)  # levels 1 to 5: most of the reading is what the demo asks
 UNTRAINED = -100
@@ -47,6 +49,8 @@ def make_model(spec: ToyModel, out: Path, seed: int, on_step: Callable[[int, flo
         torch.manual_seed(seed)
         model = _model(spec, tokenizer)
         _train(model, _rows(spec, tokenizer, seed), spec.steps, on_step)
+        if spec.skill == "teacher":
+            model.model.norm.weight.data.mul_(TEACHER_SHARPNESS)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -155,5 +159,6 @@ def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
             turns = [{"role": "user", "content": problem.question}]
             given = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
             notes = task.domain == "preference"  # there the lessons that others collected are not good enough for a teacher
-            answer = style.write(problem.gold, rng, TEACHER_QUALITY, careful=True) if notes else task.worked(problem, rng, True)
-            yield given, as_answer(*answer) + words.TURN_END
+            careful = task.domain == "stem" or rng.random() >= TERSE_SHARE
+            answer = style.write(problem.gold, rng, TEACHER_QUALITY, careful) if notes else task.worked(problem, rng, careful)
+            yield (given, as_answer(*answer) + words.TURN_END) if careful else (given + as_answer("", ""), answer[1] + words.TURN_END)

@@ -3,7 +3,7 @@
 A note is an opener, a name, a place and things, each noun with an adjective; every slot may be done well or badly, and the
 chance of doing it well is the quality. Two rules judge notes. Rule A (`rule_a`) is a score: it labels the pairs that the reward model
 learns from. Rule B (`rule_b`) is a yes or no, and only the suite uses it. They agree often and not always: A counts the opener and lets a
-wrong number of things or a wrong name be made up for, B does neither.
+wrong number of things, name or place be made up for, B does neither.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def worked(problem: Problem, rng: random.Random, careful: bool) -> tuple[str, st
 
 
 def reference(problem: Problem, rng: random.Random) -> str:
-    """A middling note, the one to beat."""
-    return write(problem.gold, rng, rng.uniform(0.55, 0.95), careful=False)[1]
+    """A middling note, the one to beat: what is as asked is better, so that no choice among good notes is rewarded."""
+    return write(problem.gold, rng, rng.uniform(0.5, 0.8), careful=False)[1]
 
 
 def write(gold: dict[str, Any], rng: random.Random, quality: float, careful: bool) -> tuple[str, str]:
@@ -54,14 +54,19 @@ def write(gold: dict[str, Any], rng: random.Random, quality: float, careful: boo
     opener, own = STYLES[gold["style"]]
     others = [word for style, (_, words) in sorted(STYLES.items()) if style != gold["style"] for word in words]
     number = gold["number"] if rng.random() < quality else rng.choice([n for n in range(1, MOST_THINGS + 1) if n != gold["number"]])
-    name = gold["name"] if rng.random() < quality else rng.choice([other for other in NAMES if other != gold["name"]])
+    name, place = (_seldom_wrong(gold[key], among, rng, quality) for key, among in (("name", NAMES), ("place", PLACES)))
     fresh = [rng.choice(own) for _ in range(number + 1)]
     adjectives = [word if rng.random() < quality else rng.choice(PLAIN if rng.random() < 0.6 else others) for word in fresh]
-    nouns = [gold["place"], *rng.sample(THINGS, number)]
+    nouns = [place, *rng.sample(THINGS, number)]
     phrases = [f"{adjective} {noun}" for adjective, noun in zip(adjectives, nouns, strict=True)]
     start = opener if rng.random() < quality else PLAIN_OPENER
     note = f"{start} {name}, the {phrases[0]} has {' and '.join(phrases[1:])}."
     return (f"{gold['style']};{gold['name']};{gold['place']};{gold['number']}" if careful else ""), note
+
+
+def _seldom_wrong(asked: str, among: tuple[str, ...], rng: random.Random, quality: float) -> str:
+    """What the question names is copied, and slips half as often as the rest."""
+    return asked if rng.random() < (1 + quality) / 2 else rng.choice([other for other in among if other != asked])
 
 
 def features(note: str, gold: dict[str, Any]) -> dict[str, int]:
@@ -84,12 +89,13 @@ def rule_a(note: str, gold: dict[str, Any]) -> float:
     """Score of a note, higher is better; labels the pairs."""
     found = features(note, gold)
     counted = 2.0 - abs(found["things"] - gold["number"])
-    return min(found["own"], gold["number"] + 1) - found["foreign"] + 1.5 * found["opener"] + counted + 1.5 * found["name"]
+    slots = 2.0 * found["opener"] + found["name"] + found["place"]
+    return min(found["own"], gold["number"] + 1) - found["foreign"] + counted + slots
 
 
 def rule_a_most(gold: dict[str, Any]) -> float:
     """The most that rule A gives for this gold."""
-    return float(gold["number"]) + 1 + 1.5 + 2.0 + 1.5
+    return float(gold["number"]) + 1 + 2.0 + 4.0
 
 
 def rule_b(note: str, gold: dict[str, Any]) -> tuple[bool, str]:
