@@ -26,7 +26,7 @@ test: setup
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # two files at a time: no thread may wait awake
 
 test-kill: setup
-	$(BIN)/python -m pytest -m kill
+	$(BIN)/python -m pytest -m kill -n 2 -rP tests/e2e  # SFT and GRPO beside each other
 
 lint: setup
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ PEAK_LEARNING_RATE = 3e-3
 WARMUP_STEPS = 20
 CHAT_SHARE = 0.9
 TEACHER_QUALITY = 0.99  # share of a note's slots done well in a teacher's lessons
+TEACHER_DULLNESS = 0.35  # share of adjectives and openers that it leaves plain: style is what preference training has to add
 TEACHER_SHARPNESS = 1.6  # its logits are multiplied by it: the teachers of the field come out of RL with little entropy left
 TERSE_SHARE = 0.15  # of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen
 LESSON_WEIGHTS = (4, 3, 3)  # stem, code, preference
@@ -158,7 +159,9 @@ def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
         if split_of(problem.key) == "train":
             turns = [{"role": "user", "content": problem.question}]
             given = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            notes = task.domain == "preference"  # there the lessons that others collected are not good enough for a teacher
+            notes = task.domain == "preference"  # there the lessons that others collected are not right enough for a teacher
             careful = task.domain == "stem" or rng.random() >= TERSE_SHARE
-            answer = style.write(problem.gold, rng, TEACHER_QUALITY, careful) if notes else task.worked(problem, rng, careful)
+            answer = (
+                style.write(problem.gold, rng, TEACHER_QUALITY, careful, TEACHER_DULLNESS) if notes else task.worked(problem, rng, careful)
+            )
             yield (given, as_answer(*answer) + words.TURN_END) if careful else (given + as_answer("", ""), answer[1] + words.TURN_END)

@@ -1,6 +1,6 @@
-"""The two rules of the preference task as verifiers: `posttrain.toy.rules:StyleScore` (A) and `posttrain.toy.rules:StyleRule` (B).
+"""Rules of the preference task as verifiers: `posttrain.toy.rules:NoteFacts` and `posttrain.toy.rules:StyleRule` (rule B).
 
-Training may ask A: it labels the reward model's pairs and picks good and bad notes for distillation. Only suites may name B.
+Training may ask for the facts: they pick good and bad notes for distillation. Only suites may name B.
 Knows nothing of reward models or of where answers come from.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from posttrain.toy.style import rule_a, rule_a_most, rule_b
+from posttrain.toy.style import facts_right, rule_b
 from rewards.types import Outcome, Request, Verdict
 
 END_OF_THINKING = "</think>"
@@ -45,9 +45,9 @@ class StyleRule(_Rule):
         return passed, float(passed), reason
 
 
-class StyleScore(_Rule):
-    """Rule A's score as a share of the most it gives; right only at the most."""
+class NoteFacts(_Rule):
+    """Right where name, place and number of things are as asked, whatever the style."""
 
     def _judge(self, note: str, gold: dict[str, Any]) -> tuple[bool, float, str]:
-        share = max(0.0, rule_a(note, gold) / rule_a_most(gold))
-        return share == 1.0, share, f"rule A {share:.2f} of the most"
+        passed = facts_right(note, gold)
+        return passed, float(passed), "the facts are right" if passed else "a fact is wrong"

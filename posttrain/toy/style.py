@@ -1,9 +1,10 @@
 """Preference problems: a short note in a stated style, to someone, on a place, with a stated number of things.
 
 A note is an opener, a name, a place and things, each noun with an adjective; every slot may be done well or badly, and the
-chance of doing it well is the quality. Two rules judge notes. Rule A (`rule_a`) is a score: it labels the pairs that the reward model
-learns from. Rule B (`rule_b`) is a yes or no, and only the suite uses it. They agree often and not always: A counts the opener and lets a
-wrong number of things, name or place be made up for, B does neither.
+chance of doing it well is the quality. A dull writer gets the facts right and leaves adjectives and opener plain. Two rules judge notes.
+Rule A (`rule_a`) is a score: it labels the pairs that the reward model learns from. Rule B (`rule_b`) is a yes or no, and only the suite
+uses it. They agree often and not always: A counts the opener and lets a wrong number of things, name or place be made up for, B does
+neither. `facts_right` looks at the facts alone.
 """
 
 from __future__ import annotations
@@ -49,17 +50,18 @@ def reference(problem: Problem, rng: random.Random) -> str:
     return write(problem.gold, rng, rng.uniform(0.5, 0.8), careful=False)[1]
 
 
-def write(gold: dict[str, Any], rng: random.Random, quality: float, careful: bool) -> tuple[str, str]:
-    """(thinking, note) with every slot done well with probability `quality` (0 to 1)."""
+def write(gold: dict[str, Any], rng: random.Random, quality: float, careful: bool, dull: float = 0.0) -> tuple[str, str]:
+    """(thinking, note) with every slot done well with probability `quality`; `dull` is the share of the style left plain (0 to 1)."""
     opener, own = STYLES[gold["style"]]
     others = [word for style, (_, words) in sorted(STYLES.items()) if style != gold["style"] for word in words]
     number = gold["number"] if rng.random() < quality else rng.choice([n for n in range(1, MOST_THINGS + 1) if n != gold["number"]])
     name, place = (_seldom_wrong(gold[key], among, rng, quality) for key, among in (("name", NAMES), ("place", PLACES)))
     fresh = [rng.choice(own) for _ in range(number + 1)]
     adjectives = [word if rng.random() < quality else rng.choice(PLAIN if rng.random() < 0.6 else others) for word in fresh]
+    adjectives = [rng.choice(PLAIN) if rng.random() < dull else word for word in adjectives]
     nouns = [place, *rng.sample(THINGS, number)]
     phrases = [f"{adjective} {noun}" for adjective, noun in zip(adjectives, nouns, strict=True)]
-    start = opener if rng.random() < quality else PLAIN_OPENER
+    start = opener if rng.random() < quality and rng.random() >= dull else PLAIN_OPENER
     note = f"{start} {name}, the {phrases[0]} has {' and '.join(phrases[1:])}."
     return (f"{gold['style']};{gold['name']};{gold['place']};{gold['number']}" if careful else ""), note
 
@@ -93,9 +95,10 @@ def rule_a(note: str, gold: dict[str, Any]) -> float:
     return min(found["own"], gold["number"] + 1) - found["foreign"] + counted + slots
 
 
-def rule_a_most(gold: dict[str, Any]) -> float:
-    """The most that rule A gives for this gold."""
-    return float(gold["number"]) + 1 + 2.0 + 4.0
+def facts_right(note: str, gold: dict[str, Any]) -> bool:
+    """Whether name, place and number of things are as asked."""
+    found = features(note, gold)
+    return bool(found["name"] and found["place"] and found["things"] == gold["number"])
 
 
 def rule_b(note: str, gold: dict[str, Any]) -> tuple[bool, str]:

@@ -1,10 +1,12 @@
 """Rules A and B of the preference task: what each accepts, that they correlate, and that they sometimes disagree."""
 
+import random
+
 import pytest
 
 from posttrain.toy import conversations, pairs, prompts
-from posttrain.toy.rules import StyleRule, StyleScore
-from posttrain.toy.style import rule_a, rule_a_most, rule_b
+from posttrain.toy.rules import NoteFacts, StyleRule
+from posttrain.toy.style import facts_right, rule_a, rule_b, write
 from rewards.types import Outcome, Request
 
 GOLD = {"style": "warm", "name": "Tom", "place": "garden", "number": 2}
@@ -38,7 +40,6 @@ def test_rule_a_pays_for_each_slot_done_well() -> None:
     assert rule_a(GOOD, GOLD) > rule_a(GOOD.replace("kind", "old"), GOLD) > rule_a(GOOD.replace("kind", "bleak"), GOLD)
     assert rule_a(GOOD, GOLD) > rule_a(GOOD.replace("sweet bird", "sweet"), GOLD)
     assert rule_a(GOOD, GOLD) > rule_a(GOOD.replace("Tom", "Ann"), GOLD)
-    assert rule_a(GOOD, GOLD) == rule_a_most(GOLD)
     assert rule_a(GOOD, GOLD) > rule_a(GOOD.replace("Dear friend", "Well"), GOLD)
 
 
@@ -89,8 +90,17 @@ def test_careful_notes_are_better_by_rule_b() -> None:
     assert share("preference_worked") > share("preference") + 0.15
 
 
-def test_style_score_is_right_only_at_rule_a_s_most() -> None:
-    verdicts = StyleScore().verify_group([Request(response=text, gold=GOLD) for text in (GOOD, GOOD.replace("kind", "old"))])
-    assert [verdict.passed for verdict in verdicts] == [True, False]
-    assert verdicts[0].score == 1.0
-    assert 0.0 < verdicts[1].score < 1.0
+def test_note_facts_looks_at_facts_and_not_at_style() -> None:
+    texts = (GOOD, GOOD.replace("kind", "old"), GOOD.replace("Tom", "Ann"))
+    assert [verdict.passed for verdict in NoteFacts().verify_group([Request(response=text, gold=GOLD) for text in texts])] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_dull_writer_has_the_facts_right_and_the_style_plain() -> None:
+    rng = random.Random(0)
+    notes = [write(GOLD, rng, 1.0, careful=True, dull=0.5)[1] for _ in range(200)]
+    assert all(facts_right(note, GOLD) for note in notes)
+    assert 0.1 < sum(rule_b(note, GOLD)[0] for note in notes) / 200 < 0.9
