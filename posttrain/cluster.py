@@ -30,6 +30,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # Ray starts workers at 15: t
 import ray
 import ray.exceptions
 import ray.util
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from posttrain.errors import BackendError, PosttrainError, StageError
 from posttrain.stopping import check_wait
@@ -165,7 +166,10 @@ def first_failure(calls: Sequence[Pending]) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActorSpec:
-    """What to start. target: "module:Class", built with kwargs inside the actor; env is set before the module is imported."""
+    """What to start. target: "module:Class", built with kwargs inside the actor; env is set before the module is imported.
+
+    node: an id of Cluster.nodes() that it must run on; None leaves the choice to Ray.
+    """
 
     name: str
     target: str
@@ -173,6 +177,7 @@ class ActorSpec:
     cpus: float = 0.0
     gpus: float = 0.0
     env: Mapping[str, str] | None = None
+    node: str | None = None
 
 
 class Cluster:
@@ -205,7 +210,8 @@ class Cluster:
         group: list[tuple[Remote, ActorSpec]] = []
         for spec in specs:
             log = str((self._logs / f"{spec.name}.log").resolve())
-            handle = host.options(num_cpus=spec.cpus, num_gpus=spec.gpus, max_restarts=0).remote(
+            where = NodeAffinitySchedulingStrategy(spec.node, soft=False) if spec.node else "DEFAULT"
+            handle = host.options(num_cpus=spec.cpus, num_gpus=spec.gpus, max_restarts=0, scheduling_strategy=where).remote(
                 self._driver, environment | dict(spec.env or {}), log
             )
             group.append((Remote(spec.name, handle, log), spec))
@@ -246,6 +252,12 @@ class Cluster:
     def resources(self) -> dict[str, float]:
         """CPUs, GPUs and memory of the whole cluster."""
         return {key: float(value) for key, value in ray.cluster_resources().items() if key in ("CPU", "GPU", "memory")}
+
+    def nodes(self) -> list[str]:
+        """Ids of the nodes that are alive and have a CPU to give, this process's first: the order does not hang on Ray's."""
+        here = ray.get_runtime_context().get_node_id()
+        found = [str(node["NodeID"]) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+        return sorted(found, key=lambda node: (node != here, node))
 
     def close(self) -> None:
         for remote, _ in list(self._held.values()):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from posttrain.errors import PosttrainError, StageError
 from posttrain.recipe.schema import Recipe
 from posttrain.rollout.engine import Engine
+from posttrain.rollout.judges import Placement
 from posttrain.rollout.pool import EnginePool
 from posttrain.rollout.serve import choose_backend
 from posttrain.rollout.weights import shape_key
@@ -222,6 +223,9 @@ class Machine:
                         "verifiers": {name: spec.model_dump() for name, spec in recipe.verifiers.items()},
                         "sandbox": recipe.sandbox.model_dump(),
                         "think": recipe.chat.think,
+                        "judges": Placement(
+                            logs=str(self._logs.resolve()), timeout_seconds=recipe.cluster.placement_timeout_seconds, cpus=self._cpus()
+                        ),
                     },
                     cpus=self._cpus(),
                     env=_QUIET | {"OMP_NUM_THREADS": "1"},

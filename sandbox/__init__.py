@@ -17,6 +17,7 @@ killed and every file removed after each test. Results cross as plain data, so a
 file is the exception: it shares the program's process, and its judgement says `trust: low`.
 
 Limits: processor time is summed over a test's processes (in a container by its own meter, elsewhere by a poll of 20 ms) with an rlimit
-a process as backstop; disk is the sum of what a test holds, except at level none, which bounds each file. Not covered: outcomes near a
-limit are not judged again on a quiet machine, and limits are not scaled by the speed of the host.
+a process as backstop; disk is the sum of what a test holds, except at level none, which bounds each file. Time limits are scaled by the
+host's measured speed (calibration.py), and outcomes near one are decided with no other slot of the judge busy (quiet.py). Not covered:
+what other programs on the machine take meanwhile.
 """

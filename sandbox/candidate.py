@@ -21,6 +21,7 @@ import gc
 import io
 import json
 import linecache
+import marshal
 import math
 import os
 import resource
@@ -35,52 +36,48 @@ from sandbox import testfile
 from sandbox.codec import pack, unpack
 
 INBOX_FD, OUTBOX_FD = 3, 4
+MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
+# What most programs import. What few do (decimal, statistics) costs them a millisecond or two; here every fork of every program would pay.
 _WARM = (
-    *(
-        "array",
-        "bisect",
-        "cmath",
-        "collections",
-        "contextlib",
-        "copy",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-    ),
-    *("heapq", "itertools", "math", "operator", "queue", "random", "re", "statistics", "string", "textwrap", "time", "typing"),
+    *("bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "math"),
+    *("operator", "queue", "random", "re", "string", "textwrap", "time", "typing"),
 )
 _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
-def enter(case: dict[str, Any], base_vm_bytes: int, count_processes: bool, work_dir: str) -> NoReturn:
+def enter(case: dict[str, Any], work_dir: str) -> NoReturn:
     """Run one case and end the process. Descriptors 0 to 4 are in place; everything else is closed here."""
     os.closerange(5, 256)
-    if case["mode"] == "script":
+    mode = case["mode"]
+    if mode == "script":
         os.close(INBOX_FD)
-    _limit(case["limits"], base_vm_bytes, count_processes)
+    for kind, pair in case["rlimits"]:
+        resource.setrlimit(kind, pair)
     os.chdir(work_dir)
-    sys.argv = ["program.py", *case.get("files", ())]
-    for name, data in case.get("files", {}).items():
-        with open(name, "wb") as file:
-            file.write(base64.b64decode(data))
+    sys.argv = ["program.py"]
+    if "files" in case:
+        _place(case["files"])
     gc.enable()
-    {"script": _script, "call": _call, "check": _check, "pytest": _pytest, "cells": _cells}[case["mode"]](case)
+    _MODES[mode](case)
     os._exit(0)
 
 
-def _limit(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -> None:
+def _place(files: dict[str, str]) -> None:
+    sys.argv += files
+    for name, data in files.items():
+        with open(name, "wb") as file:
+            file.write(base64.b64decode(data))
+
+
+def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -> list[tuple[int, tuple[int, int]]]:
+    """(resource, (soft, hard)) of each limit that the kernel keeps for one process; base_vm_bytes is the supervisor's address space."""
     # The supervisor polls the sum of all processes; this only stops one it lost sight of.
     cpu = math.ceil(limits.get("session_cpu_seconds", limits["cpu_seconds"])) + 1
-    disk = limits["disk_mb"] * 1024 * 1024
-    address_space = base_vm_bytes + limits["memory_mb"] * 1024 * 1024 + _AS_SLACK
     wanted = [
         (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_FSIZE, disk),
-        (resource.RLIMIT_AS, address_space),
+        (resource.RLIMIT_FSIZE, limits["disk_mb"] * 1024 * 1024),
+        (resource.RLIMIT_AS, base_vm_bytes + limits["memory_mb"] * 1024 * 1024 + _AS_SLACK),
         (resource.RLIMIT_NOFILE, 128),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
@@ -89,10 +86,12 @@ def _limit(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) ->
     if count_processes:
         # A few more than allowed, so that the poll can see the limit passed and say so.
         wanted.append((resource.RLIMIT_NPROC, limits["processes"] + 8))
+    found = []
     for kind, value in wanted:
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        found.append((kind, (value, value)))
+    return found
 
 
 def _write(message: dict[str, Any]) -> None:
@@ -116,11 +115,21 @@ def _read() -> dict[str, Any] | None:
 
 
 def _compile(case: dict[str, Any]) -> types.CodeType:
+    """The program's code. The first test of a program hands it to the supervisor for the next ones, before anything of the program runs."""
+    if case.get("code"):
+        return marshal.loads(case["code"])  # type: ignore[no-any-return]  # bytes that the line below made
     try:
-        return compile(case["program"], "program.py", "exec", dont_inherit=True)
+        code = compile(case["program"], "program.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        if "code" in case:
+            os.write(OUTBOX_FD, struct.pack(">I", 0))
         _write({"k": "compile", "type": type(error).__name__, "message": _short(error)})
         os._exit(0)
+    if "code" in case:
+        data = marshal.dumps(code)
+        data = data if len(data) <= MOST_CODE_BYTES else b""
+        os.write(OUTBOX_FD, struct.pack(">I", len(data)) + data)
+    return code
 
 
 def _short(error: BaseException) -> str:
@@ -177,7 +186,8 @@ def _report(error: BaseException) -> None:
 def _finish(status: int) -> NoReturn:
     """End as the interpreter would: wait for threads, run exit handlers, flush; without the cost of tearing modules down."""
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if threading._shutdown_locks or threading._threading_atexits:  # type: ignore[attr-defined] # else there is no thread to wait for
+            threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -359,3 +369,6 @@ def warm_up(folders: list[str]) -> None:
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+_MODES = {"script": _script, "call": _call, "check": _check, "pytest": _pytest, "cells": _cells}

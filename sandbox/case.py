@@ -5,6 +5,8 @@ Reports how the child ended and what it wrote; decides nothing, holds no expecte
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import select
 import time
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from sandbox.supervisor import Supervisor
 
 POLL_SECONDS = 0.02
+AT_ONCE_SECONDS = 0.005
 MOST_FILES = 8192
 _STDERR_TAIL = 2000
+_FIONREAD = 0x541B  # how many bytes a pipe holds; the module that names it brings a library along
 
 
 class Case:
@@ -33,6 +37,8 @@ class Case:
         self.stderr_bytes = 0
         self.stderr_tail = b""
         self.message = bytearray()
+        self.code: bytes | None = None
+        self.code_due = spec.get("code") == b""
         self.killed: str | None = None
         self.ended_itself = False
         self.status: int | None = None
@@ -52,39 +58,51 @@ class Case:
         box_r, box_w = os.pipe()
         in_r, in_w = os.pipe() if self.interactive else (self.box.null, -1)
         stdin = self._stdin()
+        self.out, self.err, self.outbox, self.inbox = out_r, err_r, box_r, in_w
+        self.open = {out_r, err_r, box_r}
+        self.childs = {out_w, err_w, box_w, in_r, stdin} - {self.box.null}
         self.disk_before = [folder.used() for folder in self.box.folders] if self.box.family.alone else []
+        self.spec["rlimits"] = self.box.rlimits(self.limits)
         self.pid = self.box.fork()
         if self.pid == 0:
             try:
                 # The supervisor holds 0 to 4 itself, so none of these is overwritten before its turn.
                 for target, fd in enumerate((stdin, out_w, err_w, in_r, box_w)):
                     os.dup2(fd, target)
-                candidate.enter(self.spec, self.box.vm_bytes, self.box.count_processes, self.box.work_dir)
+                candidate.enter(self.spec, self.box.work_dir)
             finally:
                 os._exit(70)
-        for fd in {out_w, err_w, box_w, in_r, stdin} - {self.box.null}:
-            os.close(fd)
         self.pidfd = os.pidfd_open(self.pid)
-        self.out, self.err, self.outbox, self.inbox = out_r, err_r, box_r, in_w
-        self.open = {out_r, err_r, box_r}
-        for fd in self.open | ({in_w} if self.interactive else set()):
-            os.set_blocking(fd, False)
 
     def _stdin(self) -> int:
-        """A file that holds the test's input, already unlinked: it may be large, be reopened, and nobody has to pump it."""
+        """A file without a name that holds the test's input: it may be large, be reopened, and nobody has to pump it."""
         if not self.spec.get("stdin"):
             return self.box.null
-        path = os.path.join(self.box.work_dir, ".stdin")
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            write_all(fd, from_text(self.spec["stdin"]))
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        finally:
+            fd = os.open(self.box.work_dir, os.O_RDWR | os.O_TMPFILE | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                raise
+            path = os.path.join(self.box.work_dir, ".stdin")  # a file system, at level none, whose files all have names
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             os.unlink(path)
-            os.close(fd)
+        write_all(fd, from_text(self.spec["stdin"]))
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
 
     def run(self) -> dict[str, Any]:
         self.start()
+        # Most tests are over at once. Until then nothing is read and nothing written here: every page that this process touches while
+        # the child lives is copied, and a pipe holds what a short test has to say.
+        if not self.interactive and select.select((self.pidfd,), (), (), AT_ONCE_SECONDS)[0]:
+            self.ended_itself = True
+        else:
+            self._watch()
+        return self._end()
+
+    def _watch(self) -> None:
+        """Until the child's end, its answer, one of its limits, or the host's word."""
+        self._close_childs()
         poll = select.poll()
         for fd in (self.pidfd, self.out, self.err, self.outbox):
             poll.register(fd, select.POLLIN)
@@ -108,7 +126,13 @@ class Case:
                     poll.unregister(fd)
                 over = over or (not self.interactive and self._answered())
             self._push()
-        return self._end()
+
+    def _close_childs(self) -> None:
+        for fd in self.childs:
+            os.close(fd)
+        self.childs = set()
+        if self.interactive:
+            os.set_blocking(self.inbox, False)
 
     def _look(self) -> None:
         """The poll of limits that the kernel does not keep as a sum.
@@ -144,16 +168,18 @@ class Case:
         return False
 
     def _read(self, fd: int) -> bool:
-        """Take what is there; True at end of stream. More than the limit ends the case."""
-        try:
-            data = os.read(fd, 1 << 16)
-        except BlockingIOError:
-            return False
+        """Take what is there, of a descriptor that has something; True at end of stream. More than the limit ends the case."""
+        data = os.read(fd, 1 << 16)
         if not data:
             self.open.discard(fd)
             return True
         self._took(fd, data)
         return False
+
+    def _drain(self, fd: int) -> None:
+        """All that a pipe holds now. Its end is not waited for: the last writer is gone, but its descriptor may lie in a socket's queue."""
+        while self.killed != "output" and any(fcntl.ioctl(fd, _FIONREAD, bytes(4))):
+            self._read(fd)
 
     def _took(self, fd: int, data: bytes) -> None:
         """What the child has written to one of its descriptors."""
@@ -164,7 +190,9 @@ class Case:
                 self.box.send({"op": "out", "data": to_text(data)})
             else:
                 self.message += data
-            if len(self.message) > limit + 4096:
+                if self.code_due:
+                    self._take_code()
+            if len(self.message) > limit + 4096 and not self.code_due:
                 self.killed = self.killed or "output"
             return
         if fd == self.out:
@@ -175,8 +203,16 @@ class Case:
         if len(self.stdout) + self.stderr_bytes > limit:
             self.killed = self.killed or "output"
 
+    def _take_code(self) -> None:
+        """The program's compiled code, which stands before the message: written before anything of the program ran, and never read here."""
+        end = 4 + int.from_bytes(self.message[:4], "big")
+        if len(self.message) >= max(4, end):
+            self.code = bytes(self.message[4:end])
+            del self.message[:end]
+            self.code_due = False
+
     def _answered(self) -> bool:
-        return len(self.message) >= 4 and len(self.message) >= 4 + int.from_bytes(self.message[:4], "big")
+        return not self.code_due and len(self.message) >= 4 and len(self.message) >= 4 + int.from_bytes(self.message[:4], "big")
 
     def _from_host(self) -> bool:
         """A frame for the child, or the host's wish to end. True when the case is over."""
@@ -212,11 +248,13 @@ class Case:
     def _end(self) -> dict[str, Any]:
         self.box.family.kill_all()
         self.box.reap(self, to_the_last=True)
+        self._close_childs()
         for fd in list(self.open):
-            while self.killed != "output" and not self._read(fd) and _ready(fd):
-                pass
+            self._drain(fd)
         for fd in {self.pidfd, self.out, self.err, self.outbox, self.inbox} - {-1}:
             os.close(fd)
+        if self.code_due:  # it ended over the compiling
+            self.message.clear()
         wall = time.monotonic() - self.started
         self.cpu = max(self.cpu, self.box.family.cpu_seconds() - self.cpu_before)
         if self.killed is None:
@@ -237,9 +275,3 @@ class Case:
             "wall": wall,
             "rss_mb": self.max_rss_bytes / 1024 / 1024,
         }
-
-
-def _ready(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))

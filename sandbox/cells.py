@@ -75,9 +75,8 @@ class Conversation(Case):
             self.shown.add(data)
 
     def _cell_ended(self) -> None:
-        for _ in range(2):  # the pipe held at most this much when the answer was written
-            if self.out in self.open:
-                self._read(self.out)
+        if self.out in self.open:
+            self._drain(self.out)
         self._look()
         figures = {"cpu": self.cpu, "wall": self.looked - self.started, "rss_mb": self.max_rss_bytes / 1024 / 1024}
         self.box.send({"op": "cell", "message": to_text(bytes(self.message)), **figures, **self.shown.take()})

@@ -1,6 +1,6 @@
 """Boxes in long-lived locked Docker containers: the only module that imports the docker SDK.
 
-No network, read-only root, no capability, no-new-privileges, Docker's seccomp profile, limits on processes and memory (swap none),
+No network, read-only root, no capability, no-new-privileges, a seccomp profile of our own, limits on processes and memory (swap none),
 an unprivileged user, small tmpfs, no log. The supervisor is PID 1 and is spoken to over the attached stdin and stdout: the daemon
 is asked to create and to remove, never in between. The image is laid out from the running interpreter (image.py), loaded as an
 archive made here, and used by its id; nothing is ever pulled.
@@ -30,6 +30,7 @@ import docker
 import docker.errors
 import requests
 
+from sandbox import container_profile
 from sandbox import image as image_module
 from sandbox.errors import Fault, ImageError, LevelError
 from sandbox.executor import SMALL, Size
@@ -55,7 +56,7 @@ def connect() -> Any:
 
 
 class AttachedChannel:
-    """One container's stdin and stdout. Its stderr is kept for the message of a fault."""
+    """One container's stdin and stdout. Its stderr is kept for the message of a fault. Raises Fault, ImageNotFound."""
 
     def __init__(self, client: Any, options: dict[str, Any]) -> None:
         self.client = client
@@ -70,6 +71,8 @@ class AttachedChannel:
             self._stream, self._socket = stream, getattr(stream, "_sock", stream)
             self._socket.settimeout(None)
             client.api.start(self._id)
+        except docker.errors.ImageNotFound:
+            raise
         except _ERRORS as error:
             self.close()
             raise Fault(f"Docker did not start a container: {error}") from error
@@ -154,7 +157,7 @@ class DockerBackend:
             tmpfs={"/tmp": f"{TMPFS},size={size.folder_bytes}"},
             shm_size=size.folder_bytes,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
+            security_opt=["no-new-privileges:true", f"seccomp={container_profile.profile()}"],
             pids_limit=PIDS,
             mem_limit=size.memory_bytes,
             memswap_limit=size.memory_bytes,
@@ -178,7 +181,14 @@ class DockerBackend:
             "network_disabled": True,
             "host_config": host,
         }
-        return AttachedChannel(self.client, options)
+        try:
+            return AttachedChannel(self.client, options)
+        except docker.errors.ImageNotFound:  # it was there before: removed, or the daemon came back without it
+            options["image"] = self._images[profile] = ensure_image(self.client, self._given, profile)
+        try:
+            return AttachedChannel(self.client, options)
+        except docker.errors.ImageNotFound as error:
+            raise Fault(f"the image is gone again: {error}") from error
 
     def close(self) -> None:
         """Remove what is left of this run, by its guardian."""

@@ -19,6 +19,7 @@ from functools import partial
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _MOST_AT_START = 5.0  # seconds; a meter of the whole machine shows more
+_CLOCK_STEP_NS = 50_000_000  # times of files go in steps of the kernel's tick, 10 ms at most
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -147,13 +148,22 @@ def _stat(pid: int | str) -> list[bytes] | None:
         return None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+_Note = tuple[int, ...] | None
+
+
+@dataclass(kw_only=True, slots=True)
 class Folder:
-    """A folder that tests may write to, as it was before the first of them. Example: Folder(path="/tmp", mode=0o1777, ours=False)"""
+    """A folder that tests may write to, as it was before the first of them. Example: Folder(path="/tmp", mode=0o1777, ours=False)
+
+    `left` is what the kernel notes of it (inode, mode, times of change and access) as we left it last; `settled` the same once it was
+    found empty so long after that every trace of a test would show in a time: while that stands, one look is enough.
+    """
 
     path: str
     mode: int
     ours: bool
+    left: _Note = None
+    settled: _Note = None
 
     @classmethod
     def of(cls, path: str) -> Folder:
@@ -167,6 +177,26 @@ class Folder:
 
     def restore(self) -> None:
         """Empty it and give it back its mode, a fixed time and no attributes: these too would outlive a test."""
+        note = self._note()
+        if note is not None and note == self.settled:
+            return
+        self.settled = None
+        if note is None or note != self.left or os.listdir(self.path) or (self.ours and os.listxattr(self.path)):
+            self._restore()
+            self.left = self._note()
+            return
+        self.left = note = self._note()  # our own look may have set the time of access
+        if note is not None and time.time_ns() - max(note[-3:]) > _CLOCK_STEP_NS:
+            self.settled = note
+
+    def _note(self) -> _Note:
+        try:
+            found = os.lstat(self.path)
+        except FileNotFoundError:  # without isolation a test can remove it
+            return None
+        return found.st_ino, found.st_mode, found.st_ctime_ns, found.st_mtime_ns, found.st_atime_ns
+
+    def _restore(self) -> None:
         if self.ours:
             if os.path.islink(self.path) or not os.path.isdir(self.path):  # without isolation a test can replace it
                 if os.path.lexists(self.path):

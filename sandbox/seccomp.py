@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
+import os
 import struct
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
@@ -120,7 +120,7 @@ def program(machine: str) -> bytes:
 
 def apply(libc: ctypes.CDLL) -> bool:
     """Take the filter on for this process and all it forks; for good. False where the machine is not known. no_new_privs is set already."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _ARCHES:
         return False
     code = program(machine)

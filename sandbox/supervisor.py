@@ -11,7 +11,6 @@ decides nothing: it reports how a child ended, and the host judges. When the hos
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import fcntl
 import gc
@@ -19,39 +18,87 @@ import os
 import resource
 import signal
 import sys
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox import candidate, seccomp
 from sandbox.case import Case
 from sandbox.cells import Conversation
-from sandbox.frames import FrameBuffer, pack_frame, read_frame, write_all
+from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, pack_frame, read_frame, write_all
 from sandbox.processes import Family, Folder
 
+_MOST_WAITING_BYTES = 1 << 16
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 36, 38
+
+
+@dataclass(kw_only=True, slots=True)
+class Options:
+    """How a supervisor is started, all of it by us. `work` is the folder that tests start in, `wipe` those emptied after every test,
+    `site` holds packages that programs may import. `alone`: PID 1 of its own PID namespace. `count_processes`: use RLIMIT_NPROC.
+
+    Example: Options.of(["--alone", "--work", "/tmp", "--wipe", "/tmp"])
+    """
+
+    work: str = ""
+    wipe: list[str] = field(default_factory=list)
+    site: list[str] = field(default_factory=list)
+    alone: bool = False
+    count_processes: bool = False
+
+    @classmethod
+    def of(cls, words: list[str]) -> Options:
+        """Read by hand: argparse brings in modules whose libraries every fork would carry. Raises ValueError."""
+        made, rest = cls(), iter(words)
+        for word in rest:
+            if word in ("--wipe", "--site"):
+                (made.wipe if word == "--wipe" else made.site).append(next(rest))
+            elif word == "--work":
+                made.work = next(rest)
+            elif word == "--alone":
+                made.alone = True
+            elif word == "--count-processes":
+                made.count_processes = True
+            else:
+                raise ValueError(f"unknown option {word!r}")
+        if not made.work:
+            raise ValueError("no folder to work in: --work")
+        return made
 
 
 class Supervisor:
     """The loop over frames. `source` and `sink` are the host's channel, moved away from descriptors 0 and 1."""
 
-    def __init__(self, *, alone: bool, work_dir: str, wipe_dirs: list[str], count_processes: bool) -> None:
-        self.work_dir = work_dir
-        self.folders = [Folder.of(path) for path in wipe_dirs]
+    def __init__(self, options: Options) -> None:
+        self.work_dir = options.work
+        self.folders = [Folder.of(path) for path in options.wipe]
         self.source, self.sink = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (0, 1))
         opened = os.open("/dev/null", os.O_RDWR)
         self.null = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)
         os.close(opened)
         for fd in (0, 1, 3, 4):  # the numbers that a child uses stay taken, so that no pipe of ours ever gets one; 2 is our last words
             os.dup2(self.null, fd, inheritable=False)
-        self.family = Family(alone=alone)  # opens a file: only now, that it is none of those
+        self.family = Family(alone=options.alone)  # opens a file: only now, that it is none of those
         self.buffer = FrameBuffer()
         self.vm_bytes = self.rss_bytes = 0  # measured when all is imported
         # The C library's own: Python's would reseed and reset what a process without threads need not, at half the cost of a fork.
         self.fork = ctypes.PyDLL(None).fork
-        self.count_processes = count_processes and _process_limit_is_ours()
+        self.count_processes = options.count_processes and _process_limit_is_ours()
+        self._rlimits: tuple[dict[str, Any], list[tuple[int, tuple[int, int]]]] = ({}, [])
+
+    def rlimits(self, limits: dict[str, Any]) -> list[tuple[int, tuple[int, int]]]:
+        """What the child takes on; worked out here, once a program."""
+        if self._rlimits[0] != limits:
+            self._rlimits = limits, candidate.rlimits(limits, self.vm_bytes, self.count_processes)
+        return self._rlimits[1]
 
     def send(self, message: dict[str, Any]) -> None:
+        self.write(pack_frame(message))
+
+    def write(self, data: bytes) -> None:
+        """Frames to the host."""
         try:
-            write_all(self.sink, pack_frame(message))
+            write_all(self.sink, data)
         except BrokenPipeError:
             self.leave()
 
@@ -87,14 +134,30 @@ class Supervisor:
             if message["op"] == "ping":
                 self.send({"op": "pong"})
             elif message["op"] == "run":
-                shared = {key: value for key, value in message.items() if key not in ("op", "cases")}
-                for index, spec in enumerate(message["cases"]):
-                    whole = {**shared, **spec}
-                    result = (Conversation if whole["mode"] == "cells" else Case)(whole, self).run()
-                    for folder in self.folders:
-                        folder.restore()
-                    self.send({**result, "case": index})
+                self.run_cases(message)
         self.leave()
+
+    def run_cases(self, message: dict[str, Any]) -> None:
+        """All cases of one program. Results wait for each other for a while: each write wakes the daemon that carries it."""
+        shared = {key: value for key, value in message.items() if key not in ("op", "cases")}
+        waiting, sent = b"", time.monotonic()
+        if len(message["cases"]) > 1:
+            shared["code"] = b""  # asks the first child for it
+        for index, spec in enumerate(message["cases"]):
+            whole = {**shared, **spec}
+            case = (Conversation if whole["mode"] == "cells" else Case)(whole, self)
+            result = case.run()
+            if shared.get("code") == b"":
+                shared.pop("code")
+                if case.code:
+                    shared["code"] = case.code
+            for folder in self.folders:
+                folder.restore()
+            waiting += pack_frame({**result, "case": index})
+            if len(waiting) > _MOST_WAITING_BYTES or time.monotonic() - sent > MOST_WAITING_SECONDS:
+                self.write(waiting)
+                waiting, sent = b"", time.monotonic()
+        self.write(waiting)
 
 
 def _process_limit_is_ours() -> bool:
@@ -115,15 +178,7 @@ def _process_limit_is_ours() -> bool:
 
 def main() -> None:
     """Serve frames until the judge closes the pipe."""
-    parser = argparse.ArgumentParser(prog="supervisor")
-    parser.add_argument("--alone", action="store_true", help="this process is PID 1 of its own PID namespace")
-    parser.add_argument("--work", required=True, help="folder that tests start in")
-    parser.add_argument("--wipe", action="append", default=[], help="folders emptied after every test")
-    parser.add_argument(
-        "--site", action="append", default=[], help="folders of packages that programs may import; numpy and sympy preloaded"
-    )
-    parser.add_argument("--count-processes", action="store_true", help="use RLIMIT_NPROC")
-    options = parser.parse_args()
+    options = Options.of(sys.argv[1:])
     libc = ctypes.CDLL(None, use_errno=True)
     # Not dumpable: neither /proc/<us>/mem and fd, nor ptrace, for children of the same user. Forks inherit it.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -134,7 +189,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_DFL)
-    box = Supervisor(alone=options.alone, work_dir=options.work, wipe_dirs=options.wipe, count_processes=options.count_processes)
+    box = Supervisor(options)
     candidate.warm_up(options.site)
     for module in [module for module in sys.modules if module.partition(".")[0] == "sandbox"]:
         del sys.modules[module]  # all is imported; programs find none of it under its name

@@ -175,7 +175,8 @@ class Judgement:
     """A program's result. `outcome` is the first non-pass in order; `score` in [0, 1], or None when there is none (fault, invalid).
 
     `trust` is low when a test called names of the program other than its entry point, or shared its process
-    (pytest). `seconds` is time from a free slot to the end.
+    (pytest). `seconds` is time from a free slot to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see
+    calibration.py). `reruns`: tests near a time limit that were run once more with no other slot busy.
     Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container", backend="docker")
     """
 
@@ -190,6 +191,8 @@ class Judgement:
     trust: str = "full"
     image: str | None = None
     retries: int = 0
+    reruns: int = 0
+    cpu_scale: float = 1.0
     seconds: float = 0.0
     error: str | None = None
     limits: Limits = Limits()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from posttrain.errors import BackendError, InputError, RecipeError
 from posttrain.rollout.engine import Engine
+from posttrain.rollout.judges import JudgePool, Placement, judge_on_each_node
 from posttrain.types import GenerationRequest, RolloutGroup, SamplingParams
 from rewards.base import Built
 from rewards.errors import VerifierError
@@ -63,15 +64,25 @@ class EngineJudge:
 
 
 class Scorer:
-    """All verifiers of a recipe. verifiers: name -> spec; sandbox: the recipe's `sandbox:`; think: the tags around reasoning."""
+    """All verifiers of a recipe. verifiers: name -> spec; sandbox: the recipe's `sandbox:`; think: the tags around reasoning.
 
-    def __init__(self, verifiers: Mapping[str, Mapping[str, Any]], sandbox: Mapping[str, Any], think: Sequence[str]) -> None:
+    judges: in a pipeline, how to start a judge on each node; None judges in this process.
+    """
+
+    def __init__(
+        self,
+        verifiers: Mapping[str, Mapping[str, Any]],
+        sandbox: Mapping[str, Any],
+        think: Sequence[str],
+        judges: Placement | None = None,
+    ) -> None:
         self._specs = dict(verifiers)
         self._sandbox = dict(sandbox)
         self._think = (think[0], think[1])
         self._built: dict[str, Built] = {}
         self._models: dict[str, JudgeModel] = {}
-        self._judge: Judge | None = None
+        self._judges = judges
+        self._judge: Judge | JudgePool | None = None
         self._outcomes: Counter[str] = Counter()
 
     def use_models(self, models: Mapping[str, tuple[Engine, str | Path]]) -> None:
@@ -128,7 +139,9 @@ class Scorer:
                 raise RecipeError(
                     f"unknown verifier {name!r}", where="verifiers", remedy=f"one of {', '.join(sorted(self._specs)) or 'none'}"
                 )
-            services = Services(judge=self._open_judge, model=self._model, think=self._think)
+            # A pool is to verifiers what a judge is: `run` and `level`.
+            judge = cast("Callable[[], Judge]", self._open_judge)
+            services = Services(judge=judge, model=self._model, think=self._think)
             try:
                 self._built[name] = build_verifier(self._specs[name], services)
             except VerifierError as error:
@@ -143,7 +156,9 @@ class Scorer:
             )
         return self._models[name]
 
-    def _open_judge(self) -> Judge:
+    def _open_judge(self) -> Judge | JudgePool:
+        if self._judge is None and self._judges is not None:
+            self._judge = judge_on_each_node(self._sandbox, self._judges)
         if self._judge is None:
             from sandbox.errors import SandboxError
             from sandbox.judge import Judge

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 import sandbox.judge
+from sandbox.docker_backend import connect, ensure_image
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
 from sandbox.rows import parse_program
-from sandbox.types import Outcome
+from sandbox.types import Judgement, Outcome, Program
 from tests.sandbox.worlds import script
 
 pytestmark = pytest.mark.docker
@@ -60,12 +61,16 @@ class Daemon:
 
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def daemon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    """A parameter is the size of the daemon's disk, which is then a file system of its own."""
     if os.getuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("a second docker daemon needs root and dockerd; remedy: run as root with Docker's daemon installed")
     folder = Path(tempfile.mkdtemp(prefix="dockerd-"))
     made = Daemon(folder)
     try:
+        if size := getattr(request, "param", None):
+            (folder / "data").mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder / "data")], check=True)
         made.start()
         monkeypatch.setenv("DOCKER_HOST", made.socket)
         yield made
@@ -103,3 +108,79 @@ def test_a_daemon_that_dies_and_returns_costs_no_score(daemon: Daemon, monkeypat
         assert (result.outcome, result.score) == (Outcome.FAULT, None)
         with pytest.raises(LevelError):
             Judge("auto", "container", slots=1)
+
+
+def lose_boxes(judge: Judge) -> None:
+    """Every container of this judge is removed, as by an operator: the next program needs new ones."""
+    api = judge.backend.client.api  # type: ignore[attr-defined]
+    for found in api.containers(all=True, filters={"label": f"posttrain.run={judge.backend.run_id}"}):  # type: ignore[attr-defined]
+        api.remove_container(found["Id"], force=True)
+
+
+def remove_image(judge: Judge) -> None:
+    lose_boxes(judge)
+    judge.backend.client.images.remove(judge.backend.image, force=True)  # type: ignore[attr-defined]
+
+
+def judged_once(results: list[Judgement], count: int) -> list[Outcome]:
+    """None lost, none twice, none scored by our failure. Returns the outcomes."""
+    assert [result.id for result in results] == [str(number) for number in range(count)]
+    assert all(result.score == (1.0 if result.outcome is Outcome.PASS else None) for result in results)
+    return [result.outcome for result in results]
+
+
+def programs(count: int) -> list[Program]:
+    return [parse_program({**script(f"print({number})", "", str(number)), "id": number}) for number in range(count)]
+
+
+def fill(ballast: Path) -> None:
+    """Write until nothing more fits."""
+    for piece in (1 << 20, 1 << 12):
+        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while file.write(bytes(piece)):
+                pass
+
+
+def test_an_image_that_is_removed_is_loaded_again(daemon: Daemon) -> None:
+    with Judge("docker", "container", slots=2) as judge:
+        assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}
+        remove_image(judge)
+        results = judge.run(programs(8))
+        assert set(judged_once(results, 8)) == {Outcome.PASS}
+        assert sum(result.retries for result in results) >= 1, "no box was lost"
+
+
+def test_a_given_image_that_is_removed_is_a_fault_until_it_is_back(daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
+    client = connect()
+    given = ensure_image(client)
+    with Judge("docker", "container", slots=1, image=given) as judge:
+        assert judged_once(judge.run(programs(1)), 1) == [Outcome.PASS]
+        remove_image(judge)
+        results = judge.run(programs(3))
+        assert set(judged_once(results, 3)) == {Outcome.FAULT}
+        assert all("no image" in str(result.error) for result in results)
+        assert ensure_image(client) == given
+        assert set(judged_once(judge.run(programs(3)), 3)) == {Outcome.PASS}
+    client.close()
+
+
+@pytest.mark.parametrize("daemon", ["700m"], indirect=True)
+def test_a_full_disk_is_a_fault_until_there_is_room(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
+    with Judge("docker", "container", slots=2) as judge:
+        assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}
+        ballast = daemon.folder / "data" / "ballast"
+        fill(ballast)
+        assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}, "boxes that run need nothing of the daemon's disk"
+        lose_boxes(judge)
+        fill(ballast)  # what they held
+        results = judge.run(programs(6))
+        assert set(judged_once(results, 6)) == {Outcome.FAULT}
+        assert any("space" in str(result.error) for result in results), results[0].error
+        ballast.unlink()
+        assert set(judged_once(judge.run(programs(6)), 6)) == {Outcome.PASS}
+
+
+def test_no_program_waits_ten_seconds_for_a_daemon_that_is_back() -> None:
+    assert max(sandbox.judge._PAUSES_SECONDS) < 10

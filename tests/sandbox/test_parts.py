@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import errors, seccomp
+from sandbox import container_profile, errors, seccomp
 from sandbox.errors import ProgramError
 from sandbox.frames import FrameBuffer, FrameError, pack_frame
 from sandbox.lift import Call, Split, lift
@@ -156,3 +157,26 @@ def test_importing_the_package_needs_only_the_standard_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == "[]"
+
+
+def test_the_containers_profile_allows_nothing_that_the_inner_filter_refuses() -> None:
+    made = json.loads(container_profile.profile())
+    assert made["defaultAction"] == "SCMP_ACT_ERRNO"
+    allowed = [name for rule in made["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]]
+    assert len(allowed) == len(set(allowed))
+    assert set(allowed).isdisjoint(seccomp._REFUSED)
+    dangerous = {
+        "ptrace",
+        "unshare",
+        "setns",
+        "mount",
+        "bpf",
+        "keyctl",
+        "userfaultfd",
+        "io_uring_setup",
+        "perf_event_open",
+        "io_setup",
+        "chroot",
+    }
+    assert set(allowed).isdisjoint(dangerous)
+    assert {"clone", "socket"} == {name for rule in made["syscalls"] for name in rule["names"] if "args" in rule} - {"socketpair"}

@@ -1,0 +1,149 @@
+"""Judges as actors, on real Ray: programs are judged once and in order, also when a judge dies; no queue grows; the scorer owns them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posttrain.errors import BackendError, StageError
+from sandbox.doctor import SENTENCE
+from sandbox.rows import parse_program
+from sandbox.types import Level, Outcome, Program
+
+pytestmark = pytest.mark.ray
+PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": SENTENCE, "slots": 2}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from posttrain.cluster import Cluster
+
+    made = Cluster(address="local", placement_timeout_seconds=60, logs=tmp_path_factory.mktemp("logs"))
+    yield made
+    made.close()
+
+
+def pool_of(cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN) -> Any:
+    """Judges on this machine's one node, named as those of several nodes are."""
+    from posttrain.cluster import ActorSpec
+    from posttrain.rollout.judges import JudgePool
+
+    def start_on(number: int) -> Any:
+        target = "posttrain.rollout.judges:JudgeServer"
+        spec = ActorSpec(name=f"judge-{number}", target=target, kwargs={"sandbox": sandbox}, cpus=0.01, node=cluster.nodes()[0])
+        return lambda: cluster.start(spec)
+
+    return JudgePool([start_on(number) for number in range(judges)], sandbox["slots"])
+
+
+def programs(count: int, seconds: float = 0.0) -> list[Program]:
+    text = f"import os, time\ntime.sleep({seconds})\nprint(input())"
+    rows = [{"id": number, "program": text, "tests": [{"stdin": str(number), "stdout": str(number)}]} for number in range(count)]
+    return [parse_program(row) for row in rows]
+
+
+def test_programs_are_judged_once_in_order_by_all_judges(cluster: Any) -> None:
+    pool = pool_of(cluster, 2)
+    assert pool.level is Level.NONE
+    assert pool.run([]) == []
+    wrong = parse_program({"id": "w", "program": "print(1)", "tests": [{"stdin": "", "stdout": "2"}]})
+    for count in (1, 40):
+        found = pool.run([*programs(count), wrong])
+        assert [one.id for one in found] == [*map(str, range(count)), "w"]
+        assert [one.score for one in found] == [1.0] * count + [0.0]
+    pool.close()
+
+
+def test_what_a_dead_judge_had_is_judged_by_its_successor_and_none_is_a_fault(cluster: Any) -> None:
+    pool = pool_of(cluster, 2)
+    dying = pool._seats[0].remote
+    _, _, pid = dying.place()
+    timer = threading.Timer(1.0, lambda: os.kill(pid, signal.SIGKILL))
+    timer.start()
+    found = pool.run(programs(40, seconds=0.2))
+    timer.join()
+    assert [one.id for one in found] == [str(number) for number in range(40)]
+    assert {one.outcome for one in found} == {Outcome.PASS}
+    assert pool._seats[0].remote is not dying, "the judge that died was not replaced"
+    assert pool.run(programs(4))[3].outcome is Outcome.PASS
+    pool.close()
+
+
+def test_a_judge_that_cannot_be_had_stops_with_its_reason(cluster: Any) -> None:
+    with pytest.raises(BackendError, match="isolates nothing"):
+        pool_of(cluster, 1, {**PLAIN, "allow_unsafe": None})
+
+
+def test_an_error_of_ours_comes_home_and_is_not_tried_again(cluster: Any) -> None:
+    pool = pool_of(cluster, 1)
+    with pytest.raises(StageError, match="AttributeError"):
+        pool.run([None])
+    pool.close()
+
+
+class Counting:
+    """A judge in this process that counts who calls it at once."""
+
+    def __init__(self) -> None:
+        from posttrain.rollout.judges import JudgeServer
+
+        self.server = JudgeServer(PLAIN)
+        self.lock = threading.Lock()
+        self.now = self.most = self.leases = self.largest = 0
+
+    def call(self, method: str, *args: Any) -> Any:
+        if method == "run":
+            with self.lock:
+                self.now, self.leases = self.now + 1, self.leases + 1
+                self.most, self.largest = max(self.most, self.now), max(self.largest, len(args[0]))
+        try:
+            return getattr(self.server, method)(*args)
+        finally:
+            if method == "run":
+                with self.lock:
+                    self.now -= 1
+
+
+def test_a_judge_has_two_leases_at_most_however_many_programs_wait() -> None:
+    from posttrain.rollout.judges import LEASES_AT_A_JUDGE, JudgePool
+
+    judge = Counting()
+    pool = JudgePool([lambda: judge], 2)  # type: ignore[list-item, return-value]
+    found = pool.run(programs(150))
+    pool.close()
+    assert [one.id for one in found] == [str(number) for number in range(150)]
+    assert judge.most == LEASES_AT_A_JUDGE
+    assert judge.leases >= 5 and judge.largest <= 32
+
+
+def test_the_scorers_judges_are_actors_and_end_with_it(tmp_path: Path) -> None:
+    from tests.cluster.test_cluster import alive
+    from tests.cluster.test_machine import group, machine_for
+
+    gold = {"tests": [{"args": [2], "expected": 4}], "entry_point": "f"}
+    machine = machine_for(tmp_path, verifiers={"code": {"kind": "code"}}, sandbox=PLAIN)
+    with machine:
+        scorer = machine.scorer()
+        scored = scorer.score("code", [group("code", [f"def f(x): return x * {by}" for by in (2, 3)], gold=gold)])
+        assert [verdict.score for verdict in scored[0].verdicts] == [1.0, 0.0]
+        assert scorer.level() == "none"
+        judges = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if b"judge-0.log" in logs_of(pid)]
+        assert judges, "no actor writes a judge's log"
+    deadline = time.monotonic() + 20
+    while any(map(alive, judges)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not list(filter(alive, judges))
+
+
+def logs_of(pid: int) -> bytes:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1").encode()
+    except OSError:
+        return b""

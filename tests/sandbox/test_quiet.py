@@ -1,0 +1,160 @@
+"""Outcomes near a time limit: run again while nobody else is busy, once, and that run decides. Limits that scale with the host."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import calibration
+from sandbox.judge import Judge, Slot
+from sandbox.local_backend import LocalBackend
+from sandbox.quiet import Floor, Turn, near_limit
+from sandbox.rows import parse_program
+from sandbox.types import Limits, Outcome, TestResult
+from tests.sandbox.worlds import SENTENCE, script
+
+LIMITS = {"cpu_seconds": 0.3, "wall_seconds": 6.0}
+WORK = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\nprint(42)"
+
+
+def using(cpu_seconds: float, **more: Any) -> dict[str, Any]:
+    return {**script(WORK.format(cpu_seconds), "", "42"), "limits": LIMITS, **more}
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+@pytest.fixture
+def busy_cores() -> Iterator[None]:
+    """Two cores kept busy by processes of normal priority."""
+    loops = [multiprocessing.get_context("spawn").Process(target=spin, daemon=True) for _ in range(2)]
+    for loop in loops:
+        loop.start()
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.join()
+
+
+def test_near_is_a_limit_passed_or_a_pass_that_used_nine_tenths() -> None:
+    limits = Limits(cpu_seconds=1.0, wall_seconds=4.0)
+
+    def near(outcome: Outcome, cpu: float, wall: float) -> bool:
+        return near_limit(TestResult(outcome=outcome, cpu_seconds=cpu, wall_seconds=wall), limits)
+
+    assert near(Outcome.CPU_LIMIT, 1.1, 1.2)
+    assert near(Outcome.WALL_LIMIT, 0.1, 4.1)
+    assert near(Outcome.PASS, 0.95, 1.0)
+    assert near(Outcome.PASS, 0.1, 3.9)
+    assert not near(Outcome.PASS, 0.8, 1.0)
+    assert not near(Outcome.WRONG, 0.95, 1.0)
+
+
+def test_whoever_is_alone_on_the_floor_is_alone() -> None:
+    floor, lock = Floor(), threading.Lock()
+    there: set[int] = set()
+    worst: list[set[int]] = []
+    disturbed = []
+
+    def live(number: int) -> None:
+        for turn in range(60):
+            alone = (turn + number) % 7 == 0
+            stay = floor.alone() if alone else floor.shared()
+            with stay as given:
+                with lock:
+                    there.add(number)
+                time.sleep(0.0005)
+                with lock:
+                    if alone and there != {number}:
+                        worst.append(set(there))
+                    others = there - {number}
+                    there.discard(number)
+            if given is not None and others and given.undisturbed:
+                disturbed.append(number)
+
+    threads = [threading.Thread(target=live, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (worst, disturbed) == ([], [])
+
+
+def test_a_stay_that_nobody_shared_is_undisturbed() -> None:
+    floor = Floor()
+    with floor.shared() as first, floor.shared() as second:
+        pass
+    with floor.shared() as third:
+        pass
+    assert (first.undisturbed, second.undisturbed, third.undisturbed) == (False, False, True)
+
+
+def test_near_outcomes_are_run_again_and_clear_ones_are_not(busy_cores: None) -> None:
+    rows = [using(0.0), using(0.1), using(0.285), using(0.6), {**using(0.0), "limits": {"wall_seconds": 0.3}}]
+    rows[4]["program"] = "import time\ntime.sleep(9)"
+    rows = [{**row, "id": index} for index, row in enumerate(rows)] * 2
+    with Judge("local", "none", SENTENCE, slots=2) as judge:
+        assert judge.cpu_scale <= 2.0
+        judge.cpu_scale = 1.0
+        for slot in judge._slots:
+            slot.scale = 1.0
+        found = judge.run([parse_program(row) for row in rows])
+    outcomes = [str(one.outcome) for one in found]
+    assert outcomes == ["pass", "pass", outcomes[2], "cpu_limit", "wall_limit"] * 2
+    assert [one.reruns for one in found][:2] == [0, 0]
+    assert sum(one.reruns for one in found) >= 3, "what shared the floor near a limit was not run again"
+
+
+def test_what_had_the_floor_to_itself_is_not_run_again() -> None:
+    slot = Slot(LocalBackend(), 0)
+    found = slot.judge(parse_program(using(0.6)), False)
+    slot.drop()
+    assert (found.outcome, found.reruns) == (Outcome.CPU_LIMIT, 0)
+
+
+class Neighbour(Floor):
+    """A floor on which somebody else always turns up."""
+
+    @contextmanager
+    def shared(self) -> Iterator[Turn]:
+        with super().shared() as turn:
+            with super().shared():
+                pass
+            yield turn
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_the_quiet_run_decides_and_fail_fast_goes_on_after_it(tmp_path: Path, fail_fast: bool) -> None:
+    """The second test is over its limit the first time only, as if by another's doing; at this level a file can carry that."""
+    once = (
+        f"import os, time\nslow = input() == 'slow' and not os.path.exists({str(tmp_path / 'seen')!r})\n"
+        f"if slow:\n    open({str(tmp_path / 'seen')!r}, 'w').close()\n"
+        "while slow: pass\nprint(42)"
+    )
+    row = {"id": 1, "program": once, "limits": LIMITS, "tests": [{"stdin": word, "stdout": "42"} for word in ("a", "slow", "b")]}
+    slot = Slot(LocalBackend(), 0, Neighbour())
+    found = slot.judge(parse_program(row), fail_fast)
+    slot.drop()
+    assert (found.outcome, found.passed, found.reruns, found.score) == (Outcome.PASS, 3, 1, 1.0)
+
+
+def test_limits_scale_in_steps_and_are_recorded() -> None:
+    assert [calibration.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [1.0, 1.0, 1.0, 2.0, 0.25, 8.0]
+    assert 0.25 <= calibration.cpu_scale() <= 8.0
+    slot = Slot(LocalBackend(), 0, scale=4.0)
+    found = slot.judge(parse_program(using(0.6)), False)
+    slot.drop()
+    assert (found.outcome, found.cpu_scale, found.limits.cpu_seconds, found.limits.wall_seconds) == (Outcome.PASS, 4.0, 1.2, 24.0)
+    slow = Slot(LocalBackend(), 0, scale=0.5)
+    found = slow.judge(parse_program(using(0.25)), False)
+    slow.drop()
+    assert (found.outcome, found.limits.wall_seconds) == (Outcome.CPU_LIMIT, 6.0)
