@@ -12,7 +12,7 @@ _SYMBOLS = {
     "−": "-", "﹣": "-", "－": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
     "√": "\\sqrt ", "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "°": "^\\circ ", "∪": "\\cup ", "∩": "\\cap ",
     "±": "\\pm ", "∈": "\\in ", "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "λ": "\\lambda ", "’": "'", "“": '"', "”": '"',
-    "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "φ": "\\phi ",
+    "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "φ": "\\phi ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ",
 }  # fmt: skip
 _SPACING = re.compile(r"\\[!]|\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|displaystyle|limits|nolimits)(?![A-Za-z])")
 _DEGREES = re.compile(r"\^ ?\{ ?\\circ ?\}")

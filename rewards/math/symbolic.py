@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from rewards.math.evaluate import DIGITS, NotRational, TooLarge, Undefined, agree, approximate, exact
+from rewards.math.evaluate import DIGITS, ROUNDINGS, NotRational, TooLarge, Undefined, agree, approximate, exact
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.tree import Node, NotReadable, holds_i, number, parse, substituted, symbols
 from rewards.warmup import outside_deadline
@@ -107,7 +107,23 @@ def _multiplies_sum(node: Node) -> bool:
 
 
 def same_value(a: Node, b: Node) -> Result:
-    """Agreement at every point that both sides have a value at; exact where fractions suffice.
+    result = _same_value(a, b, whole=_counts(a) or _counts(b))
+    if (
+        result == no("value_differs")
+        and symbols(a) | symbols(b)
+        and (_rounds(a) or _rounds(b))
+        and _same_value(a, b, whole=True) == yes("identity")
+    ):
+        return unsure("equal_at_whole_numbers")
+    return result
+
+
+def _rounds(node: Node) -> bool:
+    return (node.kind == "call" and node.value in ROUNDINGS) or any(_rounds(child) for child in node.args)
+
+
+def _same_value(a: Node, b: Node, *, whole: bool) -> Result:
+    """Agreement at every point that both sides have a value at; exact where fractions suffice. Floors may agree at whole numbers only.
 
     Equal at positive points and not at negative ones (ln x^2 and 2 ln x) depends on the domain: not for us to decide.
     """
@@ -115,7 +131,7 @@ def same_value(a: Node, b: Node) -> Result:
     wanted = _POINTS if names else 1
     positive: list[bool] = []
     negative: list[bool] = []
-    for point in _points(names, whole=_counts(a) or _counts(b)):
+    for point in _points(names, whole=whole):
         try:
             equal = _equal_at(a, b, point)
         except (Undefined, NotRational):
