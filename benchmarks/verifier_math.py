@@ -1,6 +1,6 @@
 """The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
 
-    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [speed] [--held-back] [--seed 7] [--no-peer] [--show]
+    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [speed] [--held-back] [--seed 7] [--no-peer] [--show]
 
 Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
 rules were written. `--show` lists what ours got wrong. Prints Markdown.
@@ -43,8 +43,11 @@ class Row:
 
 def hard_rows(held_back: bool) -> Iterator[Row]:
     """Lines `+ ¦ class ¦ gold ¦ answer ¦ question?`; the whole answer stands in one box."""
-    text = (HERE / ("hard_held_back.txt" if held_back else "hard.txt")).read_text(encoding="utf-8")
-    for line in text.splitlines():
+    yield from pair_rows("hard_held_back.txt" if held_back else "hard.txt")
+
+
+def pair_rows(name: str) -> Iterator[Row]:
+    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             mark, kind, gold, answer, *question = [part.strip() for part in line.split("¦")]
             request = Request(question=question[0] if question else None, response=f"\\boxed{{{answer}}}", gold=gold)
@@ -168,7 +171,7 @@ def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path) -> 
 def main() -> None:
     """Print the tables that were asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["hostile", "gsm8k", "identities", "hard", "speed"])
+    parser.add_argument("parts", nargs="*", default=["hostile", "gsm8k", "identities", "hard", "near", "speed"])
     parser.add_argument("--held-back", action="store_true")
     parser.add_argument("--data", type=Path, default=gsm8k.PATH, help="gsm8k_test_500.jsonl of openai/grade-school-math")
     parser.add_argument("--seed", type=int, default=1)
@@ -180,6 +183,7 @@ def main() -> None:
         "gsm8k": lambda: gsm8k_rows(options.data, options.held_back),
         "identities": lambda: identity_rows(options.seed),
         "hard": lambda: hard_rows(options.held_back),
+        "near": lambda: pair_rows("near.txt"),
     }
     names = NAMES[:1] if options.no_peer else NAMES
     verifiers = [build_verifier(spec, Services(workers=2)) for spec in (OURS, PEER)[: len(names)]]

@@ -182,6 +182,6 @@ def _rounding(name: str, value: Any, mp: Any) -> Any:
     return mp.floor(value) if name == "floor" else mp.ceil(value)
 
 
-def agree(a: Any, b: Any, mp: Any) -> bool:
-    """Equal to 30 digits, relative to the larger of the two: tiny numbers are not all the same."""
-    return bool(abs(a - b) <= max(abs(a), abs(b)) * mp.mpf(10) ** -_AGREE)
+def agree(a: Any, b: Any, mp: Any, digits: int = _AGREE) -> bool:
+    """Equal to so many digits, relative to the larger of the two: tiny numbers are not all the same."""
+    return bool(abs(a - b) <= max(abs(a), abs(b)) * mp.mpf(10) ** -digits)

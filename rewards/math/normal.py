@@ -19,12 +19,12 @@ _DEGREES = re.compile(r"\^ ?\{ ?\\circ ?\}")
 _THIN = re.compile(r"(?<=\d)(?:\\[,;:]|\{,\}|\{\\,\})(?=\d{3})")
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|\\quad(?![A-Za-z])|\\qquad(?![A-Za-z])|~|\s+")
 _RENAMED = re.compile(
-    r"\\(dfrac|tfrac|cfrac|leq|geq|neq|leqslant|geqslant|lbrace|rbrace|degree|mbox|operatorname|varnothing|langle|rangle)(?![A-Za-z])\*?"
+    r"\\(dfrac|tfrac|cfrac|leq|geq|neq|leqslant|geqslant|lbrace|rbrace|degree|mbox|operatorname|varnothing|langle|rangle|pounds|euro)(?![A-Za-z])\*?"
 )
 _NEW_NAMES = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "leq": "\\le", "geq": "\\ge", "neq": "\\ne", "leqslant": "\\le",
     "geqslant": "\\ge", "lbrace": "\\{", "rbrace": "\\}", "degree": "^\\circ", "mbox": "\\text", "operatorname": "\\mathrm",
-    "varnothing": "\\emptyset", "langle": "(", "rangle": ")",
+    "varnothing": "\\emptyset", "langle": "(", "rangle": ")", "pounds": "£", "euro": "€",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from rewards.warmup import outside_deadline
 
 _POINTS = 6
 _TRIES = 24
+_CLOSE = 240  # digits
 _RELATION = re.compile(r"\\(?:le|ge|ne)(?![A-Za-z])|[<>=]")
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 
@@ -131,11 +132,13 @@ def _same_value(a: Node, b: Node, *, whole: bool) -> Result:
     wanted = _POINTS if names else 1
     positive: list[bool] = []
     negative: list[bool] = []
+    last = None
     for point in _points(names, whole=whole):
         try:
             equal = _equal_at(a, b, point)
         except (Undefined, NotRational):
             continue
+        last = point
         below = any(value < 0 for value in point.values())
         (negative if below else positive).append(equal)
         if (not equal and not below) or len(positive) + len(negative) == wanted:
@@ -144,6 +147,8 @@ def _same_value(a: Node, b: Node, *, whole: bool) -> Result:
         return no("value_differs")
     if not all(negative):
         return unsure("differs_below_zero") if positive else no("value_differs")
+    if last is not None and not _equal_closely(a, b, last):
+        return no("value_differs")
     enough = len(positive) + len(negative) >= (3 if names else 1)
     return yes("identity") if enough else unsure("no_common_points")
 
@@ -193,6 +198,20 @@ def _equal_at(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
             if max(abs(left), abs(right)) > tiny:
                 return False
     return True  # both vanish at 150 digits
+
+
+def _equal_closely(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
+    """Equality at one more point's precision: a decimal of fifty digits is no \\pi, and \\sqrt{2} + 10^{-40} no \\sqrt{2}."""
+    try:
+        return exact(a, point) == exact(b, point)
+    except NotRational:
+        pass
+    mpmath = _mpmath()
+    with mpmath.workdps(_CLOSE):
+        at = {name: mpmath.mpf(value.numerator) / value.denominator for name, value in point.items()}
+        left, right = approximate(a, at, mpmath), approximate(b, at, mpmath)
+        tiny = max(abs(left), abs(right)) <= mpmath.mpf(10) ** (30 - 3 * DIGITS)  # both vanish, as _equal_at found
+        return bool(tiny or agree(left, right, mpmath, _CLOSE // 2))
 
 
 def constant(node: Node) -> Fraction | None:
