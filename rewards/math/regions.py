@@ -31,7 +31,7 @@ _MEMBER = re.compile(r"\$?(?P<name>[A-Za-z]|\\[A-Za-z]+) ?\\in(?![A-Za-z]) ?(?P<
 _BUILDER = re.compile(r"\\\{ ?(?:[A-Za-z]|\\[a-z]+)(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<body>.*?) ?\\\}\Z")
 _ALL = ("\\mathbb{R}", "\\mathbb R", "all real numbers", "all reals", "(-\\infty, +\\infty)")
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
-_REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
+_REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
 
 
 class Piece(NamedTuple):

@@ -49,6 +49,7 @@ _KNOWN = {
     for dimension, units in _TABLE.items()
     for name, factor in units.items()
 }
+_MILLI = frozenset(("m", *(f"m{name}" for name in _PREFIXED)))
 # milli and mega differ by the case of one letter: a symbol that is not known would be compared without it
 _KNOWN |= {
     prefix + name: (_KNOWN[name][0], _KNOWN[name][1] * factor)
@@ -124,7 +125,7 @@ def _word(word: str) -> str:
     if base in _KNOWN:
         return base + caret + power
     low = base.lower()
-    if base[:1] == "M" and low != base and low in _KNOWN and (len(base) < 3 or not base.isupper()):
+    if base[:1] == "M" and low in _MILLI and (len(base) < 3 or not base.isupper()):
         return base + caret + power  # mega is not milli: Mg, Ms
     low = low if low in _ALIASES or low in _KNOWN else low.removesuffix("s") if len(low) > 2 else low
     return _ALIASES.get(low, low) + caret + power
