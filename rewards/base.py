@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from rewards.errors import VerifierError
 from rewards.options import Common
 from rewards.types import Outcome, Request, Verdict
 
@@ -29,6 +31,20 @@ class Built(ABC):
 
     def check_gold(self, gold: Any) -> None:  # noqa: B027  most kinds take any gold
         """Raise VerifierError where `gold` can never be compared with."""
+
+    def gold_problems(self, prompts: Sequence[Request]) -> list[str | None]:
+        """What is wrong with the gold of each prompt [P] (requests whose answer is not looked at), or None. Asked once, at load.
+
+        Raises VerifierError only for a fault of ours, which says nothing of the golds.
+        """
+        return [self._gold_problem(prompt) for prompt in prompts]
+
+    def _gold_problem(self, prompt: Request) -> str | None:
+        try:
+            self.check_gold(prompt.gold)
+        except VerifierError as error:
+            return error.what
+        return None
 
     def verify(self, request: Request) -> Verdict:
         return self.verify_many([[request]])[0][0]

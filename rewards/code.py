@@ -65,11 +65,14 @@ class CodeVerifier(Built):
         except ValueError as error:
             raise VerifierError(f"the gold of a code problem cannot be read: {error}", remedy="mend or drop the row") from error
 
+    def _gold_problem(self, prompt: Request) -> str | None:
+        return super()._gold_problem(dataclasses.replace(prompt, gold=_tests_of(prompt) or prompt.gold))
+
     def _program(self, i: int, request: Request) -> Any:
         """What the judge is to run, or the verdict that makes running needless."""
         from sandbox.rows import parse_program
 
-        tests = next((source for source in (request.gold, request.metadata) if isinstance(source, dict) and source.get("tests")), None)
+        tests = _tests_of(request)
         if tests is None:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_tests")
         source = extract_program(request.response, self.think)
@@ -123,3 +126,8 @@ def extract_program(response: str, think: tuple[str, str]) -> str:
     if start is not None and start[1] in _PYTHON:
         found = "".join(lines[start[0] :])
     return (shown if found is None else found).strip("\n") if (found or shown).strip() else ""
+
+
+def _tests_of(request: Request) -> dict[str, Any] | None:
+    """What holds the tests, the gold or the metadata."""
+    return next((source for source in (request.gold, request.metadata) if isinstance(source, dict) and source.get("tests")), None)

@@ -8,10 +8,11 @@ An error in a step that was asked is an error of the whole: our failure is never
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rewards.base import UNDECIDED, Built, is_certain
+from rewards.errors import VerifierError
 from rewards.options import Common
 from rewards.types import Outcome, Request, Verdict
 
@@ -22,8 +23,14 @@ class Composite(Built):
         self.steps = steps
 
     def check_gold(self, gold: object) -> None:
-        for step in self.steps:
-            step.check_gold(gold)
+        if problem := self.gold_problems([Request(response="", gold=gold)])[0]:
+            raise VerifierError(problem, remedy="mend or drop the row")
+
+    def gold_problems(self, prompts: Sequence[Request]) -> list[str | None]:
+        """In a cascade and in `any`, a gold is fine when one step can use it; elsewhere every step must."""
+        by_step = [step.gold_problems(prompts) for step in self.steps]
+        enough = any if self.kind in ("cascade", "any") else all
+        return [None if enough(p is None for p in found) else next(p for p in found if p) for found in zip(*by_step, strict=True)]
 
 
 class Cascade(Composite):
@@ -39,16 +46,6 @@ class Cascade(Composite):
                     final[row][i] = _better(final[row][i], verdict)
                 undecided[row] = [i for i, v in zip(open_, verdicts, strict=True) if not is_certain(v) and v.outcome is not Outcome.ERROR]
         return [[verdict for verdict in row if verdict is not None] for row in final]
-
-    def check_gold(self, gold: object) -> None:
-        """A gold is fine when one step can use it."""
-        problems = []
-        for step in self.steps:
-            try:
-                return step.check_gold(gold)
-            except ValueError as error:
-                problems.append(error)
-        raise problems[0]
 
 
 def _better(earlier: Verdict | None, later: Verdict) -> Verdict:

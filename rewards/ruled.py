@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rewards.base import Built
@@ -54,12 +55,22 @@ class RuledVerifier(Built):
         return ":" not in self.rule["kind"] and len(request.response) > MAX_RESPONSE_CHARS
 
     def check_gold(self, gold: Any) -> None:
-        reply = self.pool.run(self.rule, "gold", [gold], deadline_seconds=self.common.deadline_seconds)[0]
-        problem = reply.data.get("problem") if reply.status == "ok" else f"{reply.status} {reply.detail}".strip()
-        if problem:
-            raise VerifierError(
-                f"the gold answer {repr(gold)[:200]} cannot be used by {self.kind}: {problem}", remedy="mend or drop the row"
-            )
+        if problem := self.gold_problems([Request(response="", gold=gold)])[0]:
+            raise VerifierError(problem, remedy="mend or drop the row")
+
+    def gold_problems(self, prompts: Sequence[Request]) -> list[str | None]:
+        try:
+            items = [request_to_json(prompt) for prompt in prompts]
+            replies = self.pool.run(self.rule, "gold", items, deadline_seconds=self.common.deadline_seconds)
+        except TypeError as error:
+            raise VerifierError(f"a gold cannot be written as JSON: {error}", remedy="gold and metadata are JSON values") from error
+        return [self._problem_of(prompt.gold, reply) for prompt, reply in zip(prompts, replies, strict=True)]
+
+    def _problem_of(self, gold: Any, reply: Reply) -> str | None:
+        if reply.status in _OURS:
+            raise VerifierError(f"golds cannot be checked: {reply.detail or reply.status}", where=self.kind, remedy="mend the verifier")
+        problem = reply.data.get("problem") if reply.status == "ok" else _ANSWERS[reply.status]
+        return f"the gold answer {repr(gold)[:200]} cannot be used by {self.kind}: {problem}" if problem else None
 
 
 def _may_pass(verdict: Verdict) -> bool:

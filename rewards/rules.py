@@ -37,6 +37,10 @@ class Rule(ABC):
         """What is wrong with a gold answer, or None."""
         return None
 
+    def check_prompt(self, prompt: Request) -> str | None:
+        """check_gold for kinds that read more of a prompt than its gold."""
+        return self.check_gold(prompt.gold)
+
 
 def build_rule(spec: dict[str, Any]) -> Rule:
     """spec: {"kind", "options", "think"}; a kind with a colon is a plug-in."""

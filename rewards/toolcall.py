@@ -30,7 +30,10 @@ class ToolCallRule(Rule):
         self._golds: dict[str, Gold | str] = {}
 
     def check_gold(self, gold: Any) -> str | None:
-        parsed = self._gold(gold, None)
+        return self.check_prompt(Request(response="", gold=gold))
+
+    def check_prompt(self, prompt: Request) -> str | None:
+        parsed = self._gold(prompt.gold, prompt.metadata.get("tools"))
         return parsed if isinstance(parsed, str) else None
 
     def judge(self, request: Request) -> Verdict:

@@ -137,8 +137,7 @@ def _write(fd: int, data: bytes) -> None:
 
 def _answer(rule: Any, op: str, item: Any) -> dict[str, Any]:
     if op == "gold":
-        problem = rule.check_gold(item)
-        return {"problem": problem}
+        return {"problem": rule.check_prompt(request_from_json(item))}
     requests = [request_from_json(entry) for entry in item]
     return {"verdicts": [verdict_to_json(verdict) for verdict in rule.judge_group(requests)]}
 

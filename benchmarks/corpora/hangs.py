@@ -56,6 +56,37 @@ LOOPS = [
     "3^{10^{12}} \\bmod 7", "\\lfloor 10^{10^7} \\rfloor", "\\sum_{n=1}^{\\infty} \\frac{1}{n^{n^n}}", "\\prod_{n=1}^{800} (1-x^n)",
     "\\frac{x^{800}-1}{x-1}", "\\tan(\\tan(\\tan(\\tan(\\tan(x)))))", "\\sin(1000x)", "\\cos(x)^{500}",
 ]  # fmt: skip
+# what grows hidden behind a name: a library works it out before it rounds, takes a remainder or compares
+GROWTH = [
+    "\\lceil 10^{10^7} \\rceil", "\\lfloor 9^{9^{9}} \\rfloor", "\\lfloor 10^{9999999} \\rfloor", "\\lfloor 10^9999999 \\rfloor",
+    "\\lfloor 1e9999999 \\rfloor", "1e999999999", "1E+999999999", "2e999999", "\\operatorname{lcm}(1,2,3,10^{10^6})",
+    "\\operatorname{gcd}(10^{10^7}, 6^{10^6})", "\\gcd(10^{10^7}, 6)", "2^{10^8} \\bmod 7", "7^{7^{7}} \\mod 10", "\\max(10^{10^7}, 3)",
+    "\\lfloor \\exp(\\exp(30)) \\rfloor", "\\lfloor \\exp{\\exp{30}} \\rfloor", "\\lfloor e^{e^{30}} \\rfloor",
+    "\\lfloor \\pi^{1000000} \\rfloor", "\\lfloor \\sqrt{10^{10^7}} \\rfloor", "\\lfloor \\log(10^{10^7}) \\rfloor",
+    "\\lfloor \\sin(10^{10^7}) \\rfloor", "\\lfloor \\binom{1000000}{500000} \\rfloor", "\\binom{10^7}{5000000}",
+    "\\lfloor {10}^{{10}^{7}} \\rfloor", "\\lfloor (10^{10})^{(10^7)} \\rfloor", "\\lfloor (10^{1000})^{10000} \\rfloor",
+    "\\lfloor ((10^{99})^{99})^{99} \\rfloor", "\\lfloor ((10^{39})^{39})^{39} \\rfloor", "\\lfloor x+(x+y+z+w)^{39} \\rfloor",
+    "\\lceil (x+y+z)^{39}(a+b+c)^{39}(p+q)^{39} \\rceil", "\\lfloor 10^{-10000000} \\rfloor", "\\lfloor 10^{1/10000000} \\rfloor",
+    "\\lfloor 10^{\\frac{10000000}{1}} \\rfloor", "\\lfloor 10^{99 \\cdot 99 \\cdot 99} \\rfloor",
+    "\\lfloor 10^{9 \\cdot 9 \\cdot 9 \\cdot 9 \\cdot 9 \\cdot 9 \\cdot 9 \\cdot 9} \\rfloor", "\\lfloor 2^{x^{99}} \\rfloor",
+    "\\lfloor 123456789012345 \\cdot 123456789012345 \\cdot 123456789012345 \\rfloor", "\\operatorname{Gamma}(1000000)",
+    "\\Gamma(1000000)", "\\Gamma(10^9)", "\\zeta(1000000)", "\\operatorname{fibonacci}(10000000)", "F_{10000000}",
+    "\\lfloor \\sqrt[10000000]{2} \\rfloor", "\\log_{10^{10^6}} 2", "\\operatorname{sgn}(10^{10^7})", "\\overline{10^{10^7}}",
+    "\\begin{pmatrix} 10^{10^7} & 1 \\\\ \\lfloor 2 \\rfloor & 3 \\end{pmatrix}",
+    "\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}^{10000000}", "\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}^{39}",
+    "\\begin{pmatrix} x & 2 \\\\ 3 & y \\end{pmatrix}^{39}", "\\frac{d}{dx} x^{39}", "\\lfloor 10^{10 000 000} \\rfloor",
+    "\\lfloor 10^{10,000,000} \\rfloor", "\\lfloor 10^{7!} \\rfloor", "\\lfloor 10^{10**7} \\rfloor", "\\lfloor 10**10**7 \\rfloor",
+    "\\lfloor 10^{\\exp{20}} \\rfloor", "\\lfloor 10^{\\cosh(20)} \\rfloor", "\\cosh(\\cosh(\\cosh(9)))",
+    "\\lfloor \\cosh(\\cosh(\\cosh(9))) \\rfloor", "\\lfloor \\tan(10^{15}) \\rfloor", "\\lfloor \\sinh(99999999) \\rfloor",
+    "\\lfloor \\Gamma(99999999) \\rfloor", "\\lfloor 10^{3 9} \\rfloor", "\\lfloor 10^{99} \\rfloor \\lfloor 10^{99} \\rfloor",
+    "\\{10^{10^7}, \\lfloor 3 \\rfloor\\}", "(\\lfloor 10^{10^7} \\rfloor, 3)", "|10^{10^7}|",
+    "\\lfloor \\frac{1}{1+\\frac{1}{1+\\frac{1}{1+\\frac{1}{1+\\frac{1}{1+\\frac{1}{1+\\frac{1}{x}}}}}}} \\rfloor",
+    "\\lfloor \\sqrt{2+\\sqrt{2+\\sqrt{2+\\sqrt{2+\\sqrt{2+\\sqrt{2+\\sqrt{2}}}}}}} \\rfloor",
+    "\\lfloor \\sqrt{2}+\\sqrt{3}+\\sqrt{5}+\\sqrt{7}+\\sqrt{11}+\\sqrt{13}+\\sqrt{17} \\rfloor",
+    "\\lfloor (\\sqrt{2}+\\sqrt{3}+\\sqrt{5}+\\sqrt{7}+\\sqrt{11})^{39} \\rfloor", "\\arctan(\\arctan(\\arctan(\\lfloor x \\rfloor)))",
+    "\\log(\\log(\\log(\\log(\\lfloor x \\rfloor))))", "\\sin^{39}(\\lfloor x \\rfloor)\\cos^{39}(x)",
+    "\\lfloor x^{39}+y^{39}+z^{39} \\rfloor",
+]  # fmt: skip
 NESTED = [
     nest("(", "4", ")", 2000), nest("(", "4", ")", 200_000), nest("{", "4", "}", 100_000), nest("\\frac{1}{", "2", "}", 300),
     nest("\\frac{1}{", "2", "}", 20_000), nest("\\sqrt{", "16", "}", 60), nest("\\sqrt{", "16", "}", 5000),
@@ -140,6 +171,7 @@ def _math() -> Iterator[tuple[str, dict[str, Any], Any, str]]:
         "tower": TOWERS,
         "factorial": FACTORIALS,
         "loop": LOOPS,
+        "growth": GROWTH,
         "nested": NESTED,
         "long": LONG,
         "digits": DIGITS,
@@ -150,6 +182,8 @@ def _math() -> Iterator[tuple[str, dict[str, Any], Any, str]]:
             yield family, {"kind": "math"}, golds[number % 2], boxed(answer)
             if family in ("tower", "long"):
                 yield f"{family}_set", {"kind": "math"}, golds[2 + number % 3], boxed(answer)
+    for answer in GROWTH:  # beside a gold that our own parser does not read
+        yield "growth", {"kind": "math"}, "\\overline{z} + 1", boxed(answer)
     for number, answer in enumerate(MARKERS):
         yield "marker", {"kind": "math"}, golds[number % 5], answer
     for text in ("9**9**9**9", "9^9^9^9", "Answer: 9^9^9^9", "so it is 2**2**2**2**2**2"):

@@ -6,7 +6,7 @@ Faulty rows are set aside with their number and reason; above the stated share t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -30,11 +30,12 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows(Generic[Row]):
-    """What a source gave: good rows [N] in order, and the faulty ones."""
+    """What a source gave: good rows [N] in order, and the faulty ones. numbers: [N], the row of each good one, from 1."""
 
     name: str
     items: tuple[Row, ...]
     faults: tuple[Fault, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 class _FaultyRow(Exception):
@@ -98,7 +99,7 @@ def _made(name: str, rows: Iterable[Any], kind: type[Row]) -> Rows[Row]:
     items = tuple(replace(row, source=name) for row in rows)
     if not items:
         raise DataError(f"data '{name}' made no rows", where=f"data.{name}", remedy="widen difficulty or rows")
-    return Rows(name=name, items=items)
+    return Rows(name=name, items=items, numbers=tuple(range(1, len(items) + 1)))
 
 
 def _stage_pairs(name: str, spec: StageData, stage_folders: Mapping[str, Path]) -> list[PreferencePair]:
@@ -122,8 +123,8 @@ def read_pairs(path: Path, name: str) -> list[PreferencePair]:
 
 def _read(name: str, spec: FileData | HubData, recipe_dir: Path, convert: Callable[[str, int, dict[str, Any]], Row]) -> Rows[Row]:
     items: list[Row] = []
+    numbers: list[int] = []
     faults: list[Fault] = []
-    place = spec.path
     for number, raw in _raw_rows(spec, recipe_dir):
         if spec.limit is not None and len(items) + len(faults) >= spec.limit:
             break
@@ -131,29 +132,56 @@ def _read(name: str, spec: FileData | HubData, recipe_dir: Path, convert: Callab
             if isinstance(raw, str):
                 raise _FaultyRow(raw)
             items.append(convert(name, number, raw))
+            numbers.append(number)
         except _FaultyRow as fault:
             faults.append(Fault(row=number, reason=str(fault)))
             if spec.max_faulty_share == 0.0:
-                raise DataError(
-                    f"row {number} of data '{name}': {fault}",
-                    where=f"{place}:{number}",
-                    remedy=f"mend the row, or set data.{name}.max_faulty_share to set such rows aside",
-                ) from None
+                break
     if not items and not faults:
-        raise DataError(f"data '{name}' has no rows", where=place, remedy="give a file with at least one row")
-    share = len(faults) / (len(items) + len(faults))
-    if share > spec.max_faulty_share:
-        first = faults[0]
+        raise DataError(f"data '{name}' has no rows", where=spec.path, remedy="give a file with at least one row")
+    rows = Rows(name=name, items=tuple(items), faults=tuple(faults), numbers=tuple(numbers))
+    _check_share(rows, spec)
+    return rows
+
+
+def set_aside(rows: Rows[Row], spec: Data, reasons: Sequence[str | None]) -> Rows[Row]:
+    """Rows with a reason [N] go to the faulty ones, as if they had been read so. Raises DataError as the loaders do."""
+    if not any(reasons):
+        return rows
+    faults: list[Fault] = [Fault(row=number, reason=reason) for number, reason in zip(rows.numbers, reasons, strict=True) if reason]
+    good = [index for index, reason in enumerate(reasons) if not reason]
+    left = Rows(
+        name=rows.name,
+        items=tuple(rows.items[index] for index in good),
+        faults=tuple(sorted((*rows.faults, *faults), key=lambda fault: fault.row)),
+        numbers=tuple(rows.numbers[index] for index in good),
+    )
+    _check_share(left, spec)
+    return left
+
+
+def _check_share(rows: Rows[Row], spec: Data) -> None:
+    """Raises DataError above the stated share of faulty rows, and where none is usable."""
+    if not rows.faults:
+        return
+    name, first = rows.name, rows.faults[0]
+    where = f"{spec.path}:{first.row}" if isinstance(spec, FileData | HubData) else f"data.{name}"
+    allowed = spec.max_faulty_share if isinstance(spec, FileData | HubData) else 0.0
+    total = len(rows.faults) + len(rows.items)
+    if allowed == 0.0:
+        remedy = f"mend the row, or set data.{name}.max_faulty_share to set such rows aside"
+        if not isinstance(spec, FileData | HubData):
+            remedy = "choose a verifier that these rows were made for"
+        raise DataError(f"row {first.row} of data '{name}': {first.reason}", where=where, remedy=remedy)
+    if len(rows.faults) > allowed * total:
         raise DataError(
-            f"{len(faults)} of {len(items) + len(faults)} rows of data '{name}' are faulty "
-            f"({share:.1%}, allowed {spec.max_faulty_share:.1%}); "
+            f"{len(rows.faults)} of {total} rows of data '{name}' are faulty ({len(rows.faults) / total:.1%}, allowed {allowed:.1%}); "
             f"the first is row {first.row}: {first.reason}",
-            where=f"{place}:{first.row}",
+            where=where,
             remedy="mend the file, or raise max_faulty_share",
         )
-    if not items:
-        raise DataError(f"data '{name}' has no usable row; row {faults[0].row}: {faults[0].reason}", where=place, remedy="mend the file")
-    return Rows(name=name, items=tuple(items), faults=tuple(faults))
+    if not rows.items:
+        raise DataError(f"data '{name}' has no usable row; row {first.row}: {first.reason}", where=where, remedy="mend the file")
 
 
 def _raw_rows(spec: FileData | HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:

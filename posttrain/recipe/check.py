@@ -238,22 +238,25 @@ def _check_golds(plan: Plan, verifier: str, data: str, opener: Callable[[], Judg
         return Finding(name=title, status="later", detail="asks a model for each answer; checked at run")
 
     def look() -> str:
-        from posttrain.data.source import load_prompts
-
-        prompts = load_prompts(data, _sample(plan.recipe.data[data]), plan.recipe_dir).items[:SAMPLE]
         built = build_verifier(spec.model_dump(), Services(think=plan.recipe.chat.think, workers=1, judge=opener))
-        for prompt in prompts:
-            _check_gold(built, prompt)
-        return _accepts(built, prompts, _worked_answers(plan.recipe.data[data], plan.recipe_dir), plan.recipe.chat.think)
+        prompts, unusable = _usable(built, data, plan.recipe.data[data], plan.recipe_dir)
+        accepted = _accepts(built, prompts, _worked_answers(plan.recipe.data[data], plan.recipe_dir), plan.recipe.chat.think)
+        return f"{accepted}; {unusable} golds set aside" if unusable else accepted
 
     return _guarded(title, "", look)
 
 
-def _check_gold(built: Built, prompt: Prompt) -> None:
-    try:
-        built.check_gold(prompt.gold)
-    except VerifierError as error:
-        raise VerifierError(error.what, where=f"row '{prompt.id}'", remedy=error.remedy) from error
+def _usable(built: Built, name: str, spec: Data, recipe_dir: Path) -> tuple[tuple[Prompt, ...], int]:
+    """Sampled prompts whose golds the verifier can use, and how many it cannot. Raises DataError where the run would surely stop."""
+    from posttrain.data.source import Rows, load_prompts, set_aside
+
+    rows = load_prompts(name, _sample(spec), recipe_dir)
+    rows = Rows(name=name, items=rows.items[:SAMPLE], numbers=rows.numbers[:SAMPLE])
+    reasons = built.gold_problems([Request(response="", gold=p.gold, reference=p.reference, metadata=p.metadata) for p in rows.items])
+    if all(reasons) or not getattr(spec, "max_faulty_share", 0.0):  # a share cannot be told from a sample: the run counts all rows
+        set_aside(rows, spec, reasons)
+    prompts = tuple(prompt for prompt, reason in zip(rows.items, reasons, strict=True) if not reason)
+    return prompts, len(rows.items) - len(prompts)
 
 
 def _accepts(built: Built, prompts: tuple[Prompt, ...], worked: dict[str, str], think: tuple[str, str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from posttrain.data.difficulty import decide, histogram
 from posttrain.data.mix import draw
-from posttrain.data.source import load_conversations, load_prompts
+from posttrain.data.source import Rows, load_conversations, load_prompts, set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, StageError
 from posttrain.evaluate.statistics import score_samples
@@ -52,9 +52,17 @@ def format_valid(completion: Completion, think: tuple[str, ...]) -> bool:
     )
 
 
-def pick_prompts(weights: Mapping[str, float], data: Mapping[str, Data], recipe_dir: Path, seed: int) -> tuple[list[Prompt], int]:
+def checked_prompts(name: str, data: Data, recipe_dir: Path, scorer: Any, verifier: str | Mapping[str, str]) -> Rows[Prompt]:
+    """Prompts whose golds their verifier can use; the others are faulty rows, and above the stated share the run stops here."""
+    rows = load_prompts(name, data, recipe_dir)
+    return set_aside(rows, data, scorer.gold_problems(verifier, rows.items))
+
+
+def pick_prompts(
+    weights: Mapping[str, float], data: Mapping[str, Data], recipe_dir: Path, seed: int, scorer: Any, verifier: str | Mapping[str, str]
+) -> tuple[list[Prompt], int]:
     """All prompts of one data set, or a mixture as long as its weights allow. Also the count of faulty rows."""
-    pools = {name: load_prompts(name, data[name], recipe_dir) for name in sorted(weights)}
+    pools = {name: checked_prompts(name, data[name], recipe_dir, scorer, verifier) for name in sorted(weights)}
     faults = sum(len(rows.faults) for rows in pools.values())
     if len(pools) == 1:
         return list(next(iter(pools.values())).items), faults
@@ -72,7 +80,7 @@ def evaluate(
     if not is_first_rank():
         return None
     template = ChatTemplate.load(model, chat, recipe_dir)
-    prompts = list(load_prompts(name, data, recipe_dir).items)
+    prompts = list(checked_prompts(name, data, recipe_dir, scorer, verifier).items)
     encoder: Any = template
     if few_shot:
         if examples is None:
@@ -147,7 +155,7 @@ def filter_prompts(
     import dataclasses
 
     template = ChatTemplate.load(model, chat, recipe_dir)
-    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed)
+    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed, scorer, verifier)
     scored = answers(
         portions, "filter", prompts, engine=engine, encoder=template, scorer=scorer, verifier=verifier, group=band.k,
         sampling=dataclasses.replace(sampling, stop_token_ids=template.stop_ids), seed_parts=(seed, "filter", 0),
@@ -199,7 +207,7 @@ def make_pairs(
     """
     if not is_first_rank():
         return None
-    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed)
+    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed, scorer, stage.verifier)
     sampling = SamplingParams(temperature=stage.temperature, max_tokens=stage.max_tokens)
     common: dict[str, Any] = {
         "chat": chat,

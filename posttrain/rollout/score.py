@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from posttrain.errors import BackendError, InputError, RecipeError
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.judges import JudgePool, Placement, judge_on_each_node
-from posttrain.types import GenerationRequest, RolloutGroup, SamplingParams
+from posttrain.types import GenerationRequest, Prompt, RolloutGroup, SamplingParams
 from rewards.base import Built
 from rewards.errors import VerifierError
 from rewards.load import build_verifier
@@ -95,7 +95,7 @@ class Scorer:
         """A verdict for each completion; one batch a verifier. verifier: a name for all prompts, or one a source of prompts."""
         by_name: defaultdict[str, list[int]] = defaultdict(list)
         for index, group in enumerate(groups):
-            by_name[self._name_for(verifier, group)].append(index)
+            by_name[self._name_for(verifier, group.prompt)].append(index)
         scored = list(groups)
         for name, indices in by_name.items():
             batches = [[_request(group, position) for position in range(len(group.completions))] for group in (groups[i] for i in indices)]
@@ -108,6 +108,17 @@ class Scorer:
     def verify(self, name: str, requests: Sequence[Request]) -> list[Verdict]:
         """Judge single answers (golds, answers from a file)."""
         return [row[0] for row in self._verifier(name).verify_many([[request] for request in requests])]
+
+    def gold_problems(self, verifier: str | Mapping[str, str], prompts: Sequence[Prompt]) -> list[str | None]:
+        """What is wrong with the gold of each prompt [P] of one source, or None; asked once, when the prompts are loaded."""
+        if not prompts:
+            return []
+        name = self._name_for(verifier, prompts[0])
+        asked = [Request(response="", gold=prompt.gold, reference=prompt.reference, metadata=prompt.metadata) for prompt in prompts]
+        try:
+            return self._verifier(name).gold_problems(asked)
+        except VerifierError as error:
+            raise InputError(error.what, where=f"verifiers.{name}", remedy=error.remedy) from error
 
     def outcomes(self) -> dict[str, int]:
         """Verdicts so far, by outcome."""
@@ -122,16 +133,16 @@ class Scorer:
             self._judge.close()
             self._judge = None
 
-    def _name_for(self, verifier: str | Mapping[str, str], group: RolloutGroup) -> str:
+    def _name_for(self, verifier: str | Mapping[str, str], prompt: Prompt) -> str:
         if isinstance(verifier, str):
             return verifier
-        if group.prompt.source not in verifier:
+        if prompt.source not in verifier:
             raise RecipeError(
-                f"no verifier for prompts of {group.prompt.source!r}",
+                f"no verifier for prompts of {prompt.source!r}",
                 where="verifier",
                 remedy=f"name one beside {', '.join(sorted(verifier))}",
             )
-        return verifier[group.prompt.source]
+        return verifier[prompt.source]
 
     def _verifier(self, name: str) -> Built:
         if name not in self._built:

@@ -249,7 +249,7 @@ def train(
     stage: Grpo = job.stage
     steps = stage.steps or 1
     if prompts is None:
-        prompts = pick_prompts(weights, job.data, job.recipe_dir, job.seed)[0]
+        prompts = pick_prompts(weights, job.data, job.recipe_dir, job.seed, scorer, stage.verifier)[0]
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     model = load_model(job.model, adapter=stage.adapter)
     recorder = Recorder(job)

@@ -17,6 +17,7 @@ NAME = re.compile(
     r"|\\(?:vec|overline|overrightarrow|mathbf) ?\{[A-Za-z]{1,3}\}"
     r"|[A-Z]{2,4}|\{[A-Z]{2,3}\}|[A-Za-z][a-z]{3,20}|[A-Za-z](?:_\{?\w{1,3}\}?)?\([A-Za-z0-9, ]{1,8}\))\Z"
 )
+_FUNCTION = re.compile(r"(?P<head>[A-Za-z]) ?\((?P<name>[a-z])\) ?=")
 _WORDS = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _SUBSCRIPT = re.compile(r"_\{?\d+\}?\Z")
 
@@ -39,6 +40,19 @@ def bindings(text: str) -> Bindings | None:
             return None
         found.setdefault(name, []).extend(both_signs(right if sign else item))
     return _split_tuple(found)
+
+
+def renamed(text: str, like: str) -> str:
+    """`f(t) = t^2` with the argument of `f(x) = ...`; as it is where they are not one function of one letter, or letters would clash."""
+    (old, wanted) = (_FUNCTION.match(side) for side in (text, like))
+    if old is None or wanted is None or old["head"] != wanted["head"] or old["name"] == wanted["name"]:
+        return text
+    value = text[old.end() :]
+    letter = re.compile(rf"(?<![A-Za-z\\]){old['name']}(?![A-Za-z])")
+    changed = letter.sub(wanted["name"], value)
+    clash = re.search(rf"(?<![A-Za-z\\]){wanted['name']}(?![A-Za-z])", value)
+    words = re.sub(r"\\[A-Za-z]+|[A-Za-z]{3,}", "", changed)  # names of functions hold letters, too
+    return text if clash or old["name"] in words else f"{wanted['head']}({wanted['name']}) = {changed.strip()}"
 
 
 def _names(text: str) -> list[str]:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, values_of
+from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, renamed, values_of
 from rewards.math.calendar import compare_clocks, compare_dates
 from rewards.math.extract import strip_wrappers
 from rewards.math.kinds import FORMULA, Form, Kind, in_base, letter_of, read
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
-from rewards.math.regions import compare_regions, looks_like_region
+from rewards.math.regions import compare_regions, is_builder, looks_like_region
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.sequences import JOINED, as_interval, brackets, compare_sequences, split_items, without_member
 from rewards.math.units import factor_between, split_unit
@@ -116,7 +116,7 @@ def _ratio(wanted: Form, answer: str, context: Context) -> Result | None:
 
 
 def _parts(text: str) -> list[Fraction] | None:
-    numbers = [parse_number(part.strip()) for part in opened(text).split(":")]
+    numbers = [parse_number(part.strip()) for part in re.sub(r" to |\\\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
     values = [number.value for number in numbers if number is not None]
     return values if len(values) == len(numbers) > 1 else None
 
@@ -224,7 +224,8 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
         return _symbolic(gold, answer, context) if result is None else result
     gold = values_of(gold_names) if gold_names else gold
     answer = values_of(names) if names else answer
-    if wanted.kind is Kind.TUPLE and looks_like_region(answer) and not brackets(answer):
+    union = wanted.kind is Kind.SET and "\\cup" in answer
+    if union or is_builder(answer) or (wanted.kind is Kind.TUPLE and looks_like_region(answer) and not brackets(answer)):
         result = compare_regions(gold, opened(answer))
         if result is not None:
             return result
@@ -248,6 +249,7 @@ def _listed(text: str) -> str:
 
 def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
     """Gold `x = 3`: the same name or no name, and the same value. Other equations are the symbolic layer's."""
+    answer = renamed(answer, wanted.text)
     gold_names, names = bindings(wanted.text), bindings(answer)
     if gold_names and names:
         result = compare_bindings(gold_names, names, _same(context))

@@ -18,6 +18,7 @@ MAX_FACTORIAL = 3_000
 MAX_FLOAT_LOG = 1e6  # natural log of the largest float
 DIGITS = 50
 _AGREE = 30  # digits
+ROUNDINGS = ("floor", "ceil")
 
 
 class TooLarge(ValueError):
@@ -39,7 +40,7 @@ def exact(node: Node, at: Mapping[str, Fraction]) -> Fraction:
         return node.value
     if kind == "sym":
         return at[node.value]
-    if kind in ("const", "call"):
+    if kind == "const" or (kind == "call" and node.value not in ROUNDINGS):
         raise NotRational
     values = [exact(child, at) for child in node.args]
     if kind == "add":
@@ -54,6 +55,8 @@ def exact(node: Node, at: Mapping[str, Fraction]) -> Fraction:
         return _small(values[0] / values[1])
     if kind == "pow":
         return _power(values[0], values[1])
+    if kind == "call":
+        return Fraction((math.floor if node.value == "floor" else math.ceil)(values[0]))
     return _counted(kind, values)
 
 
@@ -150,6 +153,8 @@ def _float_power(base: Any, exponent: Any, mp: Any) -> Any:
 def _call(name: str, value: Any, mp: Any) -> Any:
     if name == "abs":
         return abs(value)
+    if name in ROUNDINGS:
+        return _rounding(name, value, mp)
     if abs(value) > MAX_FLOAT_LOG and name not in ("ln", "arctan"):
         raise TooLarge
     if name == "ln" and value == 0:
@@ -166,6 +171,17 @@ def _call(name: str, value: Any, mp: Any) -> Any:
         raise Undefined from error
 
 
-def agree(a: Any, b: Any, mp: Any) -> bool:
-    """Equal to 30 digits, relative to the larger of the two: tiny numbers are not all the same."""
-    return bool(abs(a - b) <= max(abs(a), abs(b)) * mp.mpf(10) ** -_AGREE)
+def _rounding(name: str, value: Any, mp: Any) -> Any:
+    """A value that is whole but for its last digits is whole. Beyond the digits kept there is none."""
+    if mp.im(value) != 0 or abs(value) > mp.mpf(10) ** (mp.mp.dps - _AGREE // 2):
+        raise Undefined
+    value = mp.re(value)
+    nearest = mp.nint(value)
+    if abs(value - nearest) <= mp.mpf(10) ** -(_AGREE // 2):
+        return nearest
+    return mp.floor(value) if name == "floor" else mp.ceil(value)
+
+
+def agree(a: Any, b: Any, mp: Any, digits: int = _AGREE) -> bool:
+    """Equal to so many digits, relative to the larger of the two: tiny numbers are not all the same."""
+    return bool(abs(a - b) <= max(abs(a), abs(b)) * mp.mpf(10) ** -digits)

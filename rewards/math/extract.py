@@ -31,6 +31,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+(?:because|since)\b")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
+_GOES_ON = re.compile(r"\d\.\d{1,60}(?:\.\.\.|…)\Z")  # 0.333... is no 0.333
 _COMMANDS = (
     "\\text",
     "\\textbf",
@@ -185,7 +186,9 @@ def strip_wrappers(text: str) -> str:
     """Outer mathematics marks, markdown, \\text{...} and one pair of braces removed, again and again (bounded)."""
     for _ in range(16):
         before = text
-        text = text.strip().rstrip(".。").strip()
+        text = text.strip()
+        if not _GOES_ON.search(text):
+            text = text.rstrip(".。").strip()
         for opening, closing in _WRAPPERS:
             if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
                 inner = text[len(opening) : -len(closing)]

@@ -22,7 +22,7 @@ from rewards.math.words import bare, opened, spelled
 FORMULA = re.compile(r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?:\^\{?\d?[+-]\}?)?\Z")
 _LETTER = re.compile(r"\(?(?P<letter>[A-J])(?:\)|(?=[.:] )|(?=[.:]?\Z))[.:]? ?(?P<rest>.*)\Z")
 _RATIO = re.compile(r"-?[\d.]+(?: ?: ?-?[\d.]+)+\Z")
-_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60})\)?_ ?\{? ?(?P<base>\d{1,2}) ?\}?\Z")
+_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60})\)?_ ?\{? ?(?P<base>\d{1,2}|[a-z]{3,8}) ?\}?\Z")
 _DANGLING = re.compile(r"[-+*/^_=<,]\Z|\A[*/^_=]|\\frac\Z|\\frac ?\{[^{}]*\}\Z|\\sqrt\Z|\ufffd")
 
 
@@ -141,8 +141,14 @@ def letter_of(text: str) -> tuple[str, str] | None:
 
 def in_base(text: str) -> tuple[str, int] | None:
     """("101", 2) of `101_2`."""
-    match = _BASED.match(text)
-    if match is None or not 2 <= (base := int(match["base"])) <= 36 or any(int(digit, 36) >= base for digit in match["digits"]):
+    match = _BASED.match(opened(text))
+    written = spelled(match["base"]) if match else ""
+    if (
+        match is None
+        or not written.isdigit()
+        or not 2 <= (base := int(written)) <= 36
+        or any(int(digit, 36) >= base for digit in match["digits"])
+    ):
         return None
     return match["digits"].lstrip("0") or "0", base
 

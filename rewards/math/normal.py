@@ -12,19 +12,19 @@ _SYMBOLS = {
     "−": "-", "﹣": "-", "－": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
     "√": "\\sqrt ", "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "°": "^\\circ ", "∪": "\\cup ", "∩": "\\cap ",
     "±": "\\pm ", "∈": "\\in ", "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "λ": "\\lambda ", "’": "'", "“": '"', "”": '"',
-    "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "φ": "\\phi ",
+    "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "φ": "\\phi ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ",
 }  # fmt: skip
 _SPACING = re.compile(r"\\[!]|\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|displaystyle|limits|nolimits)(?![A-Za-z])")
 _DEGREES = re.compile(r"\^ ?\{ ?\\circ ?\}")
 _THIN = re.compile(r"(?<=\d)(?:\\[,;:]|\{,\}|\{\\,\})(?=\d{3})")
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|\\quad(?![A-Za-z])|\\qquad(?![A-Za-z])|~|\s+")
 _RENAMED = re.compile(
-    r"\\(dfrac|tfrac|cfrac|leq|geq|neq|leqslant|geqslant|lbrace|rbrace|degree|mbox|operatorname|varnothing|langle|rangle)(?![A-Za-z])\*?"
+    r"\\(dfrac|tfrac|cfrac|leq|geq|neq|leqslant|geqslant|lbrace|rbrace|degree|mbox|operatorname|varnothing|langle|rangle|pounds|euro)(?![A-Za-z])\*?"
 )
 _NEW_NAMES = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "leq": "\\le", "geq": "\\ge", "neq": "\\ne", "leqslant": "\\le",
     "geqslant": "\\ge", "lbrace": "\\{", "rbrace": "\\}", "degree": "^\\circ", "mbox": "\\text", "operatorname": "\\mathrm",
-    "varnothing": "\\emptyset", "langle": "(", "rangle": ")",
+    "varnothing": "\\emptyset", "langle": "(", "rangle": ")", "pounds": "£", "euro": "€",
 }  # fmt: skip
 
 

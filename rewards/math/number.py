@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
-from rewards.math.units import MAGNITUDES, canonical, clean_unit
+from rewards.math.units import MAGNITUDES, canonical, clean_unit, factor_between
 
 MAX_DIGITS = 1000
 MAX_EXPONENT = 400
@@ -17,7 +18,7 @@ MAX_EXPONENT = 400
 _U = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?![\d/])|\d+(?:\.\d*)?|\.\d+)"
 _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _SIGN = r"(?P<sign>[-+]?) ?"
-_CURRENCY = r"(?P<currency>\\?\$|\\?€|£|¥|(?:USD|EUR|GBP|US\$) ?)? ?"
+_CURRENCY = r"(?P<currency>\\?\$|\\?€|£|¥|(?:USD|EUR|GBP|US ?\\?\$) ?)? ?"
 _FRAC = rf"\\frac ?(?:\{{ ?(?P<fn>[-+]?{_U}) ?\}}|(?P<fn1>\d)) ?(?:\{{ ?(?P<fd>{_U}) ?\}}|(?P<fd1>\d))"
 _MIXED = (
     r"(?P<whole>\d+) ?(?:\\frac ?(?:\{ ?(?P<mn>\d+) ?\}|(?P<mn1>\d)) ?(?:\{ ?(?P<md>\d+) ?\}|(?P<md1>\d))"
@@ -33,6 +34,10 @@ _HEAD = re.compile(
 )
 _INTEGER = re.compile(r"-?\d+\Z")
 _REPEATING = re.compile(r"(?P<sign>-?)(?P<whole>\d{0,30})\.(?P<fixed>\d{0,30})\\overline ?\{ ?(?P<period>\d{1,30}) ?\}\Z")
+_UNWRAPPED = re.compile(r"\\(?:text|mathrm) ?\{ ?([A-Za-z. ]{1,30}?) ?\}")
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]{1,12})")
+_SUM = re.compile(r"\d{1,9} ?[A-Za-z]{1,12}\.?(?:(?: |,|and)+\d{1,9}(?:\.\d{1,9})? ?[A-Za-z]{1,12}\.?){1,3}\Z")
+_DOTTED = re.compile(r"(?P<head>-?\d{0,30}\.\d{3,60}?) ?(?:\\[lc]?dots|\.\.\.|…)\Z")
 _PERCENT = re.compile(r" ?(?:\\?%|\\?percent\b|per ?cent\b|\\text ?\{ ?percent ?\})")
 
 
@@ -71,9 +76,14 @@ def parse_number(text: str) -> Num | None:
         return None
     if "\\overline" in text:
         return _repeating(text)
+    if text.endswith(("...", "dots", "…")):
+        dotted = _DOTTED.match(text)
+        return None if dotted is None else _going_on(dotted)
     match = _HEAD.match(text)
     if match is None:
         return None
+    if (compound := _compound(text)) is not None:
+        return compound
     read = _magnitude_of(match)
     if read is None:
         return None
@@ -93,6 +103,32 @@ def _repeating(text: str) -> Num | None:
     value = (whole + Fraction(int(period), 10 ** len(period) - 1)) / 10 ** len(fixed)
     value = -value if match["sign"] else value
     return Num(value=value, bare=value, form="fraction")
+
+
+def _compound(text: str) -> Num | None:
+    """`1 hour 30 minutes`, `5 \\text{ feet } 6 \\text{ inches}`: a sum in the first unit; each unit smaller than the one before."""
+    plain = _UNWRAPPED.sub(r" \1 ", text).strip() if "\\" in text else text
+    if len(plain) > 80 or _SUM.match(plain) is None:
+        return None
+    parts = _PART.findall(plain)
+    unit = parts[0][1]
+    factors = [factor_between(name, unit) for _, name in parts]
+    known = [factor for factor in factors if factor is not None]
+    if len(known) < len(factors) or any(a <= b for a, b in pairwise(known)):
+        return None
+    value = sum((_decimal(amount) * factor for (amount, _), factor in zip(parts, known, strict=True)), Fraction(0))
+    return Num(value=value, bare=value, form="mixed", unit=unit)
+
+
+def _going_on(match: re.Match[str]) -> Num | None:
+    """0.1666... is 1/6: digits at the end that come three times (a longer period: twice) go on so; None where none do."""
+    head, _, digits = match["head"].partition(".")
+    for size in range(1, len(digits) // 2 + 1):
+        period, times = digits[-size:], 3 if size < 3 else 2
+        if digits.endswith(period * times):
+            fixed = digits[: len(digits) - size]
+            return _repeating(f"{head}.{fixed}\\overline{{{period}}}")
+    return None
 
 
 def _magnitude_of(match: re.Match[str]) -> tuple[Fraction, str, int, bool] | None:

@@ -20,6 +20,9 @@ _INF = float("inf")
 _MAX_PARTS = 24
 _OR = re.compile(r"\\cup(?![A-Za-z])|\\(?:lor|vee)(?![A-Za-z])| or |, or ")
 _AND = re.compile(r"\\cap(?![A-Za-z])|\\(?:land|wedge)(?![A-Za-z])| and |, and ")
+_AND_SIGN = re.compile(r"\\(?:cap|land|wedge)(?![A-Za-z])")
+_FRENCH = re.compile(r"(?P<low>[\[\]])(?P<ends>[^\[\]]+)(?P<high>[\[\]])\Z")  # ]0, 1[ is (0, 1)
+_SIDE = re.compile(r"\\mathbb ?\{?R\}? ?(?:_ ?\{? ?(?P<sign>\\[lg]e|[<>]) ?0 ?\}?|\^ ?\{? ?(?P<mark>[-+]) ?\}?)\Z")
 _MINUS = re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])|(?<=\})- ?(?=\\\{)|(?<=\)) ?- ?(?=\\\{)")
 _SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![A-Za-z])|<=|>=|!=|[<>=]")
 _PLAIN = {"\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\lt": "<", "\\gt": ">"}
@@ -28,7 +31,7 @@ _MEMBER = re.compile(r"\$?(?P<name>[A-Za-z]|\\[A-Za-z]+) ?\\in(?![A-Za-z]) ?(?P<
 _BUILDER = re.compile(r"\\\{ ?(?:[A-Za-z]|\\[a-z]+)(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<body>.*?) ?\\\}\Z")
 _ALL = ("\\mathbb{R}", "\\mathbb R", "all real numbers", "all reals", "(-\\infty, +\\infty)")
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
-_REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
+_REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
 
 
 class Piece(NamedTuple):
@@ -57,6 +60,11 @@ LINE = (Piece(-_INF, False, _INF, False),)
 def looks_like_region(text: str) -> bool:
     """Whether a sign in `text` says so: a relation, a square bracket, infinity, a union."""
     return _REGION_SIGN.search(text) is not None
+
+
+def is_builder(text: str) -> bool:
+    """{x : ...}."""
+    return _BUILDER.match(text) is not None
 
 
 def compare_regions(gold: str, answer: str) -> Result | None:
@@ -88,7 +96,7 @@ def read_region(text: str) -> Region:
 
 
 def _intersection(text: str) -> Region:
-    """`a and b`, `a, b`; where nothing is in both, a writer meant either (x < -2 and x > 3)."""
+    """`a and b`, `a, b`; where nothing is in both, a writer of words meant either (x < -2 and x > 3); a sign means what it says."""
     items = [item for part in _AND.split(text) for item in split_items(part)]
     if len(items) > _MAX_PARTS or not all(items):
         raise _NotARegion
@@ -107,6 +115,8 @@ def _intersection(text: str) -> Region:
     pieces = list(regions[0].pieces)
     for region in regions[1:]:
         pieces = [found for a in pieces for b in region.pieces if (found := _both(a, b)) is not None]
+    if not pieces and _AND_SIGN.search(text):
+        raise _NotARegion  # the empty set is no region here
     if not pieces:
         pieces = [piece for region in regions for piece in region.pieces]
     return Region(_merged(pieces), names.pop() if names else None)
@@ -130,6 +140,11 @@ def _atom(text: str) -> Region:
         if len(points) < len(values):
             raise _NotARegion
         return Region(_merged(points), None)
+    if side := _SIDE.match(text):
+        return _chain(f"x {side['sign'] or {'+': '>', '-': '<'}[side['mark']]} 0")._replace(name=None)
+    french = _FRENCH.match(text)
+    if french is not None and french["low"] + french["high"] != "[]":
+        text = f"{'[' if french['low'] == '[' else '('}{french['ends']}{']' if french['high'] == ']' else ')'}"
     pair = brackets(text)
     if pair is not None and len(ends := split_items(pair[1])) == 2:
         low, high = _end(ends[0]), _end(ends[1])

@@ -23,6 +23,7 @@ _SIGN = re.compile(r"\\(?:le|ge)(?![A-Za-z])|<=|>=|[<>]")
 _MEMBER = re.compile(r"^\$?[A-Za-z] ?\\in(?![A-Za-z]) ?")
 _BUILDER = re.compile(r"\\\{ ?[A-Za-z] ?(?:\||\\mid(?![A-Za-z])|:) ?(.*?) ?\\\}\Z")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*)\\end\{\1\}\Z", re.DOTALL)
+_TRANSPOSED = re.compile(r" ?\^ ?\{? ?(?:T|\\top|\\intercal|\\mathsf ?\{T\}|\\mathrm ?\{T\}|\\prime) ?\}?\Z")
 _KINDS = {"pmatrix": "matrix", "bmatrix": "matrix", "Bmatrix": "matrix", "matrix": "matrix"}
 
 
@@ -186,6 +187,12 @@ def _turned(sign: str) -> str:
 
 
 def _matrix(text: str) -> Table | None:
+    transposed = _TRANSPOSED.search(text)
+    if transposed is not None:
+        table = _matrix(text[: transposed.start()].strip()) or _row(text[: transposed.start()].strip())
+        if table is None or len({len(row) for row in table[1]}) != 1:
+            return None
+        return table[0], [list(column) for column in zip(*table[1], strict=True)]
     match = _MATRIX.match(text)
     if match is None:
         return None
@@ -194,10 +201,19 @@ def _matrix(text: str) -> Table | None:
 
 
 def _column(text: str) -> Table | None:
-    """(1, 2) beside a matrix is a column vector."""
+    """(1, 2) beside a matrix is a column vector; [[1, 2], [3, 4]] its rows."""
+    row = _row(text)
+    if row is None:
+        return None
+    inner = [_row(item) for item in row[1][0]]
+    rows = [part[1][0] for part in inner if part is not None]
+    return ("matrix", rows if len(rows) == len(inner) else [[item] for item in row[1][0]])
+
+
+def _row(text: str) -> Table | None:
     pair = brackets(text)
     items = split_items(pair[1]) if pair is not None and pair[0] in "([" else []
-    return ("matrix", [[item] for item in items]) if len(items) > 1 else None
+    return ("matrix", [items]) if len(items) > 1 else None
 
 
 def _tables(wanted: Table | None, got: Table | None, same: Same) -> Result | None:

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from rewards.math.evaluate import DIGITS, NotRational, TooLarge, Undefined, agree, approximate, exact
+from rewards.math.evaluate import DIGITS, ROUNDINGS, NotRational, TooLarge, Undefined, agree, approximate, exact
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.tree import Node, NotReadable, holds_i, number, parse, substituted, symbols
 from rewards.warmup import outside_deadline
 
 _POINTS = 6
 _TRIES = 24
+_CLOSE = 240  # digits
 _RELATION = re.compile(r"\\(?:le|ge|ne)(?![A-Za-z])|[<>=]")
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 
@@ -107,7 +108,23 @@ def _multiplies_sum(node: Node) -> bool:
 
 
 def same_value(a: Node, b: Node) -> Result:
-    """Agreement at every point that both sides have a value at; exact where fractions suffice.
+    result = _same_value(a, b, whole=_counts(a) or _counts(b))
+    if (
+        result == no("value_differs")
+        and symbols(a) | symbols(b)
+        and (_rounds(a) or _rounds(b))
+        and _same_value(a, b, whole=True) == yes("identity")
+    ):
+        return unsure("equal_at_whole_numbers")
+    return result
+
+
+def _rounds(node: Node) -> bool:
+    return (node.kind == "call" and node.value in ROUNDINGS) or any(_rounds(child) for child in node.args)
+
+
+def _same_value(a: Node, b: Node, *, whole: bool) -> Result:
+    """Agreement at every point that both sides have a value at; exact where fractions suffice. Floors may agree at whole numbers only.
 
     Equal at positive points and not at negative ones (ln x^2 and 2 ln x) depends on the domain: not for us to decide.
     """
@@ -115,11 +132,13 @@ def same_value(a: Node, b: Node) -> Result:
     wanted = _POINTS if names else 1
     positive: list[bool] = []
     negative: list[bool] = []
-    for point in _points(names, whole=_counts(a) or _counts(b)):
+    last = None
+    for point in _points(names, whole=whole):
         try:
             equal = _equal_at(a, b, point)
         except (Undefined, NotRational):
             continue
+        last = point
         below = any(value < 0 for value in point.values())
         (negative if below else positive).append(equal)
         if (not equal and not below) or len(positive) + len(negative) == wanted:
@@ -128,6 +147,8 @@ def same_value(a: Node, b: Node) -> Result:
         return no("value_differs")
     if not all(negative):
         return unsure("differs_below_zero") if positive else no("value_differs")
+    if last is not None and not _equal_closely(a, b, last):
+        return no("value_differs")
     enough = len(positive) + len(negative) >= (3 if names else 1)
     return yes("identity") if enough else unsure("no_common_points")
 
@@ -177,6 +198,20 @@ def _equal_at(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
             if max(abs(left), abs(right)) > tiny:
                 return False
     return True  # both vanish at 150 digits
+
+
+def _equal_closely(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
+    """Equality at one more point's precision: a decimal of fifty digits is no \\pi, and \\sqrt{2} + 10^{-40} no \\sqrt{2}."""
+    try:
+        return exact(a, point) == exact(b, point)
+    except NotRational:
+        pass
+    mpmath = _mpmath()
+    with mpmath.workdps(_CLOSE):
+        at = {name: mpmath.mpf(value.numerator) / value.denominator for name, value in point.items()}
+        left, right = approximate(a, at, mpmath), approximate(b, at, mpmath)
+        tiny = max(abs(left), abs(right)) <= mpmath.mpf(10) ** (30 - 3 * DIGITS)  # both vanish, as _equal_at found
+        return bool(tiny or agree(left, right, mpmath, _CLOSE // 2))
 
 
 def constant(node: Node) -> Fraction | None:

@@ -33,6 +33,7 @@ FUNCTIONS = (
     "abs",
     "sqrt",
 )
+_BRACKETS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
 _CONSTANTS = {"pi": "pi", "e": "e", "i": "i"}
 _GREEK = (
     "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "psi",
@@ -142,7 +143,7 @@ class _Parser:
         if kind == "op":
             return value in ("(", "[", "{") or (value == "|" and not self.bars)
         if kind == "command":
-            return value not in ("cdot", "times", "div")
+            return value not in ("cdot", "times", "div", "rfloor", "rceil")
         return kind in ("number", "letter", "word")
 
     def factor(self, depth: int) -> Node:
@@ -247,6 +248,8 @@ class _Parser:
     def command(self, name: str, depth: int) -> Node:
         if name in FUNCTIONS:
             return self.function(name, depth)
+        if name in _BRACKETS:
+            return self.whole_part(name, depth)
         if name in ("frac", "binom"):
             top, bottom = self.argument(depth), self.argument(depth)
             return Node("div" if name == "frac" else "binom", None, (top, bottom))
@@ -258,6 +261,17 @@ class _Parser:
             self.position += 3
             return Node("const", "e")
         raise NotReadable("a command outside the allow-list")
+
+    def whole_part(self, name: str, depth: int) -> Node:
+        """\\lfloor x \\rfloor, \\lceil x \\rceil."""
+        closing, function = _BRACKETS[name]
+        bars, self.bars = self.bars, 0
+        node = self.expression(depth + 1)
+        self.bars = bars
+        if self.peek() != ("command", closing):
+            raise NotReadable(f"expected {closing}")
+        self.take()
+        return Node("call", function, (node,))
 
     def argument(self, depth: int) -> Node:
         """{...}, or one digit or letter as in \\frac12."""

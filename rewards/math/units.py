@@ -10,15 +10,16 @@ MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10*
 
 _TABLE: dict[str, dict[str, Fraction]] = {
     "length": {"m": Fraction(1), "km": Fraction(1000), "cm": Fraction(1, 100), "mm": Fraction(1, 1000), "um": Fraction(1, 10**6),
-               "nm": Fraction(1, 10**9), "in": Fraction(254, 10000), "ft": Fraction(3048, 10000), "yd": Fraction(9144, 10000),
-               "mi": Fraction(1609344, 1000)},
-    "mass": {"g": Fraction(1), "kg": Fraction(1000), "mg": Fraction(1, 1000), "lb": Fraction(45359237, 100000),
+               "nm": Fraction(1, 10**9), "Mm": Fraction(10**6), "in": Fraction(254, 10000), "ft": Fraction(3048, 10000),
+               "yd": Fraction(9144, 10000), "mi": Fraction(1609344, 1000)},
+    "mass": {"g": Fraction(1), "kg": Fraction(1000), "mg": Fraction(1, 1000), "ug": Fraction(1, 10**6), "lb": Fraction(45359237, 100000),
              "oz": Fraction(45359237, 1600000), "tonne": Fraction(10**6)},
     "time": {"s": Fraction(1), "min": Fraction(60), "h": Fraction(3600),
-             "day": Fraction(86400), "week": Fraction(604800), "ms": Fraction(1, 1000)},
+             "day": Fraction(86400), "week": Fraction(604800), "ms": Fraction(1, 1000), "us": Fraction(1, 10**6),
+             "ns": Fraction(1, 10**9)},
     "length^3": {"l": Fraction(1, 1000), "ml": Fraction(1, 10**6)},
     "mass length time^-2": {"N": Fraction(1000), "kN": Fraction(10**6)},  # the unit of mass here is the gram
-    "mass length^2 time^-2": {"J": Fraction(1000), "kJ": Fraction(10**6), "MJ": Fraction(10**9)},
+    "mass length^2 time^-2": {"J": Fraction(1000), "kJ": Fraction(10**6), "MJ": Fraction(10**9), "Wh": Fraction(3_600_000)},
     "mass length^2 time^-3": {"W": Fraction(1000), "kW": Fraction(10**6), "MW": Fraction(10**9)},
     "mass length^-1 time^-2": {"Pa": Fraction(1000), "kPa": Fraction(10**6)},
     "mass length^2 time^-3 current^-1": {"V": Fraction(1000), "mV": Fraction(1), "kV": Fraction(10**6)},
@@ -40,13 +41,25 @@ _ALIASES = {
     "hertz": "Hz", "mole": "mol", "ohm": "ohm", "kelvin": "K", "celsius": "degC",
     "fahrenheit": "degF", "ton": "ton", "tonne": "tonne", "kph": "km / h", "mph": "mi / h",
 }  # fmt: skip
+_PREFIXES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6),
+             "G": Fraction(10**9), "T": Fraction(10**12)}  # fmt: skip
+_PREFIXED = ("m", "g", "s", "l", "N", "J", "W", "Wh", "Pa", "V", "A", "mol", "Hz", "ohm")
 _KNOWN = {
     name: ({base: int(power or 1) for base, _, power in (part.partition("^") for part in dimension.split())}, factor)
     for dimension, units in _TABLE.items()
     for name, factor in units.items()
 }
+_MILLI = frozenset(("m", *(f"m{name}" for name in _PREFIXED)))
+# milli and mega differ by the case of one letter: a symbol that is not known would be compared without it
+_KNOWN |= {
+    prefix + name: (_KNOWN[name][0], _KNOWN[name][1] * factor)
+    for name in _PREFIXED
+    for prefix, factor in _PREFIXES.items()
+    if prefix + name not in _KNOWN
+}
 _CURRENCIES = ("USD", "EUR", "GBP", "JPY", "cent")
-_TEXT = re.compile(r"\\(?:text|mathrm|textrm|textbf|mathbf|rm) ?\{([^{}]*)\}")
+_TEXT = re.compile(r"\\(?:text|mathrm|textrm|textbf|mathbf|rm) ?\{((?:[^{}]|\{[^{}]{0,10}\})*)\}")
+_MICRO = re.compile(r"(?:\\mu(?![A-Za-z])|\u03bc) ?(?=[A-Za-z\\])")
 _UNIT_AFTER = re.compile(r" ?\\(?:text|mathrm|textrm) ?\{[^{}]{1,40}\}(?:\^\{?[23]\}?)?\Z")
 _FUNCTIONS = ("sin", "cos", "tan", "log", "exp", "sqrt", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "mod", "inf")
 _SMALL = ("of", "in", "per", "an", "at", "on", "by", "is")
@@ -63,6 +76,8 @@ def clean_unit(rest: str) -> str | None:
     """
     if not rest.strip():
         return ""
+    if (micro := _MICRO.search(rest)) is not None:
+        rest = f"{rest[: micro.start()]} u{_TEXT.sub(lambda m: m[1].strip(), rest[micro.end() :], count=1)}"
     quoted = _TEXT.search(rest) is not None
     apart = rest[:1] == " " or quoted
     rest = " ".join(_TEXT.sub(r" \1 ", rest).replace("\\cdot", " ").split()).replace(" ^", "^")
@@ -110,6 +125,8 @@ def _word(word: str) -> str:
     if base in _KNOWN:
         return base + caret + power
     low = base.lower()
+    if base[:1] == "M" and low in _MILLI and (len(base) < 3 or not base.isupper()):
+        return base + caret + power  # mega is not milli: Mg, Ms
     low = low if low in _ALIASES or low in _KNOWN else low.removesuffix("s") if len(low) > 2 else low
     return _ALIASES.get(low, low) + caret + power
 

@@ -9,7 +9,7 @@ import re
 
 from rewards.math.result import Result, no, unsure, yes
 
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|operatorname) ?\{([^{}]*)\}")
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|operatorname|ce) ?\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9' .,-]*\Z")
 _ONES = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
@@ -58,6 +58,8 @@ def bare(text: str) -> str | None:
 def spelled(text: str) -> str:
     """Number words in front as digits: "twenty-five apples" -> "25 apples", "two thirds" -> "2/3"; other text as it is."""
     tokens = text.lower().replace("-", " ").split()
+    if len(tokens) > 1 and tokens[0] == "a" and (tokens[1] in _SCALES or tokens[1] == "dozen"):
+        tokens[0] = "one"
     total = current = used = 0
     for i, word in enumerate(tokens):
         if word in _SMALL:

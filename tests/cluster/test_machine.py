@@ -25,7 +25,7 @@ def recipe(**parts: Any) -> Any:
         "name": "machine-test",
         "base": {"path": "toy"},
         "stages": [{"kind": "sft", "name": "warm", "data": {"rows": 1.0}, "steps": 1}],
-        "engine": {"context_tokens": 320, "kv_cache_gb": 0.05},
+        "engine": {"context_tokens": 1536, "kv_cache_gb": 0.05},
         **parts,
     }
     return Recipe.model_validate(whole)
@@ -49,7 +49,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A machine with one trainer."""
     machine = machine_for(
         tmp_path_factory.mktemp("machine"),
-        verifiers={"exact": {"kind": "math"}, "taste": {"kind": "pairwise", "model": {"stage": "judge"}}},
+        verifiers={
+            "exact": {"kind": "math"},
+            "taste": {"kind": "pairwise", "model": {"stage": "judge"}},
+            "group": {"kind": "pairwise", "model": {"stage": "judge"}, "against": "group", "on_abstain": "zero"},
+            "same": {
+                "kind": "agent",
+                "model": {"stage": "judge"},
+                "budget_tokens": 24,
+            },  # random weights: a program is noise, and cut short
+        },
     )
     yield machine
     machine.close()
@@ -123,13 +132,37 @@ def test_prompts_of_a_source_without_a_verifier_are_refused(alone: Any) -> None:
         alone.scorer().score({"sums": "exact"}, [group("essays", ["x"])])
 
 
-@pytest.mark.vllm
-def test_a_pairwise_verifier_asks_the_judges_engine(alone: Any, tmp_path: Path) -> None:
-    from posttrain.rollout.tiny import tiny_model
+@pytest.fixture(scope="module")
+def judged(alone: Any, tiny: Callable[..., Path]) -> Any:
+    """The machine's scorer, with an engine of random weights as the model "judge": one start for every test that asks it."""
+    folder = tiny(sharpness=1.0)
+    return alone.scorer({"judge": (alone.engine("judge", folder, "judge"), folder)})
 
-    folder = tiny_model(tmp_path / "judge", sharpness=1.0)
-    engine = alone.engine("long_judge", folder, "judge")
-    scored = alone.scorer({"judge": (engine, folder)}).score("taste", [group("essays", ["b"], reference="a")])
-    verdict = scored[0].verdicts[0]
+
+@pytest.mark.vllm
+def test_a_pairwise_verifier_asks_the_judges_engine(judged: Any) -> None:
+    verdict = judged.score("taste", [group("essays", ["b"], reference="a")])[0].verdicts[0]
     assert verdict.parts, verdict
     assert 0.0 < verdict.parts["label_mass"] < 1.0 and 0.0 < verdict.parts["probability"] < 1.0
+    ranked = judged.score("group", [group("essays", ["a", "b", "c"])])[0].verdicts
+    assert all(0.0 <= verdict.score <= 1.0 and 0.0 <= verdict.parts["orders_agree"] <= 1.0 for verdict in ranked), ranked
+
+
+@pytest.mark.vllm
+def test_an_agent_asks_an_engine_for_a_label_and_keeps_what_was_said(judged: Any) -> None:
+    """The protocol, not the judgement: the weights are random, the labels are single tokens of a byte vocabulary."""
+    from posttrain.rollout.rows import verdict_row
+
+    verdicts = judged.score("same", [group("essays", ["Answer: carbon dioxide", "x" * 3000], gold="CO2")])[0].verdicts
+    row = verdict_row(verdicts[0])
+    assert row["outcome"] in ("correct", "wrong", "abstain") and row["transcript"][0]["label"] in "EDIP"
+    assert 0.25 <= row["transcript"][0]["probability"] <= 1.0 and "| carbon dioxide" in row["transcript"][0]["prompt"]
+    assert all(len(step["reply"].encode()) <= 200 for step in row["transcript"] if "reply" in step)
+    assert verdicts[1].reason == "answer_too_long"
+
+
+@pytest.mark.vllm
+def test_a_prompt_that_does_not_fit_the_engine_costs_only_its_own_verdict(judged: Any) -> None:
+    scored = judged.score("taste", [group("essays", ["b", "long " * 400], reference="a")])
+    fits, overlong = scored[0].verdicts
+    assert fits.parts and str(overlong.outcome) == "error" and "1536" in overlong.certificate["detail"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rewards.agent_frame import LABELS
 from rewards.kit.examine import Sample, examine
 from rewards.kit.finding import CHECKS, Finding, as_json, as_text, failed
 from rewards.kit.inside import INSIDE
@@ -91,6 +92,10 @@ SHIPPED: dict[str, tuple[dict[str, Any], list[Sample]]] = {
     ),
     "tool_call": ({}, [sample(f'<tool_call>{{"name": "add", "arguments": {{"a": {n}}}}}</tool_call>', CALL, n == 6) for n in (6, 7)]),
     **{kind: ({"steps": STEPS}, [sample("42", "42", True), sample("41", "42", False)]) for kind in ("cascade", "all", "any", "weighted")},
+    "agent": (
+        {"model": {"stage": "judge"}, "cache": 32},
+        [sample("\\boxed{carbon dioxide}", "CO2", True), sample("\\boxed{argon}", "CO2", False), *NUMBERS],
+    ),
     "pairwise": (
         {"model": {"stage": "judge"}},
         [sample("good, 42", None, True, reference="42"), sample("42", None, False, reference="good, good")],
@@ -107,14 +112,24 @@ FOREIGN = {
 
 
 class Taste:
-    """A judge model that likes "good"."""
+    """A judge model that likes "good", and knows that CO2 is carbon dioxide."""
 
     def complete(self, prompts: list[str], *, max_tokens: int) -> list[str]:
         return ["" for _ in prompts]
 
     def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[list[float]]:
-        margins = [first.count("good") - second.count("good") for first, _, second in (p.partition("Answer B:\n") for p in prompts)]
-        return [[-math.log1p(math.exp(-margin)), -math.log1p(math.exp(margin))] for margin in margins]
+        return [self._preference(prompt) if len(labels) == 2 else self._equivalence(prompt, labels) for prompt in prompts]
+
+    def _preference(self, prompt: str) -> list[float]:
+        first, _, second = prompt.partition("Answer B:\n")
+        margin = first.count("good") - second.count("good")
+        return [-math.log1p(math.exp(-margin)), -math.log1p(math.exp(margin))]
+
+    def _equivalence(self, prompt: str, labels: list[str]) -> list[float]:
+        reference, candidate = (prompt.partition(f"{name}:\n| ")[2].partition("\n")[0] for name in ("Reference", "Candidate"))
+        same = reference == candidate or {reference, candidate} == {"CO2", "carbon dioxide"}
+        said = LABELS[0] if same else LABELS[1]
+        return [math.log(0.97 if label == said else 0.01) for label in labels]
 
 
 def examined(spec: dict[str, Any], samples: list[Sample], *, children: bool = False) -> list[Finding]:
@@ -131,7 +146,7 @@ def test_the_kit_raises_no_alarm_on_a_shipped_kind(kind: str) -> None:
 
 
 def test_every_shipped_kind_is_examined_somewhere() -> None:
-    assert set(KINDS) - set(SHIPPED) <= {"code", "agent"}  # code: in containers, below; agent talks to a server: its own tests
+    assert set(KINDS) - set(SHIPPED) == {"code"}  # in containers, below
 
 
 @pytest.mark.docker

@@ -10,7 +10,7 @@ import random
 import pytest
 
 from benchmarks.math_answers.identities import Row, generate
-from benchmarks.verifier_math import hard_rows
+from benchmarks.verifier_math import hard_rows, pair_rows
 from rewards.math.kinds import read
 from rewards.math.normal import normalise
 from rewards.math.rule import MathRule
@@ -53,6 +53,11 @@ def test_hard_pairs_are_told_apart() -> None:
     right = [verdict.passed for row, verdict in verdicts if row.expected]
     assert sum(right) / len(right) >= 0.95
     assert [(row.request.gold, row.request.response) for row, verdict in verdicts if verdict.passed and not row.expected] == []
+
+
+def test_near_misses_and_new_forms_are_told_apart() -> None:
+    verdicts = [(row, RULE.judge(row.request)) for row in pair_rows("near.txt")]
+    assert [(row.request.gold, row.request.response) for row, verdict in verdicts if verdict.passed is not row.expected] == []
 
 
 def test_gold_and_answer_may_change_places_where_neither_is_a_policy(generated: list[Row]) -> None:

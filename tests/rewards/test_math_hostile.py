@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.corpora.hangs import GROWTH
 from benchmarks.math_answers.hostile import RIGHT, SLOW, WRONG, boxed
 from rewards.load import build_verifier
 from rewards.services import Services
@@ -36,6 +37,32 @@ def test_a_catastrophic_answer_is_screened_before_it_costs_its_deadline(gold: st
     verdict = MATH.verify(Request(response=response, gold=gold))
     assert verdict.outcome in (Outcome.WRONG, Outcome.ABSTAIN), verdict
     assert verdict.score == 0.0
+
+
+@pytest.mark.parametrize("gold", ["x^2+1", "\\lfloor x \\rfloor", "\\overline{z} + 1"])
+def test_what_grows_behind_a_name_is_screened_whatever_stands_around_it(gold: str) -> None:
+    for answer, [verdict] in zip(
+        GROWTH, MATH.verify_many([[Request(response=boxed(answer), gold=gold)] for answer in GROWTH]), strict=True
+    ):
+        assert verdict.outcome in (Outcome.WRONG, Outcome.ABSTAIN), (answer, verdict)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "outcome"),
+    [
+        ("\\lfloor x \\rfloor + 1", "1 + \\left\\lfloor x \\right\\rfloor", "correct"),
+        ("\\lfloor n/2 \\rfloor", "⌊\\frac{n}{2}⌋", "correct"),
+        ("\\lfloor n/2 \\rfloor", "\\lceil n/2 \\rceil", "wrong"),
+        ("\\lceil x \\rceil", "-\\lfloor -x \\rfloor", "correct"),
+        ("\\lfloor \\frac{n+1}{2} \\rfloor", "\\lceil \\frac{n}{2} \\rceil", "abstain"),  # for whole n alone
+        ("n", "\\lfloor n \\rfloor", "abstain"),
+        ("\\lfloor \\log_{10} 1000 \\rfloor + x", "3 + x", "correct"),
+        ("\\lfloor x \\rfloor", "x", "abstain"),
+        ("\\lfloor x \\rfloor", "\\lfloor x \\rfloor + 1", "wrong"),
+    ],
+)
+def test_whole_parts_are_compared_by_value(gold: str, answer: str, outcome: str) -> None:
+    assert MATH.verify(Request(response=boxed(answer), gold=gold)).outcome == outcome
 
 
 @pytest.mark.parametrize(

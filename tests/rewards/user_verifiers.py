@@ -98,3 +98,13 @@ class AsyncGroup:
 
     async def verify_group(self, requests: list[Request]) -> list[Verdict]:
         return [Verdict(outcome=Outcome.CORRECT, score=1.0, reason=f"one of {len(requests)}") for _ in requests]
+
+
+class BreaksOnGolds:
+    """Raises where it is asked about golds: a fault of the verifier's author, not of the rows."""
+
+    def check_gold(self, gold: Any) -> str | None:
+        raise RuntimeError("no table of golds")
+
+    def verify(self, request: Request) -> Verdict:
+        return Verdict(outcome=Outcome.WRONG, score=0.0)

@@ -1,0 +1,143 @@
+"""Golds that a verifier cannot use stop every stage that samples, with file and row, before anything is sampled; or they are set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from posttrain.data.source import load_prompts
+from posttrain.errors import DataError, InputError, RecipeError
+from posttrain.recipe.schema import Dpd, FileData, Filter, Grpo
+from posttrain.rollout import jobs as sampling_jobs
+from posttrain.rollout.jobs import checked_prompts, pick_prompts
+from posttrain.rollout.portions import Portions
+from posttrain.rollout.score import Scorer
+from posttrain.train.policy import train
+from posttrain.types import SamplingParams
+from tests.train.conftest import CHAT, Jobs
+
+GOOD = [{"id": f"q{n}", "prompt": f"{n}+2?", "gold": str(n + 2)} for n in range(9)]
+BAD = {"id": "torn", "prompt": "a half?", "gold": "\\frac{1}{"}
+SPECS = {
+    "math": {"kind": "math"},
+    "code": {"kind": "code"},
+    "calls": {"kind": "tool_call"},
+    "either": {"kind": "cascade", "steps": [{"kind": "math"}, {"kind": "choice"}]},
+    "both": {"kind": "all", "steps": [{"kind": "math"}, {"kind": "choice"}]},
+    "breaks": {"kind": "tests.rewards.user_verifiers:BreaksOnGolds"},
+}
+GRPO = {"kind": "grpo", "name": "rl", "prompts": "questions", "verifier": "math", "filter": None, "steps": 1}
+DPD = {"kind": "dpd", "name": "distil", "teacher": {"path": "t"}, "prompts": "questions", "verifier": "math", "steps": 1}
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Iterator[Scorer]:
+    made = Scorer(SPECS, {}, ("<think>", "</think>"))
+    yield made
+    made.close()
+
+
+def questions(jobs: Jobs, rows: list[dict[str, Any]], **options: Any) -> FileData:
+    (jobs.folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return FileData.model_validate({"source": "jsonl", "path": "questions.jsonl", "card": "card.md", **options})
+
+
+def evaluate(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
+    sampling_jobs.evaluate(
+        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data=data, name="questions", suite="s", checkpoint="c", verifier="math",
+        engine=unasked(), scorer=scorer, k=1, sampling=SamplingParams(), seed=0, output=jobs.folder, portions=portions(jobs),
+    )  # fmt: skip
+
+
+def filter_prompts(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
+    sampling_jobs.filter_prompts(
+        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data={"questions": data}, weights={"questions": 1.0}, verifier="math",
+        engine=unasked(), scorer=scorer, band=Filter(), sampling=SamplingParams(), seed=0, output=jobs.folder, portions=portions(jobs),
+    )  # fmt: skip
+
+
+def make_pairs(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
+    sampling_jobs.make_pairs(
+        stage=Dpd.model_validate(DPD), weights={"questions": 1.0}, data={"questions": data}, chat=CHAT, recipe_dir=jobs.folder,
+        teacher=jobs.model, student=jobs.model, teacher_engine=unasked(), student_engine=unasked(), teacher_id="t", student_id="s",
+        scorer=scorer, seed=0, output=jobs.folder, portions=portions(jobs),
+    )  # fmt: skip
+
+
+def policy(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
+    job = jobs.make(Grpo.model_validate(GRPO), {"questions": data})
+    train(job, prompts=None, weights={"questions": 1.0}, engine=unasked(), scorer=scorer, tolerance=1e-3)
+
+
+def unasked() -> Any:
+    """No engine: whatever asks one fails otherwise than these tests expect."""
+    return None
+
+
+def portions(jobs: Jobs) -> Portions:
+    return Portions(folder=jobs.folder / "portions", earlier=(), stop_file=jobs.folder / "stop", samples=8)
+
+
+@pytest.mark.parametrize("stage", [evaluate, filter_prompts, make_pairs, policy])
+def test_every_stage_that_samples_names_an_unusable_gold_by_file_and_row_before_it_samples(
+    jobs: Jobs, scorer: Scorer, stage: Callable[..., None]
+) -> None:
+    with pytest.raises(DataError) as caught:
+        stage(jobs, questions(jobs, [*GOOD[:3], BAD, *GOOD[3:]]), scorer)
+    assert caught.value.where == "questions.jsonl:4"
+    assert "row 4" in caught.value.what and "its braces do not match" in caught.value.what and "math" in caught.value.what
+    assert "max_faulty_share" in str(caught.value.remedy)
+
+
+def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_the_other_faulty_rows(jobs: Jobs, scorer: Scorer) -> None:
+    data = questions(jobs, [BAD, *GOOD, {"prompt": "no gold"}], max_faulty_share=0.2)
+    rows = checked_prompts("questions", data, jobs.folder, scorer, {"questions": "math"})
+    assert [prompt.id for prompt in rows.items] == [row["id"] for row in GOOD] and rows.numbers == tuple(range(2, 11))
+    assert [fault.row for fault in rows.faults] == [1, 11] and "braces" in rows.faults[0].reason
+    prompts, faulty = pick_prompts({"questions": 1.0}, {"questions": data}, jobs.folder, 0, scorer, "math")
+    assert (prompts, faulty) == (list(rows.items), 2)
+
+
+def test_above_the_stated_share_the_run_stops(jobs: Jobs, scorer: Scorer) -> None:
+    data = questions(jobs, [BAD, *GOOD, {"prompt": "no gold"}], max_faulty_share=0.1)
+    with pytest.raises(DataError, match=r"2 of 11 rows of data 'questions' are faulty \(18.2%, allowed 10.0%\); the first is row 1"):
+        checked_prompts("questions", data, jobs.folder, scorer, "math")
+
+
+def test_prompts_with_good_golds_are_what_the_file_holds(jobs: Jobs, scorer: Scorer) -> None:
+    data = questions(jobs, GOOD)
+    assert checked_prompts("questions", data, jobs.folder, scorer, "math") == load_prompts("questions", data, jobs.folder)
+
+
+@pytest.mark.parametrize(
+    ("verifier", "row", "usable"),
+    [
+        ("code", {"gold": {"tests": [{"stdin": "", "stdout": "1"}]}}, True),
+        ("code", {"gold": 1, "metadata": {"tests": [{"stdin": "", "stdout": "1"}]}}, True),
+        ("code", {"gold": 1}, False),
+        ("calls", {"gold": [{"name": "add", "arguments": {}}], "metadata": {"tools": [{"name": "add"}]}}, True),
+        ("calls", {"gold": [{"name": "sub", "arguments": {}}], "metadata": {"tools": [{"name": "add"}]}}, False),
+        ("either", {"gold": "B"}, True),
+        ("either", {"gold": ["1", "2"]}, True),  # no choice, but mathematics
+        ("both", {"gold": ["1", "2"]}, False),
+        ("either", {"gold": {}}, False),
+    ],
+)
+def test_what_a_verifier_reads_beside_the_gold_counts(jobs: Jobs, scorer: Scorer, verifier: str, row: dict[str, Any], usable: bool) -> None:
+    data = questions(jobs, [{"prompt": "q", **row}, {"prompt": "q", **row}], max_faulty_share=1.0)
+    if usable:
+        assert len(checked_prompts("questions", data, jobs.folder, scorer, verifier).items) == 2
+    else:
+        with pytest.raises(DataError, match="no usable row"):
+            checked_prompts("questions", data, jobs.folder, scorer, verifier)
+
+
+def test_a_verifier_that_breaks_on_golds_is_at_fault_not_the_rows(jobs: Jobs, scorer: Scorer) -> None:
+    with pytest.raises(InputError, match="golds cannot be checked") as caught:
+        checked_prompts("questions", questions(jobs, GOOD, max_faulty_share=1.0), jobs.folder, scorer, "breaks")
+    assert not isinstance(caught.value, DataError) and "verifiers.breaks" in str(caught.value.where)
+    with pytest.raises(RecipeError, match="no verifier for prompts of"):
+        checked_prompts("questions", questions(jobs, GOOD), jobs.folder, scorer, {"other": "math"})
