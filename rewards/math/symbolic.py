@@ -108,6 +108,7 @@ def _multiplies_sum(node: Node) -> bool:
 
 
 def same_value(a: Node, b: Node) -> Result:
+    """Whether two trees have one value; unsure where they agree at whole numbers only and one rounds (nobody said that x is whole)."""
     result = _same_value(a, b, whole=_counts(a) or _counts(b))
     if (
         result == no("value_differs")
