@@ -33,7 +33,7 @@ import requests
 from sandbox import container_profile
 from sandbox import image as image_module
 from sandbox.errors import Fault, ImageError, LevelError
-from sandbox.executor import SMALL, Size
+from sandbox.executor import SEND_SECONDS, SMALL, Size, wait_for
 from sandbox.namespace_backend import ENVIRONMENT, NOBODY, supervisor_command
 from sandbox.types import Level
 
@@ -69,7 +69,7 @@ class AttachedChannel:
             # Attached before the start: whatever the container says first cannot be missed.
             stream = client.api.attach_socket(self._id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
             self._stream, self._socket = stream, getattr(stream, "_sock", stream)
-            self._socket.settimeout(None)
+            self._socket.settimeout(SEND_SECONDS)  # of a send as a whole; reads wait by poll
             client.api.start(self._id)
         except docker.errors.ImageNotFound:
             raise
@@ -86,8 +86,7 @@ class AttachedChannel:
             data = self._stdout()
             if data:
                 return data
-            readable, _, _ = select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable:
+            if not wait_for(self._socket.fileno(), select.POLLIN, deadline - time.monotonic()):
                 raise TimeoutError(f"nothing in {timeout_seconds:.0f} s")
             chunk = self._socket.recv(1 << 18)
             if not chunk:

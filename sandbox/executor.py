@@ -18,6 +18,7 @@ from sandbox.frames import FrameBuffer, FrameError, pack_frame
 from sandbox.types import Level, Limits
 
 START_SECONDS = 20.0
+SEND_SECONDS = 60.0  # for one frame; a supervisor that has stopped reading must not hold its judge
 _MAX_ANSWER_BYTES = 128 * 1024 * 1024
 
 
@@ -57,7 +58,9 @@ SMALL = Size()
 class Channel(Protocol):
     """Raw bytes to and from one supervisor."""
 
-    def send(self, data: bytes) -> None: ...
+    def send(self, data: bytes) -> None:
+        """All of it. Raises OSError when the box is gone, TimeoutError when it has not taken it in SEND_SECONDS."""
+        ...
 
     def receive(self, timeout_seconds: float) -> bytes:
         """Some bytes; empty at end of stream. Raises TimeoutError."""
@@ -130,6 +133,13 @@ class Box:
         return str(getattr(self.channel, "last_words", ""))
 
 
+def wait_for(descriptor: int, event: int, seconds: float) -> bool:
+    """Whether `event` (or the end of the stream) comes in time. By poll: select knows no descriptor above 1,023, a trainer has more."""
+    waiting = select.poll()
+    waiting.register(descriptor, event)
+    return bool(waiting.poll(max(0.0, seconds) * 1000))
+
+
 class PipeChannel:
     """A supervisor that is a child process of ours, spoken to over its stdin and stdout. `cleanup` runs once, after its end."""
 
@@ -149,20 +159,23 @@ class PipeChannel:
             )
         except OSError as error:
             raise Fault(f"cannot start {command[0]}: {error}") from error
-        if self.process.stdin is None or self.process.stdout is None:
+        if self.process.stdin is None or self.process.stdout is None or self.process.stderr is None:
             raise Fault("the box has no pipes")
-        self._in, self._out = self.process.stdin, self.process.stdout
-        os.set_blocking(self._out.fileno(), False)
-        self._poll = select.poll()
-        self._poll.register(self._out.fileno(), select.POLLIN)
+        self._in, self._out, self._err = self.process.stdin, self.process.stdout, self.process.stderr
+        for pipe in (self._in, self._out, self._err):
+            os.set_blocking(pipe.fileno(), False)  # no end of a pipe may hold us: whatever outlives the supervisor can keep its own open
 
     def send(self, data: bytes) -> None:
-        view = memoryview(data)
+        view, until = memoryview(data), time.monotonic() + SEND_SECONDS
         while view:
-            view = view[self._in.write(view) :]
+            try:
+                view = view[os.write(self._in.fileno(), view) :]
+            except BlockingIOError:
+                if not wait_for(self._in.fileno(), select.POLLOUT, until - time.monotonic()):
+                    raise TimeoutError(f"not read in {SEND_SECONDS:.0f} s") from None
 
     def receive(self, timeout_seconds: float) -> bytes:
-        if not self._poll.poll(timeout_seconds * 1000):
+        if not wait_for(self._out.fileno(), select.POLLIN, timeout_seconds):
             raise TimeoutError(f"nothing in {timeout_seconds:.0f} s")
         return os.read(self._out.fileno(), 1 << 20)
 
@@ -175,7 +188,6 @@ class PipeChannel:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.last_words = (self._err.read(4000) or b"").decode("utf-8", "replace").strip()[-600:]
         self._out.close()
-        if self.process.stderr is not None:
-            self.last_words = self.process.stderr.read(4000).decode("utf-8", "replace").strip()[-600:]
-            self.process.stderr.close()
+        self._err.close()

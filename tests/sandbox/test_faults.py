@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import sandbox.judge
+from sandbox import executor
 from sandbox.doctor import choose, levels
 from sandbox.errors import LevelError
-from sandbox.executor import Box
+from sandbox.executor import Box, PipeChannel
 from sandbox.judge import Slot
 from sandbox.local_backend import LocalBackend
 from sandbox.namespace_backend import NamespaceBackend
@@ -172,3 +173,19 @@ def test_auto_prefers_isolation_even_with_the_sentence(monkeypatch: pytest.Monke
     namespace_slot().drop()
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     assert choose("auto", "none", SENTENCE).level is Level.NAMESPACES
+
+
+def test_closing_a_box_does_not_wait_for_what_outlives_its_supervisor() -> None:
+    """A process that keeps the supervisor's stderr open must not hold the judge."""
+    channel = PipeChannel(["sh", "-c", "sleep 60 & echo $!; read line"])
+    orphan = int(channel.receive(20.0))
+    channel.close()
+    os.kill(orphan, signal.SIGKILL)  # raises where close() waited for its end
+
+
+def test_a_box_that_does_not_read_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "SEND_SECONDS", 0.2)
+    channel = PipeChannel(["sleep", "60"])
+    with pytest.raises(TimeoutError, match="not read"):
+        channel.send(bytes(1 << 20))
+    channel.close()
