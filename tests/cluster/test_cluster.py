@@ -158,6 +158,7 @@ def test_actors_do_not_outlive_a_driver_that_was_killed(tmp_path: Path) -> None:
     assert driver.stdout is not None
     pids = [int(word) for word in driver.stdout.readline().split()]
     while not written.exists():
+        assert driver.poll() is None
         time.sleep(0.05)
     driver.kill()
     driver.wait()

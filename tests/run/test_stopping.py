@@ -23,16 +23,18 @@ CHILD = "import json, sys; from tests.run.driving import run_main; sys.exit(run_
 
 
 @contextmanager
-def running(steps: list[Step], run_dir: Path, store: Path, name: str = "toy") -> Iterator[subprocess.Popen[str]]:
-    """A run in a process of its own, from its first checkpoint on."""
+def running(
+    steps: list[Step], run_dir: Path, store: Path, name: str = "toy", sign: str = "checkpoint-*/seal.json"
+) -> Iterator[subprocess.Popen[str]]:
+    """A run in a process of its own, from its first checkpoint (or another sign in its attempt's folder) on."""
     fields = [{key: getattr(item, key) for key in item.__dataclass_fields__} for item in steps]
     arguments = json.dumps({"run_dir": str(run_dir), "store": str(store), "steps": fields, "name": name})
     child = subprocess.Popen([sys.executable, "-c", CHILD, arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while not list(store.glob("work/*/attempt-*/checkpoint-*/seal.json")):
+        while not list(store.glob(f"work/*/attempt-*/{sign}")):
             assert child.poll() is None, child.communicate()[1]
-            assert time.monotonic() < deadline, "no checkpoint in a minute"
+            assert time.monotonic() < deadline, f"no {sign} in a minute"
             time.sleep(0.02)
         yield child
     finally:
@@ -69,9 +71,12 @@ def test_a_stopped_run_continues_to_the_bytes_of_an_undisturbed_one(tmp_path: Pa
 
 
 def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
-    with running([step("first", steps=3, save_every=1, sleep=1000.0, first_sleep=0.0)], tmp_path / "run", tmp_path / "store") as child:
+    endless = step("first", steps=3, save_every=1, sleep=1000.0, first_sleep=0.0)
+    # Asked earlier, between a checkpoint and its check for a stop, it would end in order and at once.
+    with running([endless], tmp_path / "run", tmp_path / "store", sign="asleep") as child:
         child.send_signal(signal.SIGTERM)
         while not (tmp_path / "run" / "stop").exists():
+            assert child.poll() is None, child.communicate()[1]
             time.sleep(0.01)
         child.send_signal(signal.SIGTERM)
         child.communicate(timeout=30)
