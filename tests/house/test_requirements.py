@@ -33,7 +33,7 @@ def suite(folder: Path, code: str, *options: str, require: str = "") -> subproce
     (folder / "tests" / "test_it.py").write_text(code)
     environment = {**os.environ, "PATH": str(folder), "PYTHONPATH": str(ROOT), "POSTTRAIN_REQUIRE": require}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_timeout", *options]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -116,3 +117,20 @@ def test_pip_failing_is_a_missing_backend_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(BackendError) as caught:
         install.pip(Path(sys.executable), ["install", "--no-index", "no-such-package-here"], capture=True)
     assert caught.value.exit_code == 69 and "continues" in (caught.value.remedy or "")
+
+
+def test_where_imports_leave_no_bytecode_set_up_does_once_after_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
+    python = tmp_path / "bin" / "python"
+    folder = next(tmp_path.glob("lib/python*/site-packages"))
+    (folder / "library.py").write_text("one = 1\n")
+    (folder / "template.py").write_text("{{ not }} python\n")
+    said: list[str] = []
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    assert not install.bytecode_step(python, tmp_path, said.append) and not said
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert install.bytecode_step(python, tmp_path, said.append)
+    assert [path.name.split(".")[0] for path in folder.glob("__pycache__/*.pyc")] == ["library"]
+    assert not install.bytecode_step(python, tmp_path, said.append)
+    install.step(tmp_path, "engine", "another", said.append, lambda: None)
+    assert install.bytecode_step(python, tmp_path, said.append)
