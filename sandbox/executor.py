@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from sandbox.frames import FrameBuffer, FrameError, pack_frame
 from sandbox.types import Level, Limits
 
 START_SECONDS = 20.0
-SEND_SECONDS = 60.0  # for one frame; a supervisor that has stopped reading must not hold its judge
+SEND_SECONDS = 20.0  # for one frame; a supervisor that does not read must not hold its judge
 _MAX_ANSWER_BYTES = 128 * 1024 * 1024
 
 
@@ -145,6 +146,7 @@ class PipeChannel:
 
     def __init__(self, command: list[str], *, environment: dict[str, str] | None = None, user: int | None = None, cwd: str = "/") -> None:
         self.last_words = ""
+        self._closing = threading.Lock()
         identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         try:
             self.process = subprocess.Popen(
@@ -180,8 +182,11 @@ class PipeChannel:
         return os.read(self._out.fileno(), 1 << 20)
 
     def close(self) -> None:
-        if self.process.returncode is not None:
-            return
+        with self._closing:  # a pool may end the box of a session that ends by itself
+            if not self._out.closed:
+                self._close()
+
+    def _close(self) -> None:
         self._in.close()  # a supervisor kills everything and ends when its stdin does
         try:
             self.process.wait(2)

@@ -155,13 +155,15 @@ def test_a_signal_to_the_drivers_whole_group_leaves_ray_to_the_driver(tmp_path: 
 def test_actors_do_not_outlive_a_driver_that_was_killed(tmp_path: Path) -> None:
     written = tmp_path / "written"
     driver = subprocess.Popen([sys.executable, "-c", _DRIVER, str(tmp_path), str(written)], stdout=subprocess.PIPE, text=True)
-    assert driver.stdout is not None
-    pids = [int(word) for word in driver.stdout.readline().split()]
-    while not written.exists():
-        assert driver.poll() is None
-        time.sleep(0.05)
-    driver.kill()
-    driver.wait()
+    try:
+        assert driver.stdout is not None
+        pids = [int(word) for word in driver.stdout.readline().split()]
+        while not written.exists():
+            assert driver.poll() is None
+            time.sleep(0.05)
+    finally:
+        driver.kill()
+        driver.wait()
     killed = time.time()
     while any(alive(pid) for pid in pids) and time.time() < killed + 15:
         time.sleep(0.05)

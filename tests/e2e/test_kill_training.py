@@ -1,6 +1,6 @@
 """Kill -9 inside real SFT and GRPO, rerun the same command at once: the published bytes are those of an undisturbed run.
 
-The default test kills one run again and again, each time further on, and compares once at the end: nine starts instead of sixteen.
+By default one run is killed again and again, each time further on, and compared once at the end: nine starts instead of sixteen.
 The sweep (`make test-kill`) takes every failpoint that training passes, alone, each followed by one rerun. Both use the command line.
 """
 
@@ -184,6 +184,7 @@ def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
         process.stdout.close()
 
 
+@pytest.mark.timeout(1800)
 def test_killed_eight_times_in_training_it_publishes_the_same_bytes(world: World, undisturbed: tuple[dict[str, bytes], list[str]]) -> None:
     expected, hits = undisturbed
     check_once_each(expected)
@@ -221,7 +222,7 @@ def test_actors_leave_with_a_killed_driver_and_the_rerun_repeats_the_bytes(
 
 
 @pytest.mark.kill
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("stage", ["warm", "rl"])
 def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:
     """A stage at a time: its failpoints, each in a store that holds what comes before it."""

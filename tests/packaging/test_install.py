@@ -120,17 +120,20 @@ def test_pip_failing_is_a_missing_backend_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_where_imports_leave_no_bytecode_set_up_does_once_after_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
-    python = tmp_path / "bin" / "python"
-    folder = next(tmp_path.glob("lib/python*/site-packages"))
+    prefix = tmp_path / "tests" / "env"  # a checkout may lie below a folder of that name
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(prefix)], check=True)
+    python = prefix / "bin" / "python"
+    folder = next(prefix.glob("lib/python*/site-packages"))
     (folder / "library.py").write_text("one = 1\n")
     (folder / "template.py").write_text("{{ not }} python\n")
+    (folder / "package" / "tests").mkdir(parents=True)
+    (folder / "package" / "tests" / "left_out.py").write_text("")
     said: list[str] = []
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    assert not install.bytecode_step(python, tmp_path, said.append) and not said
+    assert not install.bytecode_step(python, prefix, said.append) and not said
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    assert install.bytecode_step(python, tmp_path, said.append)
-    assert [path.name.split(".")[0] for path in folder.glob("__pycache__/*.pyc")] == ["library"]
-    assert not install.bytecode_step(python, tmp_path, said.append)
-    install.step(tmp_path, "engine", "another", said.append, lambda: None)
-    assert install.bytecode_step(python, tmp_path, said.append)
+    assert install.bytecode_step(python, prefix, said.append)
+    assert [path.name.split(".")[0] for path in folder.rglob("*.pyc")] == ["library"]
+    assert not install.bytecode_step(python, prefix, said.append)
+    install.step(prefix, "engine", "another", said.append, lambda: None)
+    assert install.bytecode_step(python, prefix, said.append)
