@@ -28,7 +28,7 @@ OURS_BEFORE_RUN_JSON = frozenset({".guard", LOCK, STOP, "logs", f".{LOCK}.tmp", 
 
 
 def check_owner(folder: Path, name: str, *, smoke: bool = False) -> None:
-    """Raise RunFolderError unless `folder` is new, empty, or a run folder of the recipe `name`. Writes nothing.
+    """Raise RunFolderError unless `folder` is new, empty, or a run folder of the recipe `name` with its links. Writes nothing.
 
     A smoke run does not go into the folder of a real one: its plan would take that one's place, and gc its protection.
     """
@@ -49,6 +49,10 @@ def check_owner(folder: Path, name: str, *, smoke: bool = False) -> None:
     elif smoke and not facts.get("smoke"):
         what = "the folder holds a real run, which a smoke run would replace"
         raise RunFolderError(what, where=str(folder), remedy="give another folder with --out")
+    for path in sorted((folder / "stages").glob("*")):
+        if not path.is_symlink():
+            remedy = "was the run folder copied without its links (`cp -a` keeps them)? give another folder with --out"
+            raise RunFolderError("stages/ holds what is no link into the store", where=str(path), remedy=remedy)
 
 
 def read_facts(folder: Path) -> dict[str, Any] | None:

@@ -232,7 +232,7 @@ def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:
     if stage == "rl":
         code, output = world.run(ready.name, "--until", "warm")
         assert code == 0, output
-    shutil.copytree(ready, world.folder / whole)
+    shutil.copytree(ready, world.folder / whole, symlinks=True)
     code, output = world.run(whole, "--until", stage, log=log)
     assert code == 0, output
     expected = published(world.store(whole))
@@ -240,7 +240,7 @@ def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:
     points = sorted(hit for hit in hits if hit.startswith((*TRAINING, "publish.")))
     assert len(points) > 30
     for point in points:
-        shutil.copytree(ready, world.folder / sweep)
+        shutil.copytree(ready, world.folder / sweep, symlinks=True)
         code, output = world.run(sweep, "--until", stage, failpoint=point)
         assert code == -signal.SIGKILL or (code == 1 and "died" in output), f"{point} ({code}): {output}"
         code, output = world.run(sweep, "--until", stage)

@@ -100,6 +100,13 @@ def test_a_folder_with_files_of_somebody_else_is_refused_and_left_as_it_was(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_run_folder_copied_without_its_links_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    run_steps([step("first")], tmp_path / "run", tmp_path / "store")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    with pytest.raises(RunFolderError, match="no link into the store"):
+        run_steps([step("first")], tmp_path / "copy", tmp_path / "store")
+
+
 def test_a_damaged_input_stops_the_step_that_needs_it_and_discarding_heals(tmp_path: Path) -> None:
     first = step("first")
     run_steps([first], tmp_path / "run", tmp_path / "store")
