@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -81,8 +82,9 @@ def _orphan(store: Store, attempt: Any, held: lock.Lock, outcome: Path) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end and not outcome.with_name("done").exists():
         for place in (attempt.output, attempt.state):
-            place.mkdir(parents=True, exist_ok=True)
-            (place / "state.bin").write_bytes(os.urandom(32))
+            with contextlib.suppress(FileNotFoundError, FileExistsError):  # a driver cleared the place between the two lines: it is made again
+                place.mkdir(parents=True, exist_ok=True)
+                (place / "state.bin").write_bytes(os.urandom(32))
         time.sleep(0.002)
     try:
         store.publish(attempt, {"kind": "toy"}, held)
