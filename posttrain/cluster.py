@@ -154,13 +154,14 @@ class Remote:
 
 
 def first_failure(calls: Sequence[Pending]) -> list[Any]:
-    """Results of all calls, in order; the first that fails raises at once, without waiting for the others."""
-    by_ref = {call.ref: call for call in calls}
-    waiting = list(by_ref)
+    """Results of all calls, in order; the first that fails raises at once, without waiting for the others. Stopped as in `result`."""
+    waiting = {call.ref: call for call in calls}
     while waiting:
-        done, waiting = ray.wait(waiting, timeout=1.0)
+        done, _ = ray.wait(list(waiting), timeout=1.0)
+        if not done:
+            check_wait()
         for ref in done:
-            by_ref[ref].result()
+            waiting.pop(ref).result()
     return [call.result() for call in calls]
 
 
@@ -226,13 +227,12 @@ class Cluster:
             )
         for remote, spec in group:
             self._held[spec.name] = (remote, spec)
-        for pending in [Pending(remote, remote.handle.construct.remote(spec.target, spec.kwargs)) for remote, spec in group]:
-            try:
-                pending.result()
-            except PosttrainError:
-                for remote, _ in group:
-                    self.stop(remote)
-                raise
+        try:
+            first_failure([Pending(remote, remote.handle.construct.remote(spec.target, spec.kwargs)) for remote, spec in group])
+        except BaseException:
+            for remote, _ in group:
+                self.stop(remote)
+            raise
         return [remote for remote, _ in group]
 
     def _no_room(self, missing: Sequence[ActorSpec]) -> str:

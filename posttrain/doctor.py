@@ -197,8 +197,8 @@ def ray_finding(*, quick: bool) -> Finding:
     try:
         output, _ = child.communicate(timeout=RAY_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)  # Ray's own processes end when their driver is gone
-        child.communicate()
+        os.killpg(child.pid, signal.SIGKILL)  # Ray's own processes end when their driver is gone, and may hold the pipe open till then
+        child.wait()
         return Finding(name="ray", ok=False, seen=f"{version} did not start within {RAY_TIMEOUT_SECONDS:g} s", remedy=remedy)
     if child.returncode != 0:
         return Finding(name="ray", ok=False, seen=f"{version} does not start: {last_line(output)}", remedy=remedy)

@@ -25,6 +25,7 @@ from posttrain.rollout.judges import Placement
 from posttrain.rollout.pool import EnginePool
 from posttrain.rollout.serve import choose_backend
 from posttrain.rollout.weights import shape_key
+from posttrain.stopping import giving_up_waits
 
 if TYPE_CHECKING:
     from posttrain.cluster import Cluster, Remote
@@ -164,7 +165,7 @@ class Machine:
     def trainers(self) -> list[Remote]:
         """The warm group, joined: rank i is element i."""
         if not self._trainers:
-            from posttrain.cluster import ActorSpec
+            from posttrain.cluster import ActorSpec, first_failure
 
             count, gpus = self._recipe.cluster.trainers, self._recipe.cluster.gpus_per_trainer
             environment = self._environment(gpus, count)
@@ -183,21 +184,27 @@ class Machine:
                 ]
             )
             address, port, _ = group[0].place()
-            for call in [remote.submit("join", address, port) for remote in group]:
-                call.result()
+            try:
+                first_failure([remote.submit("join", address, port) for remote in group])
+            except BaseException:
+                for remote in group:
+                    self._started().stop(remote)
+                raise
             self._trainers = group
         return self._trainers
 
     def train(self, function: str, **kwargs: Any) -> Any:
         """Run `module:function(**kwargs)` in every trainer; returns rank 0's result.
 
-        Where one worker fails the whole group is replaced: the others may wait for it in a collective for ever.
+        Where one worker fails the whole group is replaced: the others may wait for it in a collective for ever. A stop is the function's
+        to notice: it has a state to save.
         """
         from posttrain.cluster import first_failure
 
         group = self.trainers
         try:
-            return first_failure([remote.submit("run", function, kwargs) for remote in group])[0]
+            with giving_up_waits(None):
+                return first_failure([remote.submit("run", function, kwargs) for remote in group])[0]
         except BaseException:
             self._drop_trainers()
             raise

@@ -15,7 +15,7 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +29,7 @@ from posttrain.lock import Lock, LockHeldError
 from posttrain.recipe.schema import Recipe
 from posttrain.results import PROGRESS, Results, finite
 from posttrain.stages.protocol import StageKind, Step, StepContext
-from posttrain.stopping import StopRequest
+from posttrain.stopping import StopRequest, giving_up_waits
 from posttrain.store import Attempt, Store, library_versions
 from posttrain.telemetry import Display, RedactingFormatter, redact, redact_json
 from posttrain.upkeep import gc_guard, register_run
@@ -96,7 +96,7 @@ def run(steps: Sequence[Step], recipe: Recipe, recipe_json: str, options: RunOpt
     held = run_folder.acquire(folder, recipe.name, smoke=options.smoke, take_over=options.take_over)
     try:
         with StopRequest(folder / run_folder.STOP) as stop:
-            with gc_guard(store, exclusive=False):
+            with gc_guard(store, exclusive=False, waiting=_patience("waiting for a `store gc` at work in this store", display, stop)):
                 register_run(store, folder)
                 facts = _facts(recipe, options)
                 run_folder.write_records(folder, facts=facts, recipe_json=recipe_json, steps=steps, why=options.why)
@@ -177,19 +177,17 @@ class _Runner:
         self.display.step_ended(step.name, status, time.monotonic() - started, manifest["metrics"])
 
     def _wait_for_lock(self, step: Step) -> Lock:
-        """The right to build this id. While another run builds it, wait with one word about it, and stop when asked to."""
-        said = False
+        """The right to build this id. While another run builds it, wait."""
+        wait: Callable[[], None] | None = None
         while True:
             try:
                 return self.store.lock(step.id, take_over=self.options.take_over)
             except LockHeldError as error:
                 if error.holder is None or "--take-over" in (error.remedy or ""):
                     raise
-                if not said:
-                    self.display.message(f"{step.name}: waiting for {error.holder.label}, which builds the same step in this store")
-                    said = True
-            self.stop.check()
-            time.sleep(POLL_SECONDS)
+                word = f"{step.name}: waiting for {error.holder.label}, which builds the same step in this store"
+                wait = wait or _patience(word, self.display, self.stop)
+                wait()
 
     def _execute(self, step: Step, machine: LazyMachine, held: Lock) -> str:
         """Run the stage and publish; returns ran or resumed. A failure is recorded, logged with its traceback, and raised in our terms."""
@@ -201,7 +199,8 @@ class _Runner:
         try:
             with _logging_to(log):
                 context = self._context(step, machine, attempt)
-                metrics = _stage(step.kind).run(context)
+                with giving_up_waits(self.stop.stop_file):  # an engine may take minutes to start
+                    metrics = _stage(step.kind).run(context)
                 failpoint("run.before_publish")
                 seconds = time.monotonic() - began
                 record = self._manifest(context, attempt, metrics, machine.facts(), started=started, seconds=seconds)
@@ -288,6 +287,21 @@ class _Runner:
             self._progress_written = now
             progress = {"step": step.name, "what": what, "done": done, "total": total, "updated": _now()}
             write_json(self.folder / PROGRESS, progress, point=None, durable=False)
+
+
+def _patience(word: str, display: Display, stop: StopRequest) -> Callable[[], None]:
+    """One round of a wait for somebody else: says the word the first time, stops when asked to, sleeps a moment."""
+    said = False
+
+    def wait() -> None:
+        nonlocal said
+        if not said:
+            display.message(word)
+            said = True
+        stop.check()
+        time.sleep(POLL_SECONDS)
+
+    return wait
 
 
 def derive_seed(seed: int, step_name: str) -> int:

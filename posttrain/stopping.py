@@ -7,6 +7,8 @@ The request is also a file, so that processes which get no signal (Ray actors, a
 
     with giving_up_waits(stop_file):
         ... a call into another process, which asks `check_wait()` about once a second ...
+        with giving_up_waits(None):
+            ... one that ends in order by itself when the stop file appears ...
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ def _stopped() -> Stopped:
 
 
 @contextmanager
-def giving_up_waits(stop_file: Path) -> Iterator[None]:
-    """Within the block a wait for another process ends with Stopped once a stop was asked for. What it does there is abandoned, so this
-    is for work that can be done again and for a process that ends with the run."""
+def giving_up_waits(stop_file: Path | None) -> Iterator[None]:
+    """Within the block a wait for another process ends with Stopped once a stop was asked for; with None it is waited for. What it does
+    there is abandoned, so this is for work that can be done again and for a process that ends with the run."""
     token = _gives_up_for.set(stop_file)
     try:
         yield

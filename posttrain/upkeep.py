@@ -12,7 +12,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +64,27 @@ def list_artefacts(store: Store) -> list[Artefact]:
 
 
 @contextmanager
-def gc_guard(store: Store, *, exclusive: bool) -> Iterator[None]:
-    """gc holds it exclusively; a run holds it shared while it registers and writes its plan.json, so gc sees its references."""
+def gc_guard(store: Store, *, exclusive: bool, waiting: Callable[[], None] = lambda: time.sleep(0.2)) -> Iterator[None]:
+    """gc holds it exclusively; a run holds it shared while it registers and writes its plan.json, so gc sees its references.
+
+    `waiting` is called again and again while the other side holds it; it takes the time between two looks, and may raise.
+    """
     store.root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(store.root / ".gc", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        while not _flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH):
+            waiting()
         yield
     finally:
         os.close(descriptor)
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def register_run(store: Store, run_dir: Path) -> None:

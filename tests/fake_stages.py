@@ -18,6 +18,7 @@ from typing import Any
 from posttrain.checkpoints import cut_rows, newest_good, write_sealed
 from posttrain.failpoints import failpoint
 from posttrain.stages.protocol import StepContext
+from posttrain.stopping import check_wait
 
 
 class Counter:
@@ -84,6 +85,18 @@ class Joiner:
             whole.update((folder / "state.bin").read_bytes())
         (ctx.output / "state.bin").write_bytes(whole.digest())
         return {"inputs": len(ctx.inputs)}
+
+
+class Waiter:
+    """Waits for ever, as for an engine that does not come up."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        (ctx.attempt / "asleep").touch()
+        while True:
+            check_wait()
+            time.sleep(0.05)
 
 
 class Scores:

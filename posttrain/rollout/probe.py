@@ -32,8 +32,8 @@ def generates(timeout: float = 180.0) -> tuple[bool, str]:
         try:
             output, _ = child.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
+            os.killpg(child.pid, signal.SIGKILL)  # no word from its pipe: what left the session may hold it open
+            child.wait()
             return False, f"vLLM did not generate within {timeout:g} s"
     lines = [line for line in output.splitlines() if line.strip()]
     if child.returncode == 0 and lines:

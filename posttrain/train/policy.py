@@ -140,11 +140,13 @@ class Feed:
         rank, workers = (torch.distributed.get_rank(), world_size()) if world_size() > 1 else (0, 1)
         chosen = step_prompts(self.prompts, step, self.stage.prompts_per_step, self.job.seed)[rank::workers]
         version = f"{self.job.step_name}@{step}"
-        if is_first_rank():
-            self.gap = hand_over(self.engine, merged(model), version, like=self.job.model, tolerance=self.tolerance)
-        if workers > 1:
-            torch.distributed.barrier()
         with giving_up_waits(self.job.stop_file):
+            try:
+                if is_first_rank():
+                    self.gap = hand_over(self.engine, merged(model), version, like=self.job.model, tolerance=self.tolerance)
+            finally:
+                if workers > 1:
+                    torch.distributed.barrier()  # also where the hand-over was given up: the others wait here
             sampled = sample(self.engine, chosen, self.template, self.stage.group, self.sampling, (self.job.seed, self.job.step_name, step))
             groups: list[RolloutGroup] = self.scorer.score(self.stage.verifier, sampled)
         suffix = f"-{rank}" if workers > 1 else ""

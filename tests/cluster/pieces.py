@@ -10,11 +10,16 @@ from posttrain.errors import DataError
 
 
 class Piece:
-    def __init__(self, value: int = 0) -> None:
+    def __init__(self, value: int = 0, pause: float = 0.0) -> None:
+        time.sleep(pause)
         self.value = value
 
     def add(self, amount: int) -> int:
         return self.value + amount
+
+    def wait(self, seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
 
     def pid(self) -> int:
         return os.getpid()

@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from posttrain.errors import BackendError, DataError, StageError
+from posttrain.errors import BackendError, DataError, StageError, Stopped
+from posttrain.stopping import giving_up_waits
 
 pytestmark = pytest.mark.ray
 PIECE = "tests.cluster.pieces:Piece"
@@ -75,6 +77,23 @@ def test_an_object_that_cannot_be_built_leaves_no_actor(cluster) -> None:  # typ
     with pytest.raises(StageError, match="unexpected keyword"):
         start(cluster, "unbuilt", kwargs={"wrong": 1})
     assert "unbuilt" not in cluster._held
+
+
+def test_a_stop_ends_a_wait_and_leaves_no_half_started_actor(cluster, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from posttrain.cluster import first_failure
+
+    piece = start(cluster, "busy")
+    asked = tmp_path / "stop"
+    threading.Timer(2.0, asked.touch).start()
+    with giving_up_waits(asked):
+        with pytest.raises(Stopped):
+            start(cluster, "unbuilt", kwargs={"pause": 60.0})
+        assert "unbuilt" not in cluster._held
+        with giving_up_waits(None):
+            assert first_failure([piece.submit("wait", 2.0)]) == [2.0]
+        with pytest.raises(Stopped):
+            first_failure([piece.submit("wait", 60.0)])
+    cluster.stop(piece)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

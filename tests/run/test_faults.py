@@ -82,7 +82,7 @@ def _orphan(store: Store, attempt: Any, held: lock.Lock, outcome: Path) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end and not outcome.with_name("done").exists():
         for place in (attempt.output, attempt.state):
-            with contextlib.suppress(FileNotFoundError, FileExistsError):  # a driver cleared the place between the two lines: it is made again
+            with contextlib.suppress(FileNotFoundError, FileExistsError):  # a driver cleared the place between two lines: once more
                 place.mkdir(parents=True, exist_ok=True)
                 (place / "state.bin").write_bytes(os.urandom(32))
         time.sleep(0.002)

@@ -17,6 +17,8 @@ import pytest
 from posttrain.errors import RunFolderError
 from posttrain.run_status import read_status, request_stop
 from posttrain.stages.protocol import Step
+from posttrain.store import Store
+from posttrain.upkeep import gc_guard
 from tests.run.driving import ROOT, published, run_steps, step
 
 CHILD = "import json, sys; from tests.run.driving import run_main; sys.exit(run_main(**json.loads(sys.argv[1])))"
@@ -68,6 +70,31 @@ def test_a_stopped_run_continues_to_the_bytes_of_an_undisturbed_one(tmp_path: Pa
     assert results["stages"][0]["status"] == "resumed"
     run_steps(steps, tmp_path / "run2", tmp_path / "store2")
     assert published(tmp_path / "store") == published(tmp_path / "store2")
+
+
+def test_a_signal_ends_a_wait_for_another_process(tmp_path: Path) -> None:
+    with running([step("first", "Waiter")], tmp_path / "run", tmp_path / "store", sign="asleep") as child:
+        child.send_signal(signal.SIGTERM)
+        _, errors = child.communicate(timeout=30)
+    assert child.returncode == 75, errors
+    assert read_status(tmp_path / "run")["state"] == "stopped"
+
+
+def test_a_run_waits_for_a_gc_and_says_so_and_stops_when_asked_to(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    fields = [{key: getattr(item, key) for key in item.__dataclass_fields__} for item in [slow(2)]]
+    arguments = json.dumps({"run_dir": str(tmp_path / "run"), "store": str(store.root), "steps": fields})
+    with gc_guard(store, exclusive=True):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        try:
+            assert child.stderr is not None
+            said = child.stderr.readline()
+            child.send_signal(signal.SIGTERM)
+            _, errors = child.communicate(timeout=30)
+        finally:
+            child.kill()
+            child.wait()
+    assert "store gc" in said and child.returncode == 75, said + errors
 
 
 def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
