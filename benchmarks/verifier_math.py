@@ -31,6 +31,7 @@ HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
 PEER: dict[str, Any] = {"kind": "benchmarks.math_answers.peer:MathVerify", "deadline_seconds": 20.0}
 NAMES = ("ours", "math-verify")
+PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "speed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +207,7 @@ def _all_cpu(verifier: Built) -> float:
 def main() -> None:
     """Print the tables that were asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["hostile", "gsm8k", "identities", "hard", "near", "speed"])
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     parser.add_argument("--held-back", action="store_true")
     parser.add_argument("--data", type=Path, default=gsm8k.PATH, help="gsm8k_test_500.jsonl of openai/grade-school-math")
     parser.add_argument("--seed", type=int, default=1)
@@ -214,6 +215,8 @@ def main() -> None:
     parser.add_argument("--thin", type=int, default=1, help="speed: every n-th pair only, for a machine that is short of time")
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
+    if unknown := sorted(set(options.parts) - set(PARTS)):
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     corpora: dict[str, Callable[[], Iterator[Row]]] = {
         "hostile": hostile_rows,
         "gsm8k": lambda: gsm8k_rows(options.data, options.held_back),
@@ -223,7 +226,7 @@ def main() -> None:
     }
     names = NAMES[:1] if options.no_peer else NAMES
     verifiers = [build_verifier(spec, Services(workers=2)) for spec in (OURS, PEER)[: len(names)]]
-    for part in options.parts:
+    for part in options.parts or PARTS:
         print(f"\n## {part}\n")
         if part == "speed":
             pairs = [*hard_rows(options.held_back), *list(identity_rows(options.seed))[::4], *list(gsm8k_rows(options.data, False))[::28]]

@@ -32,6 +32,7 @@ from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Progra
 from sandbox.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
 
 ATTEMPTS = 3  # boxes that may die under a program
+CONFIRMED = 3  # tests of a program past a limit also on the quiet floor, after which no more are run again
 _CANARY = Program(id="canary", program="print(6 * 7)", tests=(StdinTest(stdin=b"", stdout=b"42"),))
 _PAUSES_SECONDS = (0.0, 0.2, 1.0, 3.0, 8.0)  # before each try; the long ones only where no box starts: a daemon may come back
 
@@ -54,7 +55,7 @@ class Judge:
         self._lock = threading.Lock()
         self._closed = False
         self._sessions = BoxPool(self.backend, slots)
-        floor = Floor()
+        floor = Floor.of_this_machine()
         self._slots = [Slot(self.backend, number, floor, self.cpu_scale) for number in range(slots)]
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"judge-{slot.number}", daemon=True) for slot in self._slots
@@ -242,9 +243,12 @@ class Slot:
             return False
 
     def _settled(self, program: Program, lifted: list[Judged], fail_fast: bool) -> tuple[list[TestResult], int]:
-        """All tests, those near a limit once more on a quiet floor, whose word is final; and how many those were. Raises Fault."""
+        """All tests, those near a limit once more on a quiet floor, whose word is final; and how many those were. Raises Fault.
+
+        Of a program that ran into the same limit again and again there, the rest is believed: endless loops would cost all slots dearly.
+        """
         results: list[TestResult] = []
-        reruns = 0
+        reruns = confirmed = 0
         while len(results) < len(lifted):
             start = len(results)
             with self.floor.shared() as turn:
@@ -253,10 +257,12 @@ class Slot:
                 if results[index].outcome is Outcome.NOT_RUN:
                     del results[index:]  # what stopped it has passed after all
                     break
-                if not turn.undisturbed and near_limit(results[index], program.limits):
-                    with self.floor.alone():
-                        results[index] = self.attempt(program, [lifted[index]], fail_fast)[0]
+                if not turn.undisturbed and near_limit(results[index], program.limits) and confirmed < CONFIRMED:
+                    with self.floor.quiet():
+                        again = self.attempt(program, [lifted[index]], fail_fast)[0]
                     reruns += 1
+                    confirmed += again.outcome is results[index].outcome is not Outcome.PASS
+                    results[index] = again
                 if results[index].outcome is not Outcome.PASS and (fail_fast or program.score == "all"):
                     return results, reruns  # whatever follows changes neither outcome nor score
         return results, reruns

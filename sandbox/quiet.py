@@ -1,14 +1,16 @@
 """Outcomes near a limit are decided on a quiet floor: the test is run again while no other slot of the judge is busy.
 
     slots --shared()--> side by side        a program's tests; whether it had the floor to itself all the while is known at the end
-          --alone()---> one at a time       waits until the others have finished their program; newcomers wait for it
+          --quiet()---> one at a time       waits until the others have finished their program; newcomers wait for it
 
 Other slots take caches and cycles, and a test near its limit then falls on one side or the other by chance. What other programs on the
-machine take is not ours to stop: processor time, not the clock, is what most limits count. Knows nothing of boxes.
+machine take is not ours to stop: processor time, not the clock, is what most limits count. From 16 cores on one test for every 8 cores
+is quiet enough: one at a time, a few endless loops would hold up all slots of such a machine. Knows nothing of boxes.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from sandbox.types import Limits, Outcome, TestResult
 
 NEARLY = 0.9  # of a limit
+_CORES_A_PLACE = 8
 
 
 def near_limit(result: TestResult, limits: Limits) -> bool:
@@ -35,17 +38,24 @@ class Turn:
 
 
 class Floor:
-    """Shared by the slots of one judge."""
+    """Shared by the slots of one judge. `places`: how many may be on the quiet floor at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
         self._changed = threading.Condition()
-        self._there = 0
+        self._places = places
+        self._there = 0  # side by side
         self._entered = 0  # ever
-        self._wanting = 0  # to be alone, waiting or there
+        self._wanting = 0  # the quiet floor, waiting or there
+        self._quiet = 0
+
+    @classmethod
+    def of_this_machine(cls) -> Floor:
+        """With as many places as its cores allow."""
+        return cls(max(1, (os.cpu_count() or 1) // _CORES_A_PLACE))
 
     @contextmanager
     def shared(self) -> Iterator[Turn]:
-        """Side by side with others; waits while somebody is, or wants to be, alone."""
+        """Side by side with others; waits while somebody is on the quiet floor, or wants to be."""
         turn = Turn()
         with self._changed:
             self._changed.wait_for(lambda: self._wanting == 0)
@@ -61,16 +71,16 @@ class Floor:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """With nobody else there. Not from within shared()."""
+    def quiet(self) -> Iterator[None]:
+        """With nobody else there, but for the other places of the quiet floor. Not from within shared()."""
         with self._changed:
             self._wanting += 1
-            self._changed.wait_for(lambda: self._there == 0)
-            self._there = 1
+            self._changed.wait_for(lambda: self._there == 0 and self._quiet < self._places)
+            self._quiet += 1
         try:
             yield
         finally:
             with self._changed:
-                self._there = 0
+                self._quiet -= 1
                 self._wanting -= 1
                 self._changed.notify_all()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox import calibration
-from sandbox.judge import Judge, Slot
+from sandbox.judge import CONFIRMED, Judge, Slot
 from sandbox.local_backend import LocalBackend
 from sandbox.quiet import Floor, Turn, near_limit
 from sandbox.rows import parse_program
@@ -59,25 +59,33 @@ def test_near_is_a_limit_passed_or_a_pass_that_used_nine_tenths() -> None:
     assert not near(Outcome.WRONG, 0.95, 1.0)
 
 
-def test_whoever_is_alone_on_the_floor_is_alone() -> None:
-    floor, lock = Floor(), threading.Lock()
+@pytest.mark.parametrize("places", [1, 2])
+def test_on_the_quiet_floor_are_no_more_than_its_places_and_nobody_else(places: int) -> None:
+    floor, lock = Floor(places), threading.Lock()
     there: set[int] = set()
+    quiet: set[int] = set()
     worst: list[set[int]] = []
+    most = 0
     disturbed = []
 
     def live(number: int) -> None:
+        nonlocal most
         for turn in range(60):
-            alone = (turn + number) % 7 == 0
-            stay = floor.alone() if alone else floor.shared()
+            alone = (turn + number) % 4 == 0
+            stay = floor.quiet() if alone else floor.shared()
             with stay as given:
                 with lock:
                     there.add(number)
+                    if alone:
+                        quiet.add(number)
+                        most = max(most, len(quiet))
                 time.sleep(0.0005)
                 with lock:
-                    if alone and there != {number}:
+                    if alone and there != quiet:
                         worst.append(set(there))
                     others = there - {number}
                     there.discard(number)
+                    quiet.discard(number)
             if given is not None and others and given.undisturbed:
                 disturbed.append(number)
 
@@ -86,7 +94,7 @@ def test_whoever_is_alone_on_the_floor_is_alone() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (worst, disturbed) == ([], [])
+    assert (worst, disturbed, most) == ([], [], places)
 
 
 def test_a_stay_that_nobody_shared_is_undisturbed() -> None:
@@ -145,6 +153,16 @@ def test_the_quiet_run_decides_and_fail_fast_goes_on_after_it(tmp_path: Path, fa
     found = slot.judge(parse_program(row), fail_fast)
     slot.drop()
     assert (found.outcome, found.passed, found.reruns, found.score) == (Outcome.PASS, 3, 1, 1.0)
+
+
+def test_a_program_that_loops_for_ever_in_every_test_is_not_run_again_for_each(tmp_path: Path) -> None:
+    row = {"id": 1, "program": "input()\nwhile True: pass", "score": "fraction", "limits": {"cpu_seconds": 0.1}}
+    row |= {"tests": [{"stdin": str(number), "stdout": "42"} for number in range(6)]}
+    slot = Slot(LocalBackend(), 0, Neighbour())
+    found = slot.judge(parse_program(row), False)
+    slot.drop()
+    assert [test.outcome for test in found.tests] == [Outcome.CPU_LIMIT] * 6
+    assert found.reruns == CONFIRMED
 
 
 def test_limits_scale_in_steps_and_are_recorded() -> None:
