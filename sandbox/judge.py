@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from sandbox.calibration import cpu_scale
+from sandbox import calibration
 from sandbox.checker import run_checker
 from sandbox.doctor import choose
 from sandbox.errors import Fault, ImageError, ProgramError
@@ -41,16 +41,23 @@ class Judge:
     """Context manager over a pool of `slots` boxes; `run` may be called from several threads at once.
 
     `backend` auto, docker, namespaces or local; `min_level` the weakest isolation accepted, see doctor.choose. `image` a digest to
-    use with docker instead of the one built here. Raises LevelError (exit_code 69) when the level cannot be had.
+    use with docker instead of the one built here. `cpu_scale` multiplies CPU limits; None takes what a calibration of this host says.
+    Raises LevelError (exit_code 69) when the level cannot be had.
     """
 
     def __init__(
-        self, backend: str = "auto", min_level: str = "container", allow_unsafe: str | None = None, slots: int = 2, image: str | None = None
+        self,
+        backend: str = "auto",
+        min_level: str = "container",
+        allow_unsafe: str | None = None,
+        slots: int = 2,
+        image: str | None = None,
+        cpu_scale: float | None = None,
     ) -> None:
         if slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
         self.backend: Backend = choose(backend, min_level, allow_unsafe, image)
-        self.cpu_scale = cpu_scale()
+        self.cpu_scale = calibration.cpu_scale() if cpu_scale is None else cpu_scale
         self._jobs: SimpleQueue[tuple[Program, bool, Future[Judgement]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False

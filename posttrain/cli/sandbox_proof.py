@@ -29,7 +29,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a row on s
 _CHUNK = 64  # problems audited before the first of them is reported
 
 
-def open_judge(backend: str, min_level: str | None, allow_unsafe: bool, image: str | None, slots: int) -> Judge:
+def open_judge(
+    backend: str, min_level: str | None, allow_unsafe: bool, image: str | None, slots: int, cpu_scale: float | None = None
+) -> Judge:
     """A judge at the level asked for; says on stderr which it is. An error ends the command with its exit code."""
     from sandbox.doctor import SENTENCE
     from sandbox.errors import SandboxError
@@ -37,7 +39,7 @@ def open_judge(backend: str, min_level: str | None, allow_unsafe: bool, image: s
 
     own = {"namespaces": "namespaces", "local": "none"}.get(backend, "none" if allow_unsafe else "container")
     try:
-        judge = Judge(backend, min_level or own, SENTENCE if allow_unsafe else None, slots, image)
+        judge = Judge(backend, min_level or own, SENTENCE if allow_unsafe else None, slots, image, cpu_scale)
     except (SandboxError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(getattr(error, "exit_code", 2)) from error
@@ -64,7 +66,8 @@ def attack(
         raise typer.Exit(2)
     chosen = {name: attacks for name, attacks in GROUPS.items() if not group or name in group}
     results: list[Result] = []
-    with open_judge(backend, min_level, allow_unsafe, image, 1) as judge:
+    # Unscaled: what an attack burns is fixed too, and must stay beyond its limit on a slow machine, whose limits would be longer.
+    with open_judge(backend, min_level, allow_unsafe, image, 1, cpu_scale=1.0) as judge:
         for name, attacks in chosen.items():
             typer.echo(f"{name}: {len(attacks)} rows, first against the naive control", err=True)
             tried = [one for one in attacks if not not_run(one, judge.level)]

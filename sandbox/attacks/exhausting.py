@@ -1,6 +1,6 @@
 """Group F: programs that use more than they may: processor, time, memory, output, disk, processes. They answer right, afterwards.
 
-Finite, so that the control can show the damage: each stops at a few times what its limits allow.
+Finite, so that the control can show the damage: each stops at a few times what its limits allow, also on a faster machine.
 """
 
 # ruff: noqa: E501 - whole programs, one a line
@@ -21,11 +21,11 @@ _ISOLATED = {"stopped_from": Level.NAMESPACES}
 
 ATTACKS: tuple[Attack, ...] = (
     *greedy("loop", "burn(0.6)", Outcome.CPU_LIMIT, _CPU, setup=_BURN),
-    *greedy("loop_in_c", "sum(range(60_000_000))", Outcome.CPU_LIMIT, _CPU),
-    *greedy("regular_expression", "import re\nre.match('(a+)+$', 'a' * 25 + 'b')", Outcome.CPU_LIMIT, _CPU),
-    *greedy("big_power", "x = 3 ** 4_000_000", Outcome.CPU_LIMIT, _CPU),
-    *greedy("colliding_keys", "x = set(i * (2**61 - 1) for i in range(9000))", Outcome.CPU_LIMIT, _CPU),
-    *greedy("processor_time_in_the_kernel", "for _ in range(6000): os.urandom(60_000)", Outcome.CPU_LIMIT, _CPU, setup="import os"),
+    *greedy("loop_in_c", "sum(range(100_000_000))", Outcome.CPU_LIMIT, _CPU),
+    *greedy("regular_expression", "import re\nre.match('(a+)+$', 'a' * 26 + 'b')", Outcome.CPU_LIMIT, _CPU),
+    *greedy("big_power", "x = 3 ** 7_000_000", Outcome.CPU_LIMIT, _CPU),
+    *greedy("colliding_keys", "x = set(i * (2**61 - 1) for i in range(16000))", Outcome.CPU_LIMIT, _CPU),
+    *greedy("processor_time_in_the_kernel", "for _ in range(10_000): os.urandom(60_000)", Outcome.CPU_LIMIT, _CPU, setup="import os"),
     *greedy("loop_deaf_to_signals", "for number in set(signal.Signals) - {9, 19}: signal.signal(number, signal.SIG_IGN)\nsignal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))\nburn(0.6)", Outcome.CPU_LIMIT, _CPU, setup=f"import signal\n{_BURN}"),
     *greedy("loop_in_children", "for pid in [child(0.3) for _ in range(4)]: os.waitpid(pid, 0)", Outcome.CPU_LIMIT, _CPU, setup=_TREE),
     *greedy("loop_in_many_short_children", "for _ in range(40): os.waitpid(child(0.02), 0)", Outcome.CPU_LIMIT, _CPU, setup=_TREE),

@@ -110,11 +110,7 @@ def test_near_outcomes_are_run_again_and_clear_ones_are_not(busy_cores: None) ->
     rows = [using(0.0), using(0.1), using(0.285), using(0.6), {**using(0.0), "limits": {"wall_seconds": 0.3}}]
     rows[4]["program"] = "import time\ntime.sleep(9)"
     rows = [{**row, "id": index} for index, row in enumerate(rows)] * 2
-    with Judge("local", "none", SENTENCE, slots=2) as judge:
-        assert judge.cpu_scale <= 2.0
-        judge.cpu_scale = 1.0
-        for slot in judge._slots:
-            slot.scale = 1.0
+    with Judge("local", "none", SENTENCE, slots=2, cpu_scale=1.0) as judge:
         found = judge.run([parse_program(row) for row in rows])
     outcomes = [str(one.outcome) for one in found]
     assert outcomes == ["pass", "pass", outcomes[2], "cpu_limit", "wall_limit"] * 2

@@ -69,7 +69,7 @@ def test_a_right_program_passes_every_control() -> None:
 def test_no_attack_of_the_sample_passes_or_stays(backend: str) -> None:
     if backend == "namespaces":
         need_namespaces()
-    with Judge(backend, "none", SENTENCE, slots=1) as judge:
+    with Judge(backend, "none", SENTENCE, slots=1, cpu_scale=1.0) as judge:
         results = [result for group, attack in CHOSEN for result in besiege(judge, group, (attack,), [FOOLED])]
     assert [line for result in results for line in complaints(result)] == []
     ran = [result for result in results if result.outcome]
