@@ -31,6 +31,7 @@ class Attack:
     fools: str = "status"
     stopped_from: Level = Level.NONE
     harmful: bool = False
+    served: bool = False  # reaches for the service that the control puts up inside its namespaces
     outcome: Outcome | None = None
     more: dict[str, Any] = field(default_factory=dict)  # compare, limits and preamble of the row
 

@@ -35,8 +35,10 @@ def has_namespaces() -> bool:
 def _bwrap(folder: str) -> list[str]:
     flags = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--die-with-parent"]
     files = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
-    for needed in {sys.prefix, sys.base_prefix, str(_HERE.parents[1])}:
-        if needed.startswith("/tmp/"):
+    bound: list[str] = []
+    for needed in sorted({sys.prefix, sys.base_prefix, str(_HERE.parents[1])}):  # a folder before what lies in it, which is then there
+        if needed.startswith("/tmp/") and not any(needed.startswith(f"{outer}/") for outer in bound):
+            bound.append(needed)
             files += ["--ro-bind", needed, needed]
     if folder != "/tmp":
         files += ["--bind", folder, folder]
@@ -46,7 +48,7 @@ def _bwrap(folder: str) -> list[str]:
 def show(attack: Attack) -> str:
     """FOOLED, or why this row counts for nothing here."""
     alone = has_namespaces()
-    if not alone and (attack.harmful or attack.stopped_from > Level.NONE):
+    if not alone and (attack.harmful or attack.served or attack.stopped_from > Level.NONE):
         return "not shown: it needs throw-away namespaces (install bubblewrap)"
     folder = tempfile.mkdtemp(prefix="posttrain-control-")
     try:

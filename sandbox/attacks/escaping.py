@@ -26,14 +26,14 @@ def _reach(name: str, setup: str, reached: str, **rest: Any) -> tuple[Attack, ..
 
 
 ATTACKS: tuple[Attack, ...] = (
-    *_reach("tcp_to_a_local_service", "import socket", "socket.create_connection(('127.0.0.1', 8765), 3)"),
+    *_reach("tcp_to_a_local_service", "import socket", "socket.create_connection(('127.0.0.1', 8765), 3)", served=True),
     *_reach("udp", "import socket", "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 8765))"),
     *_reach("listen", "import socket\ns = socket.socket()\ns.bind(('0.0.0.0', 0))\ns.listen()", "s"),
     *_reach("tcp_version_6", "import socket\ns = socket.socket(socket.AF_INET6)\ns.bind(('::', 0))", "s"),
     *_reach("talk_to_the_kernel", "import socket\ns = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)\ns.bind((0, 0))", "s"),
     *_reach("virtual_machine_sockets", "import socket\ns = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)", "s"),
-    *_reach("network_interfaces", "import socket", "len(open('/proc/net/dev').readlines()) > 3 or socket.create_connection(('127.0.0.1', 8765), 3)"),
-    *_reach("network_while_loading", "import urllib.request", "urllib.request.urlopen('http://127.0.0.1:8765/', timeout=3).read(2) == b'ok'"),
+    *_reach("network_interfaces", "import socket", "len(open('/proc/net/dev').readlines()) > 3 or socket.create_connection(('127.0.0.1', 8765), 3)", served=True),
+    *_reach("network_while_loading", "import urllib.request", "urllib.request.urlopen('http://127.0.0.1:8765/', timeout=3).read(2) == b'ok'", served=True),
     *_reach("abstract_socket_of_another", "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0posttrain-control')", "s", **_OUTSIDE),
     *_reach("socket_of_a_daemon", "import os\nfound = [p for p in ('/run/docker.sock', '/var/run/docker.sock', '/run/containerd/containerd.sock', 'daemon.sock') if os.path.exists(p)]", "found", **_OUTSIDE),
     *_reach("kill_the_parent", "import os, time\nparent = os.getppid()\nos.kill(parent, 9)\ntime.sleep(0.1)", "os.getppid() != parent", **_HURTS),

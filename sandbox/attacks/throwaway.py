@@ -8,6 +8,7 @@ process. Run as `python throwaway.py FOLDER FOOLS [alone]` with the row in FOLDE
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -72,18 +73,18 @@ def _collect(parent: int, out: int, verdict: int) -> tuple[bytes, bytes, int]:
 
 
 def serve() -> None:
-    """Something harmless to reach: a local service over TCP and one over an abstract socket. In a child, for good."""
-    if os.fork():
-        return
+    """Something harmless to reach: a local service over TCP and one over an abstract socket. They listen on return; a child answers."""
     web = socket.create_server(("127.0.0.1", 8765))
     local = socket.socket(socket.AF_UNIX)
     local.bind("\0posttrain-control")
     local.listen()
+    if os.fork():
+        return
     while True:
         for server in select.select([web, local], [], [])[0]:
             connection, _ = server.accept()
-            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nok")
-            connection.close()
+            with connection, contextlib.suppress(OSError):  # whoever called may be gone
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nok")
 
 
 def plant(row: dict[str, Any]) -> None:

@@ -47,9 +47,10 @@ def test_the_corpus_has_its_size_and_every_row_can_be_read() -> None:
 
 @pytest.mark.parametrize(("group", "attack"), CHOSEN, ids=[attack.row["id"] for _, attack in CHOSEN])
 def test_a_row_fools_the_naive_control(group: str, attack: Attack) -> None:
-    if not has_namespaces() and not_run(attack, Level.NONE):
+    seen = show(attack)
+    if not has_namespaces() and seen.startswith("not shown"):
         pytest.skip("the control needs throw-away namespaces for this row; remedy: apt-get install bubblewrap, as a user who may use it")
-    assert show(attack) == FOOLED
+    assert seen == FOOLED
 
 
 def test_an_honest_failure_fools_no_control() -> None:
