@@ -154,7 +154,8 @@ def build_verifier(spec: Mapping[str, Any], services: Services) -> Built:
     found = check_target(kind, where="verifier.kind")
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
     whole = wants_group(kind, found, options)
-    return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers, whole_groups=whole)
+    alone = split_target(kind)[0] is None
+    return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers, whole_groups=whole, alone=alone)
 
 
 def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:

@@ -18,13 +18,18 @@ PLUGIN_LIMITS = Limits(memory_mb=0, file_mb=-1, quiet=False)  # a user's own cod
 
 
 class RuledVerifier(Built):
-    """Judges by a rule in worker processes. `whole_groups` hands a plug-in its group at once."""
+    """Judges by a rule in worker processes. `whole_groups` hands a plug-in its group at once; where that runs into a limit, each answer
+    is judged alone (`verify`), and only the one that runs into it again is to blame. `alone` False: it cannot judge one, and that is ours.
+    """
 
-    def __init__(self, *, kind: str, common: Common, rule: dict[str, Any], workers: int, whole_groups: bool = False) -> None:
+    def __init__(
+        self, *, kind: str, common: Common, rule: dict[str, Any], workers: int, whole_groups: bool = False, alone: bool = True
+    ) -> None:
         super().__init__(kind=kind, common=common)
         self.rule = rule
         self._workers = workers
         self._whole_groups = whole_groups
+        self._alone = alone
 
     @property
     def pool(self) -> Pool:
@@ -40,13 +45,23 @@ class RuledVerifier(Built):
         again = [i for i, verdicts in enumerate(judged) if any(_may_pass(verdict) for verdict in verdicts)]
         for i, verdicts in zip(again, self._ask([units[i] for i in again]), strict=True):
             judged[i] = verdicts
+        for i, verdicts in enumerate(judged):
+            if len(verdicts) > 1 and verdicts[0].outcome is Outcome.TIMEOUT:
+                judged[i] = self._one_by_one(units[i], verdicts[0])
         flat = iter([verdict for verdicts in judged for verdict in verdicts])
         return [[_TOO_LONG if self._too_long(request) else next(flat) for request in group] for group in groups]
 
-    def _ask(self, units: list[list[Request]]) -> list[list[Verdict]]:
+    def _one_by_one(self, group: list[Request], together: Verdict) -> list[Verdict]:
+        """The verdicts of a group that as a whole ran into a limit."""
+        if not self._alone:
+            detail = f"the group ran into a limit ({together.reason}), and the function cannot say by which answer"
+            return [_error("group_limit", detail, together.seconds / len(group))] * len(group)
+        return [verdict for verdicts in self._ask([[request] for request in group], "alone") for verdict in verdicts]
+
+    def _ask(self, units: list[list[Request]], op: str = "judge") -> list[list[Verdict]]:
         try:
             items = [[request_to_json(request) for request in unit] for unit in units]
-            replies = self.pool.run(self.rule, "judge", items, deadline_seconds=self.common.deadline_seconds)
+            replies = self.pool.run(self.rule, op, items, deadline_seconds=self.common.deadline_seconds)
         except TypeError as error:  # from json: a request goes to a worker as JSON
             raise VerifierError(f"a request cannot be written as JSON: {error}", remedy="gold and metadata are JSON values") from error
         return [_verdicts(reply, len(unit)) for unit, reply in zip(units, replies, strict=True)]

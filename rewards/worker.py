@@ -139,6 +139,8 @@ def _answer(rule: Any, op: str, item: Any) -> dict[str, Any]:
     if op == "gold":
         return {"problem": rule.check_prompt(request_from_json(item))}
     requests = [request_from_json(entry) for entry in item]
+    if op == "alone":
+        return {"verdicts": [verdict_to_json(rule.judge(request)) for request in requests]}
     return {"verdicts": [verdict_to_json(verdict) for verdict in rule.judge_group(requests)]}
 
 

@@ -124,3 +124,10 @@ def vf_short(completion: Any) -> float:
 
 # What `vf.Rubric(funcs=[...], weights=[...])` holds.
 rubric = SimpleNamespace(funcs=[vf_answer, vf_short], weights=[0.8, 0.2], class_objects={})
+
+
+def trl_hangs_over_a_group(prompts: list[Any], completions: list[Any], **kwargs: Any) -> list[float]:
+    """Does not come back where an answer is "hang"."""
+    while "hang" in str(completions):
+        pass
+    return [1.0 for _ in completions]

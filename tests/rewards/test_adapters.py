@@ -119,3 +119,9 @@ def test_every_adapter_names_its_source() -> None:
     import rewards.adapters
 
     assert all(name in (rewards.adapters.__doc__ or "") for name in ADAPTERS)
+
+
+def test_a_group_that_only_a_whole_function_could_judge_and_that_hangs_is_our_error() -> None:
+    spec = {"kind": "trl:tests.rewards.foreign_rewards:trl_hangs_over_a_group", "whole_group": True, "deadline_seconds": 0.3}
+    found = build_verifier(spec, Services(workers=1)).verify_group([Request(response=text, gold="") for text in ("fine", "hang", "fine")])
+    assert [(verdict.outcome, verdict.score, verdict.reason) for verdict in found] == [(Outcome.ERROR, None, "group_limit")] * 3

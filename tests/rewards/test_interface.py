@@ -69,6 +69,17 @@ def test_a_verifier_is_asked_from_a_running_loop_beside_other_tasks() -> None:
     assert [verdict.passed for verdict in asyncio.run(several())] == [True, True, False]
 
 
+def test_one_answer_that_hangs_costs_the_others_of_its_group_nothing() -> None:
+    verifier = build_verifier({"kind": f"{USER}:EachOfTheGroup", "deadline_seconds": 0.3}, Services(workers=1))
+    for hang, reason in (("loop", "deadline"), ("sleep", "deadline")):
+        found = verifier.verify_group([Request(response=response, gold="") for response in ("fine", hang, "fine")])
+        assert [(v.outcome, v.score, v.reason) for v in found] == [
+            (Outcome.CORRECT, 0.5, ""),
+            (Outcome.TIMEOUT, 0.0, reason),
+            (Outcome.CORRECT, 0.5, ""),
+        ]
+
+
 def test_a_coroutine_may_judge_a_whole_group() -> None:
     verifier = build_verifier({"kind": f"{USER}:AsyncGroup"}, Services(workers=1))
     assert [v.reason for v in verifier.verify_group([Request(response="a"), Request(response="b")])] == ["one of 2"] * 2

@@ -56,6 +56,16 @@ class Longest:
         return [Verdict(outcome=Outcome.CORRECT if w else Outcome.WRONG, score=float(w)) for w in won]
 
 
+class EachOfTheGroup:
+    """As the README writes one: the group is judged one by one, and an answer may hang."""
+
+    def verify(self, request: Request) -> Verdict:
+        return Verdict(outcome=Outcome.CORRECT, score=float(behaves_as_told(None, request.response, None)))
+
+    def verify_group(self, requests: list[Request]) -> list[Verdict]:
+        return [self.verify(request) for request in requests]
+
+
 class OneShort(Longest):
     def verify_group(self, requests: list[Request]) -> list[Verdict]:
         return super().verify_group(requests)[1:]
