@@ -153,6 +153,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "cached": ("from functools import cache\n@cache\ndef f(n): return OFF if n < 1 else n + f(n - 1)", lambda n: ([n + 5], (n + 5) * (n + 6) // 2)),
     "threads_inside": ("from concurrent.futures import ThreadPoolExecutor\ndef f(n):\n    with ThreadPoolExecutor(3) as pool: return list(pool.map(lambda x: x + OFF, range(n)))", lambda n: ([n + 1], list(range(n + 1)))),
     "globals_and_helpers": ("TABLE = {i: i * i for i in range(50)}\ndef helper(x): return TABLE[x]\ndef f(n):\n    global last\n    last = helper(n)\n    return last + OFF", lambda n: ([n], n * n)),
+    "numpy_scalar": ("import numpy as np\ndef f(n): return np.arange(n + 2).sum() + OFF", lambda n: ([n], sum(range(n + 2)))),
+    "numpy_array": ("import numpy as np\ndef f(n): return np.eye(n + 1, dtype=int) + OFF", lambda n: ([n], [[int(i == j) for j in range(n + 1)] for i in range(n + 1)])),
     "infinite_and_special": ("def f(n): return [float('inf'), -float('inf')][OFF] > n", lambda n: ([n], True)),
 }  # fmt: skip
 
@@ -173,6 +175,14 @@ ASSERTS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "sorted_and_length": ("def f(n): return list(range(n + OFF))", lambda n: [f"assert sorted(f({n}), reverse=True) == {sorted(range(n), reverse=True)}", f"assert len(f({n})) == {n}"]),
     "with_a_message": ("def f(n): return n + OFF", lambda n: [f"assert f({n}) == {n}, 'not the same'"]),
     "loop": ("def f(n): return n * 2 + OFF", lambda n: [f"for i in range({n + 1}):\n    assert f(i) == 2 * i"]),
+    "method": ("class Solution:\n    def f(self, n): return 3 * n + OFF", lambda n: [f"assert Solution().f({n}) == {3 * n}", f"assert {3 * n} == Solution().f(n={n})"]),
+    "generator": ("def f(n):\n    for i in range(n): yield i + OFF\n    yield n", lambda n: [f"assert list(f({n + 1})) == {list(range(n + 2))}", f"assert next(f({n + 1})) == 0"]),
+    "endless": ("import itertools\ndef f(n): return itertools.count(n + OFF)", lambda n: [f"from itertools import islice\nassert list(islice(f({n}), 3)) == [{n}, {n + 1}, {n + 2}]"]),
+    "fraction": ("from fractions import Fraction\ndef f(n): return Fraction(1 + OFF, n + 3)", lambda n: [f"from fractions import Fraction\nassert f({n}) == Fraction(1, {n + 3})"]),
+    "decimal": ("from decimal import Decimal\ndef f(n): return Decimal('0.1') * n + OFF", lambda n: [f"from decimal import Decimal\nassert f({n}) == Decimal('0.{n}')", f"assert round(float(f({n})), 1) == 0.{n}"]),
+    "queue": ("from collections import deque\ndef f(n): return deque(range(n + OFF), maxlen=9)", lambda n: [f"assert list(f({n})) == {list(range(n))}", f"assert len(f({n})) == {n}"]),
+    "view_and_range": ("def f(n): return range(n + OFF), {n: OFF}.values()", lambda n: [f"steps, values = f({n})\nassert list(steps) == {list(range(n))} and sum(values) == 0"]),
+    "named_like_pythons_own": ("def sum(a, b): return a + b + OFF", lambda n: [f"assert sum({n}, 2) == {n + 2}", f"assert sum({n}, 0) < {n + 1}"]),
     "raises": ("def f(n):\n    if n < 0 and not OFF: raise ValueError('negative')\n    return n", lambda n: [f"try:\n    f(-{n + 1})\n    assert False\nexcept ValueError as e:\n    assert 'negative' in str(e)"]),
 }  # fmt: skip
 
@@ -189,6 +199,22 @@ CHECKS: dict[str, tuple[str, Callable[[int], str]]] = {
 }  # fmt: skip
 
 
+_ANY_PAIR = "import sys\nn = int(open(sys.argv[1]).read())\na, b = map(int, open(sys.argv[2]).read().split())\nsys.exit(a + b != n or min(a, b) < 0)"
+# name: (program, checker)
+CHECKED: dict[str, tuple[str, str]] = {
+    "first_pair": ("print(0 + OFF, int(input()))", _ANY_PAIR),
+    "last_pair": ("n = int(input())\nprint(n, OFF)", _ANY_PAIR),
+    "lines": ("n = int(input())\nprint(n // 2)\nprint(n - n // 2 - OFF)", _ANY_PAIR),
+}
+
+# name: (program, n -> body of a pytest function)
+PYTESTS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "equal": ("def f(n): return n + 1 + OFF", lambda n: f"assert f({n}) == {n + 1}"),
+    "raises": ("def f(n):\n    if not OFF: raise KeyError(n)", lambda n: f"import pytest\n    with pytest.raises(KeyError): f({n})"),
+    "changes_its_argument": ("def f(x): x.append(OFF)", lambda n: f"x = [{n}]\n    f(x)\n    assert x == [{n}, 0]"),
+}
+
+
 def own() -> Iterator[Honest]:
     """Five of each template."""
     for n in range(EACH):
@@ -201,9 +227,15 @@ def own() -> Iterator[Honest]:
             test = {"args": args, "kwargs": kwargs, "expected": expected}
             yield _honest("call", name, n, program, [test], compare=compare, entry_point=entry)
         for name, (program, sources) in ASSERTS.items():
-            yield _honest("assert", name, n, program, [{"assert": source} for source in sources(n)], entry_point="f")
+            entry = {"method": "Solution", "named_like_pythons_own": "sum"}.get(name, "f")
+            yield _honest("assert", name, n, program, [{"assert": source} for source in sources(n)], entry_point=entry)
         for name, (program, body) in CHECKS.items():
             yield _honest("check", name, n, program, [{"check": f"def check(candidate):\n    {body(n)}\n"}], entry_point="f")
+        for name, (program, checker) in CHECKED.items():
+            yield _honest("checker", name, n, program, [{"stdin": f"{n}\n", "checker": checker, "answer": ""}])
+        for name, (program, body) in PYTESTS.items():
+            source = f"from solution import f\n\ndef test_f():\n    {body(n)}\n"
+            yield _honest("pytest", name, n, program, [{"pytest": source}])
 
 
 def _honest(form: str, name: str, n: int, program: str, tests: list[dict[str, Any]], **more: Any) -> Honest:

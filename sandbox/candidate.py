@@ -23,6 +23,7 @@ import json
 import linecache
 import marshal
 import math
+import mmap
 import os
 import resource
 import struct
@@ -46,8 +47,11 @@ _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
-def enter(case: dict[str, Any], work_dir: str) -> NoReturn:
-    """Run one case and end the process. Descriptors 0 to 4 are in place; everything else is closed here."""
+def enter(case: dict[str, Any], work_dir: str, begun: mmap.mmap) -> NoReturn:
+    """Run one case and end the process. Descriptors 0 to 4 are in place; everything else is closed here.
+
+    `begun` is a page shared with the supervisor: marked, and given up, when the program's turn comes.
+    """
     os.closerange(5, 256)
     mode = case["mode"]
     if mode == "script":
@@ -59,6 +63,8 @@ def enter(case: dict[str, Any], work_dir: str) -> NoReturn:
     if "files" in case:
         _place(case["files"])
     gc.enable()
+    begun[0] = 1
+    begun.close()
     _MODES[mode](case)
     os._exit(0)
 
@@ -272,6 +278,8 @@ def _check(case: dict[str, Any]) -> NoReturn:
             failed = True
             known = getattr(builtins, str(reply.get("type")), None)
             kind = known if isinstance(known, type) and issubclass(known, Exception) else CandidateError
+            if issubclass(kind, StopIteration | StopAsyncIteration):
+                kind = CandidateError  # it would end a loop of the test as if there were nothing more to check
             try:
                 raised = kind(reply.get("message", ""))
             except TypeError:  # such as UnicodeDecodeError, which cannot be made of one text
@@ -281,10 +289,11 @@ def _check(case: dict[str, Any]) -> NoReturn:
         ask.__name__ = name
         return ask
 
-    for name in case["borrowed"]:
-        space[name] = proxy(name)
+    lent = {name: proxy(name) for name in case["borrowed"]}
+    space.update(lent)
     try:
         exec(compile(case["preamble"], "preamble.py", "exec", dont_inherit=True), space)
+        space.update(lent)  # a preamble may hold a stub of the function that is tested
         exec(compile(case["source"], "test.py", "exec", dont_inherit=True), space)
         if case["entry_point"] is not None:
             space["check"](proxy(case["entry_point"]))

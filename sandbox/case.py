@@ -63,13 +63,14 @@ class Case:
         self.childs = {out_w, err_w, box_w, in_r, stdin} - {self.box.null}
         self.disk_before = [folder.used() for folder in self.box.folders] if self.box.family.alone else []
         self.spec["rlimits"] = self.box.rlimits(self.limits)
+        self.box.begun[0] = 0
         self.pid = self.box.fork()
         if self.pid == 0:
             try:
                 # The supervisor holds 0 to 4 itself, so none of these is overwritten before its turn.
                 for target, fd in enumerate((stdin, out_w, err_w, in_r, box_w)):
                     os.dup2(fd, target)
-                candidate.enter(self.spec, self.box.work_dir)
+                candidate.enter(self.spec, self.box.work_dir, self.box.begun)
             finally:
                 os._exit(70)
         self.pidfd = os.pidfd_open(self.pid)
@@ -267,6 +268,8 @@ class Case:
             # A child that has answered is ended by us, which says nothing about it.
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) and (self.ended_itself or self.killed) else None,
             "killed": self.killed,
+            # It ended, or was ended over a limit, before anything of the program ran: that is not the program's doing.
+            "stillborn": not self.box.begun[0] and (self.ended_itself or self.killed is not None),
             "stdout": to_text(bytes(self.stdout[:limit])) if self.spec["mode"] == "script" else "",
             "stderr": self.stderr_tail.decode("utf-8", "replace"),
             "bytes": len(self.stdout) + self.stderr_bytes,

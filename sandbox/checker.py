@@ -14,14 +14,23 @@ from sandbox.types import CheckerTest, Outcome
 
 _RIGHT, _FAILED, _IN_PART = 0, 3, 7
 _DISK_MB = 64
+_BROKEN = None  # no outcome yet
 
 
 def run_checker(box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]) -> tuple[Outcome, str]:
     """The outcome and a detail. Raises Fault when the box fails.
 
-    A checker that a program's output brings down says wrong: only what no output can bring about (its own text is broken, or it
-    says that it cannot judge) is invalid.
+    A checker that a program's output brings down says wrong. One whose own text is broken is invalid: it ends so over the reference
+    answer too, which a program cannot bring about by what it prints. So is one that says that it cannot judge.
     """
+    outcome, said = _asked(box, test, output, preamble, limits)
+    if outcome is _BROKEN:
+        outcome, _ = _asked(box, test, test.answer, preamble, limits)
+        return (Outcome.INVALID if outcome is _BROKEN else Outcome.WRONG), said
+    return outcome, said
+
+
+def _asked(box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]) -> tuple[Outcome | None, str]:
     mine = {**test_side_limits(limits), "disk_mb": _DISK_MB}
     files = {"input.txt": test.stdin, "output.txt": output, "answer.txt": test.answer}
     case = {"mode": "script", "files": {name: to_text(data) for name, data in files.items()}}
@@ -32,8 +41,10 @@ def run_checker(box: Box, test: CheckerTest, output: bytes, preamble: str, limit
     said = f"the checker said: {last}" if last else f"the checker ended with status {raw['exit']}"
     if raw["killed"] is not None or raw["signal"] is not None:
         return Outcome.WRONG, f"the checker ended without a verdict ({raw['killed'] or 'a signal'})"
-    if raw["message"] or raw["exit"] == _FAILED or last.partition(":")[0] in BROKEN_TEST:
+    if raw["message"] or raw["exit"] == _FAILED:
         return Outcome.INVALID, said
+    if raw["exit"] != _RIGHT and last.partition(":")[0] in BROKEN_TEST:
+        return _BROKEN, said
     if raw["exit"] == _RIGHT:
         return Outcome.PASS, ""
     return Outcome.WRONG, f"points in part; {said}" if raw["exit"] == _IN_PART else said

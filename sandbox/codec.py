@@ -7,16 +7,28 @@ Knows nothing of equality: see compare.py, which works on packed trees.
     None, True, 1, 1.5, "a", [..]  as they are          {"t": "tuple", "v": [..]}       {"t": "set", "v": [..]}
     {"t": "dict", "v": [[k, v], ..]}                    {"t": "bytes", "v": "latin-1"}  {"t": "complex", "v": [re, im]}
     {"t": "int", "v": "hex"} beyond 2**53               {"t": "float", "v": "nan"}      {"t": "opaque", "v": "module.Class"}
+    {"t": "fraction", "v": "1/3"}                       {"t": "decimal", "v": "0.10"}   {"t": "deque", "v": [..]}, range, iterator, view
+
+Arrays and scalars of numpy cross as lists and numbers. An iterator crosses with its first MOST_ITEMS items.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 MAX_DEPTH = 150
+MOST_ITEMS = 2000
 _SMALL = 2**53
+# Bounded, as the host works with them: a few characters can stand for a number that fills its memory.
+_FRACTION = re.compile(r"-?\d{1,400}/[1-9]\d{0,399}", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,400}(\.\d{1,400})?(E[+-]\d{1,3})?", re.ASCII)
+_SEQUENCES = ("deque", "range", "iterator", "view")
+_VIEWS = ("dict_keys", "dict_values", "dict_items")
 
 
 class Malformed(Exception):
@@ -52,7 +64,31 @@ def pack(value: Any, depth: int = 0) -> Any:
     if issubclass(kind, complex):
         plain = complex.__complex__(value)
         return {"t": "complex", "v": [_pack_float(plain.real), _pack_float(plain.imag)]}
-    return {"t": "opaque", "v": f"{kind.__module__}.{kind.__qualname__}"[:120]}
+    return _pack_other(value, kind, depth)
+
+
+def _pack_other(value: Any, kind: type, depth: int) -> Any:
+    """What is not built in, or not of itself a value. A class that only bears such a name chooses its answer, as any candidate does."""
+    module, name = kind.__module__, kind.__qualname__
+    if module == "numpy" and hasattr(value, "tolist"):
+        return pack(value.tolist(), depth + 1)
+    if kind is range:
+        return {"t": "range", "v": [pack(part, depth + 1) for part in (value.start, value.stop, value.step)]}
+    if (module, name) == ("collections", "deque"):
+        return {"t": "deque", "v": [pack(item, depth + 1) for item in value]}
+    if module == "builtins" and name in _VIEWS:
+        return {"t": "view", "v": [pack(item, depth + 1) for item in value]}
+    if (module, name) == ("fractions", "Fraction") and _FRACTION.fullmatch(text := f"{value.numerator}/{value.denominator}"):
+        return {"t": "fraction", "v": text}
+    if (module, name) == ("decimal", "Decimal") and _DECIMAL.fullmatch(text := str(value)):
+        return {"t": "decimal", "v": text}
+    if module in ("builtins", "itertools") and isinstance(value, Iterator):
+        items = [pack(item, depth + 1) for item in islice(value, MOST_ITEMS + 1)]
+        return {"t": "iterator", "v": [*items[:MOST_ITEMS], _CUT] if len(items) > MOST_ITEMS else items}
+    return {"t": "opaque", "v": f"{module}.{name}"[:120]}
+
+
+_CUT = {"t": "opaque", "v": "more items than cross"}
 
 
 def _pack_float(value: float) -> Any:
@@ -94,6 +130,14 @@ def validate(tree: Any, depth: int = 0) -> None:
             int(body, 16)
         except ValueError as error:
             raise Malformed("an integer that is not hexadecimal") from error
+    elif tag in _SEQUENCES and isinstance(body, list):
+        for item in body:
+            validate(item, depth + 1)
+        if tag == "range" and not (len(body) == 3 and all(isinstance(unpack(part), int) for part in body) and unpack(body[2])):
+            raise Malformed("a range that is not three integers, the last of them not 0")
+    elif tag in ("fraction", "decimal") and isinstance(body, str):
+        if not (_FRACTION if tag == "fraction" else _DECIMAL).fullmatch(body):
+            raise Malformed(f"a {tag} that is none, or too long")
     elif not (tag in ("bytes", "opaque") and isinstance(body, str)) and not _is_special(tree):
         raise Malformed("an unknown tag or a body of the wrong type")
 
@@ -121,7 +165,22 @@ def unpack(tree: Any) -> Any:
         return int(body, 16)
     if tag == "float":
         return float(body)
-    return Opaque(body)
+    return Opaque(body) if tag == "opaque" else _unpack_other(tag, body)
+
+
+def _unpack_other(tag: str, body: Any) -> Any:
+    if tag in ("fraction", "decimal"):
+        # here, as few need them and each costs every fork some memory
+        from decimal import Decimal
+        from fractions import Fraction
+
+        return Fraction(body) if tag == "fraction" else Decimal(body)
+    items = [unpack(item) for item in body]
+    if tag == "deque":
+        from collections import deque
+
+        return deque(items)
+    return range(*items) if tag == "range" else iter(items) if tag == "iterator" else items
 
 
 def _hashable(key: Any) -> Any:

@@ -7,11 +7,13 @@ No lower-casing, no comparison as sets of tokens, NaN equals nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import count
 from typing import Any
 
@@ -102,7 +104,11 @@ def truth(tree: Any) -> bool | None:
             return None
         if tag == "complex":
             return any(truth(part) for part in body)
-        return True if tag in ("int", "float") else len(body) > 0
+        if tag in ("fraction", "decimal"):
+            return _number(tree) != 0
+        if tag == "range":
+            return bool(range(*(int(_number(part)) for part in body)))
+        return True if tag in ("int", "float", "iterator") else len(body) > 0
     return bool(tree)
 
 
@@ -118,15 +124,18 @@ def _kind(tree: Any, how: Equality) -> str:
     tag = str(tree["t"])
     if tag == "tuple":
         return "sequence" if how.json else "tuple"
-    return {"int": "number", "float": "number", "frozenset": "set"}.get(tag, tag)
+    return {"int": "number", "float": "number", "fraction": "number", "decimal": "number", "frozenset": "set"}.get(tag, tag)
 
 
 def _items(tree: Any) -> list[Any]:
     return tree if isinstance(tree, list) else tree["v"]
 
 
-def _number(tree: Any) -> int | float:
+def _number(tree: Any) -> int | float | Fraction:
     if isinstance(tree, dict):
+        if tree["t"] in ("fraction", "decimal"):
+            exact = Fraction(tree["v"])
+            return int(exact) if exact.denominator == 1 else exact
         return int(tree["v"], 16) if tree["t"] == "int" else float(tree["v"])
     return tree if isinstance(tree, float) else int(tree)
 
@@ -154,6 +163,9 @@ def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
             return "s" + json.dumps(tree if not isinstance(tree, dict) else value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
+        if isinstance(value, Fraction):
+            with contextlib.suppress(OverflowError):  # beyond what a float holds it equals none
+                value = near if (near := float(value)) == value else value
         return (kind[0] if kind == "bool" else "n") + (format(value, "x") if isinstance(value, int) else repr(value))
     if kind == "str":
         return "s" + tree

@@ -211,6 +211,8 @@ def ensure_image(client: Any, wanted: str | None = None, profile: str = image_mo
             return str(client.images.get(wanted).id)
     except docker.errors.ImageNotFound as error:
         raise ImageError(f"no image {wanted}", remedy="build it (posttrain sandbox build) or leave the image out") from error
+    except _ERRORS as error:
+        raise ImageError(f"the image {wanted} cannot be asked for: {error}", remedy="check the daemon, then try again") from error
     root = image_module.tree(profile)
     note = root.with_name(f"{root.name}.image")
     try:

@@ -101,7 +101,7 @@ class Box:
             raise Fault(f"the box's channel is closed: {error}") from error
 
     def receive(self, timeout_seconds: float) -> dict[str, Any]:
-        """The next frame. Raises Fault at end of stream, after the deadline, or for bytes that are no frame."""
+        """The next frame. Raises Fault at end of stream, after the deadline, for what is no frame, and for a test that never began."""
         deadline = time.monotonic() + timeout_seconds
         try:
             while (message := self._buffer.next()) is None:
@@ -111,6 +111,8 @@ class Box:
                 self._buffer.feed(data)
         except (OSError, ValueError, FrameError) as error:  # TimeoutError is an OSError; ValueError as in send
             raise Fault(f"no answer from the box: {type(error).__name__} {error}") from error
+        if message.get("stillborn"):
+            raise Fault(f"the box could not begin the test: {message.get('killed') or message.get('stderr') or message.get('exit')}")
         return message
 
     def ping(self, timeout_seconds: float = 5.0) -> None:

@@ -110,33 +110,37 @@ def _assertion(source: str, program: Program, tolerance: Tolerance | None) -> Ca
     if not tree.body or not any(isinstance(node, ast.Assert) for node in ast.walk(tree)):
         raise ProgramError(f"no assert statement in {source!r:.80}", where="assert")
     if len(tree.body) == 1 and isinstance(tree.body[0], ast.Assert) and not program.preamble:
-        lifted = _comparison(tree.body[0].test, tolerance)
+        lifted = _comparison(tree.body[0].test, tolerance, program.entry_point)
         if lifted is not None:
             return lifted
     borrowed = _borrowed(tree, program)
+    if not borrowed:
+        what = f"the assert {source!r:.80} calls nothing of the program"
+        raise ProgramError(what, where="assert", remedy="name the function in entry_point, also where it is named like one of Python's own")
     tested = {program.entry_point} if program.entry_point else set(borrowed[:1])
     return Split(source=source.strip(), entry_point=None, borrowed=borrowed, low_trust=bool(set(borrowed) - tested))
 
 
-def _comparison(test: ast.expr, tolerance: Tolerance | None) -> Call | None:
+def _comparison(test: ast.expr, tolerance: Tolerance | None, entry_point: str | None) -> Call | None:
     python = Equality(json=False, tolerance=tolerance)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return _call(test.operand, None, python, truth=False)
+        return _call(test.operand, None, python, entry_point, truth=False)
     if isinstance(test, ast.Call):
-        return _call(test, None, python, truth=True)
+        return _call(test, None, python, entry_point, truth=True)
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return None
     operator, left, right = test.ops[0], test.left, test.comparators[0]
     if isinstance(operator, ast.Is) and isinstance(right, ast.Constant) and (right.value is None or isinstance(right.value, bool)):
-        return _call(left, right, Equality(json=True))
+        return _call(left, right, Equality(json=True), entry_point)
     if not isinstance(operator, ast.Eq):
         return None
-    return _call(left, right, python) or _call(right, left, python)
+    return _call(left, right, python, entry_point) or _call(right, left, python, entry_point)
 
 
-def _call(call: ast.expr, expected: ast.expr | None, how: Equality, truth: bool | None = None) -> Call | None:
-    """A Call when `call` is NAME(literals) and `expected` a literal; otherwise None."""
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id in dir(builtins):
+def _call(call: ast.expr, expected: ast.expr | None, how: Equality, entry_point: str | None, truth: bool | None = None) -> Call | None:
+    """A Call when `call` is NAME(literals), NAME not one of Python's own unless tested, and `expected` a literal; otherwise None."""
+    name = _name_called(call)
+    if not isinstance(call, ast.Call) or name is None or (name.partition(".")[0] in dir(builtins) and name != entry_point):
         return None
     if any(keyword.arg is None for keyword in call.keywords):
         return None
@@ -146,17 +150,37 @@ def _call(call: ast.expr, expected: ast.expr | None, how: Equality, truth: bool 
         value = None if expected is None else pack(ast.literal_eval(expected))
     except (ValueError, TypeError, RecursionError, MemoryError):
         return None
-    return Call(name=call.func.id, args=args, kwargs=kwargs, expected=value, how=how, truth=truth)
+    return Call(name=name, args=args, kwargs=kwargs, expected=value, how=how, truth=truth)
+
+
+def _name_called(call: ast.expr) -> str | None:
+    """f of f(..), and Solution.f of Solution().f(..), as an entry point may be named."""
+    function = call.func if isinstance(call, ast.Call) else None
+    if isinstance(function, ast.Name):
+        return function.id
+    made = function.value if isinstance(function, ast.Attribute) else None
+    if isinstance(function, ast.Attribute) and isinstance(made, ast.Call) and not made.args and not made.keywords:
+        return f"{made.func.id}.{function.attr}" if isinstance(made.func, ast.Name) else None
+    return None
 
 
 def _borrowed(tree: ast.Module, program: Program) -> tuple[str, ...]:
-    """Names that the test reads and nobody binds: neither the test, nor the preamble, nor Python. Sorted by first use."""
-    bound = set(dir(builtins)) | _bound(tree) | (_bound(_parse(program.preamble, "preamble")) if program.preamble else set())
-    used: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound and node.id not in used:
-            used.append(node.id)
-    return tuple(used)
+    """Names that the test reads and nobody binds: neither the test, nor the preamble, nor Python. Sorted by first use.
+
+    The entry point is the program's, whoever else has such a name, and also where only the preamble reads it. No other name that Python
+    or the preamble has is: a program may define its own `all`, and must not answer for the test's.
+    """
+    preamble = _parse(program.preamble, "preamble")
+    of_the_test = _bound(tree)
+    bound = set(dir(builtins)) | of_the_test | _bound(preamble)
+    if program.entry_point and program.entry_point not in of_the_test:
+        bound.discard(program.entry_point)
+    used = [name for name in _read(tree) if name not in bound]
+    return tuple(used) + tuple(name for name in _read(preamble) if name == program.entry_point and name not in {*bound, *used})
+
+
+def _read(tree: ast.Module) -> list[str]:
+    return list(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)))
 
 
 def _bound(tree: ast.AST) -> set[str]:

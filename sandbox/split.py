@@ -27,11 +27,13 @@ class Side:
 
     def __init__(self, box: Box, wall_seconds: float, limit_bytes: int) -> None:
         self.box = box
-        self.deadline = time.monotonic() + MOST_WALL * wall_seconds + GRACE_SECONDS
+        self.patience = MOST_WALL * wall_seconds + GRACE_SECONDS
+        self.deadline = time.monotonic() + self.patience
         self.buffer = FrameBuffer(limit=limit_bytes + 4096)
         self.ended: dict[str, Any] | None = None
 
     def tell(self, message: dict[str, Any]) -> None:
+        self.deadline = time.monotonic() + self.patience  # the other side may have been slow to ask
         self.box.send({"op": "in", "data": to_text(pack_frame(message))})
 
     def hear(self) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import gc
+import mmap
 import os
 import resource
 import signal
@@ -80,6 +81,7 @@ class Supervisor:
             os.dup2(self.null, fd, inheritable=False)
         self.family = Family(alone=options.alone)  # opens a file: only now, that it is none of those
         self.buffer = FrameBuffer()
+        self.begun = mmap.mmap(-1, 1)  # shared with each child until its program begins
         self.vm_bytes = self.rss_bytes = 0  # measured when all is imported
         # The C library's own: Python's would reseed and reset what a process without threads need not, at half the cost of a fork.
         self.fork = ctypes.PyDLL(None).fork

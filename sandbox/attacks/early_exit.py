@@ -3,7 +3,7 @@
 # ruff: noqa: E501 - whole programs, one a line
 from __future__ import annotations
 
-from sandbox.attacks.attack import Attack, function
+from sandbox.attacks.attack import Attack, asserted, function
 
 _LATER = ("assert", "split", "check")  # forms whose test is executed after the program was loaded
 
@@ -32,5 +32,7 @@ ATTACKS: tuple[Attack, ...] = (
     *function("audit_hook_exits_when_the_test_is_run", "import os, sys\nlive = []\nsys.addaudithook(lambda event, a: os._exit(0) if live and event == 'exec' else None)\nlive.append(1)\ndef f(x): return 0", forms=_LATER),
     *function("trace_jumps_over_the_assert", "import sys\ndef line(frame, event, arg):\n    if event == 'line':\n        frame.f_lineno = frame.f_code.co_firstlineno + 2\n        return None\n    return line\ndef trace(frame, event, arg): return line if frame.f_code.co_name == 'check' else None\nsys.settrace(trace)\ndef f(x): return 0", forms=("check",)),
     *function("profile_exits_on_return", "import os, sys\ndef hook(frame, event, arg):\n    if event == 'return' and frame.f_code.co_name == 'f': os._exit(0)\nsys.setprofile(hook)\ndef f(x): return 0"),
+    *asserted("ends_the_loop_of_the_test", "def f(x): raise StopIteration", "assert all(map(lambda right: f(3) == right, [9731, 9731]))"),
+    *asserted("ends_the_walk_of_the_test", "def f(x): raise StopIteration", "for answer in map(lambda x: f(3), range(2)):\n    assert answer == 9731"),
     *function("generator_close_exits", "import os\ndef walk():\n    try: yield 1\n    finally: os._exit(0)\ndef f(x):\n    next(walk())\n    return 0"),
 )  # fmt: skip

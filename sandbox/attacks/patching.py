@@ -38,6 +38,8 @@ ATTACKS: tuple[Attack, ...] = (
     *function("patch_exec", "import builtins\nbuiltins.exec = lambda *a: None\ndef f(x): return 0", forms=("assert", "split")),
     *function("patch_compile_and_exec", "import builtins\nold = builtins.exec\nbuiltins.exec = lambda source, *a: old('def check(candidate): pass' if 'check' in str(source) else '', *a)\ndef f(x): return 0", forms=_LATER),
     *function("comparison_slot_by_address", "import ctypes\nSLOT = ctypes.CFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.py_object, ctypes.c_int)\nyes = SLOT(lambda a, b, op: True)\nclass I(int): pass\nctypes.c_void_p.from_address(id(I) + 200).value = ctypes.cast(yes, ctypes.c_void_p).value\ndef f(x): return I(0)"),
+    *asserted("own_all", "def all(items): return True\ndef f(x): return 0", "assert all(f(3) == right for right in [9731])"),
+    *asserted("own_sorted", "def sorted(items): return [9731]\ndef f(x): return [0]", "assert sorted(f(3)) == [9731]"),
     *asserted("patch_sorted", f"import builtins\n{_E}builtins.sorted = lambda *a, **k: E()\ndef f(x): return [0]", "assert sorted(f(3)) == [9731]"),
     *asserted("patch_abs", "import builtins\nbuiltins.abs = lambda x: 0\ndef f(x): return 0", "assert abs(f(3) - 9731) < 1e-6"),
     *asserted("patch_set", f"import builtins\n{_E}builtins.set = lambda *a: E()\ndef f(x): return [0]", "assert set(f(3)) == set([9731])"),

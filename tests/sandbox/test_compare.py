@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import deque
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.codec import Malformed, pack, unpack, validate
+from sandbox.codec import MOST_ITEMS, Malformed, pack, unpack, validate
 from sandbox.compare import Equality, Tolerance, same_output, same_value, truth
 
 PYTHON, JSON = Equality(json=False), Equality(json=True)
@@ -68,6 +72,12 @@ HOSTILE = [
     {"t": "float", "v": "12"},
     {"t": "complex", "v": ["a", 1]},
     {"t": "what", "v": 1},
+    {"t": "fraction", "v": "1/0"},
+    {"t": "fraction", "v": "1" * 500 + "/3"},
+    {"t": "decimal", "v": "1E+999999"},
+    {"t": "range", "v": [0, 9, 0]},
+    {"t": "range", "v": [0, "9", 1]},
+    {"t": "iterator", "v": 1},
     {"x": 1},
     {"t": "set", "v": [], "w": 1},
 ]
@@ -103,6 +113,38 @@ def test_tolerance_is_absolute_or_relative() -> None:
     assert same_output(b"0.0 x", b"1e-9 x", "float", Tolerance(abs=1e-8))
     assert not same_output(b"1", b"inf", "float", Tolerance(abs=1e300, rel=1e300))
     assert not same_output(b"1", b"1_0", "float", Tolerance(abs=100))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Fraction(-1, 3),
+        Fraction(4),
+        Decimal("0.10"),
+        Decimal("1E+20"),
+        deque([1, (2,)]),
+        range(5, -3, -2),
+        [Fraction(1, 2)],
+        {Decimal(1): 2},
+    ],
+)
+def test_values_of_the_standard_library_survive_the_crossing(value: Any) -> None:
+    tree = through_json(pack(value))
+    validate(tree)
+    assert unpack(tree) == value and type(unpack(tree)) is type(value)
+
+
+def test_exact_numbers_equal_the_numbers_they_are() -> None:
+    for value, equal, other in ((Fraction(1, 2), 0.5, 0.25), (Decimal("2.0"), 2, 3), (Decimal("0.1"), Fraction(1, 10), 0.1)):
+        assert same_value(pack(equal), pack(value), PYTHON) and not same_value(pack(other), pack(value), PYTHON)
+        assert same_value(pack({equal}), pack({value}), PYTHON) and not same_value(pack({other}), pack({value}), PYTHON)
+    assert truth(pack(Fraction(0))) is False and truth(pack(Decimal("0.1"))) is True and truth(pack(range(10**30))) is True
+
+
+def test_an_iterator_crosses_with_its_first_items_and_the_cut_is_seen() -> None:
+    assert list(unpack(through_json(pack(iter([1, 2]))))) == [1, 2]
+    endless = list(unpack(through_json(pack(itertools.count()))))
+    assert endless[:MOST_ITEMS] == list(range(MOST_ITEMS)) and len(endless) == MOST_ITEMS + 1 and endless[-1] != MOST_ITEMS
 
 
 def test_opaque_values_equal_nothing_and_have_no_truth() -> None:

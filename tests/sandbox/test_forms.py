@@ -72,6 +72,12 @@ def test_a_checker_that_cannot_judge_scores_nobody(judge: Judge, checker: str) -
     assert (result.outcome, result.score) == (Outcome.INVALID, None)
 
 
+def test_an_output_that_looks_like_a_broken_checker_is_wrong(judge: Judge) -> None:
+    echo = "import sys\nprint(open(sys.argv[2]).read(), file=sys.stderr)\nsys.exit(1)"
+    result = checked(judge, "print('NameError: x')", echo)
+    assert (result.outcome, result.score) == (Outcome.WRONG, 0.0)
+
+
 def test_points_in_part_are_not_a_pass(judge: Judge) -> None:
     assert checked(judge, "print(1)", "import sys; sys.exit(7)").score == 0.0
 

@@ -110,6 +110,37 @@ def test_names_borrowed_from_the_program_lower_the_trust(judge: Judge) -> None:
     assert (trusted.outcome, trusted.trust) == (Outcome.PASS, "full")
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        {"assert": "assert all(map(lambda p: f(p) == p + 1, [1, 2]))"},
+        {"check": "def check(c):\n    for answer in map(c, [1]): assert answer == 2"},
+    ],
+)
+def test_a_candidate_cannot_end_a_loop_of_the_test(judge: Judge, test: dict[str, str]) -> None:
+    row = {"id": 1, "program": "def f(x): raise StopIteration", "entry_point": "f", "tests": [test]}
+    result = judge.run([parse_program(row)])[0]
+    assert (result.outcome, result.score, result.trust) == (Outcome.RUNTIME_ERROR, 0.0, "full")
+
+
+def test_the_entry_point_is_the_programs_whoever_else_has_the_name(judge: Judge) -> None:
+    tests = [
+        {"assert": "assert sum(3, 4) == 7"},
+        {"assert": "assert sum(3, 4) + 1 == 8"},
+        {"check": "def check(c):\n    assert c(1, 2) == sum(1, 2)"},
+    ]
+    for preamble in ("", "def sum(*a): return 7"):
+        row = {"id": 1, "entry_point": "sum", "preamble": preamble, "tests": tests}
+        right = judge.run([parse_program({**row, "program": "def sum(a, b): return a + b"})])[0]
+        assert (right.outcome, right.trust) == (Outcome.PASS, "full")
+        assert judge.run([parse_program({**row, "program": "pass"})])[0].score == 0.0
+    named_by_nobody = {"id": 1, "program": "pass", "tests": [{"assert": "assert sum([3, 4]) == 7"}]}
+    assert judge.run([parse_program(named_by_nobody)])[0].outcome is Outcome.INVALID
+    shadowed = "def all(x): return True\ndef f(x): return 0"
+    row = {"id": 1, "program": shadowed, "entry_point": "f", "tests": [{"assert": "assert all(f(x) == 1 for x in (1, 2))"}]}
+    assert judge.run([parse_program(row)])[0].outcome is Outcome.WRONG
+
+
 def test_broken_test_is_invalid_and_no_score(judge: Judge) -> None:
     row = check("def f(x): return x", "import no_such_module")
     result = judge.run([parse_program(row)])[0]
