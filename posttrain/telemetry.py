@@ -60,9 +60,7 @@ def redact_json(value: Any) -> Any:
 
 def _secrets() -> list[str]:
     return [
-        value
-        for name, value in os.environ.items()
-        if len(value) >= SHORTEST_SECRET and name not in NOT_SECRET and SECRET_NAME.search(name)
+        value for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET and name not in NOT_SECRET and SECRET_NAME.search(name)
     ]
 
 

@@ -264,7 +264,7 @@ class AgentVerifier(Built):
             except ValueError as error:  # text that no program can be: the model's fault, so it proves nothing
                 case.runs.append(Run(program="", same=None, said=f"unreadable: {str(error)[:100]}"))
         judgements = self._open_judge().run([entry[2] for entry in readable]) if readable else []
-        spent = time.monotonic() - started
+        spent = (time.monotonic() - started) / max(1, len(readable))
         for (case, program, _), judgement in zip(readable, judgements, strict=True):
             case.seconds_left -= spent
             self._take(case, program, judgement)
@@ -287,10 +287,10 @@ class AgentVerifier(Built):
         case.transcript.append({"program": program, "outcomes": outcomes, "gave": said, "level": str(judgement.level)})
 
     def _charged(self, cases: list[Case], ask: Callable[[], list[R]]) -> list[R | Failed]:
-        """Replies, their time charged to each case; `Failed` where its seconds are spent."""
+        """Replies, each case charged its share of the time that all took together; `Failed` where its seconds are spent."""
         started = time.monotonic()
         replies = ask()
-        spent = time.monotonic() - started
+        spent = (time.monotonic() - started) / max(1, len(cases))
         for case in cases:
             case.calls += 1
             case.seconds_left -= spent

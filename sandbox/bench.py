@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox.judge import Judge
-from sandbox.types import Outcome, Program, StdinTest
+from sandbox.types import Limits, Outcome, Program, StdinTest
 
 TRIVIAL = "print(int(input()) + 1)"
 _ROUNDS = 3
@@ -29,6 +29,20 @@ class Figure:
     name: str
     value: float
     unit: str
+
+
+_BURN = "import os, time\ndef burn():\n    while time.process_time() < 3: pass\n"
+# name: (program that passes the limit, its limits, the one that it passes)
+OVERSHOOTS: dict[str, tuple[str, Limits, str]] = {
+    "past a CPU limit, one process": (f"{_BURN}burn()", Limits(cpu_seconds=0.5, wall_seconds=8.0), "cpu_seconds"),
+    "past a CPU limit, sum of four processes": (
+        f"{_BURN}os.fork()\nos.fork()\nburn()",
+        Limits(cpu_seconds=0.5, wall_seconds=8.0),
+        "cpu_seconds",
+    ),
+    "past a wall limit": ("import time\ntime.sleep(3)", Limits(cpu_seconds=2.0, wall_seconds=0.5), "wall_seconds"),
+}
+_OVER_ROUNDS = 5
 
 
 def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure]:
@@ -49,6 +63,7 @@ def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure
         if memory is not None:
             found.append(Figure(name="memory of a slot's box", value=memory, unit="MB"))
         docker = _docker_run(judge)
+        found += [Figure(name=name, value=_overshoot(judge, *case), unit="ms") for name, case in OVERSHOOTS.items()]
     with open_judge(cores) as judge:
         rounds = [_rate(judge, tests * cores) for _ in range(_ROUNDS)]
         every = max(rate for rate, _ in rounds)
@@ -114,6 +129,18 @@ def _delay(judge: Judge) -> float:
     started = time.monotonic()
     judge.run([program])
     return time.monotonic() - started
+
+
+def _overshoot(judge: Judge, program: str, limits: Limits, kind: str) -> float:
+    """Milliseconds that the test's processes used together beyond the limit before they were ended: the worst of some rounds."""
+    tests = (StdinTest(stdin=b"", stdout=b"42"),)
+    over = []
+    for number in range(_OVER_ROUNDS):
+        judged = judge.run([Program(id=str(number), program=program, tests=tests, limits=limits)])[0]
+        over.append(getattr(judged.tests[0], kind) - getattr(judged.limits, kind))
+    if min(over) <= 0:
+        raise RuntimeError(f"a program that passes its limit came to {judged}")
+    return 1000 * max(over)
 
 
 def _subprocess(command: list[str]) -> float:

@@ -70,16 +70,18 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool) -> int:
         row: Any = None
         try:
             row = json.loads(line)
-            programs.append(parse_program(row))
+            programs.append((parse_program(row), row["id"]))
             records.append(None)
         except (ValueError, RecursionError) as error:  # ProgramError and UnicodeDecodeError are ValueErrors
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
             identity = row.get("id") if isinstance(row, dict) else None
             used = judge.backend
             records.append({**invalid(str(identity), reason, judge.level, used.name, used.image).to_json(), "id": identity})
-    judged = iter(judge.run(programs, fail_fast))
+    judged = iter(judge.run([program for program, _ in programs], fail_fast))
+    given = iter(identity for _, identity in programs)
     for record in records:
-        sys.stdout.write(json.dumps(record or next(judged).to_json()) + "\n")
+        # an id comes back as it was given: scripts join on it
+        sys.stdout.write(json.dumps(record or {**next(judged).to_json(), "id": next(given)}) + "\n")
     sys.stdout.flush()
     return len(lines)
 

@@ -183,7 +183,8 @@ def _judge_opener(sandbox: dict[str, Any], stack: ExitStack) -> Callable[[], Jud
                 judge = Judge(sandbox["backend"], sandbox["min_level"], sandbox["allow_unsafe"], sandbox["slots"])
             except SandboxError as error:
                 raise BackendError(error.what, where=error.where, remedy=error.remedy) from error
-            typer.echo(f"code is judged at level {judge.level}", err=True)
+            banner = "  UNSAFE: programs run as you, with your files and network" if judge.level == "none" else ""
+            typer.echo(f"code is judged at level {judge.level}{banner}", err=True)
             opened.append(stack.enter_context(judge))
         return opened[0]
 

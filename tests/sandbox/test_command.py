@@ -51,7 +51,7 @@ def test_every_line_is_answered_in_order_and_bad_ones_are_invalid() -> None:
         (None, "invalid", None),
         (None, "invalid", None),
         ("b", "invalid", None),
-        ("7", "wrong", 0.0),
+        (7, "wrong", 0.0),
         (None, "invalid", None),
         ("c", "pass", 1.0),
     ]
