@@ -132,6 +132,7 @@ class _Runner:
         self.ids = {step.name: step.id for step in steps}
         self.ran = False
         self._progress_written = 0.0
+        self._warned = False
 
     def run_all(self) -> None:
         machine = LazyMachine(self.recipe, self.folder / "logs")
@@ -205,6 +206,7 @@ class _Runner:
                 seconds = time.monotonic() - began
                 record = self._manifest(context, attempt, metrics, machine.facts(), started=started, seconds=seconds)
                 self.store.publish(attempt, record, held)
+            self._warn_of(record["judge_level"])
         except Stopped:
             self.store.drop_output(attempt)
             self.results.save()
@@ -216,6 +218,11 @@ class _Runner:
                 raise
             raise shown from error
         return "resumed" if resumed else "ran"
+
+    def _warn_of(self, level: str | None) -> None:
+        if level == "none" and not self._warned:
+            self.display.message("UNSAFE: generated code runs as you here, with your files and network (sandbox level none)")
+            self._warned = True
 
     def _context(self, step: Step, machine: LazyMachine, attempt: Attempt) -> StepContext:
         return StepContext(

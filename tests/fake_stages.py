@@ -53,7 +53,8 @@ class Counter:
         (ctx.output / "part").mkdir()
         (ctx.output / "part" / "blob.bin").write_bytes(state * (options["size"] // 32))
         cut_rows(metrics, ctx.output / "metrics.jsonl", last_step=options["steps"])
-        return {"loss": state[0] / 255, "steps": options["steps"]}
+        judged = {"judge_level": options["judge_level"]} if "judge_level" in options else {}
+        return {"loss": state[0] / 255, "steps": options["steps"], **judged}
 
     def _resume(self, ctx: StepContext, metrics: Path) -> tuple[int, bytes]:
         start = hashlib.sha256(str(ctx.seed).encode())

@@ -194,7 +194,8 @@ def closing_lines(table: Table) -> list[str]:
     """Filters, verdicts, the judge's level and what is unfinished: one line each."""
     lines = [filter_line(record) for record in table.filters] + [verdict_line(record) for record in table.verdicts]
     if table.judge_level:
-        lines.append(f"generated code was judged at level: {table.judge_level}")
+        unsafe = "  UNSAFE: it ran as you, with your files and network" if table.judge_level == "none" else ""
+        lines.append(f"generated code was judged at level: {table.judge_level}{unsafe}")
     if table.unfinished:
         more = len(table.unfinished) - MAX_NAMED
         lines.append(f"not finished: {', '.join(table.unfinished[:MAX_NAMED])}{f' and {more} more' if more > 0 else ''}")

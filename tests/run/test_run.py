@@ -47,6 +47,17 @@ def test_a_second_run_finds_everything_cached_and_changes_no_published_byte(tmp_
     assert json.loads((tmp_path / "run" / "results.json").read_bytes())["stages"][0]["status"] == "cached"
 
 
+def test_code_that_ran_without_isolation_is_said_loudly_and_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = step("first", judge_level="none")
+    second = step("second", inputs={"checkpoint": "first"}, ids={"first": first.id}, judge_level="none")
+    run_steps([first, second], tmp_path / "run", tmp_path / "store", mode="auto")
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("UNSAFE: generated code runs as you here") == 1
+    run_steps([step("first", judge_level="container")], tmp_path / "run2", tmp_path / "store2", mode="auto")
+    said = capsys.readouterr()
+    assert "UNSAFE" not in said.out + said.err
+
+
 def test_another_run_folder_shares_the_store(tmp_path: Path) -> None:
     run_steps(two_stages(), tmp_path / "one", tmp_path / "store")
     assert set(statuses(run_steps(two_stages(), tmp_path / "two", tmp_path / "store", name="other")).values()) == {"cached"}
