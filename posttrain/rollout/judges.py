@@ -4,22 +4,26 @@
                  │  at most two leases at a judge: one judged,  ────> JudgeServer on node B
                  │  one waiting, so that none idles and no queue grows; the waiting is outside every test's clock
                  └─ a judge that dies is started again, and what it had goes out anew: judged once, or the run stops
+    agent ── JudgePool.session() ── the judge with the fewest sessions ──> an interpreter there, cell by cell
 
-Verifiers see what they see of a judge in their own process (`run`, `level`). Knows nothing of Ray's API (`cluster.py` does).
+Verifiers see what they see of a judge in their own process (`run`, `level`, `session`). Knows nothing of Ray's API (`cluster.py` does).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from posttrain.errors import BackendError, StageError
-from sandbox.errors import SandboxError
+from sandbox.errors import Fault, SandboxError
+from sandbox.interpreter import SESSION, CellResult, LimitReached, Session, SessionLimits
 from sandbox.types import Judgement, Level, Program
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ class JudgeServer:
             self._judge = Judge(**sandbox)
         except SandboxError as error:
             raise BackendError(str(error), where="sandbox") from error
+        self._sessions: dict[int, Session] = {}
+        self._numbers = itertools.count()
 
     def level(self) -> str:
         """The isolation reached on this node; also the sign that the judge is alive."""
@@ -47,6 +53,26 @@ class JudgeServer:
 
     def run(self, programs: Sequence[Program]) -> list[Judgement]:
         return self._judge.run(list(programs))
+
+    def open_session(self, limits: SessionLimits) -> int | SandboxError:
+        """The session's number here. The caller keeps to as many at once as this judge has slots: one more would wait for ever."""
+        try:
+            session = self._judge.session(limits)
+        except Fault as error:
+            return error
+        number = next(self._numbers)
+        self._sessions[number] = session
+        return number
+
+    def cell(self, number: int, source: str) -> CellResult | SandboxError:
+        """A cell's result; LimitReached and Fault come back as values, as they are the session's business and not the actor's."""
+        try:
+            return self._sessions[number].run(source)
+        except (LimitReached, Fault) as error:
+            return error
+
+    def end_session(self, number: int) -> None:
+        self._sessions.pop(number).close()
 
     def close(self) -> None:
         self._judge.close()
@@ -68,6 +94,7 @@ class _Seat:
     start: Callable[[], Remote]
     remote: Remote
     lock: threading.Lock = field(default_factory=threading.Lock)
+    sessions: int = 0
 
     def replace(self, dead: Remote) -> None:
         """Start another, unless that has been done. Raises BackendError."""
@@ -85,6 +112,7 @@ class JudgePool:
     def __init__(self, starts: Sequence[Callable[[], Remote]], slots: int) -> None:
         self._seats = [_Seat(start=start, remote=start()) for start in starts]
         self._slots = slots
+        self._session_ended = threading.Condition()
         self.level = min(Level(seat.remote.call("level")) for seat in self._seats)
 
     def run(self, programs: Sequence[Program]) -> list[Judgement]:
@@ -115,6 +143,26 @@ class JudgePool:
             raise failures[0]
         return [judgement for start in sorted(found) for judgement in found[start]]
 
+    def session(self, limits: SessionLimits = SESSION) -> PooledSession:
+        """An interpreter on the judge that has the fewest; at most `slots` on each, so this may wait for one to end. Raises Fault."""
+        with self._session_ended:
+            self._session_ended.wait_for(lambda: min(seat.sessions for seat in self._seats) < self._slots)
+            seat = min(self._seats, key=lambda seat: seat.sessions)
+            seat.sessions += 1
+        remote = seat.remote
+        try:
+            return PooledSession(remote, limits, lambda dead: self._give_back(seat, dead))
+        except BaseException:
+            self._give_back(seat, None if _alive(remote) else remote)
+            raise
+
+    def _give_back(self, seat: _Seat, dead: Remote | None) -> None:
+        if dead is not None:
+            seat.replace(dead)
+        with self._session_ended:
+            seat.sessions -= 1
+            self._session_ended.notify()
+
     def _judged(self, seat: _Seat, lease: _Lease) -> list[Judgement]:
         while True:
             remote = seat.remote
@@ -132,6 +180,55 @@ class JudgePool:
         for seat in self._seats:
             if _alive(seat.remote):
                 seat.remote.call("close")
+
+
+class PooledSession:
+    """`sandbox.interpreter.Session` on a judge elsewhere: the same `run` and `close`. A judge that dies ends it with a Fault."""
+
+    def __init__(self, remote: Remote, limits: SessionLimits, give_back: Callable[[Remote | None], None]) -> None:
+        self.limits = limits
+        self._remote = remote
+        self._give_back = give_back
+        self._number = int(self._asked("open_session", limits))
+        self._closed = False
+
+    def run(self, source: str) -> CellResult:
+        """Run one cell. Raises as Session.run does."""
+        if self._closed:
+            raise RuntimeError("this session is closed")
+        try:
+            result: CellResult = self._asked("cell", self._number, source)
+        except Fault:
+            self.close()
+            raise
+        return result
+
+    def close(self) -> None:
+        """End the interpreter; the next session may take its place."""
+        if self._closed:
+            return
+        self._closed = True
+        dead = None
+        try:
+            self._remote.call("end_session", self._number)
+        except StageError:
+            dead = None if _alive(self._remote) else self._remote
+        self._give_back(dead)
+
+    def __enter__(self) -> PooledSession:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _asked(self, method: str, *args: Any) -> Any:
+        try:
+            answer = self._remote.call(method, *args)
+        except StageError as error:
+            raise Fault(f"the judge of this session is gone: {error.what}") from error
+        if isinstance(answer, SandboxError):
+            raise answer
+        return answer
 
 
 def _alive(remote: Remote) -> bool:

@@ -15,6 +15,8 @@ import pytest
 
 from posttrain.errors import BackendError, StageError
 from sandbox.doctor import SENTENCE
+from sandbox.errors import Fault
+from sandbox.interpreter import LimitReached, SessionLimits
 from sandbox.rows import parse_program
 from sandbox.types import Level, Outcome, Program
 
@@ -74,6 +76,36 @@ def test_what_a_dead_judge_had_is_judged_by_its_successor_and_none_is_a_fault(cl
     assert {one.outcome for one in found} == {Outcome.PASS}
     assert pool._seats[0].remote is not dying, "the judge that died was not replaced"
     assert pool.run(programs(4))[3].outcome is Outcome.PASS
+    pool.close()
+
+
+def test_the_pool_lends_interpreters_fresh_for_each_conversation_and_survives_a_dead_judge(cluster: Any) -> None:
+    pool = pool_of(cluster, 2, {**PLAIN, "slots": 1})
+    with pool.session(SessionLimits(cells=2)) as one, pool.session() as two:
+        assert one.run("x = 6\nx * 7").output == "42\n"
+        assert two.run("x").error.startswith("NameError")
+        assert sorted(seat.sessions for seat in pool._seats) == [1, 1]
+        assert pool.run(programs(3))[2].outcome is Outcome.PASS, "programs are judged beside sessions"
+        assert one.run("x + 1").output == "7\n"
+        with pytest.raises(LimitReached, match="2 cells"):
+            one.run("x")
+        opened: list[Any] = []
+        waiting = threading.Thread(target=lambda: opened.append(pool.session()))
+        waiting.start()
+        waiting.join(1.0)
+        assert not opened, "a third session was lent where each judge has room for one"
+        one.close()
+        waiting.join(60.0)
+    dying = opened[0]
+    os.kill(dying._remote.place()[2], signal.SIGKILL)
+    with pytest.raises(Fault, match="gone"):
+        dying.run("1")
+    with pool.session() as again, pool.session() as other:
+        assert (again.run("1").output, other.run("2").output) == ("1\n", "2\n")
+    for seat in pool._seats:
+        os.kill(seat.remote.place()[2], signal.SIGKILL)
+    with pytest.raises(Fault, match="gone"):
+        pool.session()
     pool.close()
 
 
