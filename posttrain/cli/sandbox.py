@@ -14,10 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from posttrain.cli import sandbox_proof
+from posttrain.cli.chunks import chunks
 from sandbox.errors import ProgramError, SandboxError
 
 sandbox_app = typer.Typer(help="Run generated programs against tests, isolated.", no_args_is_help=True)
-_CHUNK = 256  # lines judged before the first of them is answered: bounds memory, keeps every slot busy
+_CHUNK = 256  # lines judged together at most: bounds memory, keeps every slot busy
 
 Backend = Annotated[str, typer.Option(help="auto, docker, namespaces or local.")]
 
@@ -48,16 +49,9 @@ def run(
 
 def _answer_all(judge: Any, fail_fast: bool) -> None:
     answered = 0
-    chunk: list[bytes] = []
-    for line in sys.stdin.buffer:
-        if line.strip():
-            chunk.append(line)
-        if len(chunk) == _CHUNK:
-            answered += _answer(judge, chunk, fail_fast)
-            chunk = []
-            typer.echo(f"{answered} programs", err=True)
-    answered += _answer(judge, chunk, fail_fast)
-    typer.echo(f"{answered} programs", err=True)
+    for chunk in chunks(sys.stdin.buffer, _CHUNK):
+        answered += _answer(judge, chunk, fail_fast)
+        typer.echo(f"{answered} programs", err=True)
 
 
 def _answer(judge: Any, lines: list[bytes], fail_fast: bool) -> int:

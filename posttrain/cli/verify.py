@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from posttrain.cli.chunks import chunks
 from posttrain.errors import BackendError, InputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sandbox.judge import Judge
 
 _SANDBOX = {"backend": "auto", "min_level": "container", "allow_unsafe": None, "slots": 2}  # of `verifier test` without a recipe
-_CHUNK = 512  # lines judged in one batch: bounds memory, keeps every worker busy
+_CHUNK = 512  # lines judged together at most: bounds memory, keeps every worker busy
 
 verifier_app = typer.Typer(help="Write and check a verifier of your own.", no_args_is_help=True)
 
@@ -191,12 +191,12 @@ def _judge_opener(sandbox: dict[str, Any], stack: ExitStack) -> Callable[[], Jud
     return open_judge
 
 
-def _judged(built: Built, raw: Iterable[bytes], *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
+def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
     """Each line with its verdict, in order; None for a line that could not be read."""
     from rewards.lines import read_line
 
-    rows = (read_line(text, labelled=labelled) for text in raw if text.strip())
-    while chunk := list(islice(rows, _CHUNK)):
+    for texts in chunks(raw, _CHUNK):
+        chunk = [read_line(text, labelled=labelled) for text in texts]
         groups = [[line.request] for line in chunk if line.request is not None]
         verdicts = iter(built.verify_many(groups) if groups else [])
         for line in chunk:
