@@ -20,7 +20,7 @@ from rewards.visible import visible
 
 if TYPE_CHECKING:
     from sandbox.judge import Judge
-    from sandbox.types import Judgement
+    from sandbox.types import Judgement, Program
 
 PROGRAM_KEYS = ("tests", "entry_point", "preamble", "compare", "limits", "language")
 _UNJUDGED = {"fault": Outcome.ERROR, "invalid": Outcome.UNSUPPORTED}  # the judge's own failure; tests it does not judge
@@ -56,12 +56,14 @@ class CodeVerifier(Built):
         return [[verdict for _ in group if (verdict := next(rest)) is not None] for group in groups]
 
     def check_gold(self, gold: Any) -> None:
-        from sandbox.rows import parse_program
+        from sandbox.lift import lift
 
         if not isinstance(gold, dict) or not gold.get("tests"):
             raise VerifierError(f"the gold of a code problem is {repr(gold)[:200]}", remedy='give {"tests": [...]}')
         try:
-            parse_program(self._row("gold", "pass", gold))
+            program = self._read("gold", "pass", gold)
+            for test in program.tests:
+                lift(test, program)
         except ValueError as error:
             raise VerifierError(f"the gold of a code problem cannot be read: {error}", remedy="mend or drop the row") from error
 
@@ -70,8 +72,6 @@ class CodeVerifier(Built):
 
     def _program(self, i: int, request: Request) -> Any:
         """What the judge is to run, or the verdict that makes running needless."""
-        from sandbox.rows import parse_program
-
         tests = _tests_of(request)
         if tests is None:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_tests")
@@ -79,9 +79,21 @@ class CodeVerifier(Built):
         if not source:
             return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_program", certificate={"certain": True})
         try:
-            return parse_program(self._row(str(i), source, tests))
+            return self._read(str(i), source, tests)
         except ValueError as error:  # the tests are at fault, not the answer
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="tests_unreadable", certificate={"detail": str(error)[:300]})
+
+    def _read(self, name: str, source: str, tests: dict[str, Any]) -> Program:
+        """Raises ValueError for tests that cannot be read, or that this verifier does not take."""
+        from sandbox.errors import ProgramError
+        from sandbox.rows import parse_program
+        from sandbox.types import PytestTest
+
+        program = parse_program(self._row(name, source, tests))
+        if not self.options.pytest and any(isinstance(test, PytestTest) for test in program.tests):
+            what = "a pytest file shares the program's process, which can fool it"
+            raise ProgramError(what, where="tests", remedy="write asserts or a check, or set pytest: true on the verifier")
+        return program
 
     def _row(self, name: str, source: str, tests: dict[str, Any]) -> dict[str, Any]:
         row = {"id": name, "program": source, "score": self.options.score, **{k: tests[k] for k in PROGRAM_KEYS if k in tests}}

@@ -105,6 +105,7 @@ class CodeOptions:
 
     score: Literal["all", "fraction"] = "all"  # 1 only when every test passes, or the share passed
     limits: dict[str, Any] = field(default_factory=dict)  # handed to the judge where a row states none
+    pytest: bool = False  # take pytest files: they share the program's process, which can fool them (trust: low)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

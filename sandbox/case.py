@@ -46,6 +46,7 @@ class Case:
         self.to_child = bytearray()
         self.started = self.looked = time.monotonic()
         self.waited = 0.0
+        self.runnable = False
         self.asked = False
         self.cpu = 0.0
         self.cpu_before = box.family.cpu_seconds()
@@ -145,10 +146,14 @@ class Case:
         elapsed, self.looked = now - self.looked, now
         self.box.reap(self)
         usage = self.box.family.usage(self.box.rss_bytes)
+        before = self.cpu
         self.cpu = cpu = max(self.cpu, self.box.family.cpu_seconds(usage) - self.cpu_before)
+        used = cpu - before  # is in the sum already, and may be more than the clock's
         self.max_rss_bytes = max(self.max_rss_bytes, self.box.rss_bytes + usage.own_bytes)
-        if not usage.runnable and (self.asked or not self.interactive):
-            self.waited += elapsed
+        # Both ends of the stretch tell: one that sleeps in many pieces is found awake now and then.
+        starved, self.runnable = usage.runnable and self.runnable, usage.runnable
+        if not starved and (self.asked or not self.interactive):
+            self.waited += max(0.0, elapsed - used)
         if cpu > self.cpu_allowed:
             self.killed = "cpu"
         elif self.waited + cpu > self.wall_allowed or now - self.started > self.wall_allowed * MOST_WALL:

@@ -70,6 +70,23 @@ def test_without_a_program_or_tests_nothing_is_run() -> None:
     assert verifier.verify(Request(response="x", gold={"tests": [{"what": 1}]})).reason == "tests_unreadable"
 
 
+def test_pytest_files_are_taken_only_where_asked_for(judge: Judge) -> None:
+    gold = {"tests": [{"pytest": "from solution import double\n\ndef test_double():\n    assert double(2) == 4\n"}]}
+    request = Request(response=fenced("def double(x):\n    return 2 * x"), gold=gold)
+    with pytest.raises(VerifierError, match="shares the program's process"):
+        build(judge).check_gold(gold)
+    refused = build(judge, on_abstain="skip").verify(request)
+    assert (refused.outcome, refused.score, refused.reason) == (Outcome.UNSUPPORTED, None, "tests_unreadable")
+    taken = build(judge, pytest=True)
+    taken.check_gold(gold)
+    assert (taken.verify(request).outcome, taken.verify(request).certificate["trust"]) == (Outcome.CORRECT, "low")
+
+
+def test_an_assert_that_calls_nothing_of_the_program_is_no_gold(judge: Judge) -> None:
+    with pytest.raises(VerifierError, match="calls nothing of the program"):
+        build(judge).check_gold({"tests": [{"assert": "assert sum([1, 2]) == 3"}]})
+
+
 def test_a_gold_is_checked_at_load() -> None:
     verifier = build_verifier({"kind": "code"}, Services())
     verifier.check_gold(GOLD)
