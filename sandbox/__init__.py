@@ -11,6 +11,9 @@ What each level covers, and what it does not:
                 cgroup limits on memory and processes. Not covered: the kernel is shared.
     kernel      docker with runsc: a kernel of its own in user space.
 
+What runs inside is the running interpreter's own files by default; for containers also Debian's packages or an image of your own
+(docker_image.py). Whichever it is, a judgement names it by digest.
+
 At every level expected values, checks, checkers and comparison stay on the host or in a box of their own; every test runs in a fresh
 fork of a preloaded interpreter, whose address layout, hash seed and state of `random` all forks of a box share; everything alive is
 killed and every file removed after each test. Results cross as plain data, so a class that lies about equality lies to nobody. A pytest

@@ -153,12 +153,12 @@ def _subprocess(command: list[str]) -> float:
 
 def _docker_run(judge: Judge) -> float | None:
     """Seconds of the same test by `docker run` with the same image; None where the backend is another."""
-    if judge.backend.name != "docker" or judge.backend.image is None:
+    if judge.backend.name != "docker":
         return None
-    from sandbox.image import PYTHON
+    from sandbox.image import PLAIN, PYTHON
 
     locked = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "256"]
-    command = ["docker", "run", "--rm", "-i", *locked, judge.backend.image, PYTHON, "-S", "-c", TRIVIAL]
+    command = ["docker", "run", "--rm", "-i", *locked, judge.backend.images[PLAIN], PYTHON, "-S", "-c", TRIVIAL]
     return min(_subprocess(command) for _ in range(5))
 
 

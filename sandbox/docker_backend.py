@@ -1,9 +1,8 @@
-"""Boxes in long-lived locked Docker containers: the only module that imports the docker SDK.
+"""Boxes in long-lived locked Docker containers.
 
 No network, read-only root, no capability, no-new-privileges, a seccomp profile of our own, limits on processes and memory (swap none),
 an unprivileged user, small tmpfs, no log. The supervisor is PID 1 and is spoken to over the attached stdin and stdout: the daemon
-is asked to create and to remove, never in between. The image is laid out from the running interpreter (image.py), loaded as an
-archive made here, and used by its id; nothing is ever pulled.
+is asked to create and to remove, never in between. Images are the business of docker_image.py.
 
 A guardian, a process in a session of its own, is started before the first container and removes this run's containers by label once
 its pipe to us ends, however we ended. A container also ends, and is removed by the daemon, when its stdin ends.
@@ -12,28 +11,23 @@ its pipe to us ends, however we ended. A container also ends, and is removed by 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
-import json
 import os
 import select
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import docker
 import docker.errors
-import requests
 
 from sandbox import container_profile
-from sandbox import image as image_module
-from sandbox.errors import Fault, ImageError, LevelError
+from sandbox.docker_image import ERRORS, ensure_image
+from sandbox.errors import Fault, LevelError
 from sandbox.executor import SEND_SECONDS, SMALL, Size, wait_for
+from sandbox.image import PLAIN
 from sandbox.namespace_backend import ENVIRONMENT, NOBODY, supervisor_command
 from sandbox.types import Level
 
@@ -41,7 +35,6 @@ PIDS = 256
 TMPFS = "rw,nosuid,nodev,nr_inodes=8192,mode=1777"
 LIFETIME_SECONDS = 7 * 24 * 3600
 _START_REMEDY = "start it (systemctl start docker), and let this user reach its socket (group docker)"
-_ERRORS = (docker.errors.DockerException, requests.RequestException, OSError)
 
 
 def connect() -> Any:
@@ -49,7 +42,7 @@ def connect() -> Any:
     try:
         client = docker.from_env(timeout=30)
         client.ping()
-    except _ERRORS as error:
+    except ERRORS as error:
         where = os.environ.get("DOCKER_HOST", "the local socket")
         raise LevelError(f"no Docker daemon answers: {error}", where=where, remedy=_START_REMEDY) from error
     return client
@@ -73,7 +66,7 @@ class AttachedChannel:
             client.api.start(self._id)
         except docker.errors.ImageNotFound:
             raise
-        except _ERRORS as error:
+        except ERRORS as error:
             self.close()
             raise Fault(f"Docker did not start a container: {error}") from error
 
@@ -113,7 +106,7 @@ class AttachedChannel:
             return
         self._gone = True
         if self._id is not None:
-            with contextlib.suppress(*_ERRORS):
+            with contextlib.suppress(*ERRORS):
                 self.client.api.remove_container(self._id, force=True)
         for part in ("_stream", "_socket"):  # the descriptor closes with the last of the two
             with contextlib.suppress(AttributeError, OSError):
@@ -134,21 +127,20 @@ class DockerBackend:
         self.client = connect()
         try:
             runtimes = self.client.info().get("Runtimes", {})
-        except _ERRORS as error:
+        except ERRORS as error:
             raise LevelError(f"the Docker daemon does not answer: {error}", remedy=_START_REMEDY) from error
         if runtime not in runtimes:
             raise LevelError(
                 f"Docker has no runtime {runtime}, only {', '.join(sorted(runtimes))}", remedy=f"install and register {runtime}"
             )
         self.run_id = uuid.uuid4().hex
-        self.image: str | None = ensure_image(self.client, image)
         self._given = image
-        self._images = {image_module.PLAIN: self.image}
+        self.images: dict[str, str] = {PLAIN: ensure_image(self.client, image)}
         self._guardian = _start_guardian(self.run_id)
 
-    def start(self, slot: int, role: str, profile: str = image_module.PLAIN, size: Size = SMALL) -> AttachedChannel:
-        if profile not in self._images:
-            self._images[profile] = ensure_image(self.client, self._given, profile)
+    def start(self, slot: int, role: str, profile: str = PLAIN, size: Size = SMALL) -> AttachedChannel:
+        if profile not in self.images:
+            self.images[profile] = ensure_image(self.client, self._given, profile)
         labels = {"posttrain.run": self.run_id, "posttrain.owner": owner(), "posttrain.deadline": str(int(time.time()) + LIFETIME_SECONDS)}
         host = self.client.api.create_host_config(
             network_mode="none",
@@ -168,7 +160,7 @@ class DockerBackend:
             ulimits=[docker.types.Ulimit(name="nofile", soft=256, hard=256), docker.types.Ulimit(name="core", soft=0, hard=0)],
         )
         options = {
-            "image": self._images[profile],
+            "image": self.images[profile],
             "command": supervisor_command(profile),
             "name": f"posttrain-{self.run_id[:12]}-{slot}-{role}-{uuid.uuid4().hex[:6]}",
             "hostname": "box",
@@ -183,7 +175,7 @@ class DockerBackend:
         try:
             return AttachedChannel(self.client, options)
         except docker.errors.ImageNotFound:  # it was there before: removed, or the daemon came back without it
-            options["image"] = self._images[profile] = ensure_image(self.client, self._given, profile)
+            options["image"] = self.images[profile] = ensure_image(self.client, self._given, profile)
         try:
             return AttachedChannel(self.client, options)
         except docker.errors.ImageNotFound as error:
@@ -199,72 +191,6 @@ class DockerBackend:
             self._guardian.kill()
             self._guardian.wait()
         self.client.close()
-
-
-# ---------------------------------------------------------------- image
-
-
-def ensure_image(client: Any, wanted: str | None = None, profile: str = image_module.PLAIN) -> str:
-    """The id of an image that is there: `wanted` for every profile, or the one made of the running interpreter, loaded when absent."""
-    try:
-        if wanted is not None:
-            return str(client.images.get(wanted).id)
-    except docker.errors.ImageNotFound as error:
-        raise ImageError(f"no image {wanted}", remedy="build it (posttrain sandbox build) or leave the image out") from error
-    except _ERRORS as error:
-        raise ImageError(f"the image {wanted} cannot be asked for: {error}", remedy="check the daemon, then try again") from error
-    root = image_module.tree(profile)
-    note = root.with_name(f"{root.name}.image")
-    try:
-        if note.is_file():
-            identity = note.read_text().strip()
-            with contextlib.suppress(docker.errors.ImageNotFound):
-                return str(client.images.get(identity).id)
-        with tempfile.TemporaryFile() as archive:
-            identity = write_archive(root, archive)
-            archive.seek(0)
-            client.images.load(archive)
-        found = str(client.images.get(identity).id)
-    except _ERRORS as error:
-        raise ImageError(f"the image could not be loaded: {error}", remedy="check the daemon's disk space, then try again") from error
-    draft = note.with_name(f"{note.name}.{os.getpid()}")
-    draft.write_text(found)
-    draft.rename(note)
-    return found
-
-
-def write_archive(root: Path, archive: BinaryIO) -> str:
-    """A loadable image of `root` without any clock, owner or host in it: the same tree gives the same id. Returns the id."""
-    with tempfile.TemporaryFile() as layer:
-        with tarfile.open(fileobj=layer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).parts):
-                entry = tar.gettarinfo(str(path), arcname=str(path.relative_to(root)))
-                entry.uid = entry.gid = entry.mtime = 0
-                entry.uname = entry.gname = ""
-                if entry.isreg():
-                    with path.open("rb") as file:
-                        tar.addfile(entry, file)
-                else:
-                    tar.addfile(entry)
-        layer.seek(0)
-        diff = hashlib.file_digest(layer, "sha256").hexdigest()
-        machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
-        config: dict[str, Any] = {"architecture": machine, "os": "linux", "created": "1970-01-01T00:00:00Z"}
-        config["config"] = {"Labels": {"posttrain.sandbox": "image"}}
-        config["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff}"]}
-        body = json.dumps(config, sort_keys=True).encode()
-        identity = hashlib.sha256(body).hexdigest()
-        manifest = [{"Config": f"{identity}.json", "RepoTags": ["posttrain-sandbox:" + identity[:16]], "Layers": ["layer.tar"]}]
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            for name, data in ((f"{identity}.json", body), ("manifest.json", json.dumps(manifest).encode())):
-                entry = tarfile.TarInfo(name)
-                entry.size = len(data)
-                tar.addfile(entry, io.BytesIO(data))
-            entry = tarfile.TarInfo("layer.tar")
-            entry.size = layer.seek(0, os.SEEK_END)
-            layer.seek(0)
-            tar.addfile(entry, layer)
-    return f"sha256:{identity}"
 
 
 # ---------------------------------------------------------------- orphans
@@ -326,7 +252,7 @@ def remove_run(run_id: str) -> None:
                 with contextlib.suppress(docker.errors.APIError):
                     client.api.remove_container(container["Id"], force=True)
             quiet = 0 if found else quiet + 1
-        except _ERRORS:
+        except ERRORS:
             quiet = 0  # the daemon may come back within the deadline, with our containers
         if quiet < 2:
             time.sleep(0.2)

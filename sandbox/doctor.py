@@ -85,12 +85,14 @@ def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | 
     wanted = Level(min_level)
     if backend not in ("auto", "docker", "namespaces", "local"):
         raise ValueError(f"backend must be auto, docker, namespaces or local, not {backend!r}")
+    if image and backend not in ("auto", "docker"):
+        raise ValueError(f"an image needs the backend docker, not {backend}")
     unsafe = allow_unsafe == SENTENCE
     if backend == "local" and not (unsafe and wanted is Level.NONE):
         raise LevelError("the backend local isolates nothing", where="sandbox", remedy=f'min_level: none and allow_unsafe: "{SENTENCE}"')
     reasons, remedies = [], []
     for level, name, make, remedy in _KINDS:
-        if level < wanted or backend not in ("auto", name) or (name == "local" and not unsafe):
+        if level < wanted or backend not in ("auto", name) or (name == "local" and not unsafe) or (image and name != "docker"):
             continue
         try:
             return _proven(make, image)

@@ -11,11 +11,12 @@ import select
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sandbox.errors import Fault
-from sandbox.frames import FrameBuffer, FrameError, pack_frame
+from sandbox.errors import Fault, ImageError
+from sandbox.frames import FrameBuffer, FrameError, inside_version, pack_frame
 from sandbox.types import Level, Limits
 
 START_SECONDS = 20.0
@@ -73,11 +74,15 @@ class Channel(Protocol):
 
 
 class Backend(Protocol):
-    """A way to make boxes. `image` names what runs inside in profile plain (a digest), or None."""
+    """A way to make boxes."""
 
     name: str
     level: Level
-    image: str | None
+
+    @property
+    def images(self) -> Mapping[str, str]:
+        """What runs inside: a digest a profile, as far as boxes of it were made; empty where nothing is laid out."""
+        ...
 
     def start(self, slot: int, role: str, profile: str = "plain", size: Size = SMALL) -> Channel:
         """A channel to a fresh supervisor. `role` is candidate, test or session; `profile` as in image.py. Raises Fault, ImageError."""
@@ -87,12 +92,16 @@ class Backend(Protocol):
 
 
 class Box:
-    """Frames over a channel, with a deadline on each read."""
+    """Frames over a channel, with a deadline on each read. Raises Fault, ImageError."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self._buffer = FrameBuffer(limit=_MAX_ANSWER_BYTES)
-        self._expect("ready", START_SECONDS)
+        if self._expect("ready", START_SECONDS).get("inside") != inside_version():
+            self.channel.close()
+            raise ImageError(
+                "what runs inside is of another version than this judge", remedy="build the image again (posttrain sandbox build)"
+            )
 
     def send(self, message: dict[str, Any]) -> None:
         try:
@@ -122,7 +131,7 @@ class Box:
     def close(self) -> None:
         self.channel.close()
 
-    def _expect(self, op: str, timeout_seconds: float) -> None:
+    def _expect(self, op: str, timeout_seconds: float) -> dict[str, Any]:
         try:
             message = self.receive(timeout_seconds)
         except Fault as error:
@@ -131,6 +140,7 @@ class Box:
         if message.get("op") != op:
             self.channel.close()
             raise Fault(f"the box said {message.get('op')!r} where {op!r} was due")
+        return message
 
     def _last_words(self) -> str:
         return str(getattr(self.channel, "last_words", ""))

@@ -6,12 +6,14 @@ Knows bytes and lengths; nothing of what a frame means. Whoever reads from an un
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import os
 import struct
 from typing import Any
 
 HEADER = struct.Struct(">I")
+INSIDE_FILES = ("supervisor", "case", "cells", "candidate", "testfile", "codec", "frames", "processes", "seccomp", "enter")
 MOST_WALL = 4  # a test that a busy machine starves may take this many times its wall limit; both sides of the channel reckon with it
 MOST_WAITING_SECONDS = 0.02  # a result may wait so long for the next, so that both go in one write
 MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -19,6 +21,15 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 class FrameError(Exception):
     """Bytes that are not a frame: too long, cut short, not JSON, not an object."""
+
+
+def inside_version() -> int:
+    """A checksum of the files that run inside, as they lie beside this one: both ends must have the same."""
+    checksum = 0
+    for name in INSIDE_FILES:
+        with open(os.path.join(os.path.dirname(__file__), f"{name}.py"), "rb") as file:
+            checksum = binascii.crc32(file.read(), checksum)
+    return checksum
 
 
 def pack_frame(message: dict[str, Any]) -> bytes:

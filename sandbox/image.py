@@ -25,10 +25,10 @@ import time
 from pathlib import Path
 
 from sandbox.errors import ImageError
+from sandbox.frames import INSIDE_FILES
 
-PYTHON = f"/opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = "/opt/python/bin/python3"
 INSIDE = "/opt/judge"
-INSIDE_FILES = ("supervisor", "case", "cells", "candidate", "testfile", "codec", "frames", "processes", "seccomp", "enter")
 BOOT = f"import sys; sys.path.insert(0, {INSIDE!r}); from sandbox.supervisor import main; sys.path.pop(0); main()"
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "lib2to3", "ensurepip", "tkinter", "__pycache__"}
 PLAIN, SCIENCE = "plain", "science"
@@ -73,9 +73,8 @@ def science_packages() -> tuple[tuple[str, str, Path], ...]:
 
 
 def profile_of(*sources: str) -> str:
-    """The profile that these texts need. Example: profile_of("import numpy as np") == "science" where numpy is installed."""
-    names = {name for name, _, _ in science_packages()}
-    return SCIENCE if names and any(_NEEDS_SCIENCE.search(source) for source in sources) else PLAIN
+    """The profile that these texts need. Example: profile_of("import numpy as np") == "science" """
+    return SCIENCE if any(_NEEDS_SCIENCE.search(source) for source in sources) else PLAIN
 
 
 def digest(profile: str = PLAIN) -> str:
@@ -151,8 +150,9 @@ def prune(unused_seconds: float = 24 * 3600) -> list[str]:
 def _lay_out(root: Path, profile: str) -> None:
     library = _python_library()
     target = root / "opt/python/lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    binaries = [root / PYTHON[1:]]
+    binaries = [root / f"{PYTHON[1:]}.{sys.version_info.minor}"]
     _copy(_interpreter(), binaries[0], mode=0o755)
+    (root / PYTHON[1:]).symlink_to(binaries[0].name)
     for source, place in [(library, target), *(_packages(root) if profile == SCIENCE else [])]:
         for path in _files(source):
             _copy(source / path, place / path)

@@ -343,7 +343,7 @@ class Slot:
             judgement,
             level=self.backend.level.value,
             backend=self.backend.name,
-            image=self.backend.image,
+            image=self.backend.images.get(_profile(program), self.backend.images.get(PLAIN)),
             trust="low" if low else "full",
             retries=retries,
             reruns=reruns,
@@ -403,7 +403,7 @@ def judgement_of(program: Program, results: list[TestResult], error: str | None)
     )
 
 
-def invalid(identity: str, error: str, level: str, backend: str, image: str | None) -> Judgement:
+def invalid(identity: str, error: str, backend: Backend) -> Judgement:
     """The judgement of a row that cannot be read as a program."""
     return Judgement(
         id=identity,
@@ -412,9 +412,9 @@ def invalid(identity: str, error: str, level: str, backend: str, image: str | No
         total=0,
         score=None,
         tests=(),
-        level=level,
-        backend=backend,
-        image=image,
+        level=backend.level.value,
+        backend=backend.name,
+        image=backend.images.get(PLAIN),
         error=error,
         limits=Limits(),
     )

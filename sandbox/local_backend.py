@@ -8,9 +8,11 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from sandbox import image as images
 from sandbox.executor import SMALL, PipeChannel, Size
+from sandbox.image import PLAIN, SCIENCE, science_packages
 from sandbox.namespace_backend import ENVIRONMENT
 from sandbox.types import Level
 
@@ -18,14 +20,14 @@ from sandbox.types import Level
 class LocalChannel(PipeChannel):
     """As PipeChannel, with a work folder of its own that is removed at the end."""
 
-    def __init__(self, profile: str = images.PLAIN) -> None:
+    def __init__(self, profile: str = PLAIN) -> None:
         self.folder = tempfile.mkdtemp(prefix="posttrain-local-")
         environment = {**ENVIRONMENT, "HOME": self.folder, "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-        package = os.path.dirname(os.path.dirname(os.path.abspath(images.__file__)))
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         boot = f"import sys; sys.path.insert(0, {package!r}); from sandbox.supervisor import main; sys.path.pop(0); main()"
         command = [sys.executable, "-S", "-s", "-P", "-X", "utf8", "-c", boot, "--work", self.folder, "--wipe", self.folder]
-        if profile == images.SCIENCE:
-            for folder in sorted({str(folder) for _, _, folder in images.science_packages()}):
+        if profile == SCIENCE:
+            for folder in sorted({str(folder) for _, _, folder in science_packages()}):
                 command += ["--site", folder]
         super().__init__(command, environment=environment, cwd=self.folder)
 
@@ -39,9 +41,9 @@ class LocalBackend:
 
     name = "local"
     level = Level.NONE
-    image: str | None = None
+    images: Mapping[str, str] = MappingProxyType({})  # nothing is laid out
 
-    def start(self, slot: int, role: str, profile: str = images.PLAIN, size: Size = SMALL) -> LocalChannel:
+    def start(self, slot: int, role: str, profile: str = PLAIN, size: Size = SMALL) -> LocalChannel:
         return LocalChannel(profile)
 
     def close(self) -> None:

@@ -36,15 +36,20 @@ class NamespaceBackend:
 
     def __init__(self, tool: str | None = None) -> None:
         self.tool = tool or ("bwrap" if shutil.which("bwrap") else "unshare")
-        self.roots = {image.PLAIN: str(image.tree())}
-        self.image: str | None = f"sha256:{os.path.basename(self.roots[image.PLAIN])}"
+        self.roots: dict[str, str] = {}
+        self.images: dict[str, str] = {}
+        self._root(image.PLAIN)
 
     def start(self, slot: int, role: str, profile: str = image.PLAIN, size: Size = SMALL) -> PipeChannel:
-        if profile not in self.roots:
-            self.roots[profile] = str(image.tree(profile))
-        command, environment = (self._bwrap if self.tool == "bwrap" else self._unshare)(self.roots[profile], str(size.folder_bytes))
+        command, environment = (self._bwrap if self.tool == "bwrap" else self._unshare)(self._root(profile), str(size.folder_bytes))
         command += [*supervisor_command(profile), "--count-processes"]
         return PipeChannel(command, environment=environment, user=NOBODY if os.getuid() == 0 else None)
+
+    def _root(self, profile: str) -> str:
+        if profile not in self.roots:
+            root = image.tree(profile)
+            self.roots[profile], self.images[profile] = str(root), f"sha256:{root.name}"
+        return self.roots[profile]
 
     def close(self) -> None:
         """Boxes end with their channels; there is nothing else."""

@@ -26,7 +26,7 @@ from typing import Any
 from sandbox import candidate, seccomp
 from sandbox.case import Case
 from sandbox.cells import Conversation
-from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, pack_frame, read_frame, write_all
+from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, inside_version, pack_frame, read_frame, write_all
 from sandbox.processes import Family, Folder
 
 _MOST_WAITING_BYTES = 1 << 16
@@ -131,7 +131,7 @@ class Supervisor:
             pages = file.read().split()
         page = os.sysconf("SC_PAGE_SIZE")
         self.vm_bytes, self.rss_bytes = int(pages[0]) * page, int(pages[1]) * page
-        self.send({"op": "ready", "pid": os.getpid(), "python": sys.version.split()[0]})
+        self.send({"op": "ready", "pid": os.getpid(), "inside": inside_version()})
         while (message := read_frame(self.source, self.buffer)) is not None:
             if message["op"] == "ping":
                 self.send({"op": "pong"})

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,15 @@ from sandbox.errors import ProgramError, SandboxError
 
 sandbox_app = typer.Typer(help="Run generated programs against tests, isolated.", no_args_is_help=True)
 _CHUNK = 256  # lines judged together at most: bounds memory, keeps every slot busy
+
+
+class Source(StrEnum):
+    """What `build` makes an image of."""
+
+    INTERPRETER = "interpreter"
+    DEBIAN = "debian"
+    DOCKERFILE = "dockerfile"
+
 
 Backend = Annotated[str, typer.Option(help="auto, docker, namespaces or local.")]
 
@@ -69,8 +79,7 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool) -> int:
         except (ValueError, RecursionError) as error:  # ProgramError and UnicodeDecodeError are ValueErrors
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
             identity = row.get("id") if isinstance(row, dict) else None
-            used = judge.backend
-            records.append({**invalid(str(identity), reason, judge.level, used.name, used.image).to_json(), "id": identity})
+            records.append({**invalid(str(identity), reason, judge.backend).to_json(), "id": identity})
     judged = iter(judge.run([program for program, _ in programs], fail_fast))
     given = iter(identity for _, identity in programs)
     for record in records:
@@ -94,12 +103,33 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
 
 @sandbox_app.command()
-def build() -> None:
-    """Make the image of the running interpreter and load it into Docker; prints its id. Nothing is pulled."""
-    from sandbox.docker_backend import connect, ensure_image
+def build(
+    source: Annotated[Source, typer.Option("--from", help="What the image is made of.")] = Source.INTERPRETER,
+    suite: Annotated[str | None, typer.Option(help="debian: the release. Default: bookworm.")] = None,
+    mirror: Annotated[str | None, typer.Option(help="debian: where its packages are. Default: as apt is configured.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="dockerfile: the image to start from; pulled when absent. Default: python:3.11-slim.")
+    ] = None,
+) -> None:
+    """Make an image and load it into Docker; prints its id, for `--image` and a recipe's `sandbox: {image: ID}`.
 
+    The interpreter's needs no naming: it is what boxes run by default. Only the base of a Dockerfile is ever pulled.
+    """
+    from sandbox import docker_image
+    from sandbox.debian import SUITE
+    from sandbox.docker_backend import connect
+
+    for name, given, owner in (("suite", suite, Source.DEBIAN), ("mirror", mirror, Source.DEBIAN), ("base", base, Source.DOCKERFILE)):
+        if given is not None and source is not owner:
+            raise typer.BadParameter(f"--{name} belongs to --from {owner.value}")
     try:
-        typer.echo(ensure_image(connect()))
+        client = connect()
+        if source is Source.DEBIAN:
+            typer.echo(docker_image.from_debian(client, suite or SUITE, mirror))
+        elif source is Source.DOCKERFILE:
+            typer.echo(docker_image.from_dockerfile(client, base or docker_image.DEFAULT_BASE))
+        else:
+            typer.echo(docker_image.ensure_image(client))
     except SandboxError as error:
         raise _stop(error) from error
 

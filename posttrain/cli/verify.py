@@ -180,7 +180,7 @@ def _judge_opener(sandbox: dict[str, Any], stack: ExitStack) -> Callable[[], Jud
 
         if not opened:
             try:
-                judge = Judge(sandbox["backend"], sandbox["min_level"], sandbox["allow_unsafe"], sandbox["slots"])
+                judge = Judge(**sandbox)
             except SandboxError as error:
                 raise BackendError(error.what, where=error.where, remedy=error.remedy) from error
             banner = "  UNSAFE: programs run as you, with your files and network" if judge.level == "none" else ""

@@ -220,7 +220,7 @@ def _judge_opener(plan: Plan, stack: ExitStack) -> Callable[[], Judge]:
 
         if not opened:
             rules = plan.recipe.sandbox
-            opened.append(stack.enter_context(Judge(rules.backend, rules.min_level, rules.allow_unsafe, rules.slots)))
+            opened.append(stack.enter_context(Judge(**rules.model_dump())))
         return opened[0]
 
     return opener

@@ -361,6 +361,8 @@ def _check_sandbox(recipe: Recipe, source: Source) -> None:
             f"local isolates nothing, so min_level {sandbox.min_level} cannot be met",
             "set min_level: none, or another backend",
         )
+    if sandbox.image is not None and sandbox.backend not in ("auto", "docker"):
+        source.fail(("sandbox", "image"), f"the backend {sandbox.backend} runs no image", "set backend: docker, or leave the image out")
 
 
 def smoke(recipe: Recipe) -> Recipe:

@@ -99,6 +99,7 @@ class Sandbox(Strict):
         "container", description="Weakest isolation accepted; unmet is an error."
     )
     allow_unsafe: str | None = Field(None, description='min_level none needs exactly: "I understand generated code runs as me".')
+    image: str | None = Field(None, description="Docker image, by id, that `posttrain sandbox build` printed; none: of the interpreter.")
     slots: Positive = Field(2, description="Programs judged at once.")
 
 

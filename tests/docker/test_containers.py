@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.image import PLAIN
 from sandbox.judge import Judge, Slot
 from sandbox.rows import parse_program
 from sandbox.types import Level, Outcome
@@ -113,20 +114,6 @@ def test_containers_run_under_our_own_profile(slot: Slot) -> None:
     assert result.outcome is Outcome.PASS, result
 
 
-def test_image_is_the_same_each_time_it_is_made(tmp_path: Path) -> None:
-    from sandbox import image
-    from sandbox.docker_backend import connect, ensure_image, write_archive
-
-    ids = []
-    for name in ("a", "b"):
-        with (tmp_path / name).open("w+b") as archive:
-            ids.append(write_archive(image.tree(), archive))
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    client = connect()
-    assert ids == [ensure_image(client)] * 2
-    client.close()
-
-
 def test_a_removed_container_is_a_fault_that_is_retried(judge: Judge) -> None:
     slot = Slot(judge.backend, 98)
     identity = slot.box("candidate").channel._id  # type: ignore[attr-defined]
@@ -173,7 +160,7 @@ def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
 
     slot.box("candidate").ping()
     backend: Any = slot.backend
-    image, api = backend.image, backend.client.api
+    image, api = backend.images[PLAIN], backend.client.api
     gone = {"posttrain.run": "orphan", "posttrain.owner": backend_owner_of_the_dead(), "posttrain.deadline": "9999999999"}
     late = {"posttrain.run": "late", "posttrain.owner": "another-boot:1:1", "posttrain.deadline": "1"}
     made = [api.create_container(image=image, command=["x"], labels=labels)["Id"] for labels in (gone, late)]

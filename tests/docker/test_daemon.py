@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 import sandbox.judge
-from sandbox.docker_backend import connect, ensure_image
+from sandbox.docker_backend import connect
+from sandbox.docker_image import ensure_image
 from sandbox.errors import LevelError
+from sandbox.image import PLAIN
 from sandbox.judge import Judge
 from sandbox.rows import parse_program
 from sandbox.types import Judgement, Outcome, Program
@@ -119,7 +121,7 @@ def lose_boxes(judge: Judge) -> None:
 
 def remove_image(judge: Judge) -> None:
     lose_boxes(judge)
-    judge.backend.client.images.remove(judge.backend.image, force=True)  # type: ignore[attr-defined]
+    judge.backend.client.images.remove(judge.backend.images[PLAIN], force=True)  # type: ignore[attr-defined]
 
 
 def judged_once(results: list[Judgement], count: int) -> list[Outcome]:

@@ -35,7 +35,7 @@ KEYS = {
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
         "gradient_checkpointing batch_size epochs kind data max_tokens held_out_share"
     ),
-    "Sandbox": "backend min_level allow_unsafe slots",
+    "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
         "gradient_checkpointing batch_size epochs kind data max_tokens packing"

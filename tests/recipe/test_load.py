@@ -40,6 +40,7 @@ FAULTS = [
         "I understand generated code runs as me",
     ),
     ("min_level: namespaces", "backend: local", "sandbox.backend", "local", "min_level: none"),
+    ("min_level: namespaces", "backend: namespaces, image: x", "sandbox.image", "namespaces", "backend: docker"),
     ("{kind: math}", "{kind: maths}", "verifiers.math.kind", "maths", "math"),
     ("{kind: math}", "{kind: math, tolerence: 1}", "verifiers.math", "tolerence", ""),
     ("{kind: math}", '{kind: "no_such_module:X"}', "verifiers.math.kind", "no_such_module", ""),

@@ -18,7 +18,7 @@ from sandbox import executor
 from sandbox.doctor import choose, levels
 from sandbox.errors import Fault, LevelError
 from sandbox.executor import Box, PipeChannel
-from sandbox.frames import pack_frame
+from sandbox.frames import inside_version, pack_frame
 from sandbox.judge import Slot
 from sandbox.local_backend import LocalBackend
 from sandbox.namespace_backend import NamespaceBackend
@@ -191,7 +191,7 @@ def test_closing_a_box_does_not_wait_for_what_outlives_its_supervisor() -> None:
 
 def test_a_box_that_does_not_read_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "SEND_SECONDS", 0.2)
-    ready = pack_frame({"op": "ready"})
+    ready = pack_frame({"op": "ready", "inside": inside_version()})
     channel = PipeChannel([sys.executable, "-c", f"import os, time; os.write(1, {ready!r}); time.sleep(60)"])
     box = Box(channel)
     with pytest.raises(Fault, match="not read"):

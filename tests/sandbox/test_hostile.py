@@ -16,7 +16,7 @@ from sandbox.codec import Malformed, pack, unpack, validate
 from sandbox.compare import Equality, Tolerance, same_output, same_value
 from sandbox.errors import Fault
 from sandbox.executor import Box
-from sandbox.frames import FrameBuffer, FrameError, pack_frame, to_text
+from sandbox.frames import FrameBuffer, FrameError, inside_version, pack_frame, to_text
 from sandbox.lift import Call
 from sandbox.types import Limits, Outcome
 from sandbox.verdicts import judge_call, read_message
@@ -90,7 +90,7 @@ class Wire:
         self.closed = True
 
 
-READY = pack_frame({"op": "ready"})
+READY = pack_frame({"op": "ready", "inside": inside_version()})
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
