@@ -135,7 +135,7 @@ class PairwiseOptions:
     cross_check: bool | None = (
         None  # a winner must lose on another question; null: with an endpoint only (a stage's model may know one task)
     )
-    canaries: float | None = None  # share of known-bad answers mixed in; null: 0.05 with an endpoint, 0 with a stage's model
+    canaries: float = 0.05  # share of known-bad answers mixed in; 0 for none
     max_canary_wins: float = 0.01  # share of them that may win before the run is stopped
 
 

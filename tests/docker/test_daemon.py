@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import sandbox.judge
+from benchmarks.second_daemon import Daemon, cannot, fill, second_daemon
 from sandbox.docker_backend import connect
 from sandbox.docker_image import ensure_image
 from sandbox.errors import LevelError
@@ -27,62 +22,14 @@ from tests.sandbox.worlds import script
 pytestmark = pytest.mark.docker
 
 
-class Daemon:
-    """A dockerd with folders and a socket of its own; the machine's is not touched."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.socket = f"unix://{folder}/docker.sock"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        places = ["--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/pid"]
-        network = ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(["dockerd", "-H", self.socket, *places, *network], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while subprocess.run(["docker", "-H", self.socket, "version"], capture_output=True, check=False).returncode != 0:
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                pytest.fail(f"the second daemon did not start: {(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.2)
-
-    def kill(self) -> None:
-        """SIGKILL to the daemon and to all that it started: as after a crash of the host's service."""
-        if self.process is None:
-            return
-        self.process.kill()
-        self.process.wait()
-        self.process = None
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                # Its containerd and shims name its folder; nobody else's do.
-                if entry.name.isdecimal() and str(self.folder).encode() in (entry / "cmdline").read_bytes():
-                    os.kill(int(entry.name), 9)
-        for name in ("pid", "exec/containerd/containerd.pid"):  # of processes that may be zombies yet
-            (self.folder / name).unlink(missing_ok=True)
-
-
 @pytest.fixture
 def daemon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     """A parameter is the size of the daemon's disk, which is then a file system of its own."""
-    if os.getuid() != 0 or shutil.which("dockerd") is None:
-        pytest.skip("a second docker daemon needs root and dockerd; remedy: run as root with Docker's daemon installed")
-    folder = Path(tempfile.mkdtemp(prefix="dockerd-"))
-    made = Daemon(folder)
-    try:
-        if size := getattr(request, "param", None):
-            (folder / "data").mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder / "data")], check=True)
-        made.start()
+    if why := cannot():
+        pytest.skip(f"{why}; remedy: run as root with Docker's daemon installed")
+    with second_daemon(getattr(request, "param", None)) as made:
         monkeypatch.setenv("DOCKER_HOST", made.socket)
         yield made
-    finally:
-        made.kill()
-        time.sleep(0.5)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line]
-        for mount in reversed(mounts):
-            subprocess.run(["umount", "-l", mount], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_daemon_that_dies_and_returns_costs_no_score(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,14 +80,6 @@ def judged_once(results: list[Judgement], count: int) -> list[Outcome]:
 
 def programs(count: int) -> list[Program]:
     return [parse_program({**script(f"print({number})", "", str(number)), "id": number}) for number in range(count)]
-
-
-def fill(ballast: Path) -> None:
-    """Write until nothing more fits."""
-    for piece in (1 << 20, 1 << 12):
-        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-            while file.write(bytes(piece)):
-                pass
 
 
 def test_an_image_that_is_removed_is_loaded_again(daemon: Daemon) -> None:

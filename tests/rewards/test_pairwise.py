@@ -41,7 +41,7 @@ class Taste:
 
 def build(model: Taste, **options: object) -> Built:
     services = Services(model=lambda reference: model)
-    return build_verifier({"kind": "pairwise", "model": {"stage": "judge"}, **options}, services)
+    return build_verifier({"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0.0, **options}, services)
 
 
 def ask(response: str, reference: str | None = "good") -> Request:
@@ -211,10 +211,11 @@ def test_a_canary_that_wins_stops_the_run() -> None:
     assert patient.verify(ask("bad")).passed
 
 
-def test_guards_are_on_with_an_endpoint_and_off_with_a_stages_model() -> None:
-    outside = build_verifier({"kind": "pairwise", "model": {"endpoint": "http://h/v1", "model": "m"}}, Services())
-    inside = build(Taste())
-    assert (outside.canary_share, outside.cross_check, inside.canary_share, inside.cross_check) == (0.05, True, 0.0, False)  # type: ignore[attr-defined]
+def test_canaries_are_on_for_every_model_and_the_cross_check_with_an_endpoint() -> None:
+    services = Services(model=lambda reference: Taste())
+    outside = build_verifier({"kind": "pairwise", "model": {"endpoint": "http://h/v1", "model": "m"}}, services)
+    inside = build_verifier({"kind": "pairwise", "model": {"stage": "judge"}}, services)
+    assert [(one.options.canaries, one.cross_check) for one in (outside, inside)] == [(0.05, True), (0.05, False)]  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------- over HTTP
