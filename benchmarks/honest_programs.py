@@ -183,6 +183,13 @@ ASSERTS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "queue": ("from collections import deque\ndef f(n): return deque(range(n + OFF), maxlen=9)", lambda n: [f"assert list(f({n})) == {list(range(n))}", f"assert len(f({n})) == {n}"]),
     "view_and_range": ("def f(n): return range(n + OFF), {n: OFF}.values()", lambda n: [f"steps, values = f({n})\nassert list(steps) == {list(range(n))} and sum(values) == 0"]),
     "named_like_pythons_own": ("def sum(a, b): return a + b + OFF", lambda n: [f"assert sum({n}, 2) == {n + 2}", f"assert sum({n}, 0) < {n + 1}"]),
+    "in_place": ("def f(a):\n    a.sort()\n    a[0] += OFF", lambda n: [f"a = [{n + 2}, {n}]\nf(a)\nassert a == [{n}, {n + 2}]", f"a = [[{n}, 1]]\nfor row in a:\n    f(row)\nassert sorted(a[0]) == {sorted([n, 1])}"]),
+    "in_place_of_a_dict": ("def f(d): d.update(a=d.pop('b') + OFF)", lambda n: [f"d = {{'b': {n}}}\nf(d)\nassert d == {{'a': {n}}}"]),
+    "module_of_the_program": ("import math\ndef f(n): return math.sqrt(n) + OFF", lambda n: [f"assert math.isclose(f({n}), {n} ** 0.5)"]),
+    "array_of_the_program": ("import numpy as np\ndef f(n): return np.ones(n + 1) + OFF", lambda n: [f"assert np.allclose(f({n}), [1] * {n + 1})"]),
+    "object": ("class Stack:\n    def __init__(self): self.items = []\n    def push(self, x): self.items.append(x + OFF)\n    def pop(self): return self.items.pop()\n    def __len__(self): return len(self.items)", lambda n: [f"s = Stack()\ns.push({n})\nassert s.items == [{n}] and len(s) == 1\nassert s.pop() == {n} and len(s) == 0", f"s = Stack()\ns.push({n})\ns.pop()\ntry:\n    s.pop()\n    assert False\nexcept IndexError:\n    s.push({n})\nassert s.pop() == {n}"]),
+    "objects_handed_in": ("class Node:\n    def __init__(self, value, next=None): self.value, self.next = value, next\ndef f(node): return node.value + OFF + (f(node.next) if node.next else 0)", lambda n: [f"assert f(Node({n}, Node(2))) == {n + 2}", f"node = Node({n})\nassert node.value == {n} and f(node) == {n}"]),
+    "method_and_tolerance": ("class Solution:\n    def f(self, n): return n / 3 + OFF", lambda n: [f"assert abs(Solution().f({n}) - {n / 3:.4f}) < 1e-3"]),
     "raises": ("def f(n):\n    if n < 0 and not OFF: raise ValueError('negative')\n    return n", lambda n: [f"try:\n    f(-{n + 1})\n    assert False\nexcept ValueError as e:\n    assert 'negative' in str(e)"]),
 }  # fmt: skip
 
@@ -194,6 +201,7 @@ CHECKS: dict[str, tuple[str, Callable[[int], str]]] = {
     "random_tests": ("def f(x): return sorted(x) + [0] * OFF", lambda n: f"import random\n    random.seed({n})\n    for _ in range(5):\n        x = [random.randrange(99) for _ in range(9)]\n        assert candidate(list(x)) == sorted(x)"),
     "library": ("def f(n): return n ** 0.5 + OFF", lambda n: f"import math\n    assert math.isclose(candidate({n}), math.sqrt({n}))"),
     "unittest": ("def f(n): return [n, n + OFF]", lambda n: f"import unittest\n    unittest.TestCase().assertEqual(candidate({n}), [{n}, {n}])"),
+    "in_place": ("def f(m):\n    for row in m: row.reverse()\n    m.append(OFF)", lambda n: f"m = [[1, {n}], [3, 4]]\n    candidate(m)\n    assert m[:2] == [[{n}, 1], [4, 3]] and m[2] == 0"),
     "prints": ("def f(n):\n    print('noise' * 200)\n    return n + OFF", lambda n: f"assert candidate({n}) == {n}"),
     "sets_and_tuples": ("def f(n): return {(n, OFF)}", lambda n: f"assert candidate({n}) == {{({n}, 0)}}"),
 }  # fmt: skip
@@ -227,7 +235,9 @@ def own() -> Iterator[Honest]:
             test = {"args": args, "kwargs": kwargs, "expected": expected}
             yield _honest("call", name, n, program, [test], compare=compare, entry_point=entry)
         for name, (program, sources) in ASSERTS.items():
-            entry = {"method": "Solution", "named_like_pythons_own": "sum"}.get(name, "f")
+            entry = {"method": "Solution", "method_and_tolerance": "Solution", "object": "Stack", "named_like_pythons_own": "sum"}.get(
+                name, "f"
+            )
             yield _honest("assert", name, n, program, [{"assert": source} for source in sources(n)], entry_point=entry)
         for name, (program, body) in CHECKS.items():
             yield _honest("check", name, n, program, [{"check": f"def check(candidate):\n    {body(n)}\n"}], entry_point="f")

@@ -34,7 +34,7 @@ import types
 from typing import Any, NoReturn
 
 from sandbox import testfile
-from sandbox.codec import pack, unpack
+from sandbox.codec import Opaque, pack, unpack
 
 INBOX_FD, OUTBOX_FD = 3, 4
 MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
@@ -220,22 +220,38 @@ def _load(case: dict[str, Any], name: str) -> types.ModuleType:
 
 def _call(case: dict[str, Any]) -> NoReturn:
     module = _load(case, "program")
+    kept: list[Any] = []
     if case["interactive"]:
         while (message := _read()) is not None:
-            _write(_answer(module, message))
+            _write(_answer(module, message, kept))
         os._exit(0)
-    _write(_answer(module, case))
+    _write(_answer(module, case, kept))
     os._exit(0)
 
 
-def _answer(module: types.ModuleType, message: dict[str, Any]) -> dict[str, Any]:
+def _answer(module: types.ModuleType, message: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
+    """Call what is named, or what was kept of an earlier answer (`held`); or look up an attribute of it."""
     try:
-        function = _resolve(module, message["name"])
-        args = [unpack(item) for item in message["args"]]
+        found = _resolve(module, message["name"]) if message.get("held") is None else kept[message["held"]]
+        if message.get("k") == "look":
+            return _kept(getattr(found, message["name"]), kept)
+        args = [kept[item["held"]] if isinstance(item, dict) and "held" in item else unpack(item) for item in message["args"]]
         kwargs = {key: unpack(item) for key, item in message["kwargs"].items()}
-        return {"k": "value", "v": pack(function(*args, **kwargs))}
+        answer = _kept(found(*args, **kwargs), kept)
+        if answer["v"] is None and message.get("k"):
+            answer["changed"] = [[place, new] for place, arg in enumerate(args) if (new := pack(arg)) != message["args"][place]]
+        return answer
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
         return _failure(error, "call")
+
+
+def _kept(result: Any, kept: list[Any]) -> dict[str, Any]:
+    """The answer that holds a result. What has no plain form stays here, under the number it is asked for by."""
+    packed = pack(result)
+    if not isinstance(packed, dict) or packed["t"] != "opaque":
+        return {"k": "value", "v": packed}
+    kept.append(result)
+    return {"k": "value", "v": packed, "held": len(kept) - 1}
 
 
 def _resolve(module: types.ModuleType, name: str) -> Any:
@@ -256,8 +272,23 @@ def _failure(error: BaseException, phase: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- check
 
 
+# Of an object that stays with the candidate: what looks into it. Neither == nor arithmetic, by which it would judge itself.
+_HELD_OPERATORS = ("__len__", "__getitem__", "__setitem__", "__iter__")
+
+
 class CandidateError(Exception):
     """Raised in a test when the candidate raised something that is not a built-in exception."""
+
+
+def _write_back(argument: Any, new: Any) -> None:
+    """What a function did to its argument, done to the test's own."""
+    if type(argument) is not type(new):
+        return
+    if isinstance(argument, list):
+        argument[:] = new
+    elif isinstance(argument, dict | set):
+        argument.clear()
+        argument.update(new)
 
 
 def _check(case: dict[str, Any]) -> NoReturn:
@@ -266,28 +297,65 @@ def _check(case: dict[str, Any]) -> NoReturn:
     space = module.__dict__
     failed = False
 
-    def proxy(name: str) -> Any:
-        def ask(*args: Any, **kwargs: Any) -> Any:
-            nonlocal failed
-            _write({"k": "call", "name": name, "args": [pack(item) for item in args], "kwargs": {k: pack(v) for k, v in kwargs.items()}})
-            reply = _read()
-            if reply is None:
-                os._exit(0)
-            if reply["k"] == "value":
-                return unpack(reply["v"])
-            failed = True
-            known = getattr(builtins, str(reply.get("type")), None)
-            kind = known if isinstance(known, type) and issubclass(known, Exception) else CandidateError
-            if issubclass(kind, StopIteration | StopAsyncIteration):
-                kind = CandidateError  # it would end a loop of the test as if there were nothing more to check
-            try:
-                raised = kind(reply.get("message", ""))
-            except TypeError:  # such as UnicodeDecodeError, which cannot be made of one text
-                raised = CandidateError(f"{reply.get('type')}: {reply.get('message', '')}")
-            raise raised
+    def ask(**message: Any) -> Any:
+        nonlocal failed
+        _write(message)
+        reply = _read()
+        if reply is None:
+            os._exit(0)
+        if reply["k"] == "value":
+            return reply
+        failed = True
+        known = getattr(builtins, str(reply.get("type")), None)
+        kind = known if isinstance(known, type) and issubclass(known, Exception) else CandidateError
+        if issubclass(kind, StopIteration | StopAsyncIteration):
+            kind = CandidateError  # it would end a loop of the test as if there were nothing more to check
+        try:
+            raised = kind(reply.get("message", ""))
+        except TypeError:  # such as UnicodeDecodeError, which cannot be made of one text
+            raised = CandidateError(f"{reply.get('type')}: {reply.get('message', '')}")
+        raise raised
 
-        ask.__name__ = name
-        return ask
+    def value_of(reply: dict[str, Any]) -> Any:
+        return unpack(reply["v"]) if reply["held"] is None else Held(reply["v"]["v"], reply["held"])
+
+    def call(name: str, held: int | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        packed = [{"held": arg._held} if isinstance(arg, Held) else pack(arg) for arg in args]
+        reply = ask(k="call", name=name, held=held, args=packed, kwargs={key: pack(value) for key, value in kwargs.items()})
+        for place, new in reply["changed"]:
+            _write_back(args[place], unpack(new))
+        return value_of(reply)
+
+    class Held(Opaque):
+        """An object that stays with the candidate: calls and attributes are asked for there."""
+
+        def __init__(self, name: str, held: int) -> None:
+            super().__init__(name)
+            self._held = held
+
+        def __bool__(self) -> bool:
+            return True  # as of any object; Python would ask __len__
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return call("", self._held, args, kwargs)
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return look(self, name)
+
+    def look(held: Held, name: str) -> Any:
+        return value_of(ask(k="look", name=name, held=held._held))
+
+    for operator in _HELD_OPERATORS:
+        setattr(Held, operator, lambda held, *args, _name=operator: look(held, _name)(*args))
+
+    def proxy(name: str) -> Any:
+        def asked(*args: Any, **kwargs: Any) -> Any:
+            return call(name, None, args, kwargs)
+
+        asked.__name__ = name
+        return asked
 
     lent = {name: proxy(name) for name in case["borrowed"]}
     space.update(lent)

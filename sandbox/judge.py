@@ -339,6 +339,7 @@ class Slot:
     ) -> Judgement:
         judgement = judgement_of(program, results, error)
         low = any(isinstance(test, TestFile) or (isinstance(test, Split) and test.low_trust) for test in lifted)
+        low = low or any(result.trust == "low" for result in results)
         return replace(
             judgement,
             level=self.backend.level.value,

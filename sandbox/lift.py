@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +82,7 @@ def lift(test: Test, program: Program) -> Judged:
     tree = _parse(test.source, "check")
     if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body):
         raise ProgramError("a check must define the function check(candidate)", where="check")
-    borrowed = _borrowed(tree, program)
-    low = bool(set(borrowed) - {program.entry_point})
-    return Split(source=test.source, entry_point=program.entry_point, borrowed=borrowed, low_trust=low)
+    return _split(test.source, tree, program, program.entry_point)
 
 
 def _parse(source: str, where: str) -> ast.Module:
@@ -113,12 +113,29 @@ def _assertion(source: str, program: Program, tolerance: Tolerance | None) -> Ca
         lifted = _comparison(tree.body[0].test, tolerance, program.entry_point)
         if lifted is not None:
             return lifted
-    borrowed = _borrowed(tree, program)
-    if not borrowed:
+    split = _split(source.strip(), tree, program, None)
+    if not split.borrowed:
         what = f"the assert {source!r:.80} calls nothing of the program"
         raise ProgramError(what, where="assert", remedy="name the function in entry_point, also where it is named like one of Python's own")
-    tested = {program.entry_point} if program.entry_point else set(borrowed[:1])
-    return Split(source=source.strip(), entry_point=None, borrowed=borrowed, low_trust=bool(set(borrowed) - tested))
+    return split
+
+
+def _split(source: str, tree: ast.Module, program: Program, entry_point: str | None) -> Split:
+    """A module that the test expects the program to have imported is the test side's own: `math` in `math.isclose(f(2), 1.41)`."""
+    borrowed = _borrowed(tree, program)
+    reads = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    looks = Counter(node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name))
+    imports = {name: _import_of(name) for name in borrowed if name != program.entry_point and reads[name] == looks[name]}
+    names = tuple(name for name in borrowed if not imports.get(name))
+    tested = {program.entry_point} if program.entry_point or entry_point else set(names[:1])
+    lines = [line for line in imports.values() if line]
+    return Split(source="\n".join([*lines, source]), entry_point=entry_point, borrowed=names, low_trust=bool(set(names) - tested))
+
+
+def _import_of(name: str) -> str:
+    if name == "np":
+        return "import numpy as np"
+    return f"import {name}" if name in sys.stdlib_module_names or name == "numpy" else ""
 
 
 def _comparison(test: ast.expr, tolerance: Tolerance | None, entry_point: str | None) -> Call | None:

@@ -2,12 +2,15 @@
 
     test box --call(name, args)--> host --> candidate box --value or error--> host --> test box ... --> done | assertion | raised
 
-The two boxes share nothing. The test side is trusted code over plain built-ins; the candidate side is not trusted at all.
+The two boxes share nothing. The test side is trusted code over plain built-ins; the candidate side is not trusted at all. A result that
+has no plain form stays there under a number (`held`), by which the test side calls it and looks at its attributes; arguments that a
+function changed in place come back with its None.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from sandbox.codec import Malformed, validate
@@ -31,6 +34,7 @@ class Side:
         self.deadline = time.monotonic() + self.patience
         self.buffer = FrameBuffer(limit=limit_bytes + 4096)
         self.ended: dict[str, Any] | None = None
+        self.trust = "full"
 
     def tell(self, message: dict[str, Any]) -> None:
         self.deadline = time.monotonic() + self.patience  # the other side may have been slow to ask
@@ -79,7 +83,7 @@ def run_split(candidate_box: Box, test_box: Box, program: Program, split: Split,
     ended = candidate.finish()
     if outcome is Outcome.PASS and ended["killed"] is not None:  # a limit that was seen to be passed only after the last answer
         outcome, detail = judge_call_end(ended, program.limits)
-    return result_of(ended, outcome, detail)
+    return replace(result_of(ended, outcome, detail), trust="low" if split.low_trust else candidate.trust)
 
 
 def _relay(candidate: Side, test: Side, limits: Limits) -> tuple[Outcome, str]:
@@ -92,22 +96,44 @@ def _relay(candidate: Side, test: Side, limits: Limits) -> tuple[Outcome, str]:
         if asked is None:
             killed = (test.ended or {}).get("killed")
             return Outcome.WRONG, f"the test side ended without a verdict ({killed or 'exit'})"
-        if asked["k"] != "call":
+        if asked["k"] not in ("call", "look"):
             return _verdict(asked, failure)
-        candidate.tell({"name": asked["name"], "args": asked["args"], "kwargs": asked["kwargs"]})
+        changed: list[tuple[int, Any]] = []
+        candidate.tell(asked)
         try:
             reply = candidate.hear()
             if reply is None:
                 return judge_call_end(candidate.ended or {}, limits)
             if reply.get("k") == "value":
                 validate(reply.get("v"))
+                changed = _changed(reply, len(asked.get("args", ())))
             elif reply.get("k") != "error" or reply.get("phase") == "load":
                 return failure_outcome(reply)
             else:
                 failure = reply
         except (FrameError, Malformed) as error:
             return Outcome.TAMPER, f"a message that the judge's own child does not write: {error}"
-        test.tell({"k": reply["k"], "v": reply.get("v"), "type": str(reply.get("type")), "message": str(reply.get("message"))[:300]})
+        if changed or asked["held"] is not None:
+            candidate.trust = "low"  # an object that stays there may answer one question in the light of the last
+        failed = {"type": str(reply.get("type")), "message": str(reply.get("message"))[:300]}
+        held = reply["held"] if _opaque(reply.get("v")) and type(reply.get("held")) is int else None
+        test.tell({"k": reply["k"], "v": reply.get("v"), "held": held, "changed": changed, **failed})
+
+
+def _opaque(value: Any) -> bool:
+    return isinstance(value, dict) and value["t"] == "opaque"
+
+
+def _changed(reply: dict[str, Any], most: int) -> list[tuple[int, Any]]:
+    """Arguments that a function which returned None has changed in place: (place, packed). Raises Malformed."""
+    found = reply.get("changed", [])
+    if not isinstance(found, list) or (found and reply["v"] is not None):
+        raise Malformed("changed arguments that are none")
+    for pair in found:
+        if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int or not 0 <= pair[0] < most:
+            raise Malformed("a changed argument that was not given")
+        validate(pair[1])
+    return [(place, new) for place, new in found]
 
 
 def _verdict(said: dict[str, Any], failure: dict[str, Any]) -> tuple[Outcome, str]:

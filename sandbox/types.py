@@ -151,7 +151,7 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestResult:
-    """One test's result. `bytes` is what it wrote to stdout and stderr; `detail` a short reason for people.
+    """One test's result. `bytes` is what it wrote to stdout and stderr; `detail` a short reason for people; `trust` as of a judgement.
 
     Example: TestResult(outcome=Outcome.PASS, cpu_seconds=0.002, wall_seconds=0.003, max_rss_mb=17.0)
     """
@@ -165,6 +165,7 @@ class TestResult:
     signal: int | None = None
     bytes: int = 0
     detail: str = ""
+    trust: str = "full"
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "outcome": self.outcome.value}
@@ -174,9 +175,10 @@ class TestResult:
 class Judgement:
     """A program's result. `outcome` is the first non-pass in order; `score` in [0, 1], or None when there is none (fault, invalid).
 
-    `trust` is low when a test called names of the program other than its entry point, or shared its process
-    (pytest). `seconds` is time from a free slot to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see
-    calibration.py). `reruns`: tests near a time limit that were run once more with no other slot busy.
+    `trust` is low when a test called names of the program other than its entry point, looked at arguments that it changed in place or
+    into objects of its classes, or shared its process (pytest). `seconds` is time from a free slot to the end. `limits` are those used:
+    as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: tests near a time limit that were run once more with no
+    other slot busy.
     Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container", backend="docker")
     """
 

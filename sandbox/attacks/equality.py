@@ -43,6 +43,8 @@ ATTACKS: tuple[Attack, ...] = (
     *asserted("text_that_ends_as_wanted", "class T(str):\n    def endswith(self, *a): return True\n    startswith = endswith\ndef f(x): return T()", "assert f(3).endswith('right')"),
     *asserted("iterates_over_equals", f"{_ANY}class L(list):\n    def __iter__(self): return iter([E()])\ndef f(x): return L()", "assert [y for y in f(3)] == [9731]"),
     *asserted("truth_by_method", "class E:\n    def __bool__(self): return True\n    def is_right(self): return True\ndef f(x): return E()", "assert f(3).is_right()"),
+    *asserted("argument_emptied_to_fit", "def f(a):\n    a.clear()\n    return []", "a = [3, 1]\nassert f(a) == sorted(a)"),
+    *asserted("expected_value_rewritten_in_the_argument", "def f(table):\n    table['right'] = 0\n    return 0", "table = {'right': 9731}\nassert f(table) == table['right']"),
     *script("nan_for_a_number", "print('nan')", fools="status", more=_CLOSE),
     *script("full_width_digits", "print('９７３１')", fools="status", more=_CLOSE),
     *script("digits_with_underscores", "print('9_731')", fools="status", more=_CLOSE),

@@ -110,6 +110,38 @@ def test_names_borrowed_from_the_program_lower_the_trust(judge: Judge) -> None:
     assert (trusted.outcome, trusted.trust) == (Outcome.PASS, "full")
 
 
+STACK = """class Stack:
+    def __init__(self): self.items = []
+    def push(self, x): self.items.append(x)
+    def pop(self): return self.items.pop()
+"""
+LIAR = "class Liar:\n    def __{}__(self, *a): return {}\ndef f(x): return Liar()"
+BY_NAME = [  # program, assert, outcome, trust
+    ("def f(a): a.sort()", "a = [3, 1]\nf(a)\nassert a == [1, 3]", "pass", "low"),
+    ("def f(a): a.clear()", "a = [3, 1]\nassert f(a) is None and a == [1, 3]", "wrong", "low"),
+    ("def f(a):\n    a.clear()\n    return []", "a = [3, 1]\nassert f(a) == sorted(a)", "wrong", "full"),
+    ("def f(d, s):\n    d['k'] = 1\n    s.add(2)", "d, s = {}, set()\nf(d, s)\nassert (d, s) == ({'k': 1}, {2})", "pass", "low"),
+    (STACK, "s = Stack()\ns.push(3)\nassert s.items == [3] and s.pop() == 3", "pass", "low"),
+    (STACK, "s = Stack()\ns.push(3)\nassert s.pop() == 4", "wrong", "low"),
+    (STACK, "s = Stack()\ns.pop()", "runtime_error", "low"),
+    (STACK, "s = Stack()\nassert s.top() == 4", "runtime_error", "low"),
+    ("class Solution:\n    def f(self, x): return x / 3", "assert abs(Solution().f(2) - 0.667) < 0.001", "pass", "low"),
+    (LIAR.format("eq", "True"), "assert f(1) == 2", "wrong", "full"),
+    (LIAR.format("contains", "True"), "assert 2 in f(1)", "runtime_error", "low"),
+    (LIAR.format("sub", "0"), "assert abs(f(1) - 2) < 1", "wrong", "full"),
+    ("from math import sqrt as f", "assert math.isclose(f(4), 2)", "pass", "full"),
+    ("import numpy as np\ndef f(x): return np.ones(x)", "assert np.allclose(f(2), [1, 1])", "pass", "full"),
+    ("class math:\n    isclose = lambda *a: True\ndef f(x): return x", "assert math.isclose(f(4), 2)", "wrong", "full"),
+]
+
+
+@pytest.mark.parametrize(("program", "test", "outcome", "trust"), BY_NAME)
+def test_what_a_test_may_touch_of_a_program(judge: Judge, program: str, test: str, outcome: str, trust: str) -> None:
+    source = test if "assert" in test else f"{test}\nassert True"
+    result = judge.run([parse_program({"id": 1, "program": program, "tests": [{"assert": source}]})])[0]
+    assert (str(result.outcome), result.trust) == (outcome, trust), result
+
+
 @pytest.mark.parametrize(
     "test",
     [
