@@ -2,7 +2,7 @@
 
     script   the program as `__main__`, stdin on descriptor 0, judged by what it wrote; no channel to the judge exists by then
     call     load the program, call a function, write one packed value a call to the outbox
-    check    the trusted test side, in a box of its own: asserts run here, `candidate(...)` asks over the outbox and inbox
+    check    the trusted test side, in a box of its own: asserts run here and ask over the outbox and inbox, see testside.py
     pytest   program and test file in one process, see testfile.py
     cells    a notebook: each message is a cell run in one lasting namespace
 
@@ -33,8 +33,8 @@ import traceback
 import types
 from typing import Any, NoReturn
 
-from sandbox import testfile
-from sandbox.codec import Opaque, pack, unpack
+from sandbox import testfile, testside
+from sandbox.codec import pack, unpack
 
 INBOX_FD, OUTBOX_FD = 3, 4
 MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
@@ -272,105 +272,14 @@ def _failure(error: BaseException, phase: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- check
 
 
-# Of an object that stays with the candidate: what looks into it. Neither == nor arithmetic, by which it would judge itself.
-_HELD_OPERATORS = ("__len__", "__getitem__", "__setitem__", "__iter__")
-
-
-class CandidateError(Exception):
-    """Raised in a test when the candidate raised something that is not a built-in exception."""
-
-
-def _write_back(argument: Any, new: Any) -> None:
-    """What a function did to its argument, done to the test's own."""
-    if type(argument) is not type(new):
-        return
-    if isinstance(argument, list):
-        argument[:] = new
-    elif isinstance(argument, dict | set):
-        argument.clear()
-        argument.update(new)
-
-
 def _check(case: dict[str, Any]) -> NoReturn:
-    """`preamble` and the test's source, trusted; names in `borrowed` and the entry point are asked of the candidate."""
-    module = _module("test")
-    space = module.__dict__
-    failed = False
-
-    def ask(**message: Any) -> Any:
-        nonlocal failed
-        _write(message)
-        reply = _read()
-        if reply is None:
-            os._exit(0)
-        if reply["k"] == "value":
-            return reply
-        failed = True
-        known = getattr(builtins, str(reply.get("type")), None)
-        kind = known if isinstance(known, type) and issubclass(known, Exception) else CandidateError
-        if issubclass(kind, StopIteration | StopAsyncIteration):
-            kind = CandidateError  # it would end a loop of the test as if there were nothing more to check
-        try:
-            raised = kind(reply.get("message", ""))
-        except TypeError:  # such as UnicodeDecodeError, which cannot be made of one text
-            raised = CandidateError(f"{reply.get('type')}: {reply.get('message', '')}")
-        raise raised
-
-    def value_of(reply: dict[str, Any]) -> Any:
-        return unpack(reply["v"]) if reply["held"] is None else Held(reply["v"]["v"], reply["held"])
-
-    def call(name: str, held: int | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        packed = [{"held": arg._held} if isinstance(arg, Held) else pack(arg) for arg in args]
-        reply = ask(k="call", name=name, held=held, args=packed, kwargs={key: pack(value) for key, value in kwargs.items()})
-        for place, new in reply["changed"]:
-            _write_back(args[place], unpack(new))
-        return value_of(reply)
-
-    class Held(Opaque):
-        """An object that stays with the candidate: calls and attributes are asked for there."""
-
-        def __init__(self, name: str, held: int) -> None:
-            super().__init__(name)
-            self._held = held
-
-        def __bool__(self) -> bool:
-            return True  # as of any object; Python would ask __len__
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            return call("", self._held, args, kwargs)
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return look(self, name)
-
-    def look(held: Held, name: str) -> Any:
-        return value_of(ask(k="look", name=name, held=held._held))
-
-    for operator in _HELD_OPERATORS:
-        setattr(Held, operator, lambda held, *args, _name=operator: look(held, _name)(*args))
-
-    def proxy(name: str) -> Any:
-        def asked(*args: Any, **kwargs: Any) -> Any:
-            return call(name, None, args, kwargs)
-
-        asked.__name__ = name
-        return asked
-
-    lent = {name: proxy(name) for name in case["borrowed"]}
-    space.update(lent)
-    try:
-        exec(compile(case["preamble"], "preamble.py", "exec", dont_inherit=True), space)
-        space.update(lent)  # a preamble may hold a stub of the function that is tested
-        exec(compile(case["source"], "test.py", "exec", dont_inherit=True), space)
-        if case["entry_point"] is not None:
-            space["check"](proxy(case["entry_point"]))
-        verdict: dict[str, Any] = {"k": "done"}
-    except AssertionError as error:
-        verdict = {"k": "assertion", "message": _short(error)}
-    except BaseException as error:  # noqa: BLE001 - whatever a test raises is its verdict
-        verdict = {"k": "raised", "type": type(error).__name__, "message": _short(error), "candidate": failed}
-    _write(verdict)
+    candidate = testside.Candidate(_write, _read)
+    error = testside.run(case, _module("test").__dict__, candidate)
+    if error is None:
+        _write({"k": "done"})
+    else:
+        kind = "assertion" if isinstance(error, AssertionError) else "raised"
+        _write({"k": kind, "type": type(error).__name__, "message": _short(error), "candidate": candidate.failed})
     os._exit(0)
 
 

@@ -38,7 +38,10 @@ def run(
     backend: Backend = "auto",
     min_level: Annotated[str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")] = None,
     slots: Annotated[int, typer.Option(min=1, help="Programs judged at once. Default: the machine's CPUs.")] = os.cpu_count() or 1,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Mark the tests after a program's first failure not_run.")] = False,
+    fail_fast: Annotated[
+        bool,
+        typer.Option("--fail-fast", help="Mark the tests after a program's first failure not_run; a fraction counts them as not passed."),
+    ] = False,
     allow_unsafe: Annotated[bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")] = False,
     image: Annotated[str | None, typer.Option(help="Docker image, by digest, instead of the one built here.")] = None,
 ) -> None:

@@ -124,6 +124,12 @@ BY_NAME = [  # program, assert, outcome, trust
     (STACK, "s = Stack()\ns.push(3)\nassert s.items == [3] and s.pop() == 3", "pass", "low"),
     (STACK, "s = Stack()\ns.push(3)\nassert s.pop() == 4", "wrong", "low"),
     (STACK, "s = Stack()\ns.pop()", "runtime_error", "low"),
+    (
+        "class P:\n    name = 'a'\n    def number(self): return 1",
+        "p = P()\nassert p.name == 'a' and p.number() == 1 and 'P' in repr(p)",
+        "pass",
+        "low",
+    ),
     (STACK, "s = Stack()\nassert s.top() == 4", "runtime_error", "low"),
     ("class Solution:\n    def f(self, x): return x / 3", "assert abs(Solution().f(2) - 0.667) < 0.001", "pass", "low"),
     (LIAR.format("eq", "True"), "assert f(1) == 2", "wrong", "full"),
