@@ -51,8 +51,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         tmp_path_factory.mktemp("machine"),
         verifiers={
             "exact": {"kind": "math"},
-            "taste": {"kind": "pairwise", "model": {"stage": "judge"}},
-            "group": {"kind": "pairwise", "model": {"stage": "judge"}, "against": "group", "on_abstain": "zero"},
+            "taste": {"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0},
+            "group": {"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0, "against": "group", "on_abstain": "zero"},
             "same": {
                 "kind": "agent",
                 "model": {"stage": "judge"},
