@@ -16,6 +16,7 @@ import json
 import os
 import tarfile
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -65,6 +66,7 @@ def load(client: Any, root: Path) -> str:
             identity = write_archive(root, archive)
             archive.seek(0)
             client.images.load(archive)
+        client.api.tag(identity, REPOSITORY, _tag(identity))  # notes the time, which loading does not
         return str(client.images.get(identity).id)
     except ERRORS as error:
         raise _not_loaded(error) from error
@@ -72,6 +74,27 @@ def load(client: Any, root: Path) -> str:
 
 def _not_loaded(error: Exception) -> ImageError:
     return ImageError(f"the image could not be loaded: {error}", remedy="check the daemon's disk space, then try again")
+
+
+def prune(client: Any, unused_seconds: float = 24 * 3600) -> list[str]:
+    """Remove images of interpreters that no laid-out tree stands for any more, loaded longer ago than that. Returns their names.
+
+    They have no clock in them, which tells them from images that a user has built and may name somewhere. Raises ImageError.
+    """
+    removed = []
+    try:
+        noted = {note.read_text().strip() for note in image_module.cache_folder().glob("*.image")}
+        for found in client.api.images(filters={"label": "posttrain.sandbox=image"}):
+            if found["Created"] != 0 or found["Id"] in noted:
+                continue
+            loaded = datetime.fromisoformat(client.api.inspect_image(found["Id"])["Metadata"]["LastTagTime"][:19]).replace(tzinfo=UTC)
+            if datetime.now(UTC).timestamp() - loaded.timestamp() >= unused_seconds:
+                with contextlib.suppress(docker.errors.APIError):  # a container or another image stands on it
+                    client.images.remove(found["Id"])
+                    removed.append(f"{REPOSITORY}:{_tag(found['Id'])}")
+    except ERRORS as error:
+        raise ImageError(f"the images cannot be listed: {error}", remedy="check the daemon, then try again") from error
+    return removed
 
 
 def from_debian(client: Any, suite: str = debian.SUITE, mirror: str | None = None) -> str:

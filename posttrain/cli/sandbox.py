@@ -139,17 +139,19 @@ def build(
 
 @sandbox_app.command()
 def clean() -> None:
-    """Remove containers whose judge is dead or whose time is up, and root trees unused for a day; prints their names.
+    """Remove containers whose judge is dead or whose time is up, and root trees and their images unused for a day; prints their names.
 
-    Nothing unlabelled is touched.
+    Nothing unlabelled is touched, nor an image built on request.
     """
+    from sandbox import docker_image, image
     from sandbox.docker_backend import clean as remove
-    from sandbox.image import prune
+    from sandbox.docker_backend import connect
 
-    for name in prune():
+    for name in image.prune():
         typer.echo(name)
     try:
-        for name in remove():
+        client = connect()
+        for name in (*remove(client), *docker_image.prune(client)):
             typer.echo(name)
     except SandboxError as error:
         raise _stop(error) from error

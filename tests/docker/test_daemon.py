@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 
 import sandbox.judge
 from benchmarks.second_daemon import Daemon, cannot, fill, second_daemon
+from sandbox import image
 from sandbox.docker_backend import connect
-from sandbox.docker_image import ensure_image
+from sandbox.docker_image import ensure_image, load, prune
 from sandbox.errors import LevelError
-from sandbox.image import PLAIN
 from sandbox.judge import Judge
 from sandbox.rows import parse_program
 from sandbox.types import Judgement, Outcome, Program
@@ -68,7 +69,7 @@ def lose_boxes(judge: Judge) -> None:
 
 def remove_image(judge: Judge) -> None:
     lose_boxes(judge)
-    judge.backend.client.images.remove(judge.backend.images[PLAIN], force=True)  # type: ignore[attr-defined]
+    judge.backend.client.images.remove(judge.backend.images[image.PLAIN], force=True)  # type: ignore[attr-defined]
 
 
 def judged_once(results: list[Judgement], count: int) -> list[Outcome]:
@@ -103,6 +104,19 @@ def test_a_given_image_that_is_removed_is_a_fault_until_it_is_back(daemon: Daemo
         assert all("no image" in str(result.error) for result in results)
         assert ensure_image(client) == given
         assert set(judged_once(judge.run(programs(3)), 3)) == {Outcome.PASS}
+    client.close()
+
+
+def test_images_that_no_tree_stands_for_are_pruned(daemon: Daemon, tmp_path: Path) -> None:
+    client = connect()
+    current = ensure_image(client)
+    changed = tmp_path / "root"
+    shutil.copytree(image.tree(), changed, symlinks=True)
+    (changed / "etc/older").touch()
+    older = load(client, changed)
+    assert prune(client) == [], "it was loaded just now"
+    assert len(prune(client, unused_seconds=0)) == 1
+    assert older not in {found["Id"] for found in client.api.images()} >= {current}
     client.close()
 
 
