@@ -182,15 +182,22 @@ class DockerBackend:
             raise Fault(f"the image is gone again: {error}") from error
 
     def close(self) -> None:
-        """Remove what is left of this run, by its guardian."""
+        """Remove what is left of this run, by its guardian. Where the daemon is gone, the guardian goes on waiting for it by itself."""
         if self._guardian.stdin is not None:
             self._guardian.stdin.close()
-        try:
-            self._guardian.wait(30)
-        except subprocess.TimeoutExpired:
-            self._guardian.kill()
-            self._guardian.wait()
+        for patience in (3, 27):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._guardian.wait(patience)
+                break
+            if not self._answers():
+                break
         self.client.close()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except ERRORS:
+            return False
 
 
 # ---------------------------------------------------------------- orphans
