@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rewards.letters import claimed_letter, denied_around, names_an_answer
 from rewards.math.extract import last_box, strip_wrappers
 from rewards.options import ChoiceOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Request, Verdict
 from rewards.visible import visible
 
-_NAMED = re.compile(r"(?:answer|choice|option)(?:\s+is|\s*[:：]|\s+should\s+be)?\s*[:：]?\s*\**\s*\(?([A-Z])\)?(?![A-Za-z])", re.IGNORECASE)
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
 _STANDALONE = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'’])")
 _DENIED = re.compile(r"\b(?:not|isn't|never|except|neither|nor|or)\b", re.IGNORECASE)
 _TAIL_CHARS = 2000
+_MOST_MENTIONS = 8
 
 
 class ChoiceRule(Rule):
@@ -68,17 +69,16 @@ class ChoiceRule(Rule):
         return None
 
     def _scan(self, answer: str, *, boxed: bool) -> str | None:
-        """The last letter that is named as the answer; else the only letter standing alone. None where it denies or lists several."""
+        """The letter that the text claims; where it names none, the only letter standing alone. None where it denies or lists several."""
         tail = answer[-_TAIL_CHARS:]
-        named = [m for m in _NAMED.finditer(tail) if m.group(1).upper() in self.options.letters and m.group(1).isupper()]
-        if named and not boxed:
-            rest = tail[named[-1].end() :].split("\n", 1)[0]
-            others = {m.group(1) for m in _STANDALONE.finditer(rest) if m.group(1) in self.options.letters} - {"A", "I"}
-            return None if _DENIED.search(rest) and others else named[-1].group(1)
-        found = {m.group(1) for m in _STANDALONE.finditer(tail) if m.group(1) in self.options.letters}
-        if len(found) != 1 or _DENIED.search(tail) or (not boxed and len(tail) > 40):
+        letters = self.options.letters
+        if not boxed and names_an_answer(tail, letters):
+            return claimed_letter(tail, letters)
+        alone = [m for m in _STANDALONE.finditer(tail) if m.group(1) in letters]
+        if len({m.group(1) for m in alone}) != 1 or _DENIED.search(tail) or (not boxed and len(tail) > 40):
             return None
-        return found.pop()
+        denied = any(denied_around(tail[: m.start()], tail[m.end() :]) for m in alone[:_MOST_MENTIONS])
+        return None if denied else alone[0].group(1)
 
 
 def _fold(text: str) -> str:

@@ -61,7 +61,7 @@ class MathRule(Rule):
             return unsupported("gold_unreadable")
         found = find_answer(visible(request.response, self.think), fallback=self.options.fallback)
         if found.text is None:
-            return wrong(found.source, None)
+            return abstain(found.source) if found.source in ("denied", "taken_back", "several_answers") else wrong(found.source, None)
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("answer_too_long", found.text, certain=False)
         result, text = self._first_that_reads(gold, found, question_of(request))
