@@ -51,7 +51,7 @@ from rewards.math.extract import find_answer
 from rewards.options import AgentOptions, Common
 from rewards.rules import cap, unsupported, wrong
 from rewards.types import Failed, JudgeModel, Outcome, Request, Verdict
-from rewards.visible import visible
+from rewards.visible import is_blank, visible
 
 if TYPE_CHECKING:
     from sandbox.judge import Judge
@@ -366,7 +366,7 @@ def final_answer(shown: str) -> str | None:
         return found.text
     if found.source in ("too_many_boxes", "empty_box"):
         return None
-    lines = [line.strip() for line in shown.splitlines() if line.strip()]
+    lines = [line.strip() for line in shown.splitlines() if not is_blank(line)]
     return lines[-1] if lines else None
 
 

@@ -15,7 +15,7 @@ from rewards.languages import language_code
 from rewards.options import InstructionsOptions, near
 from rewards.rules import Rule, abstain, unsupported, wrong
 from rewards.types import Outcome, Request, Verdict
-from rewards.visible import visible
+from rewards.visible import is_blank, visible
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class InstructionsRule(Rule):
         if isinstance(asked, str):
             return unsupported("gold_unreadable")
         text = visible(request.response, self.think)
-        if not text.strip():
+        if is_blank(text):
             return wrong("no_answer", None)
         texts = list(dict.fromkeys(_variants(text))) if self.options.mode == "loose" else [text]
         found = [_follows(entry, texts) for entry in asked]

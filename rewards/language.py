@@ -13,7 +13,7 @@ from rewards.languages import NAMES, guess, language_code
 from rewards.options import LanguageOptions, near
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Request, Verdict
-from rewards.visible import visible
+from rewards.visible import is_blank, visible
 
 MAX_CHARS = 200_000  # of an answer; the rest says nothing new of its language
 _FENCE = "```"
@@ -42,7 +42,7 @@ class LanguageRule(Rule):
             return unsupported("gold_is_no_language")
         codes = {language_code(name) or "" for name in self._names(request.gold)}
         text = prose(visible(request.response, self.think)[:MAX_CHARS])
-        if not text.strip():
+        if is_blank(text):
             return wrong("no_answer", None)
         found = guess(text)
         if found.code is None:

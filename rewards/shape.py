@@ -7,6 +7,7 @@ from typing import Any
 from rewards.options import FormatOptions, LengthOptions, RepetitionOptions
 from rewards.rules import Rule, abstain, correct, wrong
 from rewards.types import Outcome, Request, Verdict
+from rewards.visible import is_blank
 
 READ_CHARS = 400_000  # repetition reads this much from the end of an answer
 _LOOP_CHARS = 20_000  # the longest end that is searched for a loop
@@ -31,9 +32,9 @@ class FormatRule(Rule):
         if not text.startswith(opening):
             return wrong("text_before_thinking", None)
         inside, _, after = text[len(opening) :].partition(closing)
-        if not inside.strip():
+        if is_blank(inside):
             return wrong("empty_thinking", None)
-        if not after.strip():
+        if is_blank(after):
             return wrong("no_answer_after_thinking", None)
         return correct("well_formed", after.strip())
 

@@ -18,7 +18,7 @@ from rewards.rules import Rule, cap, unsupported, wrong
 from rewards.schemas import Schema
 from rewards.toolgold import Gold, Wanted, parse_gold
 from rewards.types import Outcome, Request, Verdict
-from rewards.visible import visible
+from rewards.visible import is_blank, visible
 
 _KEPT_GOLDS = 2_000
 
@@ -41,7 +41,7 @@ class ToolCallRule(Rule):
         if isinstance(gold, str):
             return unsupported("gold_unreadable")
         text = visible(request.response, self.think)
-        if not text.strip():
+        if is_blank(text):
             return wrong("no_answer", None)
         try:
             if gold.schema is not None:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+_EMPTY_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers and the empty Braille cell: letters and symbols by category, drawn as nothing
+
+
+def is_blank(text: str) -> bool:
+    """Whether a reader sees nothing: blanks, zero-width and control characters, marks without a letter. Example: is_blank("\\u200b\\n")."""
+    return not any(c.isprintable() and not c.isspace() and c not in _EMPTY_LETTERS and unicodedata.category(c)[0] != "M" for c in text)
+
 
 def visible(text: str, think: tuple[str, str]) -> str:
     """The text after the last closing tag, up to a reasoning block that is opened again and never closed.
