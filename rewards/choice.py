@@ -8,18 +8,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rewards.letters import claimed_letter, denied_around, names_an_answer
-from rewards.math.extract import last_box, strip_wrappers
+from rewards.letters import claimed_letter
+from rewards.math.extract import boxed_answer, strip_wrappers
 from rewards.options import ChoiceOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Request, Verdict
-from rewards.visible import visible
+from rewards.visible import is_blank, visible
 
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
-_STANDALONE = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'’])")
-_DENIED = re.compile(r"\b(?:not|isn't|never|except|neither|nor|or)\b", re.IGNORECASE)
 _TAIL_CHARS = 2000
-_MOST_MENTIONS = 8
 
 
 class ChoiceRule(Rule):
@@ -38,13 +35,14 @@ class ChoiceRule(Rule):
         if gold is None:
             return unsupported("gold_is_no_choice")
         shown = visible(request.response, self.think)
-        box = last_box(shown)
-        answer = strip_wrappers(box) if box is not None else shown.strip()
+        box = boxed_answer(shown)
+        if box and box.text is None:
+            return abstain(box.source)
+        answer = strip_wrappers(box.text) if box and box.text else shown.strip()
         letter = self._letter_of(answer, texts) if len(answer) <= _TAIL_CHARS else None
+        letter = letter or claimed_letter(answer, self.options.letters, alone_chars=_TAIL_CHARS if box else 40)
         if letter is None:
-            letter = self._scan(answer, boxed=box is not None)
-        if letter is None:
-            return abstain("no_single_choice", answer) if answer else wrong("no_answer", None)
+            return abstain("no_single_choice", answer) if not is_blank(answer) else wrong("no_answer", None)
         return correct("choice_equal", letter) if letter == gold else wrong("other_choice", letter)
 
     def _texts(self, given: Any) -> dict[str, str]:
@@ -67,18 +65,6 @@ class ChoiceRule(Rule):
             if expected is not None and _fold(rest) == _fold(expected):
                 return lead.group(1)
         return None
-
-    def _scan(self, answer: str, *, boxed: bool) -> str | None:
-        """The letter that the text claims; where it names none, the only letter standing alone. None where it denies or lists several."""
-        tail = answer[-_TAIL_CHARS:]
-        letters = self.options.letters
-        if not boxed and names_an_answer(tail, letters):
-            return claimed_letter(tail, letters)
-        alone = [m for m in _STANDALONE.finditer(tail) if m.group(1) in letters]
-        if len({m.group(1) for m in alone}) != 1 or _DENIED.search(tail) or (not boxed and len(tail) > 40):
-            return None
-        denied = any(denied_around(tail[: m.start()], tail[m.end() :]) for m in alone[:_MOST_MENTIONS])
-        return None if denied else alone[0].group(1)
 
 
 def _fold(text: str) -> str:

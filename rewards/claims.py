@@ -1,6 +1,8 @@
-"""What prose does to a claim that stands in it: denies it, supposes it, takes it back. Linear: every repetition is bounded, texts are cut.
+"""What prose does to a claim that stands in it: denies it, supposes it, takes it back, puts another beside it. For `math` and `choice`.
 
-Knows no values and no letters: callers hand over the text before a claim and the text after it. It errs towards "not claimed".
+Source: the study's rows on hedges ("3 or 4", "A, B, C, D", "not B but C") and answers of our own (benchmarks/math_answers/claims.py).
+Shape: callers hand over the text before or after a claim, made `plain`; then no pattern needs a run of blanks, every repetition is bounded
+and every search linear. Why words and no model: a rule must say the same twice. It errs towards "not claimed": such an answer abstains.
 """
 
 from __future__ import annotations
@@ -9,159 +11,169 @@ import re
 
 _BEFORE_CHARS = 200
 _AFTER_CHARS = 160
-READ_CHARS = 6000
+
+# ---------------------------------------------------------------- plain text
+
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "”": '"', "“": '"', "—": "-", "–": "-", "…": ".", "：": ":", "`": None})
+_BLANKS = re.compile(r"\s+")
+_SPELLED = (
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"\b(can)(?=not\b)"), r"\1 "),
+    (re.compile(r"\b(it|that|this|which|answer|one)'s\b", re.IGNORECASE), r"\1 is"),
+    (re.compile(r"\b(?:any(?:thing|one)|all|every(?:thing|one)|none|nothing|no one) but\b", re.IGNORECASE), "except"),
+)
+_VALUE = r"(?:the )?(?:answer |option |choice )?(?:\S{0,40}\d\S{0,40}|[($]{0,2}[A-Z]\b[)$]{0,2})"
+_CONTRAST = re.compile(
+    rf"(?:,| [—–(-]|(?<=[\dA-Z)$]))(?: and| but)? ?\bnot {_VALUE}|,? (?:instead of|rather than|as opposed to|in place of|unlike) {_VALUE}"
+    rf"|\bnot {_VALUE},? but(?: rather)?(?= (?!not\b|also\b|close\b|near))"
+)
+
+
+def plain(text: str) -> str:
+    """One blank or one newline for a run of them, straight quotes, no bold marks; "isn't" is "is not", "it's" is "it is"."""
+    text = text.translate(_QUOTES).replace("**", "")
+    text = _BLANKS.sub(lambda m: "\n" if "\n" in m.group() else " ", text).rstrip()
+    for pattern, spelled in _SPELLED:
+        text = pattern.sub(spelled, text)
+    return text
+
+
+def without_contrast(text: str) -> str:
+    """What is only set against the claim, cut out. Examples: "4, not 5" is "4", "B rather than C" is "B", "not A but B" is " B"."""
+    return _CONTRAST.sub("", text)
+
 
 # ---------------------------------------------------------------- before a claim
 
-# What turns the words after it round: "I rule out 4", "it is anything but 4".
+# What turns the words right after it round: "I rule out 4", "it is anything but 4".
 _TURNS = (
-    r"rul(?:e|es|ed|ing) (?:\w+ )?out|eliminat\w{1,4}|exclud\w{1,4}|discard\w{0,4}|reject\w{0,4}|dismiss\w{0,4}|refut\w{1,4}|den(?:y|ies|ied)"
-    r"|cross(?:ed|es|ing)? out|str(?:ike|ikes|uck) out|drop(?:ped|s)?|avoid\w{0,4}"
-    r"|(?:any(?:thing|where|one)?|all|every(?:thing|where|one)?|none|no(?:thing| one)) but"
-    r"|instead of|in place of|rather than|other than|apart from|aside from|as opposed to|different from|differs? from|far from"
-    r"|nowhere near|except(?: for)?|excluding|unlike|but for|anything besides|besides"
+    r"rul(?:e|es|ed|ing) (?:\w+ )?out|eliminat\w{1,4}|exclud\w{1,4}|discard\w{0,4}|reject\w{0,4}|dismiss\w{0,4}|den(?:y|ies|ied)"
+    r"|avoid\w{0,4}|instead of|in place of|rather than|other than|apart from|as opposed to|different from|far from|except|unlike"
 )
 _DENIES = (
-    r"not|never|cannot|neither|nor|hardly|scarcely|no longer|no way|impossible|unlikely|false|wrong(?:ly)?|incorrect(?:ly)?|untrue|mistaken(?:ly)?"
-    r"|doubt\w{0,4}|disagree\w{0,2}|disput\w{1,3}|unsure|uncertain|absurd|nonsense"
+    r"not|never|neither|nor|hardly|no longer|no way|nobody|no one|impossible|unlikely|false|wrong(?:ly)?|incorrect(?:ly)?|untrue"
+    r"|mistaken(?:ly)?|doubt\w{0,4}|disagree\w{0,2}|unsure|absurd"
 )
 # What only supposes, or tells what another held.
 _SUPPOSES = (
-    r"if|unless|whether|suppos\w{1,4}|assum\w{1,4}|imagin\w{1,3}|pretend\w{0,3}|maybe|perhaps|possibly|claims?|claimed"
-    r"|(?:i|we|you|one|he|she|they|many|some)(?: \w+)? (?:thought|guessed|believed)"
-    r"|(?:might|could|may|would)(?: \w+){0,2} (?:say|think|guess|believe|claim|conclude|expect|argue|assume|suppose)"
-    r"|(?:might|could|may)(?: \w+)? be|tempt\w{2,4}|naive(?:ly)?|initial(?:ly)?|previous(?:ly)?|earlier|at first"
+    r"if|unless|whether|suppos\w{1,4}|assum\w{1,4}|imagin\w{1,3}|pretend\w{0,3}|maybe|perhaps|possibly|claim(?:s|ed)?|at first"
+    r"|tempt\w{2,4}|(?:i|we|you|he|she|they|many|some|every\w{3,4}|people)(?: \w+)? (?:thought|guess(?:ed)?|believed|says?|picks?)"
+    r"|(?:might|could|may|would)(?: \w+)? \w+"
 )
-_TURNED = re.compile(rf"\b(?:{_TURNS})\b", re.IGNORECASE)
-_DENIED = re.compile(rf"\b(?:{_TURNS}|{_DENIES})\b|n[’']t\b", re.IGNORECASE)
-_SUPPOSED = re.compile(rf"\b(?:{_SUPPOSES})\b", re.IGNORECASE)
-_CLAUSE_START = re.compile(r"[.!?;](?=\s|$)|\n")
-# Where a denial ends before the sentence does: "it is not even, so the answer is 5". Not before "that": "I doubt, too, that ...".
-_BREAK = re.compile(
-    r"[,:)—–](?!\s*(?:that|however|though|after all|I|in my)\b)|\b(?:so|thus|therefore|hence|then|because|since|leav(?:es|ing)|meaning|but|instead)\b"
-    r"|\band (?:the|our|my|so|thus|hence|therefore)\b|\b(?:wrong|incorrect|false|impossible|invalid|out|fails) and\b",
+_TURNED = re.compile(  # "rule out the value of 4", not "rejecting the negative root gives 4"
+    rf"\b(?:{_TURNS})(?: (?:the|an?|that|it|is|be|being|of|possible|value|answer|option|choice|number|case)){{0,6}}[ $(\[\\\n]{{0,4}}\Z",
     re.IGNORECASE,
 )
-_ALL_BUT = re.compile(r"\b(?:any(?:thing|where|one)?|all|every(?:thing|where|one)?|none|nothing|no one) but\b", re.IGNORECASE)
-_LABELLED = re.compile(r"\b(?:wrong|incorrect|false|bad|mistaken|rejected|discarded|eliminated|excluded)(?: \w+)?\s*[:：]\s*\Z", re.IGNORECASE)
+_DENIED = re.compile(rf"\b(?:{_TURNS}|{_DENIES}|{_SUPPOSES})\b", re.IGNORECASE)
+_LEFT_OPEN = re.compile(
+    r"\b(?:(?:may|might|could|can)(?: \w+)? be|maybe|perhaps|possibly|not|never|nearly|almost|close to|nobody gets)"
+    r"(?: (?!is\b|was\b)[a-z]+)?[ $(\[\\\n]{0,4}\Z",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[.!?;](?=\s|\Z)|\n")
+# Where a denial ends before the sentence does: "it is not even, so the answer is 5". Not before "that": "I doubt, too, that ...".
+_BREAK = re.compile(
+    r"[,:)-] ?(?!that\b|however\b|though\b|I\b|in my\b)|\b(?:so|thus|therefore|hence|then|because|since|leav(?:es|ing)|but|instead)\b"
+    r"|\band (?:the|our|my)\b",
+    re.IGNORECASE,
+)
 
 
-def voided(before: str, *, supposed: bool = True) -> bool:
-    """Whether the clause that leads up to a claim denies it or only supposes it. Example: voided("I doubt that the ") is True."""
-    before = before[-_BEFORE_CHARS:]
-    clause = before[_last_end(_CLAUSE_START, before) :]
-    if _LABELLED.search(clause):
-        return True
-    kept = _ALL_BUT.sub("except", clause)  # that "but" is no break
-    part = kept[_last_end(_BREAK, kept) :]
-    return bool(_DENIED.search(part) or (supposed and _SUPPOSED.search(part)))
+def denied(before: str) -> bool:
+    """Whether the clause that leads up to a claim denies it or only supposes it. Example: denied("I doubt that the ") is True."""
+    clause = _last_piece(_SENTENCE, before[-_BEFORE_CHARS:])
+    return bool(_DENIED.search(_last_piece(_BREAK, clause.rstrip(" :"))))  # a colon right before the claim ends nothing
 
 
-def turned(before: str) -> bool:
-    """Whether what comes next is ruled out by the words right before it, with or without a comma between."""
-    clause = before[-60:]
-    clause = clause[_last_end(_CLAUSE_START, clause) :]
-    last = _last_end(_TURNED, clause)
-    return bool(last) and not any(character.isdigit() for character in clause[last:])
+def doubtful(before: str) -> bool:
+    """Whether the words right before a value deny it or leave it open. Examples: doubtful("it might be "), doubtful("I rule out ")."""
+    return bool(_LEFT_OPEN.search(before[-60:]) or _TURNED.search(before[-100:]))
 
 
 def _last_end(pattern: re.Pattern[str], text: str) -> int:
-    end = 0
-    for match in pattern.finditer(text):
-        end = match.end()
-    return end
+    return max((match.end() for match in pattern.finditer(text)), default=0)
+
+
+def _last_piece(pattern: re.Pattern[str], text: str) -> str:
+    return text[_last_end(pattern, text) :]
 
 
 # ---------------------------------------------------------------- after a claim
 
-_BE = r"(?:is|are|was|were|be|being|seems?|looks?|proves?|turns? out|turned out|(?:must|would|can|has|have|will|to)(?: to)? be(?:en)?)"
-_ADVERB = (
-    r"(?:\s+(?:clearly|also|certainly|definitely|simply|just|plainly|obviously|still|totally|completely|therefore|thus|now|an?|the|both|all"
-    r"|to|be|of|course|quite|surely|actually|really|much|far|in|fact|itself|out|been|entirely|most|very|likely)){0,3}"
+_NOUN = r"(?:\w+ )?(?:answer|option|choice|solution|value|result|one)"
+_RIGHT = rf"(?:right|correct|it|true|possible|valid|acceptable|allowed|the case|so|{_NOUN})\b"
+_WRONG = (
+    r"(?:wrong|incorrect|false|impossible|invalid|mistaken|untrue|inconsistent|ruled out|eliminated|excluded|rejected|discarded|unlikely"
+    r"|out(?= ?[.,;]| ?\Z)|(?:a|an) (?:trap|mistake|error|distractor)|too (?:big|small|large|high|low|great|few|many|much|long|short)"
+    rf"|not(?: at all| quite| really)?(?: the| a| an)? {_RIGHT})\b(?! (?:to|if|unless|for)\b)"
 )
-_RIGHT = r"(?:right|correct|it|true|possible|valid|acceptable|allowed|(?:\w+ )?(?:answer|option|choice|solution|value|result|one)|the case|so)"
-_BAD = (
-    r"(?:wrong|incorrect|false|impossible|invalid|mistaken|untrue|erroneous|inconsistent|ruled out|out|eliminated|excluded|rejected|discarded"
-    r"|unlikely|no good|not the answer|a mistake|an error|too (?:big|small|large|high|low|great|few|many|much|long|short)|off(?: by)?"
-    rf"|(?:not|never|hardly)(?: (?:the|a|an|at all|quite|even|really))? {_RIGHT})\b"
+_FAILS = (
+    rf"(?:\w{{2,6}} not(?: \w+ly)?(?: be)?(?: the| a| an)? (?:{_RIGHT}|(?:work|fit|hold|satisfy|apply|count|qualify|match|check)\b)"
+    r"|(?:is|are|was|be|can) not(?: be)? ?(?:[.!?,;)]|\Z)|(?:fails?|failed|violates|contradicts|makes no sense|has to go)\b)"
 )
-_NO_WAY = (
-    rf"(?:(?:cannot|can[’']t|can not|could not|couldn[’']t|must not|mustn[’']t|won[’']t|will not)(?: \w+ly)?"
-    rf" (?:be(?:\s*(?:[.!?,;)]|\Z)|(?: the| a)? {_RIGHT}\b)|(?:work|hold|fit)\b)"
-    rf"|(?:isn|aren|wasn|weren)[’']t(?:\s*(?:[.!?,;)]|\Z)|(?: the| a)? {_RIGHT}\b)|{_BE} not\s*(?:[.!?;)]|\Z)"
-    r"|(?:fails?|failed)\b|(?:does not|doesn[’']t|do not|don[’']t|did not|didn[’']t) (?:work|fit|hold|satisfy|apply|count|qualify|match|check)\b"
-    r"|makes no sense|has to go|violates|contradicts)"
-)
-_PREDICATE = rf"(?:(?:{_BE}{_ADVERB}\s+{_BAD})|{_NO_WAY})"
+_PREDICATE = rf"(?:(?:is|are|was|were|be|seems?|looks?|proves?|turn(?:s|ed) out)(?: (?!not\b)\w+){{0,2}} {_WRONG}|{_FAILS})"
 _STOP = r"(?:because|since|as|so|and|but|if|that|which|while|whereas|when|unlike|or|although|though|it|this|not|is|are|was|the|an?|[A-Z])\b"
-_PRONOUN = r"(?:(?:but|and|yet|though|although|however|except|only)\b,? )?(?:which|that|this|it|mine|the answer|(?:that|this) \w+)"
-_JUNK = r"[\s.,;:!*_`)\]$\"'”’…—–\\}(-]{0,12}"
-_INSIDE = r"[\s,*_`)\]$\"'”’—–\\}(-]{0,12}"  # of the claim's own sentence
-_WORDS = rf"(?:(?!{_STOP})[A-Za-z%]+\s+){{0,3}},?\s{{0,2}}"
-_REFUSED = re.compile(
-    rf"{_JUNK}(?:{_PRONOUN}\s+)?{_PREDICATE}|{_INSIDE}{_WORDS}(?:{_PRONOUN}\s+)?{_PREDICATE}"
-    rf"|{_JUNK}{_PRONOUN}[’']s{_ADVERB}\s+{_BAD}"
-    rf"|{_JUNK}(?:is )?(?:clearly |plainly )?(?:wrong|incorrect|false|rejected|ruled out|eliminated|excluded|discarded|no good|impossible"
-    r"|not (?:right|correct|the answer|it|true|really))\s*(?=[).,;!?\n\]]|\Z)"
-    r"|[\s*_`)\]$\"'”’(]{0,12}[✗✘❌✖?]",
+_IT = r"(?:(?:but|and|yet|though|although|however|except|only),? )?(?:which|that|this|it|the answer|(?:that|this) \w+)"
+_REFUSED = (
+    re.compile(  # in the claim's own sentence ("4 apples is wrong"), in the next one ("4. That is wrong"), or a bare word ("4 (wrong)")
+        rf"[\s,*_)\]$\"'\\}}(-]{{0,12}}(?:(?!{_STOP})[A-Za-z%]+,? ){{0,3}}(?:{_IT} )?{_PREDICATE}|[^\w✗✘❌✖]{{0,12}}(?:{_IT} {_PREDICATE}"
+        rf"|(?:is )?(?:clearly )?{_WRONG} ?(?:[).,;!?\n\]]|\Z))|[ *_)\]$\"'\\}}(]{{0,12}}[✗✘❌✖?]",
+        re.IGNORECASE,
+    )
+)
+_RETRACTED = re.compile(
+    r"[.!?;:,)\n-] ?[\"'(_]?(?:(?:oh|but|hmm|well|and|ah|um|uh|so|no|ok|okay|yes|now|then)\b[,\s.!-]{1,4}){0,3}"
+    r"(?:(?:wait|hold on|hm{1,9}|oops|sorry|correction|just kidding|my (?:mistake|bad|error)|on reflection|on (?:second|further|closer) \w+"
+    r"|(?:scratch|strike|make) (?:that|this|it)|(?:please )?(?:ignore|disregard|forget)(?! not)|in fact,? (?:it|no)|never ?mind)\b"
+    r"|actually\b(?!\W*\Z)|instead\b(?! of)|(?:edit|rather)[,:]|(?:no|nope)\b(?= ?(?:[,.!:;-]|\Z|(?:it|that|this|the|I)\b))|not ?[.!]"
+    r"|I (?:now )?(?:mis\w{3,12}|retract|withdraw|take (?:that|it|this) back|changed? my|meant?\b|stand corrected|should have said)"
+    r"|I (?:was|am)(?: \w+)? (?:wrong|mistaken)|(?:I (?:have )?made|that was) (?:an?|my|some) (?:\w+ )?(?:mistake|error|slip|typo|joke)"
+    r"|let me (?:correct|fix|revise|reconsider|redo)|switch(?:ing)? to)",
     re.IGNORECASE,
 )
-
-_OPENER = r"(?:(?:oh|but|hmm{1,9}|well|and|ah|um|uh|so|no|ok|okay|yes|now|then)\b[,\s.…!—–-]{1,4}){0,3}"
-_RETRACTS = (
-    r"wait\b|hold on\b|hmm{1,9}\b|oops\b|whoops\b|sorry\b|apologies\b|correction\b|actually\b(?!\s*[.!]*\s*\Z)|on (?:second|further|closer) \w+"
-    r"|on reflection\b|scratch (?:that|this|it)\b|strike (?:that|this|it)\b|(?:no|nope|nah)\b(?=\s*(?:[,.!:;—–-]|\Z|(?:wait|it|that|this|the|I)\b))"
-    r"|not\s*[.!]|never ?mind|(?:please )?(?:ignore|disregard|forget)\b|(?:or )?rather[,:]|instead\b(?! of)|in fact,? (?:it|no)\b"
-    r"|I(?: now|[’']d)? (?:misread|mis\w{3,12}|retract|withdraw|take (?:that|it|this) back|changed? my|meant?\b|correct myself|stand corrected|take back"
-    r"|must correct|(?:should|must) have (?:said|written)|no longer|now (?:think|believe|get|see|pick|choose|say))"
-    r"|I(?: was|[’']m| am|[’']ve been)(?: \w+)? (?:wrong|mistaken|changing|switching)"
-    r"|I(?:[’']ve| have)? (?:\w+ )?(?:made|make) (?:an?|the|some|my)(?: \w+)? (?:mistakes?|errors?|slip)"
-    r"|my (?:mistake|bad|error|apologies)|that was (?:an?|my) (?:\w+ )?(?:mistake|error|slip|typo|lie|joke)|make (?:that|it)\b|just kidding|come to think"
-    r"|let me (?:correct|fix|revise|reconsider|rethink|amend|redo|change|take)|switch(?:ing)? to|better:"
+_CONFIRMED = re.compile(
+    r"[^?]{0,200}[.!,:\n] ?(?:yes|(?:it|that|this|the answer) (?:is|was)(?: (?!not\b)\w+)? (?:correct|right))\b", re.IGNORECASE
 )
-_RETRACTED = re.compile(rf"[.!?;:,…)*\n—–-][\s\"'*(_—–-]{{0,6}}{_OPENER}(?:{_RETRACTS})", re.IGNORECASE)
+_CORRECTED = re.compile(
+    rf"\b(?:(?:it|this|that|total|number|{_NOUN}) (?:is|was|must be|should be|has to be|equals)"
+    r"|I (?:mean|meant|choose|pick|say)|go(?:ing)? with|make (?:it|that))(?: (?:actually|really|then|indeed|therefore|instead))?[ :]{1,2}"
+    r"|(?<=\bno)[,:] (?=\S{1,40}\Z)",
+    re.IGNORECASE,
+)
+_FITS = r"(?:works?|fits?|holds?|possible|valid|correct|right|acceptable)"
 # Another value in a short clause of its own, or in the claim's own sentence: later in the text "or" joins other things.
 _ALTERNATIVE = re.compile(
-    r"(?P<start>[.!?;\n…—–,])\s{0,4}(?:(?:but|and|yet|well)\b,? )?(?:or|alternatively|maybe|perhaps|possibly|equally|else)\b"
-    r"(?P<rest>[^.!?\n;]{0,40})(?:[.!?\n;)]|\Z)",
+    r"(?P<start>[.!?;\n,(-]) ?(?:(?:but|and|yet|well),? )?(?:or|alternatively|maybe|perhaps|possibly|equally)\b(?P<rest>[^.!?\n;]{0,40})"
+    r"(?:[.!?\n;)]|\Z)|[.!?;\n,(-] ?(?:but |although |though |and )?(?:it|this|that|the (?:\w+ )?answer)"
+    r" (?:might|could|may|can also)(?: \w+)? be (?:also )?(?-i:[A-Z\d$(*\\-])"
+    rf"|\d\S{{0,12}}(?: [a-z]{{1,12}}){{0,2}} (?:(?:also|equally) {_FITS}|{_FITS},? (?:too|as well))\b",
     re.IGNORECASE,
 )
-_MIGHT_BE = re.compile(
-    r"[.!?;\n…—–(,]\s{0,4}(?:but |although |though |and )?(?:it|this|that|the (?:\w+ )?answer)"
-    r" (?:might|could|may|can also)(?: \w+)? be\s+(?:also\s+)?(?-i:[A-Z\d$(*\\-])",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
-_ALSO = re.compile(
-    r"\d\S{0,12}(?: [a-z]{1,12}){0,2} (?:(?:also|equally|too) (?:works?|fits?|holds?|possible|valid|correct|right|acceptable|fine|an answer|a solution)"
-    r"|(?:works?|fits?|holds?|possible|valid|correct|right|acceptable|fine)(?: too| as well|, too))\b"
-)
-_PERHAPS = re.compile(
-    r"\b(?:(?:may|might|could|can)(?: (?:well|also|just|easily))? be|maybe|perhaps|possibly|not|never|n[’']t|cannot)(?: [a-z]+)?[\s*$(]{0,4}\Z", re.IGNORECASE
-)
-
-
-def doubtful(before: str) -> bool:
-    """Whether the words right before a value deny it or leave it open. Example: doubtful("it might be ")."""
-    return bool(_PERHAPS.search(before[-60:])) or turned(before)
 
 
 def refused(after: str) -> bool:
-    """Whether the words right after a claim say that it is wrong. Example: refused(" is wrong") and refused(". That cannot be right.")."""
+    """Whether the words right after a claim say that it is wrong. Examples: refused(" is wrong"), refused(". That can not be right.")."""
     return bool(_REFUSED.match(after[:_AFTER_CHARS]))
 
 
-def last_retraction(after: str) -> int | None:
-    """Where, in the text after a claim, its last taking-back ends ("Wait,", "no:", "I misread"); None where there is none."""
-    return _last_end(_RETRACTED, after[:READ_CHARS]) or None
+def retracted(after: str) -> int | None:
+    """Where the last taking-back in the text after a claim ends ("Wait,", "no:"); None where there is none, or it ends in "yes"."""
+    end = _last_end(_RETRACTED, after)
+    return end if end and not _CONFIRMED.match(after, end) else None
+
+
+def corrected(after: str, end: int) -> int | None:
+    """Where the value begins that takes the place of one taken back at `end` ("Wait, no: it is 5"); None where nothing says so plainly."""
+    start = max(0, end - 12)  # "I meant" may be part of what takes back
+    match = next((m for m in _CORRECTED.finditer(after, start) if m.end() > end), None)
+    return None if match is None or denied(after[end : match.start()]) else match.end()
 
 
 def has_alternative(after: str) -> bool:
     """Whether a short clause after the claim offers another: ". Or London.", ". It could also be 5." Longer ones are explanations."""
-    after = after[:READ_CHARS]
-    first_end = _SENTENCE_END.search(after)
-    own = first_end.start() if first_end else len(after)
-    for match in _ALTERNATIVE.finditer(after):
-        if len(match["rest"].split()) <= 4 and (match["start"] not in ",—–" or match.start() < own):
-            return True
-    return bool(_MIGHT_BE.search(after) or _ALSO.search(after))
+    sentence = _SENTENCE.search(after)
+    own = sentence.start() if sentence else len(after)
+    return any(
+        match["start"] is None or (len(match["rest"].split()) <= 4 and (match["start"] not in ",-(" or match.start() < own))
+        for match in _ALTERNATIVE.finditer(after)
+    )

@@ -1,173 +1,104 @@
-"""Which letter a text without a box claims as its answer: the last claim, unless the text denies it, takes it back or names others beside it.
+"""Which letter prose claims as its answer: the last claim, unless the text denies it, takes it back or puts another letter beside it.
 
-Knows no option texts and no gold. What denies and what takes back is `rewards.claims`; every scan here is linear in a text already cut short.
+Knows no option texts and no gold. What denies and what takes back is `rewards.claims`; every scan is linear in a text already cut short.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rewards.claims import last_retraction, refused, turned, voided
+from rewards.claims import corrected, denied, doubtful, plain, refused, retracted, without_contrast
 
-_HARDLY = r"(?:actually|really|clearly|definitely|therefore|thus|indeed|surely|then|now|instead)"
+_TAIL_CHARS = 2000
+_LATEX = re.compile(r"\\(?:text|math)[a-z]{0,6}|[{}$]")
+_ADVERB = r"(?: (?:actually|really|clearly|definitely|therefore|thus|indeed|now))?"
 _NAMED = re.compile(
-    rf"(?P<noun>answer|choice|option)(?P<link>(?:\s+{_HARDLY})?\s+is(?:\s+{_HARDLY})?|\s*[:：]|\s+(?:should|must|has to)\s+be)?"
-    r"\s*[:：]?\s*\**\s*(?:(?:option|choice)\s+)?\(?([A-Z])\)?(?![A-Za-z])",
+    rf"(?P<noun>answer|choice|option)(?P<link>{_ADVERB} (?:is|should be|must be|has to be){_ADVERB}| ?:)?[ :\n]{{0,3}}(?:option |choice )?"
+    r"\(?(?-i:([A-Z]))\b\)?|\b(?:so|hence|thus|therefore),? (?:it is )?\(?(?-i:([A-Z]))\b\W*\Z",
     re.IGNORECASE,
 )
-_CHOSEN = re.compile(r"\b(?:choos|pick|select|go(?:ing)? (?:with|for)|opt for|settl)\w{0,3}(?: \w+)? \Z", re.IGNORECASE)
-_AFFIRMED = re.compile(r"[)\]*\s]{0,4}(?:is|must be|has to be)(?: (?:indeed|clearly|thus|therefore|then))? (?:the )?(?:only )?(?:correct|right|best|answer)\b")
-_CORRECTED = re.compile(
-    r"(?:\b(?:it|this|that|answer|choice|option|one)(?:[’']s|\s+(?:is|must be|should be|has to be))"
-    rf"|\bI (?:mean|meant|choose|pick|say)|\bgo(?:ing)? with|\bmake (?:it|that)|\b(?:answer|choice) to)(?:\s+{_HARDLY})?\s*[:：]?\s*\**\s*"
-    r"(?:(?:option|choice)\s+)?\(?(?-i:([A-Z]))\)?\**(?=\s*(?:[.;!,\n]|\Z|because\b|since\b))",
-    re.IGNORECASE,
-)
-_SEPARATOR = r"(?:,|/|&|;|\+|\||\band\b|\bor\b|\bas well as\b|\balong with\b|\bplus\b|\bthen\b|\bto\b|\(|—|–|-|\.{2,3}|…)"
-_LISTED = re.compile(
-    rf"[)\]*_\"'\s]{{0,4}}(?:{_SEPARATOR}\s{{0,3}}){{1,3}}(?:(?:also|maybe|perhaps|possibly|even|both|either|option|choice|or|and|then)\s{{1,3}}){{0,3}}"
-    r"[(\[*]{0,3}(?-i:[A-Z])(?![A-Za-z'’])[)\]*]{0,3}(?:\s{0,3}(?:,|/|&|;|\+|\||and\b|or\b)\s{0,3}(?:and |or )?[(\[*]{0,3}(?-i:[A-Z])(?![A-Za-z'’])[)\]*]{0,3}){0,10}"
-    r"(?P<rest>[^.!?;\n]{0,120})",
-    re.IGNORECASE,
-)
-_VERB = re.compile(
-    r"\s+(?:is|are|was|were|would|will|gives?|gave|has|have|does|do|did|can|cannot|could|fails?|leads?|needs?|uses?|ignores?|forgets?|yields?|follows?"
-    r"|contradicts?|violates?|being|having|[a-z]+s)\b"
-)
-_JOINED = re.compile(r"[)\]*_\s]{0,4}(?:\bor\b|/|\||&)", re.IGNORECASE)
-_LETTER = r"(?:\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s?\s+\(?([A-Z])\b\)?|\(([A-Z])\)|(?<![A-Za-z'’(])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z'’(])(A)(?=[.,;:)!?\n]|\Z|\s+(?:is|was|are|and|or|would|cannot|can|too)\b))"
-_MENTION = re.compile(_LETTER)
-_CLAUSE = re.compile(r"[.!?;\n]|,(?=\s+(?:but|however|although|though|while|whereas|because|since|so|and)\b)")
+_LETTER = re.compile(r"\(?\b([A-Z])\b\)?(?= ?(?:[.;!,\n]|\Z|because\b|since\b))")
+_MENTION = re.compile(r"(?<![\w'])([B-HJ-Z])(?![\w'])|(?<![\w'])(A)(?=[.,;:)!?\n/|]|\Z| (?:is|was|are|and|or|would|can|too)\b)")
+_LONE = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'])")
+_HEDGED = re.compile(r"\b(?:not|never|except|neither|nor|or)\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[.!?;\n]|,(?= (?:but|however|(?:al)?though|while|whereas|because|since|so|and|as (?!well)|which|where)\b)")
+_FAULTY = r"(?:wrong|incorrect|false|impossible|invalid|ruled out|eliminated|excluded)"
 _SUPPORTS = re.compile(
-    r"\b(?:also|maybe|perhaps|possibly|alternatively|equally|both|as well|more likely|prefer\w{0,3}|better|correct|right|true|valid|works?|fits?|instead"
-    r"|too|(?:might|could|may)(?: \w+)? (?:be|work|fit)|if not|answer|best|choose|pick)\b",
+    r"\b(?:also|or|maybe|perhaps|possibly|alternatively|equally|both|as well|better|correct|right|true|valid|works?|fits?|too"
+    r"|otherwise|if|(?:might|could|may)(?: \w+)? (?:be|work|fit)|answer|best|choose|pick)\b",
     re.IGNORECASE,
 )
 _OPPOSES = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|none|wrong|incorrect|false|impossible|invalid|fail\w{0,3}|rul(?:e|es|ed|ing) out|eliminat\w{1,4}|exclud\w{1,4}"
-    r"|reject\w{0,4}|discard\w{0,4}|distractors?|tempting|mistak\w{1,4}|unlike|rather than|instead of|only|too (?:big|small|large|high|low|few|many|much"
-    r"|long|short|\w+)|contradict\w{0,3}|violat\w{1,3}|ignor\w{1,3}|forget\w{0,3}|without|lacks?)\b|n[’']t\b",
+    rf"\b(?:not|never|neither|nor|none|{_FAULTY}|fail\w{{0,3}}|rul(?:e|es|ing) out|eliminat\w{{1,4}}|exclud\w{{1,4}}|reject\w{{0,4}}"
+    r"|discard\w{0,4}|distractors?|tempting|unlike|only|too(?= [a-z])|would|contradict\w{0,3}|violat\w{1,3}|ignor\w{1,3}|confus\w{1,3}"
+    r"|lacks?)\b",
     re.IGNORECASE,
 )
-_DOUBLE = re.compile(
-    r"\b(?:not|never|cannot be|can[’']t be|n[’']t) (?:\w+ )?(?:only|just|wrong|incorrect|false|ruled out|excluded|denied|impossible|invalid|eliminated)\b"
-    r"|\bif not\b",
-    re.IGNORECASE,
-)
-_FILLER = frozenset(
-    "so then thus therefore or and maybe perhaps also no yes not rather better final finally option choice it is its it's that's be make the my i say mean"
-    " meant pick choose go with but well too instead possibly actually correct right answer probably".split()
-)
-_NOT_IT = re.compile(r"\b(?:not|never|n[’']t|cannot be|can[’']t be)(?: (?:the answer|be|is|the))?(?: (?:option|choice))? ?\(?\Z", re.IGNORECASE)
+_DOUBLE = re.compile(rf"\b(?:not|never)(?: be)?(?: \w+)? (?:only|just|{_FAULTY})\b|\bif not\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Claim:
-    """Where a letter is claimed, and whether the text says that it is the answer (an option may be named for other reasons)."""
+class Claim:
+    """A letter, and the plain text before and after it. strong: it is said to be the answer (an option may be named for other reasons)."""
 
-    start: int
-    end: int
     letter: str
+    before: str
+    after: str
     strong: bool
 
 
-def names_an_answer(text: str, letters: str) -> bool:
-    """Whether an answer, a choice or an option is named by letter at all."""
-    return bool(_claims(text, letters))
+def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | None:
+    """The letter that stands as the answer in the end, in a short text also a lone one that nothing names; None where there is none.
 
-
-def claimed_letter(text: str, letters: str) -> str | None:
-    """The letter that stands as the answer in the end. Example: "The answer is B. Wait, no: it is C." gives "C"."""
-    claims = _claims(text, letters)
-    claim = next((c for c in reversed(claims) if c.strong), claims[-1]) if claims else None
-    if claim is None or voided(text[: claim.start]) or (not claim.strong and _ruled_out(text[: claim.start])):
+    Examples: "The answer is B. Wait, no: it is C." gives "C"; "The answer is B or C." gives None.
+    """
+    text = without_contrast(plain(_LATEX.sub("", text[-_TAIL_CHARS:])))
+    claims = list(_claims(text, letters))
+    claim = next((c for c in reversed(claims) if c.strong), claims[-1] if claims else _alone(text[: alone_chars + 1], letters, alone_chars))
+    if claim is None or denied(claim.before) or (not claim.strong and doubtful(claim.before)):
         return None
-    after = text[claim.end :]
-    taken_back = last_retraction(after)
-    if taken_back is not None:
-        start = max(0, taken_back - 12)  # "make that" may be part of what takes back
-        match = next((m for m in _CORRECTED.finditer(after, start) if m.start(1) >= taken_back), None)
-        if match is None or match.group(1) not in letters or voided(after[taken_back : match.start()]):
-            return None
-        claim = _Claim(start=match.start(), end=match.end(), letter=match.group(1), strong=True)
-        after = after[match.end() :]
-    return claim.letter if _stands(claim.letter, after, letters) else None
+    end = retracted(claim.after)
+    if end is not None:
+        claim = _correction(claim.after, end)
+    return claim.letter if claim and claim.letter in letters and _stands(claim, letters) else None
 
 
-def denied_around(before: str, after: str) -> bool:
-    """Whether a letter alone in a short text is denied there. Example: "(B) green is wrong"."""
-    return voided(before) or turned(before) or refused(after)
-
-
-def _claims(text: str, letters: str) -> list[_Claim]:
-    found = []
+def _claims(text: str, letters: str) -> Iterator[Claim]:
     for match in _NAMED.finditer(text):
-        letter = match.group(3)
-        if letter in letters and letter.isupper():
-            says = bool(match["noun"].lower() == "answer" or match["link"])
-            chosen = _CHOSEN.search(text[max(0, match.start() - 40) : match.start()]) or _AFFIRMED.match(text, match.end())
-            found.append(_Claim(start=match.start(), end=match.end(), letter=letter, strong=says or bool(chosen)))
-    return found
+        letter = match[3] or match[4]
+        strong = bool(match["link"]) or (match["noun"] or "").lower() == "answer"
+        if letter in letters:
+            yield Claim(letter=letter, before=text[: match.start()], after=text[match.end() :], strong=strong)
 
 
-def _ruled_out(before: str) -> bool:
-    """Turned by the words before it, and not by words that another letter has taken: "I rule out A and keep option B"."""
-    return turned(before) and not _MENTION.search(before[-40:])
+def _alone(text: str, letters: str, most_chars: int) -> Claim | None:
+    found = [m for m in _LONE.finditer(text) if m[1] in letters]
+    if len(text) > most_chars or len({m[1] for m in found}) != 1 or _HEDGED.search(text):
+        return None
+    return Claim(letter=found[0][1], before=text[: found[0].start()], after=text[found[0].end() :], strong=False)
 
 
-def _stands(letter: str, after: str, letters: str) -> bool:
+def _correction(after: str, end: int) -> Claim | None:
+    start = corrected(after, end)
+    match = None if start is None else _LETTER.match(after, start)
+    return match and Claim(letter=match[1], before="", after=after[match.end() :], strong=True)
+
+
+def _stands(claim: Claim, letters: str) -> bool:
     """Whether what follows a claim leaves it the only one."""
-    if refused(after) or _JOINED.match(after) or _in_a_list(after, letters):
+    if refused(claim.after):
         return False
-    return not any(_competes(clause, letter, letters) for clause in _CLAUSE.split(after)) and not _denied_later(letter, after)
+    clauses = enumerate(_CLAUSE.split(claim.after))
+    others = any(_puts_forward(clause, claim.letter, letters, own=i == 0) for i, clause in clauses)
+    again = (m for m in _MENTION.finditer(claim.after) if claim.letter in m.groups())
+    return not others and not any(refused(claim.after[m.end() :]) or doubtful(claim.after[: m.start()]) for m in again)
 
 
-def _in_a_list(after: str, letters: str) -> bool:
-    """ "B, C" and "B and C are both right", but neither "B, C is too big" nor "B and A train"."""
-    match = _LISTED.match(after)
-    if match is None:
-        return False
-    rest = match["rest"]
-    if not _VERB.match(rest):
-        return not rest.strip() or not rest.lstrip()[:1].islower() or bool(_SUPPORTS.match(rest.strip()))
-    return bool(_SUPPORTS.search(rest)) and (not _OPPOSES.search(rest) or bool(_DOUBLE.search(rest)))
-
-
-def _competes(clause: str, letter: str, letters: str) -> bool:
-    """Whether a clause after the claim puts another letter forward, rather than explaining why it is none."""
-    others = _letters(clause, letters) - {letter}
-    if not others:
-        return False
-    words = re.findall(r"[A-Za-z'’]+", clause.replace("’", "'"))
-    if all(word.lower() in _FILLER or word in others or word == letter for word in words):
-        return not _OPPOSES.search(clause)
-    if match := _CORRECTED.search(clause):
-        return match.group(1) != letter and not voided(clause[: match.start()])
-    if _DOUBLE.search(clause):
-        return True
-    return bool(_SUPPORTS.search(clause)) and not _OPPOSES.search(clause) and not _affirms(letter, clause)
-
-
-def _affirms(letter: str, clause: str) -> bool:
-    """Whether the clause speaks for the claimed letter as well: "B is correct and A follows from it"."""
-    return any(_first(m) == letter and _AFFIRMED.match(clause, m.end()) for m in _MENTION.finditer(clause))
-
-
-def _denied_later(letter: str, after: str) -> bool:
-    """Whether a later mention of the claimed letter says that it is wrong."""
-    for match in _MENTION.finditer(after):
-        if _first(match) != letter:
-            continue
-        before = after[: match.start()]
-        if _NOT_IT.search(before[-40:]) or _ruled_out(before) or refused(after[match.end() :]):
-            return True
-    return False
-
-
-def _letters(text: str, letters: str) -> set[str]:
-    return {_first(m) for m in _MENTION.finditer(text)} & set(letters)
-
-
-def _first(match: re.Match[str]) -> str:
-    return next(group for group in match.groups() if group)
+def _puts_forward(clause: str, letter: str, letters: str, *, own: bool) -> bool:
+    """Whether a clause names another letter and does not say why it is none. In the claim's own clause to name it is enough: "B, C"."""
+    others = {m[1] or m[2] for m in _MENTION.finditer(clause)} & set(letters) - {letter}
+    if not others or _DOUBLE.search(clause):
+        return bool(others)
+    return not _OPPOSES.search(clause) and (own or bool(_SUPPORTS.search(clause)) or not re.search(r"[a-z]{2}", clause))

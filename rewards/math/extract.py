@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from rewards.claims import doubtful, has_alternative, last_retraction, refused, turned, voided
+from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
+from rewards.visible import is_blank
 
 MAX_BOXES = 32
 MAX_ANSWER_CHARS = 4000
@@ -28,24 +30,18 @@ _DENIED = re.compile(
     r"possibly|wrong|incorrect)\b|n't\b",
     re.IGNORECASE,
 )
-_ANSWER = re.compile(r"\banswer\b(?:[ \t]+(?:is|was|should be|would be|equals))?[ \t]*[:：=]?[ \t*]*(?P<rest>[^\n]*)", re.IGNORECASE)
-_LATER_ANSWER = re.compile(r"\banswer[ \t]+(?:is|should be)\b[ \t]*[:：=]?[ \t*]*(?=[^\s.])|\banswer[ \t]*[:：=][ \t*]*(?=[^\s.])", re.IGNORECASE)
-_SENTENCE_BREAK = re.compile(r"[.!?;](?=\s)|\n")
-_CORRECTION = re.compile(
-    r"(?:\b(?:it|this|that|(?:the|my) (?:\w+ )?(?:answer|result|value|total|number))(?:[’']s|\s+(?:is|was|must be|should be|has to be|equals))"
-    r"|\bI (?:mean|meant)|\bmake (?:it|that))(?: (?:actually|really|clearly|then|indeed|therefore|instead))?[ \t:*]{1,4}",
-    re.IGNORECASE,
+# One run of marks after the word: two would be quadratic.
+_ANSWER = re.compile(
+    r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>[ \t*:：=]*)(?=[^.,])", re.IGNORECASE
 )
 _CORRECT_VALUE = re.compile(
-    r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[*$]{0,4}(?:[.!]?\s*\Z|[.!]?\n|[.!]\s|,?\s+(?:because|since|not|instead of|rather than)\b))"
+    r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|instead of|rather than)\b)"
 )
-# "4, not 5", "4 rather than 5": what comes first is claimed, what comes after is not
-_CONTRAST = re.compile(
-    r"(?<=\d)((?:\.\d+)?[^\d.!?;,]{0,30}?)(?<!\bis)(?<!\bare)(?<!\bwas)(?<!\bdoes)(?<!\bdo)(?<!\bcan)(?:,\s{0,2}|\s{1,2})(?:and |but )?"
-    r"(?:not|instead of|rather than|as opposed to|in place of|unlike)\s(?=[^.!?;\d]{0,20}\d)[^!?;\n]*",
-    re.IGNORECASE,
-)
+_NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE)  # as an answer: "No. It is not possible."
 _NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
+# What stands between boxes that are one answer: marks of mathematics, and words of which the first is kept.
+_MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
+_JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+(?:because|since)\b")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
@@ -74,118 +70,115 @@ class Found:
     source: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Box:
+    """The content of a box; start and end of it with its command in the text. Example: "so \\boxed{4}." has Box("4", 3, 12)."""
+
+    text: str
+    start: int
+    end: int
+
+
 def find_answer(shown: str, *, fallback: bool) -> Found:
     """The candidate in visible text."""
-    boxes = visible_boxes(shown)
-    if len(boxes) > MAX_BOXES:
-        return Found(text=None, source="too_many_boxes")
-    if boxes:
-        return Found(text=boxes[-1], source="box") if boxes[-1].strip() else Found(text=None, source="empty_box")
-    if not shown.strip():
+    box = boxed_answer(shown)
+    if box is not None:
+        return box
+    if is_blank(shown):
         return Found(text=None, source="no_answer")
     if not fallback:
         return Found(text=None, source="no_box")
-    return _without_box(shown[-_TAIL_CHARS:])
+    return _without_box(without_contrast(shown[-_TAIL_CHARS:]))
+
+
+def boxed_answer(shown: str) -> Found | None:
+    """The last visible box, as the prose around it leaves it; None without one. Boxes joined by "or" or a comma are one: "3 or 4"."""
+    text, boxes = visible_boxes(shown)
+    if len(boxes) > MAX_BOXES:
+        return Found(text=None, source="too_many_boxes")
+    if not boxes:
+        return None
+    content = boxes[-1].text
+    for earlier, later in reversed(list(pairwise(boxes))):
+        gap = text[earlier.end : later.start]
+        joint = _JOINT.fullmatch(gap) if later.start >= earlier.end and len(gap) <= 60 else None
+        if joint is None or ("\n" in gap and not joint["word"]):
+            break
+        if earlier.text != later.text:
+            content = f"{earlier.text}{',' if (joint['word'] or 'and').lower() == 'and' else ' or'} {content}"
+    if is_blank(content):
+        return Found(text=None, source="empty_box")
+    last = boxes[-1]
+    return _settled(text[max(0, last.start - _TAIL_CHARS) : last.start], content, text[last.end : last.end + _TAIL_CHARS], "box")
 
 
 def _without_box(tail: str) -> Found:
-    """The value that prose claims in the end: see `_settled` for what it says before and after."""
+    """The value that prose claims in the end: after "####" or "answer is", all of a short text, the last bold value, the last number."""
     if "####" in tail:
-        line = tail.rpartition("####")[2].strip()
-        return _settled("", line, "answer_line") if line else Found(text=None, source="no_answer")
-    head = _answer_head(tail)
-    if head is not None and tail[head[1] :].strip(" \t*\n"):
-        if voided(tail[: head[0]]):
+        return _settled("", *_first_line(tail.rpartition("####")[2]), "answer_line")
+    heads = [m for m in _ANSWER.finditer(tail) if not is_blank(tail[m.end() :].strip("*. "))]
+    linked = [m for m in heads if m["link"] or m["marks"].strip(" \t*") or tail[m.end()] == "\n"]
+    if heads:
+        head = (linked or heads)[-1]
+        if denied(plain(tail[: head.start()])):
             return Found(text=None, source="denied")
-        return _settled("", tail[head[1] :], "answer_line")
-    stripped = tail.strip()
-    if len(stripped) <= 80 and "\n" not in stripped:
-        return _settled("", stripped, "bare")
-    bold = None
-    for match in _BOLD.finditer(tail):
-        bold = match
-    if bold and any(character.isdigit() for character in bold.group(1)):
-        text = bold.group(1).strip(" .:")
-        return _settled(tail[: bold.start()], tail[bold.end() :], "bold", text)
-    return _last_number_of(tail)
-
-
-def _last_number_of(tail: str) -> Found:
+        return _settled("", *_first_line(tail[head.end() :]), "answer_line")
+    if len(tail.strip()) <= 80 and "\n" not in tail.strip():
+        return _settled("", tail.strip(), "", "bare")
+    bold = _last_match(_BOLD, tail)
+    if bold and any(map(str.isdigit, bold[1])):
+        return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
     number = last_number(tail)
     if number is None:
         return Found(text=None, source="no_answer")
-    after = tail[tail.rfind(number) + len(number) :]
-    return Found(text=None, source="taken_back") if last_retraction(after) else Found(text=number, source="last_number")
+    taken_back = retracted(plain(tail.rpartition(number)[2]))
+    return Found(text=None, source="taken_back") if taken_back else Found(text=number, source="last_number")
 
 
-def _answer_head(tail: str) -> tuple[int, int] | None:
-    """Start and end of the last 'answer is' or 'answer:'. Of several on a line the first, unless a later one opens a sentence as a claim."""
-    last = None
-    for match in _ANSWER.finditer(tail):
-        last = match
-    if last is None:
-        return None
-    start, end = last.start(), last.start("rest")
-    for match in _LATER_ANSWER.finditer(last.group("rest")):
-        if _SENTENCE_BREAK.search(last.group("rest"), 0, match.start()) and not voided(last.group("rest")[: match.start()]):
-            start, end = last.start("rest") + match.start(), last.start("rest") + match.end()
-    return start, end
+def _first_line(text: str) -> tuple[str, str]:
+    first, _, rest = text.strip(" \t*\n").partition("\n")
+    return first.strip(" \t*"), f"\n{rest}"
 
 
-def _settled(before: str, after: str, source: str, text: str | None = None) -> Found:
-    """A claim with the prose behind it: as it stands, as it is corrected there, or None where it is denied or taken back.
+def _settled(before: str, text: str, after: str, source: str) -> Found:
+    """A claim as it stands, as the prose behind it corrects it, or None where that prose denies it, takes it back or offers another.
 
-    `text` stands between `before` and `after`; without it the claim is the first line of `after`.
+    A box and bold text end where they end; a line of prose goes on behind its value, the last number of its first sentence.
     """
-    if text is None:
-        after = after.strip(" \t*\n")
-        text, _, rest = after.partition("\n")
-        text, rest = text.strip(" \t*"), "\n" + rest
+    sentence, number = text, None
+    if source in ("box", "bold"):
+        behind = prose = plain(f",{after}")
     else:
-        rest = after
-    prose = after if rest != after else f"{text}{after}"
-    taken_back = last_retraction(prose)
-    if taken_back is not None:
-        return _corrected(prose, taken_back)
-    if doubtful(before) or has_alternative(prose):
-        return Found(text=None, source="denied" if doubtful(before) else "several_answers")
-    text = _CONTRAST.sub(r"\1", text, count=1)
-    sentence = first_sentence(text)
-    if refused(f"{text[len(sentence) :]}{rest}") or _number_denied(sentence, f"{text[len(sentence) :]}{rest}"):
-        return Found(text=None, source="denied")
-    return Found(text=text, source=source)
+        sentence = first_sentence(text)
+        number = _last_match(_NUMBER, sentence)
+        before, behind = (text[: number.start()], text[number.end() :]) if number else (before, text[len(sentence) :])
+        behind, prose = plain(behind + after), plain(text + after)
+    end = retracted(prose)
+    if end is not None:
+        return _corrected(prose, end)
+    if has_alternative(prose):
+        return Found(text=None, source="several_answers")
+    denies = doubtful(plain(before)) or (refused(behind) and (number or not _NEGATIVE.search(sentence)))
+    return Found(text=None, source="denied") if denies else Found(text=text, source=source)
 
 
-def _corrected(prose: str, taken_back: int) -> Found:
-    """The claim that takes the place of one taken back, where it is as clear as "it is 5."; nothing else follows it but its reason."""
-    nothing = Found(text=None, source="taken_back")
-    start = max(0, taken_back - 12)  # "I meant" may be part of what takes back
-    match = next((m for m in _CORRECTION.finditer(prose, start) if m.end() > taken_back), None)
-    if match is None or voided(prose[taken_back : match.start()]):
-        return nothing
-    value = _CORRECT_VALUE.match(prose, match.end())
-    if value is None:
-        return nothing
+def _corrected(prose: str, end: int) -> Found:
+    """The claim that takes the place of one taken back, where it is as clear as "it is 5."; no other number follows it."""
+    start = corrected(prose, end)
+    value = None if start is None else _CORRECT_VALUE.match(prose, start)
+    if value is None or (value["later"] and any(map(str.isdigit, prose[value.end() :]))):
+        return Found(text=None, source="taken_back")
     after = prose[value.end() :]
-    sentence_end = _SENTENCE_BREAK.search(after)
-    later = after[sentence_end.start() :] if sentence_end else ""
-    open_ended = any(character.isdigit() for character in later) or has_alternative(after)
-    if open_ended or refused(after) or doubtful(prose[match.start() : value.start()]):
-        return nothing
+    if has_alternative(after) or refused(after) or doubtful(prose[:start]):
+        return Found(text=None, source="taken_back")
     return Found(text=value.group(0), source="answer_line")
 
 
-def _number_denied(sentence: str, after: str) -> bool:
-    """Whether the number that a sentence ends in is turned by its words, called wrong, or called wrong when it comes up again."""
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     last = None
-    for match in _NUMBER.finditer(sentence):
+    for match in pattern.finditer(text):
         last = match
-    if last is None:
-        return False
-    if doubtful(sentence[: last.start()]) or refused(sentence[last.end() :] + after):
-        return True
-    again = re.compile(rf"(?<![\w.\-−]){re.escape(last.group(0))} (?:is|was) (?:clearly |plainly |also )?(?:wrong|incorrect|not (?:right|correct|the answer))\b")
-    return bool(again.search(after))
+    return last
 
 
 def first_sentence(text: str) -> str:
@@ -196,44 +189,43 @@ def first_sentence(text: str) -> str:
 
 def last_number(text: str) -> str | None:
     """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of numbers."""
-    last = None
-    for match in _NUMBER.finditer(text):
-        last = match
+    last = _last_match(_NUMBER, text)
     if last is None:
         return None
     before, after = text[: last.start()], text[last.end() :]
     labelled = _LABEL.search(before[-30:]) and (after[:1] in (".", ")", ":", "") or not before.endswith("\n"))
-    if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or turned(before) or refused(after):
+    if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or doubtful(plain(before[-80:])) or refused(plain(after[:200])):
         return None
     listed = not any(character.isalpha() for character in text) and len(_NUMBER.findall(text)) > 1 and "=" not in text
     return None if listed else last.group(0).rstrip(",")
 
 
-def visible_boxes(text: str) -> list[str]:
-    """Contents of the outermost \\boxed{...} that a reader sees, in order of their end: not in \\phantom, white or a comment."""
+def visible_boxes(text: str) -> tuple[str, list[Box]]:
+    """The text that a reader sees and its \\boxed{...} in order of their end: none in \\phantom, white or a comment."""
     if "\\boxed" not in text and "\\fbox" not in text:
-        return []
-    boxes: list[str] = []
-    stack: list[list[Any]] = [["", 0, 0]]  # command, start of its content, how many hiding commands end with it
+        return text, []
+    boxes: list[Box] = []
+    stack: list[list[Any]] = [["", 0, 0, 0]]  # command, start of its content, how many hiding commands end with it, its own start
     hidden = 0
-    for match in _BRACES.finditer(_without_comments(text)):
+    text = _without_comments(text)
+    for match in _BRACES.finditer(text):
         command, token = match["cmd"], match.group(0)
         if command or token == "{" or match["white"]:
             hides = bool(match["white"]) or (command or "").endswith("phantom")
-            stack.append([command or "", match.end(), int(hides)])
+            stack.append([command or "", match.end(), int(hides), match.start()])
             hidden += hides
         elif match["whiten"]:
             stack[-1][2] += 1
             hidden += 1
         elif match["bare"] or match["digit"]:
             if not hidden:
-                boxes.append(match["bare"] or match["digit"])
+                boxes.append(Box(text=match["bare"] or match["digit"], start=match.start(), end=match.end()))
         elif token == "}" and len(stack) > 1:
-            command, start, hides = stack.pop()
+            command, start, hides, own_start = stack.pop()
             hidden -= hides
             if command in ("boxed", "fbox") and not hidden:
-                boxes.append(match.string[start : match.start()][: MAX_ANSWER_CHARS + 1])
-    return boxes
+                boxes.append(Box(text=text[start : match.start()][: MAX_ANSWER_CHARS + 1], start=own_start, end=match.end()))
+    return text, boxes
 
 
 def _without_comments(text: str) -> str:
@@ -263,11 +255,6 @@ def _uncommented(line: str) -> str:
         if not line[max(0, match.start() - 20) : match.start()].rstrip()[-1:].isdigit():
             return line[: match.start()]
     return line
-
-
-def last_box(text: str) -> str | None:
-    boxes = visible_boxes(text)
-    return boxes[-1] if boxes and len(boxes) <= MAX_BOXES else None
 
 
 def strip_wrappers(text: str) -> str:
