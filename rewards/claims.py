@@ -60,14 +60,10 @@ _SUPPOSES = (
     r"|tempt\w{2,4}|(?:i|we|you|he|she|they|many|some|every\w{3,4}|people)(?: \w+)? (?:thought|guess(?:ed)?|believed|says?|picks?)"
     r"|(?:might|could|may|would)(?: \w+)? \w+"
 )
-_TURNED = re.compile(  # "rule out the value of 4", not "rejecting the negative root gives 4"
-    rf"\b(?:{_TURNS})(?: (?:the|an?|that|it|is|be|being|of|possible|value|answer|option|choice|number|case)){{0,6}}[ $(\[\\\n]{{0,4}}\Z",
-    re.IGNORECASE,
-)
 _DENIED = re.compile(rf"\b(?:{_TURNS}|{_DENIES}|{_SUPPOSES})\b", re.IGNORECASE)
-_LEFT_OPEN = re.compile(
-    r"\b(?:(?:may|might|could|can)(?: \w+)? be|maybe|perhaps|possibly|not|never|nearly|almost|close to|nobody gets)"
-    r"(?: (?!is\b|was\b)[a-z]+)?[ $(\[\\\n]{0,4}\Z",
+_DOUBTFUL = re.compile(  # "rule out the value of 4", not "rejecting the negative root gives 4"
+    rf"\b(?:{_TURNS}|(?:may|might|could|can)(?: \w+)? be|maybe|perhaps|possibly|not|never|nearly|almost|close to|nobody gets)"
+    r"(?: (?:the|an?|possible|value|answer|option|choice|number|case|of|simply|exactly|just|really|even)){0,6}[ $(\[\\\n]{0,4}\Z",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"[.!?;](?=\s|\Z)|\n")
@@ -87,7 +83,7 @@ def denied(before: str) -> bool:
 
 def doubtful(before: str) -> bool:
     """Whether the words right before a value deny it or leave it open. Examples: doubtful("it might be "), doubtful("I rule out ")."""
-    return bool(_LEFT_OPEN.search(before[-60:]) or _TURNED.search(before[-100:]))
+    return bool(_DOUBTFUL.search(before[-100:]))
 
 
 def _last_end(pattern: re.Pattern[str], text: str) -> int:
