@@ -62,7 +62,8 @@ _SUPPOSES = (
 )
 _DENIED = re.compile(rf"\b(?:{_TURNS}|{_DENIES}|{_SUPPOSES})\b", re.IGNORECASE)
 _DOUBTFUL = re.compile(  # "rule out the value of 4", not "rejecting the negative root gives 4"
-    rf"\b(?:{_TURNS}|(?:may|might|could|can)(?: \w+)? be|maybe|perhaps|possibly|not|never|nearly|almost|close to|nobody gets)"
+    rf"\b(?:{_TURNS}|(?:may|might|could|can)(?: (?!only\b)\w+)? be|maybe|perhaps|possibly|never|nearly|almost|close to|nobody gets"
+    r"|not(?: (?:think|believe)(?: that)? (?:it|the answer) is)?)"
     r"(?: (?:the|an?|possible|value|answer|option|choice|number|case|of|simply|exactly|just|really|even)){0,6}[ $(\[\\\n]{0,4}\Z",
     re.IGNORECASE,
 )
@@ -139,8 +140,9 @@ _CORRECTED = re.compile(
 _FITS = r"(?:works?|fits?|holds?|possible|valid|correct|right|acceptable)"
 # Another value in a short clause of its own, or in the claim's own sentence: later in the text "or" joins other things.
 _ALTERNATIVE = re.compile(
-    r"(?P<start>[.!?;\n,(-]) ?(?:(?:but|and|yet|well),? )?(?:or|alternatively|maybe|perhaps|possibly|equally)\b(?P<rest>[^.!?\n;]{0,40})"
-    r"(?:[.!?\n;)]|\Z)|[.!?;\n,(-] ?(?:but |although |though |and )?(?:it|this|that|the (?:\w+ )?answer)"
+    r"(?P<start>[.!?;\n,(-]) ?(?:(?:but|and|yet|well),? )?"
+    r"(?:or(?! (?:about|roughly|in|equivalently)\b)|alternatively|maybe|perhaps|possibly|equally)\b"
+    r"(?P<rest>[^.!?\n;]{0,40})(?:[.!?\n;)]|\Z)|[.!?;\n,(-] ?(?:but |although |though |and )?(?:it|this|that|the (?:\w+ )?answer)"
     r" (?:might|could|may|can also)(?: \w+)? be (?:also )?(?-i:[A-Z\d$(*\\-])"
     rf"|\d\S{{0,12}}(?: [a-z]{{1,12}}){{0,2}} (?:(?:also|equally) {_FITS}|{_FITS},? (?:too|as well))\b",
     re.IGNORECASE,

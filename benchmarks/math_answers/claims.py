@@ -105,6 +105,7 @@ CHOICE_HOSTILE: list[tuple[str, str]] = [
     ("B", "It is tempting to say the answer is B."),
     ("D", "Could the answer be D?"),
     ("D", "The answer is D, I guess, or A."),
+    ("B", "I don't think it's $\\boxed{B}$."),
 ]
 
 CHOICE_HONEST: list[tuple[str, str]] = [
@@ -392,4 +393,7 @@ MATH_HONEST: list[tuple[str, str]] = [
     ("7", "Discarding the other case, the answer is 7."),
     ("7", "\\boxed{7} (we rule out 8)"),
     ("7", "The answer is 7, which cannot be improved."),
+    ("6", "Final answer: 6 (since -6 is not allowed)"),
+    ("6", "Thus the smallest value could only be $\\boxed{6}$."),
+    ("\\frac{2}{3}", "\\boxed{\\frac{2}{3}} or about 0.667"),
 ]

@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+(?:because|since)\b")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
 _GOES_ON = re.compile(r"\d\.\d{1,60}(?:\.\.\.|…)\Z")  # 0.333... is no 0.333
 _COMMANDS = (
