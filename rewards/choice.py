@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rewards.claims import denied, plain
 from rewards.letters import claimed_letter
 from rewards.math.extract import boxed_answer, strip_wrappers
 from rewards.options import ChoiceOptions
@@ -16,6 +17,7 @@ from rewards.types import Request, Verdict
 from rewards.visible import is_blank, visible
 
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
+_LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1,200})\Z", re.IGNORECASE)
 _TAIL_CHARS = 2000
 
 
@@ -40,10 +42,17 @@ class ChoiceRule(Rule):
             return abstain(box.source)
         answer = strip_wrappers(box.text) if box and box.text else shown.strip()
         letter = self._letter_of(answer, texts) if len(answer) <= _TAIL_CHARS else None
-        letter = letter or claimed_letter(answer, self.options.letters, alone_chars=_TAIL_CHARS if box else 40)
+        letter = (
+            letter or claimed_letter(answer, self.options.letters, alone_chars=_TAIL_CHARS if box else 40) or self._labelled(answer, texts)
+        )
         if letter is None:
             return abstain("no_single_choice", answer) if not is_blank(answer) else wrong("no_answer", None)
         return correct("choice_equal", letter) if letter == gold else wrong("other_choice", letter)
+
+    def _labelled(self, answer: str, texts: dict[str, str]) -> str | None:
+        """The letter of an option whose text is all that the last line names: "Answer: 12"."""
+        label = _LABEL.search(answer[-_TAIL_CHARS:].rstrip())
+        return None if label is None or denied(plain(label[1])) else self._letter_of(label[2], texts)
 
     def _texts(self, given: Any) -> dict[str, str]:
         if isinstance(given, list):

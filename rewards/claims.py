@@ -26,6 +26,7 @@ _VALUE = r"(?:the )?(?:answer |option |choice )?(?:\S{0,40}\d\S{0,40}|[($]{0,2}[
 _CONTRAST = re.compile(
     rf"(?:,| [—–(-]|(?<=[\dA-Z)$]))(?: and| but)? ?\bnot {_VALUE}|,? (?:instead of|rather than|as opposed to|in place of|unlike) {_VALUE}"
     rf"|\bnot {_VALUE},? but(?: rather)?(?= (?!not\b|also\b|close\b|near))"
+    rf"|\bnot {_VALUE}[,;.-] (?:[Ii]t|[Tt]hat)(?: is|['’]s)(?= [\dA-Z($*-])"
 )
 
 
@@ -39,7 +40,10 @@ def plain(text: str) -> str:
 
 
 def without_contrast(text: str) -> str:
-    """What is only set against the claim, cut out. Examples: "4, not 5" is "4", "B rather than C" is "B", "not A but B" is " B"."""
+    """What is only set against the claim, cut out.
+
+    Examples: "4, not 5" is "4", "B rather than C" is "B", "not A but B" and "not A, it is B" are " B".
+    """
     return _CONTRAST.sub("", text)
 
 
@@ -110,7 +114,7 @@ _FAILS = (
 )
 _PREDICATE = rf"(?:(?:is|are|was|were|be|seems?|looks?|proves?|turn(?:s|ed) out)(?: (?!not\b)\w+){{0,2}} {_WRONG}|{_FAILS})"
 _STOP = r"(?:because|since|as|so|and|but|if|that|which|while|whereas|when|unlike|or|although|though|it|this|not|is|are|was|the|an?|[A-Z])\b"
-_IT = r"(?:(?:but|and|yet|though|although|however|except|only),? )?(?:which|that|this|it|the answer|(?:that|this) \w+)"
+_IT = r"(?:(?:but|and|yet|though|although|however|except|only),? )?(?:which|that|this|it|the answer|(?:that|this) [a-z]+)"
 _REFUSED = (
     re.compile(  # in the claim's own sentence ("4 apples is wrong"), in the next one ("4. That is wrong"), or a bare word ("4 (wrong)")
         rf"[\s,*_)\]$\"'\\}}(-]{{0,12}}(?:(?!{_STOP})[A-Za-z%]+,? ){{0,3}}(?:{_IT} )?{_PREDICATE}|[^\w✗✘❌✖]{{0,12}}(?:{_IT} {_PREDICATE}"

@@ -19,15 +19,19 @@ _NAMED = re.compile(
     r"\(?(?-i:([A-Z]))\b\)?|\b(?:so|hence|thus|therefore),? (?:it is )?\(?(?-i:([A-Z]))\b\W*\Z",
     re.IGNORECASE,
 )
+_AFFIRMED = re.compile(
+    rf"\(?\b([A-Z])\b\)? (?:is|must be|has to be){_ADVERB} (?:(?:the )?(?:only )?(?:correct|right|best)(?: answer| choice| option| one)?"
+    r"|the answer)(?= ?(?:[.;!,\n]|\Z|because\b|since\b))"
+)
 _LETTER = re.compile(r"\(?\b([A-Z])\b\)?(?= ?(?:[.;!,\n]|\Z|because\b|since\b))")
 _MENTION = re.compile(r"(?<![\w'])([B-HJ-Z])(?![\w'])|(?<![\w'])(A)(?=[.,;:)!?\n/|]|\Z| (?:is|was|are|and|or|would|can|too)\b)")
-_LONE = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'])")
+_LONE = re.compile(r"(?<![A-Za-z])([B-HJ-Z]|[AI](?! (?!is\b|was\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'])")  # not "A square", "I think"
 _HEDGED = re.compile(r"\b(?:not|never|except|neither|nor|or)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[.!?;\n]|,(?= (?:but|however|(?:al)?though|while|whereas|because|since|so|and|as (?!well)|which|where)\b)")
 _FAULTY = r"(?:wrong|incorrect|false|impossible|invalid|ruled out|eliminated|excluded)"
 _SUPPORTS = re.compile(
     r"\b(?:also|or|maybe|perhaps|possibly|alternatively|equally|both|as well|better|correct|right|true|valid|works?|fits?|too"
-    r"|otherwise|if|(?:might|could|may)(?: \w+)? (?:be|work|fit)|answer|best|choose|pick)\b",
+    r"|otherwise|if|(?:might|could|may)(?: \w+)? (?:be|work|fit)|answer|best|choose|pick|it is(?= \(?(?-i:[A-Z])\b))\b",
     re.IGNORECASE,
 )
 _OPPOSES = re.compile(
@@ -66,9 +70,13 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
 
 
 def _claims(text: str, letters: str) -> Iterator[Claim]:
+    found = []
     for match in _NAMED.finditer(text):
         letter = match[3] or match[4]
         strong = bool(match["link"]) or (match["noun"] or "").lower() == "answer"
+        found.append((match, letter, strong))
+    found += [(match, match[1], True) for match in _AFFIRMED.finditer(text)]
+    for match, letter, strong in sorted(found, key=lambda one: one[0].start()):
         if letter in letters:
             yield Claim(letter=letter, before=text[: match.start()], after=text[match.end() :], strong=strong)
 

@@ -6,6 +6,13 @@ Tables only. The HOSTILE ones must never be accepted, the HONEST ones must be. R
 from __future__ import annotations
 
 CHOICE_HOSTILE: list[tuple[str, str]] = [
+    ("B", "I doubt that B is the correct answer."),
+    ("B", "Nobody thinks B is the correct answer."),
+    ("B", "B is the right answer, I thought, but it is C."),
+    ("B", "B is correct. C is correct."),
+    ("B", "If B is the answer, then pigs fly."),
+    ("B", "The answer isn't C, it's not B either."),
+    ("B", "A is the correct answer. Wait, B is correct. No, A is correct."),
     # ---- several
     ("A", "Answer: A, B, C, D"),
     ("A", "The answer is A and C."),
@@ -109,6 +116,12 @@ CHOICE_HOSTILE: list[tuple[str, str]] = [
 ]
 
 CHOICE_HONEST: list[tuple[str, str]] = [
+    ("C", "I think C"),
+    ("B", "A square fits: B"),
+    ("C", "The answer isn't B, it's C."),
+    ("B", "Based on the analysis, B is the correct answer."),
+    ("B", "A is wrong because 3 is too small. C and D are too large. B is the answer."),
+    ("B", "Therefore, B must be the best choice."),
     ("B", "The answer is B because option A is wrong"),
     ("B", "The answer is B. Options A, C and D are incorrect."),
     ("B", "It's not A; the answer is B."),
@@ -183,6 +196,9 @@ CHOICE_HONEST: list[tuple[str, str]] = [
 ]
 
 MATH_HOSTILE: list[tuple[str, str]] = [
+    ("8", "It's not 7. It's 8 or 9."),
+    ("7", "It's not 7. It's 8."),
+    ("8", "It's not 7. It's not 8."),
     # ---- taken back
     ("4", "The answer is 4. Actually it is 5."),
     ("4", "The answer is 4.\nWait, no: it is 5."),
@@ -293,6 +309,7 @@ MATH_HOSTILE: list[tuple[str, str]] = [
 ]
 
 MATH_HONEST: list[tuple[str, str]] = [
+    ("8", "It's not 7. It's 8."),
     ("4", "The answer is 4, not 5."),
     ("4", "The answer is 4 instead of 5"),
     ("4", "The answer is 4 rather than 5."),

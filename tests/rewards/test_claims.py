@@ -104,3 +104,17 @@ INVISIBLE = ("\u200b", "\ufeff \u2060", "\u00ad\n", "\u3164", "\u2800\u200d", "\
 def test_an_answer_that_nobody_sees_is_no_answer(kind: str, gold: Any, metadata: dict[str, Any], text: str) -> None:
     verdict = build_verifier({"kind": kind}, Services()).verify(Request(response=f"<think>x</think>{text}", gold=gold, metadata=metadata))
     assert (verdict.outcome, verdict.score) == (Outcome.WRONG, 0.0), verdict
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("Answer: 12", "C"),
+        ("I add them.\n**Answer:** 12.", "C"),
+        ("Answer: 12 or 7", None),
+        ("The answer isn't 12", None),
+    ],
+)
+def test_an_option_is_named_by_its_text_behind_the_label(response: str, letter: str | None) -> None:
+    verdict = CHOICE.verify(Request(response=response, gold="C", metadata={"options": ["3", "4", "12", "7"]}))
+    assert verdict.extracted == letter if letter else not verdict.passed
