@@ -152,7 +152,7 @@ def _exists(pid: int) -> bool:
 
 def _refusal(holder: Holder, state: str, what: str) -> LockHeldError:
     if state == "alive":
-        remedy = f"wait for it, or stop it with: posttrain stop (it is pid {holder.pid} on this machine)"
+        remedy = f"wait for it, or stop it with: posttrain stop RUN (it is pid {holder.pid} on this machine)"
     else:
         remedy = f"if that process is certainly gone from {holder.host}, run again with --take-over"
     error = LockHeldError(f"{what} is in use by {holder.label}", remedy=remedy)

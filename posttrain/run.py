@@ -8,6 +8,7 @@ Ray, torch and vLLM start only when a step touches `ctx.machine`, or imports the
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib
@@ -33,6 +34,7 @@ from posttrain.stopping import StopRequest, giving_up_waits
 from posttrain.store import Attempt, Store, library_versions
 from posttrain.telemetry import Display, RedactingFormatter, redact, redact_json
 from posttrain.upkeep import gc_guard, register_run
+from posttrain.working import Watch
 
 if TYPE_CHECKING:
     from posttrain.machine import Machine
@@ -195,12 +197,15 @@ class _Runner:
         started, began = _now(), time.monotonic()
         log = self.folder / "logs" / f"{step.name}.log"
         self.results.save()  # so that `posttrain status` sees what came before this step
+        self._progress_written = 0.0
+        self._progress(step, "started", 0, None)
         attempt = self.store.begin(step.id)
         resumed = any(any(folder.iterdir()) for folder in attempt.previous)
         try:
             with _logging_to(log):
                 context = self._context(step, machine, attempt)
-                with giving_up_waits(self.stop.stop_file):  # an engine may take minutes to start
+                # an engine may take minutes to start
+                with giving_up_waits(self.stop.stop_file), Watch(self.stop.stop_file.parent, context.progress):
                     metrics = _stage(step.kind).run(context)
                 failpoint("run.before_publish")
                 seconds = time.monotonic() - began
@@ -293,7 +298,8 @@ class _Runner:
         if now - self._progress_written >= PROGRESS_SECONDS:
             self._progress_written = now
             progress = {"step": step.name, "what": what, "done": done, "total": total, "updated": _now()}
-            write_json(self.folder / PROGRESS, progress, point=None, durable=False)
+            with contextlib.suppress(OSError):  # a hint
+                write_json(self.folder / PROGRESS, progress, point=None, durable=False)
 
 
 def _patience(word: str, display: Display, stop: StopRequest) -> Callable[[], None]:

@@ -3,7 +3,7 @@
     run.json      name of the recipe, store, command        recipe.json   the resolved recipe
     plan.json     steps, ids and why, as of the last run    results.json  see results.py
     stages/<name> -> artefact                               model, MODEL_CARD.md -> the export's model/ and its README.md
-    lock, stop, progress.json, logs/<step>.log, report.html
+    lock, stop, progress.json, working.json, logs/<step>.log, report.html
 
 Knows nothing of how a step runs.
 """

@@ -40,6 +40,7 @@ SECRET_TEXT = re.compile(r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr
 SHORTEST_SECRET = 8  # a shorter value ("1", "true") would blank out ordinary text
 NOT_SECRET = frozenset({"TOKENIZERS_PARALLELISM"})
 HIDDEN = "[redacted]"
+LINE_SECONDS = 30.0  # between two lines of one step
 
 
 def silence_libraries() -> None:
@@ -165,14 +166,23 @@ class JsonDisplay(QuietDisplay):
 
 
 class LineDisplay(QuietDisplay):
-    """One line a step, for logs and pipes."""
+    """One line a step, for logs and pipes; of a long step also how far it is, twice a minute."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._place = ""
+        self._name = ""
+        self._last = 0.0
 
     def step_started(self, name: str, number: int, total: int, why: str) -> None:
         self._place = f"[{number}/{total}]"
+        self._name, self._last = name, time.monotonic()
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            self._print(f"{self._place} {self._name}: {what} {done}" + ("" if total is None else f"/{total}"))
 
     def step_ended(self, name: str, status: str, seconds: float, metrics: Mapping[str, Any]) -> None:
         parts = [self._place, name, status, f"{seconds:.1f}s", headline(metrics)]
@@ -208,7 +218,7 @@ class BarDisplay(LineDisplay):
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=f"{self._place} {what}", completed=done, total=total)
+            self._bar.update(self._task, description=f"{self._place} {self._name}: {what}", completed=done, total=total)
 
     def step_ended(self, name: str, status: str, seconds: float, metrics: Mapping[str, Any]) -> None:
         self.close()

@@ -25,7 +25,7 @@ _AFFIRMED = re.compile(
 )
 _LETTER = re.compile(r"\(?\b([A-Z])\b\)?(?= ?(?:[.;!,\n]|\Z|because\b|since\b))")
 _MENTION = re.compile(r"(?<![\w'])([B-HJ-Z])(?![\w'])|(?<![\w'])(A)(?=[.,;:)!?\n/|]|\Z| (?:is|was|are|and|or|would|can|too)\b)")
-_LONE = re.compile(r"(?<![A-Za-z])([B-HJ-Z]|[AI](?! (?!is\b|was\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'])")  # not "A square", "I think"
+_LONE = re.compile(r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'])")  # not "I think"
 _HEDGED = re.compile(r"\b(?:not|never|except|neither|nor|or)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[.!?;\n]|,(?= (?:but|however|(?:al)?though|while|whereas|because|since|so|and|as (?!well)|which|where)\b)")
 _FAULTY = r"(?:wrong|incorrect|false|impossible|invalid|ruled out|eliminated|excluded)"

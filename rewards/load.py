@@ -173,8 +173,19 @@ def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:
     return target, common, _plugin_options(found, target, own, where)
 
 
+def plugin_target(kind: str) -> str | None:
+    """What a kind that is none of ours stands for, as module:Name or library:module:Name; None for ours and for unknown ones."""
+    if kind in KINDS or ":" in kind:
+        return None if kind in KINDS else kind
+    return _installed().get(kind)
+
+
+def _installed() -> dict[str, str]:
+    return {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
+
+
 def _entry_point(kind: str, where: str) -> str:
-    installed = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
+    installed = _installed()
     if kind not in installed:
         known = [*KINDS, *installed]
         raise VerifierError(

@@ -6,6 +6,10 @@ Tables only. The HOSTILE ones must never be accepted, the HONEST ones must be. R
 from __future__ import annotations
 
 CHOICE_HOSTILE: list[tuple[str, str]] = [
+    ("B", "A and B"),
+    ("B", "A to B"),
+    ("B", "A with B"),
+    ("B", "I and B"),
     ("B", "I doubt that B is the correct answer."),
     ("B", "Nobody thinks B is the correct answer."),
     ("B", "B is the right answer, I thought, but it is C."),
@@ -117,7 +121,6 @@ CHOICE_HOSTILE: list[tuple[str, str]] = [
 
 CHOICE_HONEST: list[tuple[str, str]] = [
     ("C", "I think C"),
-    ("B", "A square fits: B"),
     ("C", "The answer isn't B, it's C."),
     ("B", "Based on the analysis, B is the correct answer."),
     ("B", "A is wrong because 3 is too small. C and D are too large. B is the answer."),

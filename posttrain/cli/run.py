@@ -66,6 +66,8 @@ def run_command(
     results = run(plan.steps, plan.recipe, dump_resolved(plan.recipe), options, display)
     if not quiet and not as_json:
         _print_outcome(run_dir, results)
+        if smoke:
+            print("smoke: every step ran with the recipe's own shapes; two steps a stage teach nothing, so the scores mean nothing")
 
 
 def report_command(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
@@ -114,12 +116,17 @@ def _print_status(status: dict[str, Any]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for title in ("stage", "kind", "status", "seconds"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis")
-    for row in status["stages"]:
-        note = row.get("note", "")
-        table.add_row(Text(row["name"]), row["kind"], row["status"], f"{row['seconds']:.1f}" if row["seconds"] else "", Text(note))
     console = Console()
+    at_work = (status["progress"] or {}).get("step")
+    rows = []
+    for row in status["stages"]:
+        shown = "running" if row["name"] == at_work and row["status"] == "pending" else row["status"]
+        rows.append((row["name"], row["kind"], shown, f"{row['seconds']:.1f}" if row["seconds"] else "", row.get("note", "")))
+    titles = ("stage", "kind", "status", "seconds", "")
+    widths = [max(len(title), *(len(row[i]) for row in rows)) if rows else len(title) for i, title in enumerate(titles[:4])]
+    for title, width in zip(titles, (*widths, None), strict=True):  # what does not fit is cut from the note, and from nothing else
+        table.add_column(title, no_wrap=True, min_width=width, overflow="ellipsis")
+    for cells in rows:
+        table.add_row(*map(Text, cells))
     console.print(f"{status['run']}: {status['shown']}", markup=False, highlight=False)
     console.print(table)

@@ -61,19 +61,21 @@ def run(
 
 
 def _answer_all(judge: Any, fail_fast: bool) -> None:
-    answered = 0
+    answered = faulty = 0
     for chunk in chunks(sys.stdin.buffer, _CHUNK):
-        answered += _answer(judge, chunk, fail_fast)
-        typer.echo(f"{answered} programs", err=True)
+        faulty += _answer(judge, chunk, fail_fast, first=answered + 1)
+        answered += len(chunk)
+        typer.echo(f"{answered} programs" + (f", {faulty} of them invalid lines" if faulty else ""), err=True)
 
 
-def _answer(judge: Any, lines: list[bytes], fail_fast: bool) -> int:
+def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
+    """Answer lines, the first of them number `first`; returns how many are no program."""
     from sandbox.judge import invalid
     from sandbox.rows import parse_program
 
     records: list[Any] = []
     programs = []
-    for line in lines:
+    for number, line in enumerate(lines, start=first):
         row: Any = None
         try:
             row = json.loads(line)
@@ -81,6 +83,7 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool) -> int:
             records.append(None)
         except (ValueError, RecursionError) as error:  # ProgramError and UnicodeDecodeError are ValueErrors
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
+            reason = f"line {number}: {reason}"
             identity = row.get("id") if isinstance(row, dict) else None
             records.append({**invalid(str(identity), reason, judge.backend).to_json(), "id": identity})
     judged = iter(judge.run([program for program, _ in programs], fail_fast))
@@ -89,7 +92,7 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool) -> int:
         # an id comes back as it was given: scripts join on it
         sys.stdout.write(json.dumps(record or {**next(judged).to_json(), "id": next(given)}) + "\n")
     sys.stdout.flush()
-    return len(lines)
+    return len(lines) - len(programs)
 
 
 @sandbox_app.command()

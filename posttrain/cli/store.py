@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from posttrain.store import Store
 
 StorePath = Annotated[Path, typer.Option("--store", help="The store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,12 +26,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="store")
 
 
+def _opened(path: Path) -> Store:
+    from posttrain.errors import InputError
+    from posttrain.store import Store
+
+    if path != DEFAULT and not path.is_dir():
+        raise InputError("no store there", where=str(path), remedy=f"give the folder of one; a run without --store makes {DEFAULT}")
+    return Store(path)
+
+
 def ls(store: StorePath = DEFAULT, as_json: AsJson = False) -> None:
     """Every published artefact: id, step, size, and the run folders that use it."""
-    from posttrain.store import Store
     from posttrain.upkeep import list_artefacts
 
-    rows = list_artefacts(Store(store))
+    rows = list_artefacts(_opened(store))
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in rows]))
         return
@@ -43,9 +54,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Hash every published file and name each that is changed, missing or extra. Exit 1 when there is one."""
-    from posttrain.store import Store
-
-    opened = Store(store)
+    opened = _opened(store)
     faults = opened.verify()
     if as_json:
         print(json.dumps([dataclasses.asdict(fault) for fault in faults]))
@@ -66,10 +75,9 @@ def gc(
     as_json: AsJson = False,
 ) -> None:
     """What no run folder needs any more. Only says so, unless --yes."""
-    from posttrain.store import Store
     from posttrain.upkeep import collect
 
-    garbage = collect(Store(store), remove=yes)
+    garbage = collect(_opened(store), remove=yes)
     if as_json:
         print(json.dumps([{"path": str(item.path), "bytes": item.bytes, "why": item.why} for item in garbage]))
         return

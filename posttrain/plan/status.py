@@ -38,7 +38,7 @@ def plan_status(steps: Sequence[Step], store: Store, previous: Sequence[Step] = 
             continue
         why = _why(step, before.get(step.name), fresh)
         fresh.add(step.name)
-        attempts = any((store.work / step.id).glob("attempt-*"))
+        attempts = any(any(folder.iterdir()) for folder in (store.work / step.id).glob("attempt-*"))  # a toy keeps no state
         found.append(
             StepStatus(
                 step=step, state="to resume" if attempts else "to run", why=f"{why}; has an attempt to go on from" if attempts else why

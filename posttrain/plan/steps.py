@@ -21,7 +21,7 @@ from posttrain.errors import CheckpointError, RecipeError, RunFolderError
 from posttrain.plan import identity
 from posttrain.recipe.files import Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
-from posttrain.recipe.resolve import BASE, data_of, final_policy, is_policy, judge_of, smoke, start_of, verifiers_of
+from posttrain.recipe.resolve import BASE, data_of, final_policy, is_policy, judge_of, plugin_modules, smoke, start_of, verifiers_of
 from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData
 from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
@@ -235,7 +235,8 @@ class _Builder:
         files: tuple[str, ...] = (),
         chat: bool = True,
     ) -> None:
-        roles = [*files, *(f"data.{item}" for item in data), *(("chat.template",) if chat else ())]
+        code = (f"code.{module}" for module in plugin_modules(params.get("verifiers")))
+        roles = [*files, *(f"data.{item}" for item in data), *(("chat.template",) if chat else ()), *code]
         digests = {role: self.files.digests[role] for role in roles if role in self.files.digests}
         paths = {role: str(self.files.paths[role]) for role in roles if role in self.files.paths}
         if kind == "base" and name in digests:

@@ -22,7 +22,7 @@ from posttrain.recipe.schema import Data, Dpd, Grpo, RewardModel, Sft, StageData
 from posttrain.types import Prompt
 from rewards.base import Built
 from rewards.errors import VerifierError
-from rewards.types import Request
+from rewards.types import Outcome, Request
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -271,7 +271,10 @@ def _accepts(built: Built, prompts: tuple[Prompt, ...], worked: dict[str, str], 
         ]
         verdicts = [built.verify(request) for request in requests]
         if not any(verdict.passed for verdict in verdicts):
-            what = f"row '{prompt.id}': its own gold {prompt.gold!r} is judged {verdicts[0].outcome.value} ({verdicts[0].reason})"
+            first = verdicts[0]
+            what = f"row '{prompt.id}': its own gold {prompt.gold!r} is judged {first.outcome.value} ({first.reason})"
+            if first.outcome in (Outcome.ERROR, Outcome.TIMEOUT):
+                raise InputError(f"{what}: {first.certificate.get('detail', '')}".rstrip(": "), remedy="mend the verifier")
             raise InputError(what, remedy="mend the gold, or choose another verifier for this data set")
     if not tried:
         return f"{len(prompts)} golds can be read; they are no answers by themselves, so none was tried"

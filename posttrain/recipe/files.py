@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from posttrain.data.cards import card_path, read_card
 from posttrain.digests import Digests
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.load import Loaded
-from posttrain.recipe.resolve import models_of
+from posttrain.recipe.resolve import models_of, plugin_modules
 from posttrain.recipe.schema import Data, FileData, HubData, ModelRef
 from posttrain.recipe.source import near
 from posttrain.recipe.yaml_core import Key
@@ -27,7 +28,8 @@ _NEEDED_REMEDY = "save the base with model.save_pretrained and tokenizer.save_pr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Files:
-    """Everything found, by role: "base", "distil.teacher", "data.general", "card.general", "chat.template".
+    """Everything found, by role: "base", "distil.teacher", "data.general", "card.general", "chat.template",
+    "code.my_rules" (the module of a verifier of the user's own).
 
     Example: Files(paths={"data.general": Path("/r/general.jsonl")}, digests={"data.general": "sha256:.."})
     """
@@ -49,6 +51,9 @@ def find_files(loaded: Loaded, digests: Digests) -> Files:
         if isinstance(spec, FileData | HubData):
             _find_data(name, spec, loaded, digests, found)
         _find_card(name, spec, loaded, digests, found)
+    for verifier in loaded.recipe.verifiers.values():
+        for module in plugin_modules(verifier.model_dump(mode="json")):
+            _find_code(module, digests, found)
     return found
 
 
@@ -103,6 +108,16 @@ def template_presets() -> list[str]:
 def _add(found: Files, digests: Digests, role: str, path: Path) -> None:
     found.paths[role] = path
     found.digests[role] = digests.of(path)
+
+
+def _find_code(module: str, digests: Digests, found: Files) -> None:
+    """The file of a module outside this project. One that is not there is for whoever loads the verifier to report."""
+    try:
+        spec = None if module.partition(".")[0] in ("posttrain", "rewards", "sandbox") else find_spec(module)
+    except (ImportError, ValueError):
+        return
+    if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
+        _add(found, digests, f"code.{module}", Path(spec.origin))
 
 
 def _find_template(loaded: Loaded, digests: Digests, found: Files) -> None:

@@ -32,7 +32,8 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
     chosen = name or re.sub(r"[^a-z0-9._-]", "-", out.stem.lower())
     text = _replace(text, "name", json.dumps(chosen))
     pinned = f", revision: {revision}" if revision else ""
-    text = _replace(text, "base", f"{{path: {json.dumps(path)}{pinned}}}")
+    if path != "toy" or not re.search(r"(?m)^base: *\{path: toy\b", text):  # its toy is as it was measured with
+        text = _replace(text, "base", f"{{path: {json.dumps(path)}{pinned}}}")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     try:

@@ -105,6 +105,18 @@ def judge_stages(spec: Any) -> set[str]:
     return set()
 
 
+def plugin_modules(spec: Any) -> list[str]:
+    """Modules of the user's own that a verifier's specification names, at any depth. Example: {"kind": "my_rules:Exact"} -> ["my_rules"]"""
+    from rewards.load import plugin_target
+
+    if isinstance(spec, Mapping):
+        kind = spec.get("kind")
+        target = plugin_target(kind) if isinstance(kind, str) else None
+        own = [] if target is None else [target.rpartition(":")[0].rpartition(":")[2]]
+        return sorted({*own, *(module for value in spec.values() for module in plugin_modules(value))})
+    return sorted({module for value in spec for module in plugin_modules(value)}) if isinstance(spec, list) else []
+
+
 def judge_of(recipe: Recipe, verifiers: Iterator[str] | list[str] | set[str]) -> str | None:
     """The reward-model stage that these verifiers ask, if any (check_references allows one a step)."""
     named = sorted({stage for name in verifiers for stage in judge_stages(recipe.verifiers[name].options)})

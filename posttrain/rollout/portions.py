@@ -19,6 +19,7 @@ from posttrain.rollout.rows import read_groups, write_groups
 from posttrain.rollout.sampler import PromptEncoder, sample
 from posttrain.stopping import giving_up_waits
 from posttrain.types import Prompt, RolloutGroup, SamplingParams
+from posttrain.working import tell
 from rewards.types import Outcome
 
 SAMPLES_PER_ENGINE = 2048
@@ -49,6 +50,7 @@ def answers(
     done: list[RolloutGroup] = []
     for first in range(0, len(prompts), size):
         part = prompts[first : first + size]
+        tell(portions.stop_file, f"sampling for {who}", first, len(prompts))
         name = f"{who}-{first:08d}-{first + len(part):08d}-{group}.jsonl"
         groups = _kept(portions, name, part)
         if groups is None:

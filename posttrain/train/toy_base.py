@@ -10,6 +10,7 @@ from posttrain.errors import Stopped
 from posttrain.recipe.schema import ToyModel
 from posttrain.toy.make import make_model
 from posttrain.train.trainer import is_first_rank
+from posttrain.working import tell
 
 
 def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) ->
 
     def on_step(step: int, loss: float) -> None:
         losses.append((step, loss))
+        tell(stop_file, "training", step, chosen.steps)
         if stop_file.exists():
             raise Stopped(f"stopped at step {step} of making the toy", remedy="the same command starts this model again")
 

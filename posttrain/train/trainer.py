@@ -25,6 +25,7 @@ from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Supervised, Training
 from posttrain.train.job import Job
 from posttrain.train.model import is_peft, load_model
+from posttrain.working import tell
 
 UNPUBLISHED = ("epoch", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss", "num_tokens")
 """What the Trainer logs and we do not: clock times (published bytes must not hold any) and sums that restart with a resume."""
@@ -118,6 +119,7 @@ class Recorder(TrainerCallback):
         with self.path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(row, sort_keys=False) + "\n")
         failpoint("train.metrics.after")
+        tell(self.job.stop_file, "training", state.global_step, state.max_steps)
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
         if global_max(self.job.stop_file.exists(), args.device):  # all workers stop after the same step

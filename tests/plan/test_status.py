@@ -49,8 +49,10 @@ def test_a_published_step_is_cached_whoever_made_it(tmp_path: Path) -> None:
 def test_a_broken_attempt_is_to_resume(tmp_path: Path) -> None:
     plan, store = plan_of(write_world(tmp_path)), Store(tmp_path / "store")
     held = store.lock(plan.step("base").id)
-    store.begin(plan.step("base").id)
+    attempt = store.begin(plan.step("base").id)
     held.release()
+    assert by_name(plan_status(plan.steps, store, plan.steps))["base"].state == "to run", "nothing of it is left to go on from"
+    (attempt.state / "metrics.jsonl").touch()
     row = by_name(plan_status(plan.steps, store, plan.steps))["base"]
     assert row.state == "to resume"
     assert row.why == "not finished before; has an attempt to go on from"
@@ -94,3 +96,17 @@ def test_drifted_versions_and_a_damaged_manifest_are_said(tmp_path: Path) -> Non
     assert f"ray 1.0 -> {library_versions().get('ray', 'not installed')}" in rows["base"].drift
     assert "gone 2.0 -> not installed" in rows["base"].drift
     assert "damaged" in rows["cold_start"].drift[0]
+
+
+def test_a_verifier_of_ones_own_that_is_edited_reruns_what_it_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = tmp_path / "my_rules_of_this_test.py"
+    code.write_text("def exact(response, gold):\n    return float(gold in response)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = ("verifiers.math={kind: cascade, steps: [{kind: math}, {kind: 'my_rules_of_this_test:exact'}]}",)
+    before = plan_of(write_world(tmp_path), *overrides)
+    code.write_text("def exact(response, gold):\n    return float(gold == response)\n")
+    after = plan_of(tmp_path / "recipe.yaml", *overrides)
+    changed = {step.name for step in after.steps if step.id != before.step(step.name).id}
+    assert {"stem.filter", "stem", "preference", "export"} <= changed and not {"base", "cold_start"} & changed
+    row = by_name(plan_status(after.steps, Store(tmp_path / "store"), before.steps))["stem.filter"]
+    assert row.why.startswith("content of code.my_rules_of_this_test changed")
