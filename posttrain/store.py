@@ -149,8 +149,8 @@ class Store:
         return faults
 
     def verify(self) -> list[Fault]:
-        """`check` of every published id."""
-        return [fault for id in self.ids() for fault in self.check(id)]
+        """`check` of every artefact, also of one whose manifest is gone."""
+        return [fault for entry in sorted(entries(self.artefacts)) for fault in self.check(entry.name)]
 
     def ids(self) -> list[str]:
         """Every published id, sorted."""

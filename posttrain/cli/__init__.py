@@ -17,6 +17,7 @@ import typer
 
 from posttrain import telemetry
 from posttrain.atomic import is_full_disk
+from posttrain.install import missing_backend
 from posttrain.shadow import refuse_shadowed
 
 # A module defines register(app), which adds its commands, or is a group: sandbox.py holds sandbox_app. Order is the order of --help.
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def say(error: Exception) -> int:
     """Print an error on stderr and return its exit code. A bug of ours keeps its traceback."""
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_backend(error) or error
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         print(f"error: {telemetry.redact(str(error))}", file=sys.stderr)

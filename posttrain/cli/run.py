@@ -46,7 +46,7 @@ def run_command(
 
     opened = Store(store)
     _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True)
-    run_dir = out if out is not None else Path("runs") / (plan.recipe.name + ("-smoke" if smoke else ""))
+    run_dir = out if out is not None else Path("runs") / plan.recipe.name
     run_folder.check_owner(run_dir, plan.recipe.name, smoke=smoke)
     rows = plan_status(plan.steps, opened, previous_steps(run_dir))
     options = RunOptions(

@@ -102,7 +102,7 @@ def toy_config(toy: ToyModel) -> dict[str, Any]:
         "num_key_value_heads": heads // 2 if heads % 2 == 0 else heads,
         "head_dim": 32,
         "vocab_size": VOCABULARY,
-        "intermediate_size": toy.hidden_size * (2 if mixture else 4),
+        "intermediate_size": toy.hidden_size * (2 if mixture else 3),
         "num_local_experts": toy.experts if mixture else 1,
         "tie_word_embeddings": toy.tied,
         "max_position_embeddings": 2048,

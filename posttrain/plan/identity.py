@@ -50,7 +50,7 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     if not isinstance(stage, Dpd):
         params["data_specs"] = _data_specs(recipe, data_of(stage))
     if isinstance(stage, Grpo):
-        params["verifiers"] = _verifier_specs(recipe, verifiers_of(stage))
+        params |= {"verifiers": _verifier_specs(recipe, verifiers_of(stage)), **_precision(recipe)}
     return params
 
 
@@ -63,6 +63,7 @@ def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, A
         **_common(recipe, name),
         **{key: own[key] for key in keys},
         **rule,
+        **_precision(recipe),
         "data_specs": _data_specs(recipe, data_of(stage)),
         "verifiers": _verifier_specs(recipe, verifiers_of(stage)),
     }
@@ -81,6 +82,7 @@ def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *,
         "top_p": settings.top_p,
         "max_tokens": suite.max_tokens or settings.max_tokens,
         "few_shot": settings.few_shot if few_shot else 0,
+        **_precision(recipe),
         "data_specs": _data_specs(recipe, [suite.data, *examples]),
         "verifiers": _verifier_specs(recipe, {suite.data: suite.verifier}),
     }
@@ -105,6 +107,11 @@ def _common(recipe: Recipe, name: str) -> dict[str, Any]:
     chat = recipe.chat.model_dump(mode="json")
     chat.pop("template")  # its digest stands among the step's digests
     return {"name": name, "seed": derive_seed(recipe.seed, name), "chat": chat, "context_tokens": recipe.engine.context_tokens}
+
+
+def _precision(recipe: Recipe) -> dict[str, Any]:
+    """What is sampled depends on the engine's numbers; auto is what the machine has, and recorded."""
+    return {} if recipe.engine.dtype == "auto" else {"dtype": recipe.engine.dtype}
 
 
 def _data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:

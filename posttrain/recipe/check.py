@@ -124,9 +124,7 @@ def compare_tokenizers(student: Path, teacher: Path) -> str:
         return f"same {len(mine):,} ids as the student's"
     shown = ", ".join(f"{number}: {by_id[0].get(number)!r} / {by_id[1].get(number)!r}" for number in differing[:3])
     what = f"{len(differing):,} ids differ from the student's; the first (student / teacher): {shown}"
-    raise InputError(
-        what, where=str(teacher), remedy="distil from a teacher of the same tokenizer, or set the weights chosen and rejected to 0"
-    )
+    raise InputError(what, where=str(teacher), remedy="distil from a teacher of the same tokenizer")
 
 
 def _check_lengths(plan: Plan) -> Iterator[Finding]:
@@ -267,7 +265,16 @@ def _accepts(built: Built, prompts: tuple[Prompt, ...], worked: dict[str, str], 
             continue
         tried += 1
         requests = [
-            Request(question=prompt.messages[-1]["content"], response=answer, gold=prompt.gold, stop_reason="stop") for answer in answers
+            Request(
+                question=prompt.messages[-1]["content"],
+                response=answer,
+                gold=prompt.gold,
+                stop_reason="stop",
+                messages=prompt.messages,
+                reference=prompt.reference,
+                metadata=prompt.metadata,
+            )
+            for answer in answers
         ]
         verdicts = [built.verify(request) for request in requests]
         if not any(verdict.passed for verdict in verdicts):
@@ -286,10 +293,16 @@ def _answers(prompt: Prompt, worked: dict[str, str], think: tuple[str, str]) -> 
     question = prompt.messages[-1]["content"]
     if question in worked:
         return [worked[question]]
-    gold = prompt.gold[0] if isinstance(prompt.gold, list) and prompt.gold else prompt.gold
-    if isinstance(gold, bool) or not isinstance(gold, str | int | float):
+    gold = prompt.gold.get("answer") if isinstance(prompt.gold, dict) else prompt.gold
+    golds = gold if isinstance(gold, list) and gold else [gold]
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in golds):
         return []
-    return [f"{think[0]}so{think[1]}\n{form}" for form in (f"\\boxed{{{gold}}}", str(gold), f"Answer: {gold}")]
+    whole = ", ".join(map(str, golds))  # several values may be one set, or several forms of one answer
+    return [
+        f"{think[0]}so{think[1]}\n{form}"
+        for text in dict.fromkeys((str(golds[0]), whole))
+        for form in (f"\\boxed{{{text}}}", text, f"Answer: {text}")
+    ]
 
 
 def _worked_answers(spec: Data, recipe_dir: Path) -> dict[str, str]:

@@ -71,6 +71,9 @@ def check_model_folder(folder: Path, where: str, *, has_template: bool) -> None:
         other = next((path.name for path in sorted(folder.glob("*.bin"))), None)
         what = f"weights of {folder} are pickled ({other}), which can run code" if other else f"no *.safetensors in {folder}"
         raise CheckpointError(what, where=where, remedy=_NEEDED_REMEDY)
+    for path in sorted(folder.glob("*.safetensors")):
+        if not _is_whole(path):
+            raise CheckpointError(f"{path} is torn: its header does not fit its size", where=where, remedy="copy or download it again")
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise CheckpointError(f"no tokenizer in {folder}", where=where, remedy=_NEEDED_REMEDY)
     if not has_template and not has_chat_template(folder, where):
@@ -79,6 +82,20 @@ def check_model_folder(folder: Path, where: str, *, has_template: bool) -> None:
             where=where,
             remedy="set chat.template: a preset such as chatml_think, or a Jinja file",
         )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the size of a safetensors file is what its header says: 8 bytes of length, a JSON header, the tensors end to end."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            return False
+        try:
+            header = json.loads(file.read(length))
+            end = max((row["data_offsets"][1] for name, row in header.items() if name != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            return False
+    return bool(8 + length + end == path.stat().st_size)
 
 
 def has_chat_template(folder: Path, where: str) -> bool:

@@ -11,6 +11,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,10 @@ def _kept(portions: Portions, name: str, prompts: Sequence[Prompt]) -> list[Roll
     """A portion of an earlier attempt. One with a fault in it is judged again: what was at fault may be mended by now."""
     for folder in portions.earlier:
         if (folder / name).is_file():
-            groups = read_groups(folder / name, prompts)
+            try:
+                groups = read_groups(folder / name, prompts)
+            except (JSONDecodeError, UnicodeDecodeError, KeyError, EOFError):  # torn, as by a loss of power: as if it were not there
+                continue
             if all(verdict.outcome is not Outcome.ERROR for group in groups for verdict in group.verdicts):
                 return groups
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,20 @@ def write_groups(path: Path, groups: Iterable[RolloutGroup], *, tokens: bool = T
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     failpoint("rollouts.write.before")
-    partial.write_text(
-        "".join(json.dumps(group_row(group, tokens=tokens), ensure_ascii=False) + "\n" for group in groups), encoding="utf-8"
-    )
+    with partial.open("w", encoding="utf-8") as out:
+        out.writelines(json.dumps(group_row(group, tokens=tokens), ensure_ascii=False) + "\n" for group in groups)
+        out.flush()
+        os.fsync(out.fileno())
     failpoint("rollouts.rename.before")
     partial.rename(path)
     failpoint("rollouts.rename.after")
 
 
 def read_groups(path: Path, prompts: Sequence[Prompt]) -> list[RolloutGroup]:
-    """What `write_groups` wrote of these prompts, in order, with tokens; prompt_ids are (). Raises ValueError for other prompts."""
+    """What `write_groups` wrote of these prompts, in order, with tokens; prompt_ids are (). Raises ValueError (other prompts), EOFError."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if len(rows) < len(prompts):
+        raise EOFError(f"{path} ends after {len(rows)} of {len(prompts)} rows")
     groups = []
     for prompt, row in zip(prompts, rows, strict=True):
         if (row["source"], row["prompt_id"]) != (prompt.source, prompt.id):

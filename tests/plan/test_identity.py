@@ -116,6 +116,7 @@ CASES += [
     ("name=other", {"export"}),
     ("cluster={trainers: 2, gpus_per_trainer: 1.0}", set()),
     ("engine.backend=hf", set()),
+    ("engine.dtype=float16", EVALUATIONS | SAMPLERS),
     ("engine.kv_cache_gb=2", set()),
     ("sandbox.slots=9", set()),
     ("sandbox.min_level=container", set()),

@@ -238,6 +238,7 @@ FILE_FAULTS = [
     ("base without config", _remove("base/config.json"), (), "base.path", "config.json"),
     ("base with a torn config", _write("base/config.json", "{"), (), "base.path", "not JSON"),
     ("base without weights", _remove("base/model.safetensors"), (), "base.path", "safetensors"),
+    ("base with torn weights", _write("base/model.safetensors", "weights"), (), "base.path", "torn"),
     ("base without tokenizer", _remove("base/tokenizer.json"), (), "base.path", "no tokenizer"),
     ("base without chat template", _remove("base/chat_template.jinja"), (), "base.path", "chat template"),
     ("teacher without tokenizer", _remove("teacher/tokenizer.json"), (), "stages.distil.teacher.path", "no tokenizer"),

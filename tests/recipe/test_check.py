@@ -9,9 +9,13 @@ import pytest
 
 from benchmarks.judge_attacks.server import ScriptedServer
 from posttrain.digests import Digests
+from posttrain.errors import InputError
 from posttrain.plan import Plan, build_plan
 from posttrain.recipe import load_recipe
-from posttrain.recipe.check import Finding, check_plan
+from posttrain.recipe.check import Finding, _accepts, check_plan
+from posttrain.types import Prompt
+from rewards.load import build_verifier
+from rewards.services import Services
 from tests.recipe.world import write_jsonl, write_world
 
 TEMPLATE = Path(__file__).parents[2] / "posttrain" / "data" / "templates" / "chatml_think.jinja"
@@ -135,3 +139,25 @@ def test_a_key_that_is_not_set_is_found_before_the_run(world: Path, monkeypatch:
     model = "{endpoint: 'http://127.0.0.1:9/v1', model: judge, api_key_env: NO_SUCH_KEY}"
     finding = findings(world, f"verifiers.math={{kind: pairwise, model: {model}}}")["model of verifier math"]
     assert finding.status == "fail" and "NO_SUCH_KEY" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "metadata", "accepted"),
+    [
+        ("math", ["2", "3"], {}, True),
+        ("math", {"answer": "1/2", "tolerance": 0}, {}, True),
+        ("choice", "Paris", {"options": ["Rome", "Paris"]}, True),
+        ("format", "8", {}, True),
+        ("choice", "Q", {"options": ["Rome", "Paris"]}, False),
+    ],
+)
+def test_golds_of_every_form_are_tried_with_all_that_the_row_brings(
+    kind: str, gold: object, metadata: dict[str, object], accepted: bool
+) -> None:
+    built = build_verifier({"kind": kind}, Services(workers=1))
+    prompt = Prompt(id="1", source="s", messages=({"role": "user", "content": "q"},), gold=gold, metadata=metadata)
+    if accepted:
+        assert _accepts(built, (prompt,), {}, ("<think>", "</think>")) == "accepts the answers of 1 of 1 sampled rows"
+    else:
+        with pytest.raises(InputError, match="its own gold"):
+            _accepts(built, (prompt,), {}, ("<think>", "</think>"))

@@ -64,7 +64,8 @@ def write_model(folder: Path, mark: str = "a") -> Path:
         "max_position_embeddings": 1024,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").write_text(mark)
+    header = json.dumps({"__metadata__": {"mark": mark}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     (folder / "tokenizer.json").write_text("{}")
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     return folder

@@ -70,6 +70,17 @@ def test_a_portion_with_a_fault_is_judged_again(tmp_path: Path) -> None:
     assert all(verdict.outcome is not Outcome.ERROR for group in mended for verdict in group.verdicts)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.5, 0.99])
+def test_a_torn_portion_is_sampled_again(tmp_path: Path, share: float) -> None:
+    whole = ask(tmp_path, 1, Parity(tmp_path / "none"), Echo())
+    torn = sorted((tmp_path / "attempt-1").iterdir())[0]
+    data = torn.read_bytes()
+    torn.write_bytes(data[: int(share * len(data))] if share != 0.5 else data[: data.index(b"\n") + 1])
+    engine = Echo()
+    assert ask(tmp_path, 2, Parity(tmp_path / "none"), engine) == whole
+    assert engine.calls == 1
+
+
 def test_answers_to_other_prompts_are_refused(tmp_path: Path) -> None:
     ask(tmp_path, 1, Parity(tmp_path / "none"), Echo())
     with pytest.raises(ValueError, match="where sums/9 was asked"):

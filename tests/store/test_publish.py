@@ -68,6 +68,12 @@ def test_an_artefact_under_another_id_is_a_fault(tmp_path: Path) -> None:
     assert [fault.file for fault in store.check("toy-2")] == [MANIFEST]
 
 
+def test_an_artefact_whose_manifest_is_gone_is_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (publish(store) / MANIFEST).unlink()
+    assert [(fault.id, fault.file) for fault in store.verify()] == [("toy-1", MANIFEST)]
+
+
 def test_a_copied_store_is_hashed_once_and_then_trusted_by_stat(tmp_path: Path) -> None:
     publish(Store(tmp_path / "old"))
     shutil.copytree(tmp_path / "old", tmp_path / "new")
