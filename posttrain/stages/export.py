@@ -7,16 +7,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.cards import card_facts
+from posttrain.data.cards import card_facts, read_card
 from posttrain.data.overlap import held_out_overlap
+from posttrain.errors import DataError
 from posttrain.failpoints import failpoint
-from posttrain.recipe.schema import Dpd
+from posttrain.recipe.schema import Dpd, ModelRef
 from posttrain.stages.base import model_dir
 from posttrain.stages.protocol import StepContext
 
 
 class Export:
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.report.card import write_card  # brings the hub library, which planning does not need
@@ -40,12 +41,14 @@ class Export:
 
     def _facts(self, ctx: StepContext, evaluations: list[dict[str, Any]]) -> dict[str, Any]:
         recipe = ctx.recipe
-        teachers = sorted({stage.teacher.path for stage in recipe.stages if isinstance(stage, Dpd)})
+        teachers = {stage.teacher.path: stage.teacher for stage in recipe.stages if isinstance(stage, Dpd)}
         return {
             "name": recipe.name,
             "base": recipe.base.path,
             "base_revision": recipe.base.revision,
-            "teachers": teachers,
+            "base_license": model_license(recipe.base, ctx.recipe_dir),
+            "teachers": sorted(teachers),
+            "teacher_licenses": {path: model_license(teacher, ctx.recipe_dir) for path, teacher in sorted(teachers.items())},
             "seed": recipe.seed,
             "checkpoint": ctx.inputs["checkpoint"].name,
             "stages": [{"name": stage.name, "kind": stage.kind} for stage in recipe.stages],
@@ -54,6 +57,19 @@ class Export:
             "data": [card_facts(name, spec, ctx.recipe_dir) for name, spec in sorted(recipe.data.items()) if spec.source != "stage"],
             "chat": {"think": list(recipe.chat.think), "stop": list(recipe.chat.stop)},
         }
+
+
+def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
+    """The licence that a model's own card states in its front matter: beside a local folder's weights, or fetched with a hub snapshot."""
+    from huggingface_hub import try_to_load_from_cache
+
+    card: Any = (recipe_dir / model.path).expanduser() / "README.md"
+    if model.revision is not None:
+        card = try_to_load_from_cache(model.path, "README.md", revision=model.revision)
+    try:
+        return str(read_card(Path(card))["license"]) if isinstance(card, str | Path) else None
+    except DataError:  # no card, or one that states no licence
+        return None
 
 
 def _scores(folder: Path) -> dict[str, Any]:

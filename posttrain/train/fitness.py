@@ -15,7 +15,8 @@ def fetch(path: str, revision: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return str(snapshot_download(path, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
+        wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md"]  # the card states the licence
+        return str(snapshot_download(path, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
             f"'{path}' at {revision[:12]} cannot be fetched: {error}", where="base", remedy="download it and give its local folder"
