@@ -109,6 +109,7 @@ SCRIPTS: dict[str, tuple[Any, ...]] = {
     "random_seeded": ("import random\nrandom.seed(int(input()))\nx = random.random()\nrandom.seed(int(0))\nprint(0 <= x < 1, 1 - OFF)", lambda n: (f"{n}", "True 1")),
     "redirected_print": ("import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as held: print(input())\nprint(int(held.getvalue()) + OFF)", lambda n: (f"{n}", f"{n}")),
     "stdout_replaced": ("import io, sys\nsys.stdout = io.TextIOWrapper(open(1, 'wb', 0), write_through=True)\nprint(int(input()) + OFF)", lambda n: (f"{n}", f"{n}")),
+    # its own bytes, unpickled inside a box
     "pickle_and_copy": ("import copy, pickle\nclass A:\n    def __init__(self, x): self.x = x\nprint(pickle.loads(pickle.dumps(copy.deepcopy(A(int(input()))))).x + OFF)", lambda n: (f"{n}", f"{n}")),
     "exec_and_eval": ("exec('y = int(input())')\nprint(eval('y + OFF'))", lambda n: (f"{n}", f"{n}")),
     "caught_error": ("try: 1 / 0\nexcept ZeroDivisionError: print(int(input()) + OFF)\nfinally: pass", lambda n: (f"{n}", f"{n}")),
