@@ -31,12 +31,16 @@ ENTRY_POINTS = "posttrain.verifiers"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """One kind: its options record, how it is built, one line for people."""
+    """One kind: its options record, how it is built, one line for people.
+
+    `version` is part of the identity of what the kind judged: raised when the same answer would now get another verdict.
+    """
 
     options: type
     build: Callable[[str, opt.Common, Any, Services], Built]
     about: str
     defaults: Mapping[str, Any] = field(default_factory=dict)  # common options that differ for this kind
+    version: int = 1
 
 
 def _rule(kind: str, common: opt.Common, options: Any, services: Services) -> Built:
@@ -178,6 +182,21 @@ def plugin_target(kind: str) -> str | None:
     if kind in KINDS or ":" in kind:
         return None if kind in KINDS else kind
     return _installed().get(kind)
+
+
+def kind_versions(spec: Any) -> dict[str, int]:
+    """Version of each shipped kind that a verifier's specification names, at any depth. Example: {"kind": "math"} -> {"math": 1}"""
+    values: list[Any] = []
+    found: dict[str, int] = {}
+    if isinstance(spec, Mapping):
+        kind = spec.get("kind")
+        found = {kind: KINDS[kind].version} if isinstance(kind, str) and kind in KINDS else {}
+        values = list(spec.values())
+    elif isinstance(spec, list | tuple):
+        values = list(spec)
+    for value in values:
+        found |= kind_versions(value)
+    return found
 
 
 def _installed() -> dict[str, str]:

@@ -50,7 +50,7 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     if not isinstance(stage, Dpd):
         params["data_specs"] = _data_specs(recipe, data_of(stage))
     if isinstance(stage, Grpo):
-        params |= {"verifiers": _verifier_specs(recipe, verifiers_of(stage)), **_precision(recipe)}
+        params |= {**_judged(recipe, verifiers_of(stage)), **_precision(recipe)}
     return params
 
 
@@ -65,7 +65,7 @@ def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, A
         **rule,
         **_precision(recipe),
         "data_specs": _data_specs(recipe, data_of(stage)),
-        "verifiers": _verifier_specs(recipe, verifiers_of(stage)),
+        **_judged(recipe, verifiers_of(stage)),
     }
 
 
@@ -84,7 +84,7 @@ def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *,
         "few_shot": settings.few_shot if few_shot else 0,
         **_precision(recipe),
         "data_specs": _data_specs(recipe, [suite.data, *examples]),
-        "verifiers": _verifier_specs(recipe, {suite.data: suite.verifier}),
+        **_judged(recipe, {suite.data: suite.verifier}),
     }
 
 
@@ -125,5 +125,9 @@ def _data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
     return specs
 
 
-def _verifier_specs(recipe: Recipe, names: Mapping[str, str]) -> dict[str, Any]:
-    return {data: recipe.verifiers[verifier].model_dump(mode="json") for data, verifier in names.items()}
+def _judged(recipe: Recipe, names: Mapping[str, str]) -> dict[str, Any]:
+    """The verifiers' specifications, and the versions of the shipped kinds in them (a module of the user's own has a digest)."""
+    from rewards.load import kind_versions
+
+    specs = {data: recipe.verifiers[verifier].model_dump(mode="json") for data, verifier in names.items()}
+    return {"verifiers": specs, "verifier_versions": kind_versions(list(specs.values()))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from posttrain.plan import Plan, build_plan
 from posttrain.recipe import load_recipe
 from posttrain.recipe.schema import Dpd, Grpo, RewardModel, Sft
 from posttrain.run import derive_seed
+from rewards import load
 from tests.recipe.world import write_jsonl, write_model, write_world
 
 
@@ -189,6 +191,15 @@ def test_a_version_touches_its_kind_and_what_follows(recipe: Path) -> None:
     newer = type("Newer", (), {"VERSION": STAGES["filter"].VERSION + 1})
     after = plan_of(recipe, kinds={**STAGES, "filter": newer})
     assert touched(before, after) == closure(after, {"stem.filter"})
+
+
+def test_a_version_of_a_verifier_touches_what_it_judged_and_what_follows(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = plan_of(recipe)
+    judged = {step.name for step in before.steps if "math" in step.params.get("verifier_versions", {})}
+    monkeypatch.setitem(load.KINDS, "math", replace(load.KINDS["math"], version=load.KINDS["math"].version + 1))
+    after = plan_of(recipe)
+    assert judged and touched(before, after) == closure(after, judged)
+    assert "cold_start" not in touched(before, after)
 
 
 def test_ids_are_those_of_the_kind_and_twenty_hex_digits_and_differ(recipe: Path) -> None:

@@ -1,6 +1,8 @@
-"""The code that decides a stage's bytes, as a digest that comments, docstrings and layout do not touch. Run it to record a decision:
+"""The code that decides bytes, as a digest that comments, docstrings and layout do not touch: of stages, and of verifiers. Run it to record a decision:
 
-python tests/stages/code_digest.py     writes versions.json with today's code; do so after raising VERSION, or when no byte changes
+python tests/stages/code_digest.py     writes versions.json with today's code; do so after raising a version, or when no byte and no verdict changes
+
+A stage's files are listed here; a verifier's are found: its module, and what that imports of `rewards` and `sandbox`.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2] / "posttrain"
+ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
 TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
 TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *TOKENS)
@@ -24,7 +27,7 @@ SAMPLING = (
     *TOKENS,
 )
 TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/problem.py", "toy/gym.py")
-CODE = {
+STAGE_CODE = {
     "base": ("stages/base.py", "train/toy_base.py", "toy/make.py", "toy/corpus.py", "toy/tokenizer.py", *TOY),
     "sft": ("stages/sft.py", "train/sft.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", *SAMPLING, *TOY),
@@ -35,9 +38,14 @@ CODE = {
     "evaluate": ("stages/evaluate.py", "evaluate/statistics.py", *SAMPLING, *TOY),
     "export": ("stages/export.py", "report/card.py", "data/cards.py"),
 }
+COMPOSITION = "rewards.compose"
+ASKING_MODULES = {"code": "rewards.code", "agent": "rewards.agent", "pairwise": "rewards.pairwise"}
+LENT = {"code": ("sandbox.judge",), "agent": ("sandbox.interpreter",)}  # opened by others for the verifier, which does not import them
+# reached, and yet without a say in a verdict of ours
+NO_VERDICT = ("rewards/plugin.py", "rewards/adapters.py", "sandbox/doctor.py", "sandbox/debian.py", "sandbox/docker_image.py")
 
 
-def digest_of(files: tuple[str, ...]) -> str:
+def digest_of(files: Iterable[str]) -> str:
     """SHA-256 over the syntax trees of the files, docstrings removed."""
     digest = hashlib.sha256()
     for name in sorted(set(files)):
@@ -51,10 +59,53 @@ def digest_of(files: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def current() -> dict[str, dict[str, object]]:
-    from posttrain.stages import STAGES
+def modules_of(kind: str) -> tuple[str, ...]:
+    """Where a verifier kind begins."""
+    from rewards.rules import RULES
+    from sandbox.frames import INSIDE_FILES
 
-    return {kind: {"version": STAGES[kind].VERSION, "digest": digest_of(files)} for kind, files in CODE.items()}
+    module = RULES[kind].partition(":")[0] if kind in RULES else ASKING_MODULES.get(kind, COMPOSITION)
+    inside = [f"sandbox.{name}" for name in INSIDE_FILES] if kind in LENT else []
+    return (module, *LENT.get(kind, ()), *inside)
+
+
+def closure(modules: Iterable[str]) -> set[str]:
+    """Files of the modules and of all they import of `rewards` and `sandbox`, at any depth and in any function."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        path = _file_of(waiting.pop())
+        if path is None or path in found or path in NO_VERDICT:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+    return found
+
+
+def _file_of(module: str) -> str | None:
+    if module.partition(".")[0] not in ("rewards", "sandbox"):
+        return None
+    name = module.replace(".", "/")
+    return next((path for path in (f"{name}.py", f"{name}/__init__.py") if (ROOT / path).is_file()), None)
+
+
+def current() -> dict[str, dict[str, object]]:
+    """What is pinned: "stage sft" and "verifier math" -> version and digest of the code."""
+    from posttrain.stages import STAGES
+    from rewards.load import KINDS
+
+    stages = {
+        f"stage {kind}": {"version": STAGES[kind].VERSION, "digest": digest_of(f"posttrain/{name}" for name in files)}
+        for kind, files in STAGE_CODE.items()
+    }
+    verifiers = {
+        f"verifier {name}": {"version": kind.version, "digest": digest_of(closure(modules_of(name)))} for name, kind in KINDS.items()
+    }
+    return stages | verifiers
 
 
 if __name__ == "__main__":

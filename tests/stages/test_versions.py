@@ -1,24 +1,32 @@
-"""A stage's code does not change without a decision on its VERSION, which is part of every id."""
+"""The code of a stage, or of a verifier, does not change without a decision on its version, which is part of every id."""
 
 import json
 
 import pytest
 
 from posttrain.stages import STAGES
-from tests.stages.code_digest import CODE, PINS, current, digest_of
+from rewards.load import KINDS
+from tests.stages.code_digest import PINS, STAGE_CODE, closure, current, digest_of, modules_of
 
 
 def test_every_kind_is_pinned():
-    assert set(CODE) == set(STAGES) == set(json.loads(PINS.read_text()))
+    assert set(STAGE_CODE) == set(STAGES)
+    assert set(json.loads(PINS.read_text())) == {f"stage {kind}" for kind in STAGES} | {f"verifier {kind}" for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", sorted(CODE))
-def test_code_changed_only_with_a_decision(kind):
-    pinned, now = json.loads(PINS.read_text())[kind], current()[kind]
+@pytest.mark.parametrize("what", sorted(current()))
+def test_code_changed_only_with_a_decision(what):
+    pinned, now = json.loads(PINS.read_text())[what], current()[what]
     assert now == pinned, (
-        f"the code of stage kind '{kind}' changed: if the same inputs now give other bytes, raise VERSION in posttrain/stages; "
-        "then record the decision with: python tests/stages/code_digest.py"
+        f"the code of {what} changed: if the same inputs now give other bytes or verdicts, raise its version (VERSION in posttrain/stages, "
+        "version in rewards/load.py); then record the decision with: python tests/stages/code_digest.py"
     )
+
+
+def test_a_verifiers_code_is_all_that_it_reaches():
+    assert {"rewards/math/rule.py", "rewards/math/compare.py", "rewards/math/units.py", "rewards/visible.py"} <= closure(modules_of("math"))
+    assert {"rewards/code.py", "sandbox/judge.py", "sandbox/compare.py", "sandbox/lift.py"} <= closure(modules_of("code"))
+    assert not any(path.startswith("sandbox/") for path in closure(modules_of("math")))
 
 
 def test_a_comment_is_no_change_and_a_statement_is(tmp_path, monkeypatch):
