@@ -245,7 +245,7 @@ class Machine:
     # ------------------------------------------------------------ the whole
 
     def facts(self) -> dict[str, Any]:
-        """For manifests: versions, cores, what Ray has, the engines alive, and the level at which code was judged (null before any)."""
+        """For manifests: versions, cores, what Ray has, the engines alive, and level and images of the code judge (null before any)."""
         versions = {}
         for library in _LIBRARIES:
             try:
@@ -263,8 +263,14 @@ class Machine:
             "engine_backend": choose_backend(self._recipe.engine.backend),
             "engines": engines,
             "trainers": len(self._trainers),
-            "sandbox_level": self._scorer.call("level") if self._scorer else None,
+            "judge": self._judge_facts(),
         }
+
+    def _judge_facts(self) -> dict[str, Any] | None:
+        from sandbox import image
+
+        judge: dict[str, Any] | None = self._scorer.call("judge") if self._scorer else None
+        return None if judge is None else judge | {"image": image.reference(self._recipe.sandbox.image)}
 
     def close(self) -> None:
         """Stop every actor, and Ray if this pipeline started it."""

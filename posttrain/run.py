@@ -268,7 +268,7 @@ class _Runner:
             "smoke": self.options.smoke,
             "versions": dict(library_versions()),
             "machine": facts,
-            "judge_level": metrics.get("judge_level") or (facts or {}).get("sandbox_level"),
+            "judge_level": metrics.get("judge_level") or ((facts or {}).get("judge") or {}).get("level"),
             "command": self.options.command,
             "host": platform.node(),
             "started": started,

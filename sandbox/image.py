@@ -91,6 +91,11 @@ def digest(profile: str = PLAIN) -> str:
     return sha.hexdigest()
 
 
+def reference(given: str | None) -> str:
+    """What a judge's image is recorded under: the one a user named, or the digest of this interpreter's tree, made or not."""
+    return given if given is not None else f"tree:{digest()}"
+
+
 def cache_folder() -> Path:
     """Where trees are kept. As root it must be a folder that an unprivileged user can pass through."""
     named = os.environ.get("POSTTRAIN_SANDBOX_CACHE")

@@ -75,6 +75,11 @@ class Judge:
         """The isolation that programs run under."""
         return self.backend.level
 
+    @property
+    def images(self) -> dict[str, str]:
+        """Profile -> id of the image that its boxes run, of those started so far."""
+        return dict(self.backend.images)
+
     def run(self, programs: list[Program], fail_fast: bool = False) -> list[Judgement]:
         """Judge all; as many judgements, in the same order. Raises RuntimeError after close."""
         futures: list[Future[Judgement]] = [Future() for _ in programs]

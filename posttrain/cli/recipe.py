@@ -51,7 +51,8 @@ def plan_command(
 
     opened = Store(store)
     _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke)
-    rows = plan_status(plan.steps, opened, previous_steps(out or Path("runs") / plan.recipe.name))
+    before = previous_steps(out or Path("runs") / plan.recipe.name)
+    rows = plan_status(plan.steps, opened, before, image=plan.recipe.sandbox.image)
     estimates = estimate(plan)
     if as_json:
         print(json.dumps(_plan_json(plan, rows, estimates)))

@@ -48,7 +48,7 @@ def run_command(
     _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True)
     run_dir = out if out is not None else Path("runs") / plan.recipe.name
     run_folder.check_owner(run_dir, plan.recipe.name, smoke=smoke)
-    rows = plan_status(plan.steps, opened, previous_steps(run_dir))
+    rows = plan_status(plan.steps, opened, previous_steps(run_dir), image=plan.recipe.sandbox.image)
     options = RunOptions(
         run_dir=run_dir,
         store=opened,

@@ -1,18 +1,21 @@
-"""What the store already has of a plan: cached, to resume, to run, and why; and where library versions have drifted since.
+"""What the store already has of a plan: cached, to resume, to run, and why; and where libraries or the judge's image have drifted since.
 
 "Why" compares with the plan that the run folder recorded before. Reads manifests and folder names; writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from posttrain.errors import CheckpointError
 from posttrain.stages.protocol import Step
 from posttrain.store import Store, library_versions
+from sandbox.image import reference
 
+RUNS_CODE = {"code", "agent"}  # verifier kinds that ask the judge
 _NOTHING = object()
 
 
@@ -26,15 +29,16 @@ class StepStatus:
     drift: tuple[str, ...] = ()
 
 
-def plan_status(steps: Sequence[Step], store: Store, previous: Sequence[Step] = ()) -> list[StepStatus]:
-    """Status of every step, in order. `previous` are the steps that the run folder recorded last."""
+def plan_status(steps: Sequence[Step], store: Store, previous: Sequence[Step] = (), *, image: str | None = None) -> list[StepStatus]:
+    """Status of every step, in order. `previous` are the steps that the run folder recorded last, `image` the recipe's sandbox.image."""
     before = {step.name: step for step in previous}
+    image_now = functools.cache(lambda: reference(image))  # asked only where code was judged: it looks at the interpreter's files
     installed = library_versions()
     fresh: set[str] = set()
     found = []
     for step in steps:
         if store.is_published(step.id):
-            found.append(StepStatus(step=step, state="cached", why="published", drift=_drift(store, step, installed)))
+            found.append(StepStatus(step=step, state="cached", why="published", drift=_drift(store, step, installed, image_now)))
             continue
         why = _why(step, before.get(step.name), fresh)
         fresh.add(step.name)
@@ -93,13 +97,17 @@ def _word(value: Any) -> str:
     return "(none)" if value is _NOTHING else str(value)
 
 
-def _drift(store: Store, step: Step, installed: Mapping[str, str]) -> tuple[str, ...]:
+def _drift(store: Store, step: Step, installed: Mapping[str, str], image_now: Callable[[], str]) -> tuple[str, ...]:
     try:
-        recorded = store.manifest(step.id).get("versions", {})
+        manifest = store.manifest(step.id)
     except CheckpointError as error:
         return (f"{error.what}; {error.remedy}",)
-    return tuple(
+    changed = [
         f"{name} {version} -> {installed.get(name, 'not installed')}"
-        for name, version in recorded.items()
+        for name, version in manifest.get("versions", {}).items()
         if installed.get(name) != version
-    )
+    ]
+    judge = (manifest.get("machine") or {}).get("judge")
+    if judge and RUNS_CODE & step.params.get("verifier_versions", {}).keys() and judge["image"] != (now := image_now()):
+        changed.append(f"judge's image {judge['image'][:20]} -> {now[:20]}")
+    return tuple(changed)

@@ -51,6 +51,9 @@ class JudgeServer:
         """The isolation reached on this node; also the sign that the judge is alive."""
         return str(self._judge.level)
 
+    def images(self) -> dict[str, str]:
+        return self._judge.images
+
     def run(self, programs: Sequence[Program]) -> list[Judgement]:
         return self._judge.run(list(programs))
 
@@ -114,6 +117,11 @@ class JudgePool:
         self._slots = slots
         self._session_ended = threading.Condition()
         self.level = min(Level(seat.remote.call("level")) for seat in self._seats)
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Profile -> image id, on this process's node."""
+        return dict(self._seats[0].remote.call("images"))
 
     def run(self, programs: Sequence[Program]) -> list[Judgement]:
         """Judge all; as many judgements, in the same order. Raises BackendError, or StageError where judges die again and again."""

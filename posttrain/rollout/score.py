@@ -124,9 +124,9 @@ class Scorer:
         """Verdicts so far, by outcome."""
         return dict(sorted(self._outcomes.items()))
 
-    def level(self) -> str | None:
-        """The isolation at which code was judged, or None when none was."""
-        return None if self._judge is None else str(self._judge.level)
+    def judge(self) -> dict[str, Any] | None:
+        """The isolation at which code was judged, and the images it ran in; None when none was."""
+        return None if self._judge is None else {"level": str(self._judge.level), "images": self._judge.images}
 
     def close(self) -> None:
         if self._judge is not None:

@@ -166,7 +166,7 @@ def test_the_scorers_judges_are_actors_and_end_with_it(tmp_path: Path) -> None:
         scorer = machine.scorer()
         scored = scorer.score("code", [group("code", [f"def f(x): return x * {by}" for by in (2, 3)], gold=gold)])
         assert [verdict.score for verdict in scored[0].verdicts] == [1.0, 0.0]
-        assert scorer.level() == "none"
+        assert scorer.judge() == {"level": "none", "images": {}}
         # Of this test: another run beside it has judges of its own.
         judges = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if re.search(f"{tmp_path}.*judge-0", logs_of(pid))]
         assert judges, "no actor writes a judge's log"

@@ -122,7 +122,7 @@ def test_the_scorer_judges_by_the_recipes_verifier(alone: Any) -> None:
     scored = alone.scorer().score({"sums": "exact"}, [group("sums", ["<think>a</think>42", "<think>b</think>41"], gold="42")])
     assert [verdict.passed for verdict in scored[0].verdicts] == [True, False]
     assert alone.scorer().outcomes() == {"correct": 1, "wrong": 1}
-    assert alone.facts()["sandbox_level"] is None
+    assert alone.facts()["judge"] is None
 
 
 def test_prompts_of_a_source_without_a_verifier_are_refused(alone: Any) -> None:

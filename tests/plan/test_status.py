@@ -17,13 +17,16 @@ def plan_of(path: Path, *overrides: str) -> Plan:
     return build_plan(load_recipe(path, overrides), Digests(path.parent / "digests.json"))
 
 
-def publish(store: Store, plan: Plan, *names: str, versions: dict[str, str] | None = None) -> None:
+def publish(
+    store: Store, plan: Plan, *names: str, versions: dict[str, str] | None = None, machine: dict[str, object] | None = None
+) -> None:
     for name in names:
         id = plan.step(name).id
         held = store.lock(id)
         attempt = store.begin(id)
         (attempt.output / "model.txt").write_text(name)
-        store.publish(attempt, {"kind": plan.step(name).kind, "versions": versions or dict(library_versions())}, held)
+        record = {"kind": plan.step(name).kind, "versions": versions or dict(library_versions()), "machine": machine}
+        store.publish(attempt, record, held)
         held.release()
 
 
@@ -96,6 +99,17 @@ def test_drifted_versions_and_a_damaged_manifest_are_said(tmp_path: Path) -> Non
     assert f"ray 1.0 -> {library_versions().get('ray', 'not installed')}" in rows["base"].drift
     assert "gone 2.0 -> not installed" in rows["base"].drift
     assert "damaged" in rows["cold_start"].drift[0]
+
+
+def test_another_image_of_the_judge_is_said_of_steps_that_ran_code_and_of_no_other(tmp_path: Path) -> None:
+    plan, store = plan_of(write_world(tmp_path), "stages.distil.verifier=code"), Store(tmp_path / "store")
+    judge = {"level": "container", "images": {"plain": "sha256:1"}, "image": "sha256:1111"}
+    publish(store, plan, "distil.pairs", "stem", machine={"judge": judge})
+    rows = by_name(plan_status(plan.steps, store, image="sha256:2222"))
+    assert rows["distil.pairs"].drift == ("judge's image sha256:1111 -> sha256:2222",)
+    assert rows["stem"].drift == ()
+    assert by_name(plan_status(plan.steps, store, image="sha256:1111"))["distil.pairs"].drift == ()
+    assert by_name(plan_status(plan.steps, store))["distil.pairs"].drift[0].startswith("judge's image sha256:1111 -> tree:")
 
 
 def test_a_verifier_of_ones_own_that_is_edited_reruns_what_it_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
