@@ -5,7 +5,6 @@ Knows nothing of rows. Generated sources (toy, reasoning_gym) have cards that sh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,20 +51,6 @@ def read_card(path: Path) -> Mapping[str, Any]:
     if missing:
         raise DataError(f"the card lacks {', '.join(missing)}", where=str(path), remedy="state the licence of the rows")
     return facts
-
-
-def check_digest(facts: Mapping[str, Any], file: Path, card: Path) -> None:
-    """A card that states a digest of the file must be right. Raises DataError with both."""
-    stated = dict(facts.get("digests") or {}).get(file.name)
-    if stated is None:
-        return
-    found = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
-    if str(stated) != found:
-        raise DataError(
-            f"{file.name} has digest {found}, the card says {stated}",
-            where=str(card),
-            remedy="use the file the card describes, or write a new card",
-        )
 
 
 def card_facts(name: str, spec: Data, recipe_dir: Path) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from posttrain.errors import DataError
+from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Data, FileData, GymData, HubData, StageData, ToyData
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 
 Row = TypeVar("Row", Conversation, Prompt, PreferencePair)
+SET_ASIDE = "set_aside.jsonl"
 _ROLES = {"system", "user", "assistant", "tool"}
 _SHAREGPT = {"human": "user", "gpt": "assistant", "system": "system", "tool": "tool"}
 
@@ -61,7 +63,7 @@ def load_conversations(name: str, spec: Data, recipe_dir: Path, stage_folders: M
             Conversation(id=pair.id, source=name, messages=(*pair.messages, {"role": "assistant", "content": answer}))
             for pair, answer in zip(pairs, answers, strict=True)
         )
-        return Rows(name=name, items=items)
+        return Rows(name=name, items=items, numbers=tuple(range(1, len(items) + 1)))
     return _read(name, spec, recipe_dir, _conversation)
 
 
@@ -87,7 +89,8 @@ def load_pairs(name: str, spec: Data, recipe_dir: Path, stage_folders: Mapping[s
 
         return _made(name, pairs(spec.task, spec.rows, spec.difficulty, spec.split, spec.seed), PreferencePair)
     if isinstance(spec, StageData):
-        return Rows(name=name, items=tuple(_stage_pairs(name, spec, stage_folders or {})))
+        items = tuple(_stage_pairs(name, spec, stage_folders or {}))
+        return Rows(name=name, items=items, numbers=tuple(range(1, len(items) + 1)))
     if isinstance(spec, GymData):
         raise DataError(f"data '{name}' (reasoning_gym) has no preference pairs", remedy="name a data set of pairs")
     return _read(name, spec, recipe_dir, _pair)
@@ -158,6 +161,16 @@ def set_aside(rows: Rows[Row], spec: Data, reasons: Sequence[str | None]) -> Row
     )
     _check_share(left, spec)
     return left
+
+
+def write_set_aside(folder: Path, faults: Mapping[str, Sequence[Fault]]) -> int:
+    """Publish which rows a stage left out and why, a line {"data", "row", "reason"} each; no file where there is none. Returns how many."""
+    lines = [{"data": name, "row": fault.row, "reason": fault.reason} for name in sorted(faults) for fault in faults[name]]
+    if lines:
+        failpoint("set_aside.before")
+        (folder / SET_ASIDE).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        failpoint("set_aside.after")
+    return len(lines)
 
 
 def _check_share(rows: Rows[Row], spec: Data) -> None:

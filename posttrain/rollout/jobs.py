@@ -14,7 +14,7 @@ from typing import Any
 
 from posttrain.data.difficulty import decide, histogram
 from posttrain.data.mix import draw
-from posttrain.data.source import Rows, load_conversations, load_prompts, set_aside
+from posttrain.data.source import Fault, Rows, load_conversations, load_prompts, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, StageError
 from posttrain.evaluate.statistics import score_samples
@@ -60,10 +60,10 @@ def checked_prompts(name: str, data: Data, recipe_dir: Path, scorer: Any, verifi
 
 def pick_prompts(
     weights: Mapping[str, float], data: Mapping[str, Data], recipe_dir: Path, seed: int, scorer: Any, verifier: str | Mapping[str, str]
-) -> tuple[list[Prompt], int]:
-    """All prompts of one data set, or a mixture as long as its weights allow. Also the count of faulty rows."""
+) -> tuple[list[Prompt], dict[str, Sequence[Fault]]]:
+    """All prompts of one data set, or a mixture as long as its weights allow. Also the faulty rows."""
     pools = {name: checked_prompts(name, data[name], recipe_dir, scorer, verifier) for name in sorted(weights)}
-    faults = sum(len(rows.faults) for rows in pools.values())
+    faults: dict[str, Sequence[Fault]] = {name: rows.faults for name, rows in pools.items()}
     if len(pools) == 1:
         return list(next(iter(pools.values())).items), faults
     scale = sum(weights.values())
@@ -80,7 +80,8 @@ def evaluate(
     if not is_first_rank():
         return None
     template = ChatTemplate.load(model, chat, recipe_dir)
-    prompts = list(checked_prompts(name, data, recipe_dir, scorer, verifier).items)
+    read = checked_prompts(name, data, recipe_dir, scorer, verifier)
+    prompts = list(read.items)
     encoder: Any = template
     if few_shot:
         if examples is None:
@@ -106,6 +107,7 @@ def evaluate(
         for index, (completion, verdict) in enumerate(zip(group.completions, group.verdicts, strict=True))
     ]  # fmt: skip
     write_lines(output / "samples.jsonl", rows)
+    write_set_aside(output, {name: read.faults})
     outcomes = Counter(row["verdict"]["outcome"] for row in rows)
     scores = {**score_samples(rows).as_json(checkpoint=checkpoint, suite=suite), "outcomes": dict(sorted(outcomes.items()))}
     (output / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
@@ -164,10 +166,11 @@ def filter_prompts(
     kept = [asdict(group.prompt) for group, decision in zip(scored, decisions, strict=True) if decision.kept or smoke]
     write_lines(output / "kept.jsonl", kept)
     write_lines(output / "table.jsonl", [asdict(decision) for decision in decisions])
+    num_faulty = write_set_aside(output, faulty)
     outcomes = Counter(str(verdict.outcome) for group in scored for verdict in group.verdicts)
     summary = {
         "prompts": len(prompts), "kept": len(kept), "kept_share": round(len(kept) / len(prompts), 6), "k": band.k,
-        "set_aside_for_faults": sum(decision.none > 0 for decision in decisions), "faulty_rows": faulty,
+        "set_aside_for_faults": sum(decision.none > 0 for decision in decisions), "faulty_rows": num_faulty,
         "histogram": histogram(decisions, band.k), "outcomes": dict(sorted(outcomes.items())),
         "generated_tokens": sum(c.num_tokens for group in scored for c in group.completions),
     }  # fmt: skip
@@ -235,12 +238,13 @@ def make_pairs(
             }
         )  # fmt: skip
     write_lines(output / "pairs.jsonl", rows)
+    num_faulty = write_set_aside(output, faulty)
     if not rows:
         raise StageError(
             "no prompt has a right answer of the teacher and a wrong one of the student", remedy="give more prompts or samples"
         )
     return {
-        "prompts": len(prompts), "pairs": len(rows), "faulty_rows": faulty,
+        "prompts": len(prompts), "pairs": len(rows), "faulty_rows": num_faulty,
         "teacher_pass": _share(good), "student_pass": _share(bad),
         "generated_tokens": sum(c.num_tokens for group in (*good, *bad) for c in group.completions),
         "pairs_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),

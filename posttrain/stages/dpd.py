@@ -14,7 +14,7 @@ from posttrain.stages.training import mixture, record, train
 class Pairs:
     """y+ from the teacher (must pass), y- from the student this stage starts from (must fail)."""
 
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Dpd = record(ctx)

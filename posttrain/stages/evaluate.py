@@ -12,7 +12,7 @@ from posttrain.types import SamplingParams
 
 
 class Evaluation:
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         checkpoint, _, suite_name = ctx.step.name.rpartition(".eval.")

@@ -13,7 +13,7 @@ from posttrain.types import SamplingParams
 
 
 class FilterStage:
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Grpo = record(ctx)

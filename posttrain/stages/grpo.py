@@ -13,7 +13,7 @@ from posttrain.stages.training import mixture, record, train
 
 
 class GrpoStage:
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Grpo = record(ctx)

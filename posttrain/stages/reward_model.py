@@ -9,7 +9,7 @@ from posttrain.stages.training import train
 
 
 class RewardModelStage:
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return train(ctx, "posttrain.train.reward_model:train")

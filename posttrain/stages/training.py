@@ -61,9 +61,17 @@ def train(ctx: StepContext, function: str, *, extra_inputs: dict[str, Path] | No
     keep(ctx, "metrics.jsonl")
     if (ctx.attempt / "rollouts").is_dir():
         failpoint("stage.rollouts.before")
-        shutil.copytree(ctx.attempt / "rollouts", ctx.output / "rollouts", dirs_exist_ok=True)
+        _publish_rollouts(ctx.attempt / "rollouts", ctx.output / "rollouts")
         failpoint("stage.rollouts.after")
     return result
+
+
+def _publish_rollouts(source: Path, target: Path) -> None:
+    """One file a step: of several workers each wrote its own, step-00001-<rank>.jsonl."""
+    target.mkdir()
+    for file in sorted(source.glob("step-*.jsonl"), key=lambda file: [int(part) for part in file.stem.split("-")[1:]]):
+        with file.open("rb") as rows, (target / f"step-{file.stem.split('-')[1]}.jsonl").open("ab") as whole:
+            shutil.copyfileobj(rows, whole)
 
 
 def keep(ctx: StepContext, name: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import ToyModel
 from posttrain.toy import style
 from posttrain.toy import tokenizer as words
@@ -53,8 +54,11 @@ def make_model(spec: ToyModel, out: Path, seed: int, on_step: Callable[[int, flo
         if spec.skill == "teacher":
             model.model.norm.weight.data.mul_(TEACHER_SHARPNESS)
     out.mkdir(parents=True, exist_ok=True)
+    failpoint("toy.save.before")
     model.save_pretrained(out)
+    failpoint("toy.save.between")
     tokenizer.save_pretrained(out)
+    failpoint("toy.save.after")
 
 
 @contextmanager

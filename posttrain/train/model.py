@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from posttrain.errors import CheckpointError
+from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Chat, Lora
 
 logging.disable_progress_bar()  # workers write to log files
@@ -66,7 +67,9 @@ def save_model(model: Any, out: Path, *, source: Path, chat: Chat, stop_ids: tup
     plain.config.use_cache = True
     plain.generation_config.eos_token_id = list(stop_ids)
     plain.generation_config.pad_token_id = original.get("pad_token_id")
+    failpoint("model.save.before")
     plain.save_pretrained(str(out), safe_serialization=True)
+    failpoint("model.save.after")
     plain.config.use_cache = False
     copy_tokenizer(source, out)
     text = template_text(chat, recipe_dir)

@@ -19,6 +19,7 @@ import torch
 from transformers import TrainingArguments
 
 from posttrain.checkpoints import read_seal
+from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Grpo
@@ -250,8 +251,9 @@ def train(
     """Runs in every trainer worker; without kept prompts all of the mixture are used. Returns headline metrics, or {"stopped": True}."""
     stage: Grpo = job.stage
     steps = stage.steps or 1
+    faulty: dict[str, Sequence[Fault]] = {}
     if prompts is None:
-        prompts = pick_prompts(weights, job.data, job.recipe_dir, job.seed, scorer, stage.verifier)[0]
+        prompts, faulty = pick_prompts(weights, job.data, job.recipe_dir, job.seed, scorer, stage.verifier)
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     model = load_model(job.model, adapter=stage.adapter)
     recorder = Recorder(job)
@@ -267,6 +269,7 @@ def train(
         save_model(
             trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=template.stop_ids, recipe_dir=job.recipe_dir
         )
+        write_set_aside(job.output, faulty)
     history = [json.loads(line) for line in recorder.path.read_text(encoding="utf-8").splitlines()] if is_first_rank() else []
     return {"steps": steps, "prompts": len(prompts), "parameters": num_parameters(trainer.model), **headline(history)}
 

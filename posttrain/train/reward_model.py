@@ -14,7 +14,7 @@ import torch
 from transformers import TrainingArguments
 
 from posttrain.data.mix import draw, num_rows
-from posttrain.data.source import load_pairs
+from posttrain.data.source import Fault, load_pairs, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.recipe.schema import RewardModel
@@ -127,8 +127,11 @@ def train(job: Job) -> dict[str, Any]:
     labels = label_ids(template)
     pools: dict[str, list[Comparison]] = {}
     held_out: list[PreferencePair] = []
+    faulty: dict[str, Sequence[Fault]] = {}
     for name in sorted(stage.data):
-        pairs = list(load_pairs(name, job.data[name], job.recipe_dir, data_folders(job.inputs)).items)
+        read = load_pairs(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
+        faulty[name] = read.faults
+        pairs = list(read.items)
         random.Random(f"held-out/{job.seed}/{name}").shuffle(pairs)
         kept = max(1, round(stage.held_out_share * len(pairs))) if stage.held_out_share else 0
         held_out += pairs[:kept]
@@ -157,6 +160,7 @@ def train(job: Job) -> dict[str, Any]:
     return {
         "steps": steps,
         "pairs": sum(sizes.values()) // 2,
+        "faulty_rows": write_set_aside(job.output, faulty),
         "trained_tokens": len(drawn),
         "parameters": num_parameters(trainer.model),
         **measured,

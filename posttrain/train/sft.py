@@ -6,48 +6,54 @@ Credit: every token of an assistant turn up to and with its stop token; loss is 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from posttrain.data.mix import draw, num_rows
-from posttrain.data.source import Rows, load_conversations
+from posttrain.data.source import Fault, load_conversations, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate, Encoded
 from posttrain.errors import DataError
 from posttrain.recipe.schema import Sft
 from posttrain.train.job import Job, data_folders
-from posttrain.types import Conversation
+from posttrain.types import Message
 
 
-def encode_rows(job: Job, stage: Sft, template: ChatTemplate) -> tuple[dict[str, list[Encoded]], dict[str, int]]:
-    """Every row of every data set as ids and masks; counts of rows set aside."""
+def encode_rows(
+    job: Job, stage: Sft, template: ChatTemplate
+) -> tuple[dict[str, list[Encoded]], dict[str, list[Fault]], dict[str, list[Fault]]]:
+    """Every row of every data set as ids and masks; the faulty rows; those that are too long. Raises DataError."""
     encoded: dict[str, list[Encoded]] = {}
-    counts = {"faulty_rows": 0, "too_long_rows": 0}
+    faulty: dict[str, list[Fault]] = {}
+    too_long: dict[str, list[Fault]] = {}
     for name in sorted(stage.data):
         rows = load_conversations(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
-        whole, refused = _encode(rows, template, getattr(job.data[name], "max_faulty_share", 0.0))
-        counts["faulty_rows"] += len(rows.faults) + refused
+        whole, reasons = _encode([row.messages for row in rows.items], template)
+        rows = set_aside(rows, job.data[name], reasons)
+        faulty[name] = list(rows.faults)
         encoded[name] = [row for row in whole if len(row.ids) <= stage.max_tokens]
-        counts["too_long_rows"] += len(whole) - len(encoded[name])
+        too_long[name] = [
+            Fault(row=number, reason=f"{len(row.ids)} tokens, longer than max_tokens {stage.max_tokens}")
+            for number, row in zip(rows.numbers, whole, strict=True)
+            if len(row.ids) > stage.max_tokens
+        ]
         if not encoded[name]:
             raise DataError(
                 f"no row of data '{name}' fits in max_tokens {stage.max_tokens}", where=job.step_name, remedy="raise max_tokens"
             )
-    return encoded, counts
+    return encoded, faulty, too_long
 
 
-def _encode(rows: Rows[Conversation], template: ChatTemplate, max_faulty_share: float) -> tuple[list[Encoded], int]:
-    """Rows as ids, and how many the template refuses; together with the source's faults they must stay below the share."""
+def _encode(rows: Sequence[Sequence[Message]], template: ChatTemplate) -> tuple[list[Encoded], list[str | None]]:
+    """Rows [N] that the template takes, as ids; and why it refuses a row [N], or None."""
     done: list[Encoded] = []
-    refused = 0
-    for row in rows.items:
+    reasons: list[str | None] = []
+    for messages in rows:
         try:
-            done.append(template.encode_conversation(row.messages))
+            done.append(template.encode_conversation(messages))
+            reasons.append(None)
         except DataError as error:
-            refused += 1
-            faulty, total = len(rows.faults) + refused, len(rows.items) + len(rows.faults)
-            if faulty > max_faulty_share * total:
-                what = f"row {row.id} of data '{rows.name}': {error.what} ({faulty} of {total} faulty, allowed {max_faulty_share:.1%})"
-                raise DataError(what, where=f"data.{rows.name}", remedy=error.remedy) from error
-    return done, refused
+            reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
+    return done, reasons
 
 
 def plan_rows(stage: Sft, encoded: dict[str, list[Encoded]]) -> tuple[int, int]:
@@ -73,7 +79,7 @@ def train(job: Job) -> dict[str, Any]:
 
     stage: Sft = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
-    encoded, counts = encode_rows(job, stage, template)
+    encoded, faulty, too_long = encode_rows(job, stage, template)
     total, steps = plan_rows(stage, encoded)
     drawn = draw(encoded, dict(stage.data), total, job.seed)
     table = datasets.Dataset.from_dict(
@@ -98,6 +104,7 @@ def train(job: Job) -> dict[str, Any]:
         save_model(
             trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=template.stop_ids, recipe_dir=job.recipe_dir
         )
+        write_set_aside(job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded})
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     trained = sum(sum(row.mask) for row in drawn)
     return {
@@ -106,5 +113,6 @@ def train(job: Job) -> dict[str, Any]:
         "rows": total,
         "trained_tokens": trained,
         "parameters": num_parameters(trainer.model),
-        **counts,
+        "faulty_rows": sum(map(len, faulty.values())),
+        "too_long_rows": sum(map(len, too_long.values())),
     }

@@ -1,6 +1,6 @@
-"""The code that decides bytes, as a digest that comments, docstrings and layout do not touch: of stages, and of verifiers. Run it to record a decision:
+"""The code of stages and verifiers as digests that comments, docstrings and layout do not touch. Run it to record a decision:
 
-python tests/stages/code_digest.py     writes versions.json with today's code; do so after raising a version, or when no byte and no verdict changes
+python tests/stages/code_digest.py     writes versions.json with today's code; after raising a version, or when no byte or verdict changes
 
 A stage's files are listed here; a verifier's are found: its module, and what that imports of `rewards` and `sandbox`.
 """

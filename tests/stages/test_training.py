@@ -77,6 +77,13 @@ def test_metrics_and_rollouts_of_the_attempt_are_published(tmp_path: Path) -> No
     assert found == ["metrics.jsonl", "rollouts/step-00001.jsonl"]
 
 
+def test_the_rollouts_of_several_workers_are_one_file_a_step_in_order_of_rank(tmp_path: Path) -> None:
+    writes = {f"rollouts/step-0000{step}-{rank}.jsonl": f"{step} {rank}\n" for step in (1, 2) for rank in (10, 0, 2)}
+    train(context(tmp_path, "warm", Machine({}, {"metrics.jsonl": "", **writes})), "module:function")
+    published = {path.name: path.read_text() for path in (tmp_path / "output" / "rollouts").iterdir()}
+    assert published == {f"step-0000{step}.jsonl": f"{step} 0\n{step} 2\n{step} 10\n" for step in (1, 2)}
+
+
 def test_a_stop_that_was_asked_for_is_a_stop_and_another_is_a_failure(tmp_path: Path) -> None:
     machine = Machine({"stopped": True}, {"metrics.jsonl": "{}\n"})
     with pytest.raises(Stopped):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.data.source import load_prompts
+from posttrain.data.source import load_prompts, write_set_aside
 from posttrain.errors import DataError, InputError, RecipeError
 from posttrain.recipe.schema import Dpd, FileData, Filter, Grpo
 from posttrain.rollout import jobs as sampling_jobs
@@ -98,7 +98,10 @@ def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_t
     assert [prompt.id for prompt in rows.items] == [row["id"] for row in GOOD] and rows.numbers == tuple(range(2, 11))
     assert [fault.row for fault in rows.faults] == [1, 11] and "braces" in rows.faults[0].reason
     prompts, faulty = pick_prompts({"questions": 1.0}, {"questions": data}, jobs.folder, 0, scorer, "math")
-    assert (prompts, faulty) == (list(rows.items), 2)
+    assert (prompts, [fault.row for fault in faulty["questions"]]) == (list(rows.items), [1, 11])
+    assert write_set_aside(jobs.folder, faulty) == 2
+    said = [json.loads(line) for line in (jobs.folder / "set_aside.jsonl").read_text().splitlines()]
+    assert [(row["data"], row["row"]) for row in said] == [("questions", 1), ("questions", 11)] and "braces" in said[0]["reason"]
 
 
 def test_above_the_stated_share_the_run_stops(jobs: Jobs, scorer: Scorer) -> None:

@@ -141,17 +141,22 @@ def test_rows_beyond_the_end_of_the_checkpoint_are_cut_on_resume(jobs: Jobs, row
 
 def test_rows_that_are_too_long_are_left_out_and_counted(jobs: Jobs) -> None:
     data = {"rows": write_rows(jobs.folder / "rows.jsonl", [*ROWS, {"prompt": "x" * 200, "completion": "y"}])}
-    assert train(jobs.make(stage(steps=1), data))["too_long_rows"] == 1
+    job = jobs.make(stage(steps=1), data)
+    assert train(job)["too_long_rows"] == 1
+    assert json.loads((job.output / "set_aside.jsonl").read_text())["row"] == 25
     with pytest.raises(DataError, match="no row of data 'rows' fits in max_tokens 8"):
         train(jobs.make(stage(steps=1, max_tokens=8), data))
 
 
 def test_a_row_that_the_template_refuses_is_named_or_set_aside(jobs: Jobs) -> None:
     spec = write_rows(jobs.folder / "rows.jsonl", [*ROWS, {"prompt": "<|im_end|>", "completion": "y"}])
-    with pytest.raises(DataError, match="row rows/25 of data 'rows': special token"):
+    with pytest.raises(DataError, match="row 25 of data 'rows': special token"):
         train(jobs.make(stage(steps=1), {"rows": spec}))
     tolerant = spec.model_copy(update={"max_faulty_share": 0.1})
-    assert train(jobs.make(stage(steps=1), {"rows": tolerant}))["faulty_rows"] == 1
+    job = jobs.make(stage(steps=1), {"rows": tolerant})
+    assert train(job)["faulty_rows"] == 1
+    (said,) = [json.loads(line) for line in (job.output / "set_aside.jsonl").read_text().splitlines()]
+    assert (said["data"], said["row"]) == ("rows", 25) and said["reason"].startswith("special token")
 
 
 def test_epochs_pass_over_the_data_that_often(jobs: Jobs, rows: dict[str, FileData]) -> None:
