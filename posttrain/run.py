@@ -28,6 +28,7 @@ from posttrain.failpoints import failpoint
 from posttrain.install import missing_backend
 from posttrain.lock import Lock, LockHeldError
 from posttrain.recipe.schema import Recipe
+from posttrain.reference import check_reference, is_lost, note_place
 from posttrain.results import PROGRESS, Results, finite
 from posttrain.stages.protocol import StageKind, Step, StepContext
 from posttrain.stopping import StopRequest, giving_up_waits
@@ -153,7 +154,7 @@ class _Runner:
     def _bring(self, step: Step, machine: LazyMachine) -> None:
         """One step to its artefact, its link and its row in results.json."""
         started = time.monotonic()
-        cached = self.store.is_published(step.id)
+        cached = self._is_usable(step)
         if cached and not (self.store.work / step.id).exists():
             status = "cached"
         else:
@@ -168,6 +169,8 @@ class _Runner:
             finally:
                 held.release()
         artefact = self.store.ensure_intact(step.id) if status == "cached" else self.store.path(step.id)
+        if "model" in step.files:
+            note_place(artefact, Path(step.files["model"]))
         manifest = self.store.manifest(step.id)
         self.held.check_fence()
         run_folder.link_stage(self.folder, step, artefact)
@@ -178,6 +181,13 @@ class _Runner:
         if status != "cached":
             self.results.save()
         self.display.step_ended(step.name, status, time.monotonic() - started, manifest["metrics"])
+
+    def _is_usable(self, step: Step) -> bool:
+        """Published; and a model it refers to, which the recipe does not place elsewhere, is still there: a hub's cache may be cleared."""
+        if self.store.is_published(step.id) and "model" not in step.files and is_lost(self.store.path(step.id)):
+            self.display.message(f"{step.name}: the model it refers to is gone, so it is fetched again")
+            self.store.discard(step.id)
+        return self.store.is_published(step.id)
 
     def _wait_for_lock(self, step: Step) -> Lock:
         """The right to build this id. While another run builds it, wait."""
@@ -234,7 +244,7 @@ class _Runner:
             step=step,
             recipe=self.recipe,
             recipe_dir=self.options.recipe_dir,
-            inputs={role: self.store.open_verified(self.ids[name]) for role, name in step.inputs.items()},
+            inputs={role: self._verified(self.ids[name]) for role, name in step.inputs.items()},
             output=attempt.output,
             attempt=attempt.state,
             previous=attempt.previous,
@@ -245,6 +255,12 @@ class _Runner:
             check_stop=self.stop.check,
             stop_file=self.stop.stop_file,
         )
+
+    def _verified(self, id: str) -> Path:
+        """The folder of an input, every byte of it hashed, and of the model that it refers to."""
+        folder = self.store.open_verified(id)
+        check_reference(folder)
+        return folder
 
     def _manifest(
         self,

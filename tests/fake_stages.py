@@ -17,6 +17,7 @@ from typing import Any
 
 from posttrain.checkpoints import cut_rows, newest_good, write_sealed
 from posttrain.failpoints import failpoint
+from posttrain.reference import folder_digest, model_dir, write_reference
 from posttrain.stages.protocol import StepContext
 from posttrain.stopping import check_wait
 
@@ -86,6 +87,30 @@ class Joiner:
             whole.update((folder / "state.bin").read_bytes())
         (ctx.output / "state.bin").write_bytes(whole.digest())
         return {"inputs": len(ctx.inputs)}
+
+
+class Referrer:
+    """Refers to a folder made elsewhere: the one the plan found, or what a hub's cache holds (`cache`)."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        folder = Path(ctx.step.files.get("model") or ctx.step.params["cache"])
+        folder.mkdir(exist_ok=True)
+        if not (folder / "weights.bin").exists():
+            (folder / "weights.bin").write_bytes(b"fetched")
+        write_reference(ctx.output, folder, digest=folder_digest(folder), revision=None)
+        return {}
+
+
+class Reader:
+    """Publishes the weights that its input refers to."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        (ctx.output / "state.bin").write_bytes((model_dir(ctx.inputs["checkpoint"]) / "weights.bin").read_bytes())
+        return {}
 
 
 class Waiter:

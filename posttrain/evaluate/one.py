@@ -14,7 +14,7 @@ from typing import Any
 
 from posttrain.errors import CheckpointError, RecipeError
 from posttrain.recipe.schema import Chat, Recipe
-from posttrain.stages.base import model_dir
+from posttrain.reference import model_dir
 from posttrain.types import GenerationRequest, SamplingParams
 
 

@@ -22,7 +22,6 @@ from posttrain.recipe.schema import (
     Grpo,
     GymData,
     HubData,
-    Lora,
     Recipe,
     RewardModel,
     Sft,
@@ -31,12 +30,11 @@ from posttrain.recipe.schema import (
     ToyModel,
     Training,
 )
+from posttrain.recipe.sizes import FLOAT_BYTES, OPTIMISER_BYTES, num_parameters, trained_share, training_disk_bytes
 from posttrain.stages.protocol import Step
 from posttrain.toy.tokenizer import VOCABULARY
 
 COUNTED_FILE_BYTES = 16_000_000
-_FLOAT_BYTES = 4  # trained and published in float32
-_OPTIMISER_BYTES = 8  # two moments of Adam in float32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,25 +68,10 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
         elif step.kind in ("base", "export") and size is not None:
             copied = step.kind == "export" or step.params["model"]["path"] == "toy"
             toy_steps = step.params["model"]["toy"]["steps"] if step.kind == "base" and copied else None
-            found[step.name] = Estimate(steps=toy_steps, disk_bytes=size * _FLOAT_BYTES if copied else 0)
+            found[step.name] = Estimate(steps=toy_steps, disk_bytes=size * FLOAT_BYTES if copied else 0)
         else:
             found[step.name] = Estimate()
     return found
-
-
-def num_parameters(config: Mapping[str, Any]) -> int | None:
-    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for another family."""
-    try:
-        hidden, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
-        vocabulary, feed_forward = config["vocab_size"], config["intermediate_size"]
-    except KeyError:
-        return None
-    head = config.get("head_dim") or hidden // heads
-    attention = 2 * hidden * heads * head + 2 * hidden * (config.get("num_key_value_heads") or heads) * head
-    experts = config.get("num_local_experts") or config.get("num_experts") or 1
-    router = hidden * experts if experts > 1 else 0
-    embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    return int(embeddings + layers * (attention + 3 * hidden * feed_forward * experts + router + 2 * hidden) + hidden)
 
 
 def toy_config(toy: ToyModel) -> dict[str, Any]:
@@ -136,14 +119,14 @@ def _training(plan: Plan, step: Step, stage: Training, size: int | None, paramet
     steps = _steps(plan, stage)
     memory = disk = None
     if size is not None:
-        share = 1.0 if not isinstance(stage.adapter, Lora) else min(1.0, _lora_share(stage.adapter))
-        memory = int(size * _FLOAT_BYTES + size * share * (_FLOAT_BYTES + _OPTIMISER_BYTES))
+        share = trained_share(stage)
+        memory = int(size * FLOAT_BYTES + size * share * (FLOAT_BYTES + OPTIMISER_BYTES))
         if isinstance(stage, Dpd):
             teacher = parameters.get(step.inputs["teacher"])
-            memory = None if teacher is None else memory + (size + teacher) * _FLOAT_BYTES  # the reference and the teacher
+            memory = None if teacher is None else memory + (size + teacher) * FLOAT_BYTES  # the reference and the teacher
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
-        disk = int(size * _FLOAT_BYTES + 2 * size * share * (_FLOAT_BYTES + _OPTIMISER_BYTES))
+        disk = training_disk_bytes(stage, size)
     rows = {Sft: 1, RewardModel: 2, Dpd: 2}
     tokens = None
     if steps is not None and isinstance(stage, Grpo):
@@ -152,11 +135,6 @@ def _training(plan: Plan, step: Step, stage: Training, size: int | None, paramet
         longest = plan.recipe.engine.context_tokens if isinstance(stage, Dpd) else getattr(stage, "max_tokens", 0)
         tokens = steps * stage.batch_size * rows[type(stage)] * longest
     return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk)
-
-
-def _lora_share(adapter: Lora) -> float:
-    """Trained share of the parameters, roughly: both factors of matrices some 64 ranks wide and more."""
-    return adapter.rank / 256
 
 
 def _steps(plan: Plan, stage: Training) -> int | None:

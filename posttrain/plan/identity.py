@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from posttrain.atomic import canonical_json
@@ -29,13 +28,12 @@ def step_id(*, kind: str, version: int, params: Mapping[str, Any], inputs: Mappi
     return f"{prefix}-{hashlib.sha256(canonical_json(whole)).hexdigest()[:20]}"
 
 
-def base_params(recipe: Recipe, name: str, model: ModelRef, folder: Path | None) -> dict[str, Any]:
-    """A toy is made from its shape and seed; anything else is a reference, the same whichever step makes it.
-
-    What a reference publishes is the folder's path, so the path is part of it; its content is among the digests.
+def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> dict[str, Any]:
+    """A toy is made from its shape and seed; anything else is a reference, the same whichever step makes it and wherever it lies:
+    the content of a local folder is among the digests, that of a hub id hangs on its revision.
     """
-    if folder is not None:
-        return {"model": {**model.model_dump(mode="json"), "path": str(folder)}}
+    if local:
+        return {"model": {**model.model_dump(mode="json"), "path": "local"}}
     if model.path != "toy":
         return {"model": model.model_dump(mode="json")}
     shape = (model.toy or ToyModel.model_validate({})).model_dump(mode="json")

@@ -1,8 +1,8 @@
 """Recipe -> Plan: every stage becomes its steps, in run order, each with inputs, digests and id.
 
-    base                                  dpd:   <name>.teacher, <name>.pairs, <name>
-    <step>.eval.<suite> after a checkpoint   grpo:  <name>.filter, <name>
-    <stage>.from for --from STAGE=FOLDER     last:  export
+    first: base (or <stage>.from for --from STAGE=FOLDER), <name>.teacher of each dpd, fitness     dpd:   <name>.pairs, <name>
+    <step>.eval.<suite> after a checkpoint                                                         grpo:  <name>.filter, <name>
+                                                                                                   last:  export
 
 Knows stage kinds by name and VERSION only; never runs one.
 """
@@ -21,8 +21,19 @@ from posttrain.errors import CheckpointError, RecipeError, RunFolderError
 from posttrain.plan import identity
 from posttrain.recipe.files import Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
-from posttrain.recipe.resolve import BASE, data_of, final_policy, is_policy, judge_of, plugin_modules, smoke, start_of, verifiers_of
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData
+from posttrain.recipe.resolve import (
+    BASE,
+    data_of,
+    final_policy,
+    is_policy,
+    judge_of,
+    longest_rows,
+    plugin_modules,
+    smoke,
+    start_of,
+    verifiers_of,
+)
+from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
 from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
 
@@ -68,12 +79,19 @@ def build_plan(
     external = {name: _external(name, path, recipe, digests) for name, path in (starts or {}).items()}
     if not external:
         builder.model(BASE, recipe.base)
+    for name, (folder, digest) in external.items():
+        builder.reference(f"{name}.from", folder, digest)
+    for stage in chosen:
+        if isinstance(stage, Dpd):
+            builder.model(f"{stage.name}.teacher", stage.teacher)
+    if any(isinstance(stage, Training) for stage in chosen):
+        builder.fitness()
+    if not external:
         builder.evaluations(BASE)
         builder.few_shot_evaluations()
     for stage in chosen:
         if stage.name in external:
-            folder, digest = external[stage.name]
-            builder.reference(f"{stage.name}.from", folder, digest)
+            builder.evaluations(f"{stage.name}.from")
         builder.stage(stage)
     if until is None:
         builder.export()
@@ -135,22 +153,27 @@ class _Builder:
 
     def model(self, name: str, model: ModelRef) -> None:
         """The base or a teacher."""
-        params = identity.base_params(self.recipe, name, model, self.files.paths.get(name))
+        params = identity.base_params(self.recipe, name, model, local=name in self.files.paths)
         self._add(name, "base", params, files=(name,), chat=False)
 
     def reference(self, name: str, folder: Path, digest: str) -> None:
         """A checkpoint made elsewhere, given by --from."""
         self.files.paths[name], self.files.digests[name] = folder, digest
-        params = identity.base_params(self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), folder)
+        params = identity.base_params(self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), local=True)
         self._add(name, "base", params, files=(name,), chat=False)
-        self.evaluations(name)
+
+    def fitness(self) -> None:
+        """All models together, before the first stage: what has been added so far is models."""
+        student, *others = self.steps
+        teachers = {name: name for name in others if name.endswith(".teacher")}
+        params = {"name": "fitness", "rows": longest_rows(self.recipe)}
+        self._add("fitness", "fitness", params, {"student": student, **teachers}, chat=False)
 
     def stage(self, stage: AnyStage) -> None:
         """A stage with what it needs before it and its evaluations after it."""
         inputs = {"checkpoint": self._start(stage)}
         if isinstance(stage, Dpd):
             teacher, pairs = f"{stage.name}.teacher", f"{stage.name}.pairs"
-            self.model(teacher, stage.teacher)
             if self.recipe.evaluate.teacher:
                 self.evaluations(teacher)
             inputs["teacher"] = teacher

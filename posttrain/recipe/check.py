@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
 from posttrain.plan.steps import Plan
-from posttrain.recipe.resolve import BASE, data_of, judge_stages, verifiers_of
+from posttrain.recipe.resolve import BASE, data_of, judge_stages, longest_rows, verifiers_of
 from posttrain.recipe.schema import Data, Dpd, Grpo, RewardModel, Sft, StageData, ToyData
+from posttrain.recipe.sizes import check_positions
 from posttrain.types import Prompt
 from rewards.base import Built
 from rewards.errors import VerifierError
@@ -90,6 +91,12 @@ def _check_models(plan: Plan) -> Iterator[Finding]:
             yield _guarded(title, detail, lambda chosen=chosen: check_base(chosen, plan.recipe.chat, plan.recipe_dir))  # type: ignore[misc]
 
 
+def _student(plan: Plan) -> str:
+    """The step that the policy comes from: the base, or the first checkpoint given by --from."""
+    names = [step.name for step in plan.steps if step.kind == "base"]
+    return BASE if BASE in names else next(name for name in names if name.endswith(".from"))
+
+
 def _check_tokenizers(plan: Plan) -> Iterator[Finding]:
     """A teacher's token distributions mean something to the student only over the same ids."""
     folders = dict(_folders(plan))
@@ -98,55 +105,29 @@ def _check_tokenizers(plan: Plan) -> Iterator[Finding]:
         teacher = f"{stage.name}.teacher"
         if not isinstance(stage, Dpd) or teacher not in paths:
             continue
-        student = BASE if BASE in paths else next(name for name in paths if name.endswith(".from"))
-        title = f"tokenizer of {teacher}"
+        student, title = _student(plan), f"tokenizer of {teacher}"
         mine, its = folders[student], folders[teacher]
         if paths[student] == paths[teacher] == "toy":
             yield Finding(name=title, status="ok", detail="all toys share one tokenizer")
         elif mine is None or its is None:
-            yield Finding(name=title, status="later", detail="a model is not here yet; checked at run")
+            yield Finding(name=title, status="later", detail="a model is not here yet; checked at run, before the first stage")
         else:
+            from posttrain.train.fitness import compare_tokenizers
+
             both = (mine, its)
             yield _guarded(title, "", lambda both=both: compare_tokenizers(*both))  # type: ignore[misc]
 
 
-def compare_tokenizers(student: Path, teacher: Path) -> str:
-    """One line when two vocabularies are equal; raises InputError with the first ids that differ. Padded embeddings are no difference."""
-    from transformers import AutoTokenizer
-
-    try:
-        mine, its = (AutoTokenizer.from_pretrained(str(folder), local_files_only=True).get_vocab() for folder in (student, teacher))
-    except (OSError, ValueError) as error:
-        raise InputError(f"a tokenizer cannot be read: {error}", where=f"{student}, {teacher}", remedy="check tokenizer.json") from error
-    by_id = [{number: token for token, number in vocabulary.items()} for vocabulary in (mine, its)]
-    differing = [number for number in sorted(by_id[0].keys() | by_id[1].keys()) if by_id[0].get(number) != by_id[1].get(number)]
-    if not differing:
-        return f"same {len(mine):,} ids as the student's"
-    shown = ", ".join(f"{number}: {by_id[0].get(number)!r} / {by_id[1].get(number)!r}" for number in differing[:3])
-    what = f"{len(differing):,} ids differ from the student's; the first (student / teacher): {shown}"
-    raise InputError(what, where=str(teacher), remedy="distil from a teacher of the same tokenizer")
-
-
 def _check_lengths(plan: Plan) -> Iterator[Finding]:
-    """No row and no answer may be longer than the positions that the model knows."""
-    known = configs(plan)
-    config = known.get(BASE) or next(iter(known.values()), None)
-    limit = config.get("max_position_embeddings") if config else None
-    if limit is None:
-        yield Finding(name="context length", status="later", detail="the base's config is not here yet; checked at run")
-        return
-    wanted = [("engine.context_tokens", plan.recipe.engine.context_tokens)]
-    wanted += [(f"stages.{s.name}.max_tokens", s.max_tokens) for s in plan.recipe.stages if isinstance(s, Sft | RewardModel)]
-    for key, tokens in wanted:
-        if tokens > limit:
-            yield Finding(
-                name="context length",
-                status="fail",
-                detail=f"{key} is {tokens}, but the base knows {limit} positions (max_position_embeddings)",
-                remedy="lower it, or give a base whose positions were extended",
-            )
-            return
-    yield Finding(name="context length", status="ok", detail=f"up to {max(tokens for _, tokens in wanted)} of {limit} positions")
+    """No row and no answer may be longer than the positions that base and teachers know."""
+    known, student = configs(plan), _student(plan)
+    for step in (step.name for step in plan.steps if step.kind == "base"):
+        title = "context length" if step == student else f"context length of {step}"
+        if step not in known:
+            yield Finding(name=title, status="later", detail="the model's config is not here yet; checked at run, before the first stage")
+            continue
+        wanted = longest_rows(plan.recipe) if step == student else {"engine.context_tokens": plan.recipe.engine.context_tokens}
+        yield _guarded(title, "", lambda step=step, wanted=wanted: check_positions(known[step], wanted, step))  # type: ignore[misc]
 
 
 # ---------------------------------------------------------------- data and verifiers
@@ -358,4 +339,4 @@ def _check_disk(plan: Plan, store_root: Path) -> Finding:
     return Finding(name="disk", status="ok", detail=detail)
 
 
-_SMALL = ("pairs", "filter", "evaluate")
+_SMALL = ("fitness", "pairs", "filter", "evaluate")

@@ -29,7 +29,7 @@ from posttrain.recipe.yaml_core import Key
 from rewards.errors import VerifierError
 
 UNSAFE_SENTENCE = "I understand generated code runs as me"
-RESERVED_NAMES = ("base", "export")
+RESERVED_NAMES = ("base", "fitness", "export")
 BASE = "base"
 
 
@@ -121,6 +121,12 @@ def judge_of(recipe: Recipe, verifiers: Iterator[str] | list[str] | set[str]) ->
     """The reward-model stage that these verifiers ask, if any (check_references allows one a step)."""
     named = sorted({stage for name in verifiers for stage in judge_stages(recipe.verifiers[name].options)})
     return named[0] if named else None
+
+
+def longest_rows(recipe: Recipe) -> dict[str, int]:
+    """Tokens that a model must have positions for, by the key that asks for them."""
+    rows = {f"stages.{stage.name}.max_tokens": stage.max_tokens for stage in recipe.stages if isinstance(stage, Sft | RewardModel)}
+    return {"engine.context_tokens": recipe.engine.context_tokens, **rows}
 
 
 def kept_counts(rule: Filter) -> list[int]:

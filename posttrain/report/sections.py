@@ -15,6 +15,7 @@ from posttrain.report.text import compact, escape
 
 KIND_WORDS = {
     "base": "base",
+    "fitness": "models checked",
     "sft": "supervised",
     "pairs": "preference pairs",
     "dpd": "distillation",

@@ -7,6 +7,7 @@ from posttrain.stages.dpd import DpdStage, Pairs
 from posttrain.stages.evaluate import Evaluation
 from posttrain.stages.export import Export
 from posttrain.stages.filter import FilterStage
+from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
@@ -14,6 +15,7 @@ from posttrain.stages.sft import SftStage
 
 STAGES: dict[str, type[StageKind]] = {
     "base": Base,
+    "fitness": Fitness,
     "sft": SftStage,
     "pairs": Pairs,
     "dpd": DpdStage,

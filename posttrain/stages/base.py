@@ -8,33 +8,28 @@ from typing import Any
 
 from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import ModelRef
+from posttrain.reference import check_reference, model_dir, write_reference
 from posttrain.stages.protocol import StepContext
 
 
-def model_dir(folder: Path) -> Path:
-    """The folder with config and weights of a published step: its model/, or what its reference.json points to."""
-    reference = folder / "reference.json"
-    if reference.is_file():
-        return Path(json.loads(reference.read_text(encoding="utf-8"))["path"])
-    return folder / "model"
-
-
 class Base:
-    VERSION = 4
+    VERSION = 5
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))
+        facts: dict[str, Any]
         if ref.path == "toy":
-            made: dict[str, Any] = ctx.machine.train(
+            facts = ctx.machine.train(
                 "posttrain.train.toy_base:make_toy", spec=ref.toy, output=ctx.output, seed=ctx.seed, stop_file=ctx.stop_file
             )
-            facts = made
+        elif "model" in ctx.step.files:
+            folder = Path(ctx.step.files["model"])
+            write_reference(ctx.output, folder, digest=ctx.step.digests["model"], revision=None)
+            check_reference(ctx.output)
+            facts = {"reference": str(folder)}
         else:
-            folder = self._locate(ctx, ref)
-            (ctx.output / "reference.json").write_text(
-                json.dumps({"path": str(folder), "digest": dict(ctx.step.digests), "revision": ref.revision}, indent=1) + "\n",
-                encoding="utf-8",
-            )
+            fetched = self._fetch(ctx, ref)
+            write_reference(ctx.output, Path(fetched["path"]), digest=fetched["digest"], revision=ref.revision)
             facts = {"reference": ref.path}
         # what could not be checked while planning, because there was no base yet
         ctx.machine.train(
@@ -42,13 +37,12 @@ class Base:
         )
         return facts
 
-    def _locate(self, ctx: StepContext, ref: ModelRef) -> Path:
-        local = (ctx.recipe_dir / ref.path).expanduser()
-        if local.is_dir():
-            return local.resolve()
+    def _fetch(self, ctx: StepContext, ref: ModelRef) -> dict[str, str]:
         if ref.revision is None:
             raise CheckpointError(
                 f"no folder '{ref.path}', and a hub id needs a revision", where="base.path", remedy="set base.revision to 40 hex digits"
             )
-        folder: str = ctx.machine.train("posttrain.train.fitness:fetch", path=ref.path, revision=ref.revision)
-        return Path(folder)
+        fetched: dict[str, str] = ctx.machine.train(
+            "posttrain.train.hub:fetch", path=ref.path, revision=ref.revision, stop_file=ctx.stop_file
+        )
+        return fetched

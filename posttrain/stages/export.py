@@ -12,7 +12,7 @@ from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Dpd, ModelRef
-from posttrain.stages.base import model_dir
+from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 
 

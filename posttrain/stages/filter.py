@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
-from posttrain.stages.base import model_dir
+from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
 from posttrain.stages.training import mixture, record

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
+from posttrain.reference import model_dir
 from posttrain.rollout.kept import read_kept
-from posttrain.stages.base import model_dir
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import scorer_for
 from posttrain.stages.training import mixture, record, train

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from posttrain.reference import model_dir
 from posttrain.rollout.portions import SAMPLES_PER_ENGINE, Portions
-from posttrain.stages.base import model_dir
 from posttrain.stages.protocol import StepContext
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from posttrain.checkpoints import newest_good
 from posttrain.errors import StageError
 from posttrain.failpoints import failpoint
-from posttrain.stages.base import model_dir
+from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 from posttrain.train.job import Job
 

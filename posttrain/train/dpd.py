@@ -17,8 +17,9 @@ from transformers import TrainingArguments
 from posttrain.data.mix import draw
 from posttrain.data.source import read_pairs
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import CheckpointError, DataError
+from posttrain.errors import DataError
 from posttrain.recipe.schema import Dpd
+from posttrain.train.fitness import compare_vocabularies
 from posttrain.train.job import Job
 from posttrain.train.losses.dpd import dpd_loss, dpo_loss, dpo_margin, token_divergence
 from posttrain.train.model import load_model, num_parameters, save_model
@@ -26,6 +27,7 @@ from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
     chunks,
+    global_max,
     global_sum,
     is_first_rank,
     micro_split,
@@ -34,6 +36,7 @@ from posttrain.train.trainer import (
     settings,
     world_size,
 )
+from posttrain.working import tell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,25 +128,6 @@ class DpdTrainer(StepTrainer):
         return dpd_loss(dpo, kd_chosen, kd_rejected, sequence=weights.sequence, chosen=weights.chosen, rejected=weights.rejected)
 
 
-def check_vocabulary(student: ChatTemplate, teacher: ChatTemplate, where: str) -> None:
-    """Token-level distillation needs one vocabulary. Raises CheckpointError with the first ids that differ."""
-    mine, theirs = student.tokenizer.get_vocab(), teacher.tokenizer.get_vocab()
-    if mine == theirs:
-        return
-    differing = sorted(
-        (mine.get(token, -1), token, theirs.get(token, -1)) for token in mine.keys() | theirs.keys() if mine.get(token) != theirs.get(token)
-    )
-    first = ", ".join(
-        f"{token!r}: student {ours if ours >= 0 else 'none'}, teacher {other if other >= 0 else 'none'}"
-        for ours, token, other in differing[:3]
-    )
-    raise CheckpointError(
-        f"teacher and student differ in {len(differing)} tokens of the vocabulary ({first})",
-        where=where,
-        remedy="use a teacher with the student's tokenizer",
-    )
-
-
 def _pair_rows(job: Job, template: ChatTemplate) -> list[PairRow]:
     pairs = read_pairs(job.inputs["pairs"] / "pairs.jsonl", job.step_name)
     if not pairs:
@@ -158,7 +142,8 @@ def _pair_rows(job: Job, template: ChatTemplate) -> list[PairRow]:
     ]
 
 
-def _with_reference(model: Any, rows: Sequence[PairRow], size: int) -> list[PairRow]:
+def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: Path) -> list[PairRow] | None:
+    """The rows with the sums of `model`; None where a stop was asked for, on all workers or on none."""
     from dataclasses import replace
 
     model.eval()
@@ -166,6 +151,9 @@ def _with_reference(model: Any, rows: Sequence[PairRow], size: int) -> list[Pair
     device = next(model.parameters()).device
     with torch.no_grad():
         for part in chunks(rows, size):
+            if global_max(float(stop_file.exists()), device):
+                return None
+            tell(stop_file, "reference", len(done), len(rows))
             batch = answer_batch([(p.prompt, p.chosen) for p in part] + [(p.prompt, p.rejected) for p in part], device)
             sums = answer_logprobs(trained_logits(model, batch), batch).tolist()
             done += [
@@ -180,12 +168,15 @@ def train(job: Job) -> dict[str, Any]:
     stage: Dpd = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     teacher_dir = Path(job.inputs["teacher_model"])
-    check_vocabulary(template, ChatTemplate.load(teacher_dir, job.chat, job.recipe_dir), job.step_name)
+    its = ChatTemplate.load(teacher_dir, job.chat, job.recipe_dir).tokenizer.get_vocab()
+    compare_vocabularies(template.tokenizer.get_vocab(), its, f"{job.step_name}: {teacher_dir}")
     rows = _pair_rows(job, template)
     steps = stage.steps or max(1, round((stage.epochs or 1.0) * len(rows) / stage.batch_size))
     micro, _ = micro_split(stage)
     model = load_model(job.model, adapter=stage.adapter)
-    referenced = _with_reference(load_model(job.model), rows, micro)
+    referenced = _with_reference(load_model(job.model), rows, micro, job.stop_file)
+    if referenced is None:
+        return {"stopped": True}
     drawn = draw({"pairs": referenced}, {"pairs": 1.0}, steps * stage.batch_size, job.seed)
     arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1))
     recorder = Recorder(job)

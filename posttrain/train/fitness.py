@@ -1,26 +1,13 @@
-"""Is a base fit for the recipe? Checked in a worker before the first stage spends time. Also fetches a base from the hub."""
+"""Are base and teachers fit for the recipe, and for each other? Checked in a worker before the first stage spends time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import Chat
-
-
-def fetch(path: str, revision: str) -> str:
-    """Folder of a pinned hub snapshot; offline mode and caches are the hub library's. Raises CheckpointError."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md"]  # the card states the licence
-        return str(snapshot_download(path, revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(
-            f"'{path}' at {revision[:12]} cannot be fetched: {error}", where="base", remedy="download it and give its local folder"
-        ) from error
 
 
 def check_base(model: Path, chat: Chat, recipe_dir: Path) -> None:
@@ -47,3 +34,32 @@ def check_base(model: Path, chat: Chat, recipe_dir: Path) -> None:
             where="chat.stop",
             remedy="set chat.stop to the template's end of turn",
         )
+
+
+def check_tokenizers(student: Path, teachers: Mapping[str, Path]) -> None:
+    """A teacher's token distributions mean something to the student only over the same ids. Raises CheckpointError."""
+    for teacher in teachers.values():
+        compare_tokenizers(student, teacher)
+
+
+def compare_tokenizers(student: Path, teacher: Path) -> str:
+    """One line when two vocabularies are equal. Raises CheckpointError with the first ids that differ."""
+    from transformers import AutoTokenizer
+
+    try:
+        mine, its = (AutoTokenizer.from_pretrained(str(folder), local_files_only=True).get_vocab() for folder in (student, teacher))
+    except (OSError, ValueError) as error:
+        where = f"{student}, {teacher}"
+        raise CheckpointError(f"a tokenizer cannot be read: {error}", where=where, remedy="check tokenizer.json") from error
+    compare_vocabularies(mine, its, str(teacher))
+    return f"same {len(mine):,} ids as the student's"
+
+
+def compare_vocabularies(student: Mapping[str, int], teacher: Mapping[str, int], where: str) -> None:
+    """token -> id of both. Raises CheckpointError with the first ids that differ. Padded embeddings are no difference."""
+    by_id = [{number: token for token, number in vocabulary.items()} for vocabulary in (student, teacher)]
+    differing = [number for number in sorted(by_id[0].keys() | by_id[1].keys()) if by_id[0].get(number) != by_id[1].get(number)]
+    if differing:
+        shown = ", ".join(f"{number}: {by_id[0].get(number)!r} / {by_id[1].get(number)!r}" for number in differing[:3])
+        what = f"{len(differing):,} ids differ from the student's; the first (student / teacher): {shown}"
+        raise CheckpointError(what, where=where, remedy="distil from a teacher of the same tokenizer")

@@ -51,7 +51,8 @@ SUPERVISED = {**TRAINING, "batch_size": "48"}
 
 # stage -> key -> (value, steps that read it)
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
-    "cold_start": {key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false"}.items()},
+    "cold_start": {key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "packing": "false"}.items()}
+    | {"max_tokens": ("300", {"cold_start", "fitness"})},
     "distil": {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
         **{key: (value, {"distil.pairs"}) for key, value in {"teacher_samples": "2", "student_samples": "2", "temperature": "0.5"}.items()},
@@ -88,7 +89,8 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         },
     },
     "judge": {
-        **{key: (value, {"judge"}) for key, value in {**SUPERVISED, "max_tokens": "400", "held_out_share": "0.2"}.items()},
+        **{key: (value, {"judge"}) for key, value in {**SUPERVISED, "held_out_share": "0.2"}.items()},
+        "max_tokens": ("400", {"judge", "fitness"}),
         "data": ("{preferences: 2.0}", {"judge"}),
     },
 }
@@ -112,7 +114,7 @@ CASES += [
     ("data.warmup.limit=4", {"cold_start", "base.few_shot.eval.stem", "export"}),
     ("data.held_out.limit=4", EVALUATIONS | {"export"}),
     ("data.programs.limit=1", {"export"}),
-    ("engine.context_tokens=500", EVALUATIONS | SAMPLERS | TRAINERS),
+    ("engine.context_tokens=500", EVALUATIONS | SAMPLERS | TRAINERS | {"fitness"}),
     ("chat.stop=[x]", EVALUATIONS | SAMPLERS | TRAINERS | {"export"}),
     ("seed=8", EVALUATIONS | SAMPLERS | TRAINERS | {"export"}),
     ("name=other", {"export"}),
@@ -159,6 +161,13 @@ def test_changed_content_touches_what_reads_it_and_a_moved_file_touches_nothing(
     write_jsonl(tmp_path / "data" / "moved.jsonl", [{"prompt": "other", "completion": "words"}])
     after = plan_of(path, "data.warmup.path=data/moved.jsonl")
     assert touched(before, after) == closure(after, {"cold_start", "base.few_shot.eval.stem"})
+
+
+def test_a_moved_base_touches_only_the_card_that_names_it(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    before = plan_of(path)
+    shutil.move(tmp_path / "base", tmp_path / "elsewhere")
+    assert touched(before, plan_of(path, "base.path=elsewhere")) == {"export"}
 
 
 def test_a_changed_card_touches_only_the_export(tmp_path: Path) -> None:

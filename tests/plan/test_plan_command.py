@@ -23,7 +23,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_plan_prints_each_step_with_its_state_and_why(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(recipe)]) == 0
     out = capsys.readouterr().out
-    assert "stem.filter" in out and "never run here" in out and "small: 19 steps, 0 cached, 19 to run" in out
+    assert "stem.filter" in out and "never run here" in out and "small: 20 steps, 0 cached, 20 to run" in out
 
 
 def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,12 +31,13 @@ def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytes
     plan = json.loads(capsys.readouterr().out)
     assert [step["name"] for step in plan["steps"]] == [
         "base",
+        "fitness",
         "base.eval.stem",
         "base.few_shot.eval.stem",
         "cold_start",
         "cold_start.eval.stem",
     ]
-    assert plan["steps"][3]["estimate"]["steps"] == 4
+    assert plan["steps"][4]["estimate"]["steps"] == 4
     assert plan["steps"][3]["id"].startswith("sft-")
 
 
@@ -84,4 +85,4 @@ def test_schema_and_new_reach_their_functions(recipe: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["title"] == "posttrain recipe"
     assert main(["recipe", "new", "--base", "toy", "--like", "demo_cpu", "--out", "new.yaml"]) == 0
     assert main(["plan", "new.yaml"]) == 0  # the toy's cards come with the package
-    assert "new: 41 steps" in capsys.readouterr().out
+    assert "new: 42 steps" in capsys.readouterr().out

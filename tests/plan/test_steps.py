@@ -31,6 +31,7 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
         "base": {},
         "cold_start": {"checkpoint": "base"},
         "distil.teacher": {},
+        "fitness": {"student": "base", "distil.teacher": "distil.teacher"},
         "distil.pairs": {"checkpoint": "cold_start", "teacher": "distil.teacher"},
         "distil": {"checkpoint": "cold_start", "teacher": "distil.teacher", "pairs": "distil.pairs"},
         "control": {"checkpoint": "cold_start", "data.good": "distil.pairs"},
@@ -41,6 +42,7 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
     }
     names = [step.name for step in plan.steps]
     assert all(names.index(needed) < names.index(step.name) for step in plan.steps for needed in step.inputs.values())
+    assert names[:3] == ["base", "distil.teacher", "fitness"], "all models are here and fit before the first stage"
     assert names[-1] == "export"
     assert plan.step("export").inputs["checkpoint"] == "preference"
     scored = {step.inputs["checkpoint"] for step in plan.steps if step.kind == "evaluate"}
@@ -65,7 +67,7 @@ def test_files_are_absolute_paths_beside_their_digests(tmp_path: Path) -> None:
     for step in plan.steps:
         assert step.files.keys() == step.digests.keys()
         assert all(Path(path).is_absolute() and Path(path).exists() for path in step.files.values())
-    assert plan.step("base").params["model"]["path"] == str(tmp_path / "base")
+    assert plan.step("base").files["model"] == str(tmp_path / "base")
 
 
 def test_until_ends_after_the_stage_and_its_scores(tmp_path: Path) -> None:
@@ -81,16 +83,18 @@ def test_from_starts_at_a_checkpoint_made_elsewhere(tmp_path: Path) -> None:
     plan = plan_of(path, starts={"stem": elsewhere, "judge": elsewhere})
     assert [step.name for step in plan.steps if step.kind != "evaluate"] == [
         "stem.from",
+        "judge.from",
+        "fitness",
         "stem.filter",
         "stem",
-        "judge.from",
         "judge",
         "preference",
         "export",
     ]
     assert plan.step("stem.filter").inputs == {"checkpoint": "stem.from"}
     assert plan.step("stem.from").kind == "base"
-    assert plan.step("stem.from").params["model"]["path"] == str(elsewhere / "model")
+    assert plan.step("stem.from").files["model"] == str(elsewhere / "model")
+    assert plan.step("fitness").inputs == {"student": "stem.from"}
     write_model(elsewhere / "model", mark="d")
     assert plan_of(path, starts={"stem": elsewhere, "judge": elsewhere}).step("preference").id != plan.step("preference").id
 

@@ -28,7 +28,17 @@ SAMPLING = (
 )
 TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/problem.py", "toy/gym.py")
 STAGE_CODE = {
-    "base": ("stages/base.py", "train/toy_base.py", "toy/make.py", "toy/corpus.py", "toy/tokenizer.py", *TOY),
+    "base": (
+        "stages/base.py",
+        "reference.py",
+        "train/hub.py",
+        "train/toy_base.py",
+        "toy/make.py",
+        "toy/corpus.py",
+        "toy/tokenizer.py",
+        *TOY,
+    ),
+    "fitness": ("stages/fitness.py", "train/fitness.py", "recipe/sizes.py"),
     "sft": ("stages/sft.py", "train/sft.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),

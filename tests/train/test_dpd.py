@@ -137,12 +137,19 @@ def test_a_resumed_run_leaves_the_same_bytes_and_rows(make: Callable[..., Any], 
     configured = stage(steps=4, batch_size=4, micro_batch_size=4, save_every=2, adapter=adapter)
     straight = make(configured)
     train(straight)
-    stopped = make(configured, stop_file=StopAfter(2))
+    reference_batches = -(-len(PAIRS) // 4)
+    stopped = make(configured, stop_file=StopAfter(reference_batches + 2))
     assert train(stopped) == {"stopped": True}
     resumed = make(configured, resume=True)
     train(resumed)
     assert files(resumed.output / "model") == files(straight.output / "model")
     assert metrics(resumed) == metrics(straight)
+
+
+def test_a_stop_ends_the_reference_pass_between_two_batches(make: Callable[..., Any]) -> None:
+    job = make(stage(micro_batch_size=1, batch_size=1), stop_file=StopAfter(1))
+    assert train(job) == {"stopped": True}
+    assert not (job.attempt / "checkpoints").exists()
 
 
 def test_a_teacher_of_another_vocabulary_is_refused_with_the_first_ids_that_differ(
@@ -153,9 +160,9 @@ def test_a_teacher_of_another_vocabulary_is_refused_with_the_first_ids_that_diff
     vocabulary = tokenizer["model"]["vocab"]
     vocabulary["A"], vocabulary["B"] = vocabulary["B"], vocabulary["A"]
     (other / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(CheckpointError, match="differ in 2 tokens") as caught:
+    with pytest.raises(CheckpointError, match="2 ids differ from the student's") as caught:
         train(make(stage(), teacher=other))
-    assert f"'A': student {vocabulary['B']}, teacher {vocabulary['A']}" in caught.value.what
+    assert f"{vocabulary['B']}: 'A' / 'B', {vocabulary['A']}: 'B' / 'A'" in caught.value.what
 
 
 def test_no_pair_is_an_error(make: Callable[..., Any], jobs: Jobs) -> None:

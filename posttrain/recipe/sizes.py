@@ -1,0 +1,55 @@
+"""What a model and its training weigh, from its config alone: parameters, bytes on disk, positions. Knows nothing of plans or of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from posttrain.errors import CheckpointError
+from posttrain.recipe.schema import Lora, Training
+
+FLOAT_BYTES = 4  # trained and published in float32
+OPTIMISER_BYTES = 8  # two moments of Adam in float32
+
+
+def num_parameters(config: Mapping[str, Any]) -> int | None:
+    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for another family."""
+    try:
+        hidden, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
+        vocabulary, feed_forward = config["vocab_size"], config["intermediate_size"]
+    except KeyError:
+        return None
+    head = config.get("head_dim") or hidden // heads
+    attention = 2 * hidden * heads * head + 2 * hidden * (config.get("num_key_value_heads") or heads) * head
+    experts = config.get("num_local_experts") or config.get("num_experts") or 1
+    router = hidden * experts if experts > 1 else 0
+    embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
+    return int(embeddings + layers * (attention + 3 * hidden * feed_forward * experts + router + 2 * hidden) + hidden)
+
+
+def training_disk_bytes(stage: Training, size: int) -> int:
+    """What a stage publishes of a model of `size` parameters, and two resume checkpoints."""
+    return int(size * FLOAT_BYTES + 2 * size * trained_share(stage) * (FLOAT_BYTES + OPTIMISER_BYTES))
+
+
+def trained_share(stage: Training) -> float:
+    """Of the parameters; for LoRA roughly: both factors of matrices some 64 ranks wide and more."""
+    return min(1.0, stage.adapter.rank / 256) if isinstance(stage.adapter, Lora) else 1.0
+
+
+def check_positions(config: Mapping[str, Any], wanted: Mapping[str, int], whose: str) -> str:
+    """No row and no answer may be longer than the positions that a model knows. wanted: key -> tokens. Raises CheckpointError.
+
+    Example: check_positions({"max_position_embeddings": 2048}, {"engine.context_tokens": 512}, "the base") -> "up to 512 of 2048 positions"
+    """
+    limit = config.get("max_position_embeddings")
+    if not isinstance(limit, int):
+        return "the model's config states no limit of positions"
+    for key, tokens in wanted.items():
+        if tokens > limit:
+            raise CheckpointError(
+                f"{key} is {tokens}, but {whose} knows {limit} positions (max_position_embeddings)",
+                where=key,
+                remedy="lower it, or give a model whose positions were extended",
+            )
+    return f"up to {max(wanted.values())} of {limit} positions"

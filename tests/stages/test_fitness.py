@@ -1,0 +1,85 @@
+"""Models that do not fit together, or the recipe, stop a run before its first stage."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posttrain.errors import CheckpointError, StageError
+from posttrain.recipe import load_recipe
+from posttrain.reference import write_reference
+from posttrain.stages.fitness import Fitness
+from posttrain.stages.protocol import Step, StepContext
+from tests.recipe.test_check import write_tokenizer
+from tests.recipe.world import write_world
+
+WORDS = ["user", "assistant", "one", "two", "q"]
+
+
+class Here:
+    """A machine whose only worker is this process."""
+
+    def train(self, function: str, **kwargs: Any) -> Any:
+        module, _, name = function.partition(":")
+        return getattr(importlib.import_module(module), name)(**kwargs)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> StepContext:
+    path = write_world(tmp_path)
+    for model in ("base", "teacher"):
+        write_tokenizer(tmp_path / model, WORDS)
+        (tmp_path / "store" / model).mkdir(parents=True)
+        write_reference(tmp_path / "store" / model, tmp_path / model, digest="not asked", revision=None)
+    output = tmp_path / "store" / "work" / "fitness-1" / "tmp.1"
+    output.mkdir(parents=True)
+    return StepContext(
+        step=Step(name="fitness", kind="fitness", version=1, params={}, inputs={"student": "base", "distil.teacher": "distil.teacher"}),
+        recipe=load_recipe(path, ()).recipe,
+        recipe_dir=tmp_path,
+        inputs={"student": tmp_path / "store" / "base", "distil.teacher": tmp_path / "store" / "teacher"},
+        output=output,
+        attempt=tmp_path,
+        previous=(),
+        seed=1,
+        machine=Here(),  # type: ignore[arg-type]
+        smoke=False,
+        progress=lambda what, done, total: None,
+        check_stop=lambda: None,
+        stop_file=tmp_path / "stop",
+    )
+
+
+def edit(config: Path, **changes: Any) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+
+
+def test_models_that_fit_are_counted_with_the_room_they_need(context: StepContext) -> None:
+    found = Fitness().run(context)
+    assert found["models"] == 2 and found["disk_bytes"] > 0
+
+
+def test_a_teacher_of_another_tokenizer_is_refused(context: StepContext) -> None:
+    write_tokenizer(context.recipe_dir / "teacher", ["user", "assistant", "uno", "two", "q"])
+    with pytest.raises(CheckpointError, match="8: 'one' / 'uno'"):
+        Fitness().run(context)
+
+
+@pytest.mark.parametrize(("model", "limit", "what"), [("base", 300, "base knows 300"), ("teacher", 400, "distil.teacher knows 400")])
+def test_positions_that_do_not_reach_are_refused(context: StepContext, model: str, limit: int, what: str) -> None:
+    edit(context.recipe_dir / model / "config.json", max_position_embeddings=limit)
+    with pytest.raises(CheckpointError, match=f"engine.context_tokens is 512, but {what} positions"):
+        Fitness().run(context)
+
+
+def test_a_disk_without_room_for_a_stage_is_said_before_it(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(context.output)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(StageError, match="two resume checkpoints") as caught:
+        Fitness().run(context)
+    assert caught.value.where == str(context.recipe_dir / "store") and "gc" in str(caught.value.remedy)
