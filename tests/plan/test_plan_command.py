@@ -38,7 +38,7 @@ def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytes
         "cold_start.eval.stem",
     ]
     assert plan["steps"][4]["estimate"]["steps"] == 4
-    assert plan["steps"][3]["id"].startswith("sft-")
+    assert plan["steps"][4]["id"].startswith("sft-")
 
 
 def test_plan_compares_with_the_run_folders_last_plan(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
