@@ -46,7 +46,7 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     left_out = _ELSEWHERE | (set(PAIRS_KEYS) - {"max_tokens"} if isinstance(stage, Dpd) else set())
     params = {**_common(recipe, stage.name), **{key: value for key, value in own.items() if key not in left_out}}
     if not isinstance(stage, Dpd):
-        params["data_specs"] = _data_specs(recipe, data_of(stage))
+        params["data_specs"] = data_specs(recipe, data_of(stage))
     if isinstance(stage, Grpo):
         params |= {**_judged(recipe, verifiers_of(stage)), **_precision(recipe)}
     return params
@@ -62,7 +62,7 @@ def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, A
         **{key: own[key] for key in keys},
         **rule,
         **_precision(recipe),
-        "data_specs": _data_specs(recipe, data_of(stage)),
+        "data_specs": data_specs(recipe, data_of(stage)),
         **_judged(recipe, verifiers_of(stage)),
     }
 
@@ -81,7 +81,7 @@ def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *,
         "max_tokens": suite.max_tokens or settings.max_tokens,
         "few_shot": settings.few_shot if few_shot else 0,
         **_precision(recipe),
-        "data_specs": _data_specs(recipe, [suite.data, *examples]),
+        "data_specs": data_specs(recipe, [suite.data, *examples]),
         **_judged(recipe, {suite.data: suite.verifier}),
     }
 
@@ -97,7 +97,7 @@ def export_params(recipe: Recipe) -> dict[str, Any]:
         "models": models,
         "stages": [{"name": stage.name, "kind": stage.kind} for stage in recipe.stages],
         "chat": {"think": list(recipe.chat.think), "stop": list(recipe.chat.stop)},
-        "data_specs": _data_specs(recipe, sorted(recipe.data)),
+        "data_specs": data_specs(recipe, sorted(recipe.data)),
     }
 
 
@@ -112,7 +112,8 @@ def _precision(recipe: Recipe) -> dict[str, Any]:
     return {} if recipe.engine.dtype == "auto" else {"dtype": recipe.engine.dtype}
 
 
-def _data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
+def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
+    """What a step hangs on of the data sets it reads: a file's path and card are left out, its digest stands for them."""
     specs = {}
     for name in names:
         spec = recipe.data[name].model_dump(mode="json")

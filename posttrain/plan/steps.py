@@ -28,12 +28,13 @@ from posttrain.recipe.resolve import (
     is_policy,
     judge_of,
     longest_rows,
+    own_data,
     plugin_modules,
     smoke,
     start_of,
     verifiers_of,
 )
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
+from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, Sft, StageData, Training
 from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
 
@@ -166,8 +167,12 @@ class _Builder:
         """All models together, before the first stage: what has been added so far is models."""
         student, *others = self.steps
         teachers = {name: name for name in others if name.endswith(".teacher")}
-        params = {"name": "fitness", "rows": longest_rows(self.recipe)}
-        self._add("fitness", "fitness", params, {"student": student, **teachers}, chat=False)
+        params = {"name": "fitness", "rows": longest_rows(self.recipe), "data_specs": identity.data_specs(self.recipe, self._imitated())}
+        self._add("fitness", "fitness", params, {"student": student, **teachers}, data=self._imitated())
+
+    def _imitated(self) -> tuple[str, ...]:
+        """Data sets of the sft stages that are here before the first stage."""
+        return tuple(sorted({name for stage in self.recipe.stages if isinstance(stage, Sft) for name in own_data(self.recipe, stage)}))
 
     def stage(self, stage: AnyStage) -> None:
         """A stage with what it needs before it and its evaluations after it."""

@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
 from posttrain.plan.steps import Plan
-from posttrain.recipe.resolve import BASE, data_of, judge_stages, longest_rows, verifiers_of
+from posttrain.recipe.resolve import BASE, data_of, judge_stages, longest_rows, own_data, verifiers_of
 from posttrain.recipe.schema import Data, Dpd, Grpo, RewardModel, Sft, StageData, ToyData
 from posttrain.recipe.sizes import check_positions
 from posttrain.types import Prompt
@@ -50,6 +51,7 @@ def check_plan(plan: Plan, store_root: Path) -> list[Finding]:
         *_check_tokenizers(plan),
         *_check_lengths(plan),
         *_check_data(plan),
+        *_check_rows(plan),
         _check_overlap(plan),
         *_check_verifiers(plan),
         _check_disk(plan, store_root),
@@ -114,8 +116,7 @@ def _check_tokenizers(plan: Plan) -> Iterator[Finding]:
         else:
             from posttrain.train.fitness import compare_tokenizers
 
-            both = (mine, its)
-            yield _guarded(title, "", lambda both=both: compare_tokenizers(*both))  # type: ignore[misc]
+            yield _guarded(title, "", partial(compare_tokenizers, mine, its))
 
 
 def _check_lengths(plan: Plan) -> Iterator[Finding]:
@@ -127,7 +128,7 @@ def _check_lengths(plan: Plan) -> Iterator[Finding]:
             yield Finding(name=title, status="later", detail="the model's config is not here yet; checked at run, before the first stage")
             continue
         wanted = longest_rows(plan.recipe) if step == student else {"engine.context_tokens": plan.recipe.engine.context_tokens}
-        yield _guarded(title, "", lambda step=step, wanted=wanted: check_positions(known[step], wanted, step))  # type: ignore[misc]
+        yield _guarded(title, "", partial(check_positions, known[step], wanted, step))
 
 
 # ---------------------------------------------------------------- data and verifiers
@@ -148,6 +149,22 @@ def _check_data(plan: Plan) -> Iterator[Finding]:
             yield Finding(name=f"data {name}", status="later", detail=f"stage {spec.stage} will write it")
             continue
         yield _guarded(f"data {name}", "", lambda name=name, spec=spec, reader=reader: _count(reader(name, spec, plan.recipe_dir)))  # type: ignore[misc]
+
+
+def _check_rows(plan: Plan) -> Iterator[Finding]:
+    """How rows to imitate fit their stage's max_tokens, and pack."""
+    from posttrain.train.fitness import check_rows
+
+    model = dict(_folders(plan))[_student(plan)]
+    for stage in plan.recipe.stages:
+        if not isinstance(stage, Sft) or not own_data(plan.recipe, stage):
+            continue
+        title = f"rows of {stage.name}"
+        if model is None:
+            yield Finding(name=title, status="later", detail="the tokenizer is not here yet; checked at run, before the first stage")
+            continue
+        look = partial(check_rows, model, plan.recipe.chat, plan.recipe_dir, own_data(plan.recipe, stage), stage)
+        yield _guarded(title, "", look)
 
 
 def _check_overlap(plan: Plan) -> Finding:

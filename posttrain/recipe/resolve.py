@@ -14,6 +14,7 @@ from typing import Any
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.schema import (
     AnyStage,
+    Data,
     Dpd,
     Filter,
     Grpo,
@@ -83,6 +84,11 @@ def data_of(stage: AnyStage) -> dict[str, float]:
     if isinstance(stage, Dpd | Grpo):
         return {stage.prompts: 1.0} if isinstance(stage.prompts, str) else dict(stage.prompts)
     return {}
+
+
+def own_data(recipe: Recipe, stage: AnyStage) -> dict[str, Data]:
+    """Data sets of a stage that no earlier stage has to write first."""
+    return {name: recipe.data[name] for name in data_of(stage) if not isinstance(recipe.data[name], StageData)}
 
 
 def verifiers_of(stage: AnyStage) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.recipe.resolve import longest_rows
-from posttrain.recipe.schema import Training
+from posttrain.recipe.resolve import longest_rows, own_data
+from posttrain.recipe.schema import Sft, Training
 from posttrain.recipe.sizes import check_positions, num_parameters, training_disk_bytes
 from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
@@ -28,6 +28,10 @@ class Fitness:
             check_positions(config, longest_rows(ctx.recipe) if role == "student" else answers, ctx.step.inputs[role])
         student = models.pop("student")
         ctx.machine.train("posttrain.train.fitness:check_tokenizers", student=student, teachers=models)
+        for stage in ctx.recipe.stages:
+            if isinstance(stage, Sft):
+                common = {"model": student, "chat": ctx.recipe.chat, "recipe_dir": ctx.recipe_dir}
+                ctx.machine.train("posttrain.train.fitness:check_rows", **common, data=own_data(ctx.recipe, stage), stage=stage)
         return {"models": len(configs), "disk_bytes": self._room(ctx, num_parameters(configs["student"]))}
 
     def _room(self, ctx: StepContext, parameters: int | None) -> int | None:

@@ -111,7 +111,7 @@ CASES += [
     ("verifiers.math.on_truncated=judge", EVALUATIONS | {"distil.pairs", "stem.filter", "stem"}),
     ("verifiers.taste.score=win", {"preference"}),
     ("verifiers.code.score=fraction", set()),
-    ("data.warmup.limit=4", {"cold_start", "base.few_shot.eval.stem", "export"}),
+    ("data.warmup.limit=4", {"fitness", "cold_start", "base.few_shot.eval.stem", "export"}),
     ("data.held_out.limit=4", EVALUATIONS | {"export"}),
     ("data.programs.limit=1", {"export"}),
     ("engine.context_tokens=500", EVALUATIONS | SAMPLERS | TRAINERS | {"fitness"}),
@@ -160,7 +160,7 @@ def test_changed_content_touches_what_reads_it_and_a_moved_file_touches_nothing(
     assert touched(before, plan_of(path, "data.warmup.path=data/moved.jsonl")) == set()
     write_jsonl(tmp_path / "data" / "moved.jsonl", [{"prompt": "other", "completion": "words"}])
     after = plan_of(path, "data.warmup.path=data/moved.jsonl")
-    assert touched(before, after) == closure(after, {"cold_start", "base.few_shot.eval.stem"})
+    assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem"})
 
 
 def test_a_moved_base_touches_only_the_card_that_names_it(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from posttrain.errors import CheckpointError, StageError
+from posttrain.errors import CheckpointError, DataError, StageError
 from posttrain.recipe import load_recipe
 from posttrain.reference import write_reference
 from posttrain.stages.fitness import Fitness
@@ -68,6 +69,12 @@ def test_a_teacher_of_another_tokenizer_is_refused(context: StepContext) -> None
     write_tokenizer(context.recipe_dir / "teacher", ["user", "assistant", "uno", "two", "q"])
     with pytest.raises(CheckpointError, match="8: 'one' / 'uno'"):
         Fitness().run(context)
+
+
+def test_rows_that_cannot_fit_are_refused_before_their_stage_is_reached(context: StepContext) -> None:
+    short = context.recipe.model_copy(update={"stages": [context.recipe.stages[0].model_copy(update={"max_tokens": 2})]})
+    with pytest.raises(DataError, match="none of the first rows of data 'warmup' fits in max_tokens 2"):
+        Fitness().run(replace(context, recipe=short))
 
 
 @pytest.mark.parametrize(("model", "limit", "what"), [("base", 300, "base knows 300"), ("teacher", 400, "distil.teacher knows 400")])
