@@ -53,6 +53,12 @@ def read_card(path: Path) -> Mapping[str, Any]:
     return facts
 
 
+def is_blank_card(facts: Mapping[str, Any]) -> bool:
+    """Whether a card says of its data what the template says: nothing yet."""
+    template = read_card(shipped_dir("data_cards") / "TEMPLATE.md")
+    return any(facts.get(key) == template[key] for key in ("pretty_name", "provenance"))
+
+
 def card_facts(name: str, spec: Data, recipe_dir: Path) -> dict[str, Any]:
     """What a model card carries over of one data set."""
     path = card_path(spec, recipe_dir)

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from posttrain.data.cards import card_path, is_blank_card, read_card
 from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
 from posttrain.plan.steps import Plan
@@ -148,7 +149,7 @@ def _check_data(plan: Plan) -> Iterator[Finding]:
         if isinstance(spec, StageData):
             yield Finding(name=f"data {name}", status="later", detail=f"stage {spec.stage} will write it")
             continue
-        yield _guarded(f"data {name}", "", lambda name=name, spec=spec, reader=reader: _count(reader(name, spec, plan.recipe_dir)))  # type: ignore[misc]
+        yield _guarded(f"data {name}", "", partial(_rows_and_card, reader, name, spec, plan.recipe_dir))
 
 
 def _check_rows(plan: Plan) -> Iterator[Finding]:
@@ -186,9 +187,13 @@ def _check_overlap(plan: Plan) -> Finding:
     return _guarded("held-out problems", "", look)
 
 
-def _count(rows: Any) -> str:
+def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir: Path) -> str:
+    rows = reader(name, spec, recipe_dir)
     faults = f", {len(rows.faults)} set aside" if rows.faults else ""
-    return f"{len(rows.items):,} rows{faults}; card present, digest as stated"
+    card = card_path(spec, recipe_dir)
+    blank = card is not None and is_blank_card(read_card(card))
+    said = "its card is still the template: fill it in" if blank else "card present, digest as stated"
+    return f"{len(rows.items):,} rows{faults}; {said}"
 
 
 def _check_verifiers(plan: Plan) -> Iterator[Finding]:

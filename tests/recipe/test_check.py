@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from posttrain.errors import InputError
 from posttrain.plan import Plan, build_plan
 from posttrain.recipe import load_recipe
 from posttrain.recipe.check import Finding, _accepts, check_plan
+from posttrain.shipped import shipped_dir
 from posttrain.types import Prompt
 from rewards.load import build_verifier
 from rewards.services import Services
@@ -114,6 +116,12 @@ def test_a_row_without_its_field_is_named_by_number(world: Path) -> None:
     finding = findings(world)["data warmup"]
     assert finding.status == "fail"
     assert "row 2" in finding.detail and "completion" in finding.detail
+
+
+def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
+    assert "card present" in findings(world)["data warmup"].detail
+    shutil.copy(shipped_dir("data_cards") / "TEMPLATE.md", world.parent / "cards" / "warmup.md")
+    assert "its card is still the template" in findings(world)["data warmup"].detail
 
 
 def test_too_little_disk_is_a_failure(world: Path) -> None:
