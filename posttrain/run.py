@@ -28,7 +28,7 @@ from posttrain.failpoints import failpoint
 from posttrain.install import missing_backend
 from posttrain.lock import Lock, LockHeldError
 from posttrain.recipe.schema import Recipe
-from posttrain.reference import check_reference, is_lost, note_place
+from posttrain.reference import check_reference, is_reference, model_dir, note_place, read_reference
 from posttrain.results import PROGRESS, Results, finite
 from posttrain.stages.protocol import StageKind, Step, StepContext
 from posttrain.stopping import StopRequest, giving_up_waits
@@ -154,7 +154,7 @@ class _Runner:
     def _bring(self, step: Step, machine: LazyMachine) -> None:
         """One step to its artefact, its link and its row in results.json."""
         started = time.monotonic()
-        cached = self._is_usable(step)
+        cached = self.store.is_published(step.id)
         if cached and not (self.store.work / step.id).exists():
             status = "cached"
         else:
@@ -181,13 +181,6 @@ class _Runner:
         if status != "cached":
             self.results.save()
         self.display.step_ended(step.name, status, time.monotonic() - started, manifest["metrics"])
-
-    def _is_usable(self, step: Step) -> bool:
-        """Published; and a model it refers to, which the recipe does not place elsewhere, is still there: a hub's cache may be cleared."""
-        if self.store.is_published(step.id) and "model" not in step.files and is_lost(self.store.path(step.id)):
-            self.display.message(f"{step.name}: the model it refers to is gone, so it is fetched again")
-            self.store.discard(step.id)
-        return self.store.is_published(step.id)
 
     def _wait_for_lock(self, step: Step) -> Lock:
         """The right to build this id. While another run builds it, wait."""
@@ -244,7 +237,7 @@ class _Runner:
             step=step,
             recipe=self.recipe,
             recipe_dir=self.options.recipe_dir,
-            inputs={role: self._verified(self.ids[name]) for role, name in step.inputs.items()},
+            inputs={role: self._verified(name, machine) for role, name in step.inputs.items()},
             output=attempt.output,
             attempt=attempt.state,
             previous=attempt.previous,
@@ -256,11 +249,25 @@ class _Runner:
             stop_file=self.stop.stop_file,
         )
 
-    def _verified(self, id: str) -> Path:
+    def _verified(self, name: str, machine: LazyMachine) -> Path:
         """The folder of an input, every byte of it hashed, and of the model that it refers to."""
-        folder = self.store.open_verified(id)
-        check_reference(folder)
+        folder = self.store.open_verified(self.ids[name])
+        if is_reference(folder) and not model_dir(folder).is_dir():
+            self._found_again(next(step for step in self.steps if step.name == name), folder, machine)
+        check_reference(folder, self.stop.check)
         return folder
+
+    def _found_again(self, step: Step, published: Path, machine: LazyMachine) -> None:
+        """What a step refers to is gone, such as a snapshot from a hub's cache: run it once more for the place, not for the artefact."""
+        self.display.message(f"{step.name}: the model is not at {model_dir(published)} any more; looking for it again")
+        held = self._wait_for_lock(step)
+        try:
+            attempt = self.store.begin(step.id)
+            _stage(step.kind).run(self._context(step, machine, attempt))
+            note_place(published, Path(read_reference(attempt.output)["path"]))
+        finally:
+            self.store.clean(step.id)
+            held.release()
 
     def _manifest(
         self,

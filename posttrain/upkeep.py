@@ -21,7 +21,7 @@ from pathlib import Path
 from posttrain import lock as locking
 from posttrain.atomic import write_json
 from posttrain.digests import walk_files
-from posttrain.reference import place_of
+from posttrain.reference import place_file
 from posttrain.store import MANIFEST, Store, entries, parse_manifest
 
 
@@ -108,7 +108,7 @@ def collect(store: Store, *, remove: bool = False) -> list[Garbage]:
                 store.retire(item.path)
                 (store.stats / f"{item.path.name}.json").unlink(missing_ok=True)
                 if item.path.parent == store.artefacts:
-                    place_of(item.path).unlink(missing_ok=True)
+                    place_file(item.path).unlink(missing_ok=True)
     return garbage
 
 

@@ -1,6 +1,7 @@
 """From a recipe's mapping to a verifier: one visible dict of kinds, a cheap check, and `build_verifier`.
 
-`check_spec` imports no sympy, torch or judge: it may run in `plan`. Knows nothing of recipes beyond such a mapping.
+`check_spec` runs in `plan`: it imports no sympy, torch or judge, and a kind's module is imported where the kind is built.
+Knows nothing of recipes beyond such a mapping.
 """
 
 from __future__ import annotations
@@ -10,21 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rewards import options as opt
-from rewards.adapters import ADAPTERS
-from rewards.agent import AgentVerifier
-from rewards.base import Built
-from rewards.code import CodeVerifier
-from rewards.compose import Cascade, Composite, Folded
-from rewards.endpoint import check_model, open_model
 from rewards.errors import VerifierError
-from rewards.languages import NAMES, language_code
-from rewards.pairwise import PairwiseVerifier
-from rewards.plugin import check_target, split_target, wants_group
-from rewards.ruled import RuledVerifier
-from rewards.services import Services
+
+if TYPE_CHECKING:
+    from rewards.base import Built
+    from rewards.services import Services
 
 ENTRY_POINTS = "posttrain.verifiers"
 
@@ -44,25 +38,37 @@ class Kind:
 
 
 def _rule(kind: str, common: opt.Common, options: Any, services: Services) -> Built:
+    from rewards.ruled import RuledVerifier
+
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
     return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers)
 
 
 def _code(kind: str, common: opt.Common, options: opt.CodeOptions, services: Services) -> Built:
+    from rewards.code import CodeVerifier
+
     return CodeVerifier(kind=kind, common=common, options=options, think=services.think, judge=services.judge)
 
 
 def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, services: Services) -> Built:
+    from rewards.endpoint import open_model
+    from rewards.pairwise import PairwiseVerifier
+
     model = partial(open_model, options.model, services.model)
     return PairwiseVerifier(kind=kind, common=common, options=options, think=services.think, model=model)
 
 
 def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: Services) -> Built:
+    from rewards.agent import AgentVerifier
+    from rewards.endpoint import open_model
+
     model = partial(open_model, options.model, services.model)
     return AgentVerifier(kind=kind, common=common, options=options, think=services.think, model=model, judge=services.judge)
 
 
 def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services: Services) -> Built:
+    from rewards.compose import Cascade, Composite, Folded
+
     # The composition has dealt with truncated answers before its steps see any.
     steps = [build_verifier({**step, "on_truncated": "judge"}, services) for step in options.steps]
     record: type[Composite] = Cascade if kind == "cascade" else Folded
@@ -112,14 +118,19 @@ def _check_values(options: Any, where: str) -> None:
         raise VerifierError(f"cache_tokens is {options.cache_tokens}", where=f"{where}.cache_tokens", remedy="0 to max_tokens")
     if isinstance(options, opt.RepetitionOptions) and options.ngram < 1:
         raise VerifierError(f"ngram is {options.ngram}", where=f"{where}.ngram", remedy="1 or more")
-    if isinstance(options, opt.LanguageOptions) and options.language is not None and language_code(options.language) is None:
-        remedy = opt.near(options.language.lower(), [*NAMES, *NAMES.values()])
-        raise VerifierError(f"language is {options.language!r}", where=f"{where}.language", remedy=remedy)
+    if isinstance(options, opt.LanguageOptions) and options.language is not None:
+        from rewards.languages import NAMES, language_code
+
+        if language_code(options.language) is None:
+            remedy = opt.near(options.language.lower(), [*NAMES, *NAMES.values()])
+            raise VerifierError(f"language is {options.language!r}", where=f"{where}.language", remedy=remedy)
     if isinstance(options, opt.ToolCallOptions):
         tags = options.tags
         if not (len(tags) == 2 and all(isinstance(tag, str) and tag for tag in tags) and tags[0] not in tags[1] and tags[1] not in tags[0]):
             raise VerifierError(f"tags are {tags!r}", where=f"{where}.tags", remedy='an opening and a closing one: ["<call>", "</call>"]')
     if isinstance(options, opt.AgentOptions | opt.PairwiseOptions):
+        from rewards.endpoint import check_model
+
         check_model(options.model, where=f"{where}.model")
         _check_ranges(options, where)
 
@@ -155,6 +166,9 @@ def build_verifier(spec: Mapping[str, Any], services: Services) -> Built:
     kind, common, options = _parse(spec, "verifier")
     if ":" not in kind:
         return KINDS[kind].build(kind, common, options, services)
+    from rewards.plugin import check_target, split_target, wants_group
+    from rewards.ruled import RuledVerifier
+
     found = check_target(kind, where="verifier.kind")
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
     whole = wants_group(kind, found, options)
@@ -172,6 +186,8 @@ def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:
     own = {k: v for k, v in spec.items() if k != "kind" and k not in opt.COMMON_NAMES}
     if kind in KINDS:
         return kind, common, opt.parse_options(KINDS[kind].options, own, where=where)
+    from rewards.plugin import check_target
+
     target = kind if ":" in kind else _entry_point(kind, where)
     found = check_target(target, where=f"{where}.kind")
     return target, common, _plugin_options(found, target, own, where)
@@ -215,6 +231,8 @@ def _entry_point(kind: str, where: str) -> str:
 
 def _plugin_options(found: Any, target: str, own: dict[str, Any], where: str) -> opt.PluginOptions:
     """Keys other than the common ones and those of PluginOptions are arguments of the plug-in; its signature says which it takes."""
+    from rewards.plugin import split_target
+
     settings = {k: v for k, v in own.items() if k in opt.PLUGIN_NAMES and k != "kwargs"}
     kwargs = {**own.get("kwargs", {}), **{k: v for k, v in own.items() if k not in opt.PLUGIN_NAMES}}
     library, _ = split_target(target)
@@ -229,6 +247,8 @@ def _plugin_options(found: Any, target: str, own: dict[str, Any], where: str) ->
 
 def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[str, Any], where: str) -> None:
     """Every argument of the recipe is one the plug-in takes, and none that it needs is missing."""
+    from rewards.adapters import ADAPTERS
+
     try:
         parameters = inspect.signature(found).parameters
     except (TypeError, ValueError):  # a builtin, or a callable that hides its signature: its own call will tell

@@ -96,10 +96,11 @@ class Referrer:
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         folder = Path(ctx.step.files.get("model") or ctx.step.params["cache"])
-        folder.mkdir(exist_ok=True)
-        if not (folder / "weights.bin").exists():
+        if "model" not in ctx.step.files:
+            folder.mkdir(exist_ok=True)
             (folder / "weights.bin").write_bytes(b"fetched")
-        write_reference(ctx.output, folder, digest=folder_digest(folder), revision=None)
+        names = None if "model" in ctx.step.files else ["weights.bin"]
+        write_reference(ctx.output, folder, digest=folder_digest(folder, names), files=names, revision=ctx.step.params.get("cache"))
         return {}
 
 

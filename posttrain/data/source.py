@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from posttrain.errors import DataError
-from posttrain.failpoints import failpoint
+from posttrain.jsonl import read_lines, write_lines
 from posttrain.recipe.schema import Data, FileData, GymData, HubData, StageData, ToyData
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 
@@ -115,8 +115,7 @@ def _stage_pairs(name: str, spec: StageData, stage_folders: Mapping[str, Path]) 
 def read_pairs(path: Path, name: str) -> list[PreferencePair]:
     """Pairs that a `pairs` step published."""
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_lines(path):
         found.append(PreferencePair(**{**row, "messages": tuple(row["messages"]), "source": row.get("source", name)}))
     return found
 
@@ -137,7 +136,8 @@ def _read(name: str, spec: FileData | HubData, recipe_dir: Path, convert: Callab
             items.append(convert(name, number, raw))
             numbers.append(number)
         except _FaultyRow as fault:
-            faults.append(Fault(row=number, reason=str(fault)))
+            reason = str(fault).encode("utf-8", "backslashreplace").decode()  # it may quote half a surrogate pair of the row
+            faults.append(Fault(row=number, reason=reason))
             if spec.max_faulty_share == 0.0:
                 break
     if not items and not faults:
@@ -167,9 +167,7 @@ def write_set_aside(folder: Path, faults: Mapping[str, Sequence[Fault]]) -> int:
     """Publish which rows a stage left out and why, a line {"data", "row", "reason"} each; no file where there is none. Returns how many."""
     lines = [{"data": name, "row": fault.row, "reason": fault.reason} for name in sorted(faults) for fault in faults[name]]
     if lines:
-        failpoint("set_aside.before")
-        (folder / SET_ASIDE).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-        failpoint("set_aside.after")
+        write_lines(folder / SET_ASIDE, lines)
     return len(lines)
 
 
@@ -184,7 +182,7 @@ def _check_share(rows: Rows[Row], spec: Data) -> None:
     if allowed == 0.0:
         remedy = f"mend the row, or set data.{name}.max_faulty_share to set such rows aside"
         if not isinstance(spec, FileData | HubData):
-            remedy = "choose a verifier that these rows were made for"
+            remedy = "choose a verifier and a chat template that take these rows"
         raise DataError(f"row {first.row} of data '{name}': {first.reason}", where=where, remedy=remedy)
     if len(rows.faults) > allowed * total:
         raise DataError(

@@ -208,7 +208,7 @@ def number(value: Any) -> float | None:
 def json_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a .jsonl file, one at a time; a missing file has none. A torn last line ends it: it was never published."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8", newline="\n") as lines:
             for line in lines:
                 try:
                     row = json.loads(line)

@@ -40,6 +40,19 @@ def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> d
     return {"name": name, "seed": derive_seed(recipe.seed, name), "model": {**model.model_dump(mode="json"), "toy": shape}}
 
 
+def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[str]) -> dict[str, Any]:
+    """All that models and data are held against: lengths, packing, what is trained, how messages become text."""
+    looked_at = ("max_tokens", "packing", "adapter", "data")
+    own = {stage.name: stage.model_dump(mode="json") for stage in stages}
+    return {
+        "name": "fitness",
+        "context_tokens": recipe.engine.context_tokens,
+        "chat": _chat(recipe),
+        "stages": {name: {key: values[key] for key in looked_at if key in values} for name, values in own.items()},
+        "data_specs": data_specs(recipe, data),
+    }
+
+
 def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     """Part of a training stage. A dpd's sampling keys belong to its pairs, a grpo's filter to the filter step."""
     own = stage.model_dump(mode="json", by_alias=True)
@@ -102,9 +115,14 @@ def export_params(recipe: Recipe) -> dict[str, Any]:
 
 
 def _common(recipe: Recipe, name: str) -> dict[str, Any]:
+    context = recipe.engine.context_tokens
+    return {"name": name, "seed": derive_seed(recipe.seed, name), "chat": _chat(recipe), "context_tokens": context}
+
+
+def _chat(recipe: Recipe) -> dict[str, Any]:
     chat = recipe.chat.model_dump(mode="json")
     chat.pop("template")  # its digest stands among the step's digests
-    return {"name": name, "seed": derive_seed(recipe.seed, name), "chat": chat, "context_tokens": recipe.engine.context_tokens}
+    return chat
 
 
 def _precision(recipe: Recipe) -> dict[str, Any]:

@@ -109,5 +109,5 @@ def _drift(store: Store, step: Step, installed: Mapping[str, str], image_now: Ca
     ]
     judge = (manifest.get("machine") or {}).get("judge")
     if judge and RUNS_CODE & step.params.get("verifier_versions", {}).keys() and judge["image"] != (now := image_now()):
-        changed.append(f"judge's image {judge['image'][:20]} -> {now[:20]}")
+        changed.append(f"judge's image {judge['image']} -> {now}")
     return tuple(changed)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from posttrain.data.survey import readers
 from posttrain.digests import Digests
 from posttrain.errors import CheckpointError, RecipeError, RunFolderError
 from posttrain.plan import identity
@@ -27,14 +28,12 @@ from posttrain.recipe.resolve import (
     final_policy,
     is_policy,
     judge_of,
-    longest_rows,
-    own_data,
     plugin_modules,
     smoke,
     start_of,
     verifiers_of,
 )
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, Sft, StageData, Training
+from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData
 from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
 
@@ -43,12 +42,13 @@ from posttrain.stages.protocol import Step
 class Plan:
     """The steps of a recipe in run order; `recipe` is the one they were made from (smaller than the file's under --smoke).
 
-    Example: Plan(recipe=Recipe(...), recipe_dir=Path("recipes"), steps=(Step(name="base", ...), ...), smoke=False)
+    Example: Plan(recipe=Recipe(...), recipe_dir=Path("recipes"), steps=(Step(name="base", ...), ...), stages=("cold_start", ...))
     """
 
     recipe: Recipe
     recipe_dir: Path
     steps: tuple[Step, ...]
+    stages: tuple[str, ...]  # those of the recipe that the plan holds: all, but for --until and --from
     smoke: bool = False
 
     def step(self, name: str) -> Step:
@@ -80,13 +80,13 @@ def build_plan(
     external = {name: _external(name, path, recipe, digests) for name, path in (starts or {}).items()}
     if not external:
         builder.model(BASE, recipe.base)
-    for name, (folder, digest) in external.items():
-        builder.reference(f"{name}.from", folder, digest)
+    for stage in chosen:
+        if stage.name in external:
+            builder.reference(f"{stage.name}.from", *external[stage.name])
     for stage in chosen:
         if isinstance(stage, Dpd):
             builder.model(f"{stage.name}.teacher", stage.teacher)
-    if any(isinstance(stage, Training) for stage in chosen):
-        builder.fitness()
+    builder.fitness(chosen)
     if not external:
         builder.evaluations(BASE)
         builder.few_shot_evaluations()
@@ -96,7 +96,8 @@ def build_plan(
         builder.stage(stage)
     if until is None:
         builder.export()
-    return Plan(recipe=recipe, recipe_dir=loaded.recipe_dir, steps=tuple(builder.steps.values()), smoke=smoke_run)
+    names = tuple(stage.name for stage in chosen)
+    return Plan(recipe=recipe, recipe_dir=loaded.recipe_dir, steps=tuple(builder.steps.values()), stages=names, smoke=smoke_run)
 
 
 def recorded_steps(text: str | bytes, where: str = "plan.json") -> tuple[Step, ...]:
@@ -163,16 +164,12 @@ class _Builder:
         params = identity.base_params(self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), local=True)
         self._add(name, "base", params, files=(name,), chat=False)
 
-    def fitness(self) -> None:
+    def fitness(self, stages: Sequence[AnyStage]) -> None:
         """All models together, before the first stage: what has been added so far is models."""
-        student, *others = self.steps
-        teachers = {name: name for name in others if name.endswith(".teacher")}
-        params = {"name": "fitness", "rows": longest_rows(self.recipe), "data_specs": identity.data_specs(self.recipe, self._imitated())}
-        self._add("fitness", "fitness", params, {"student": student, **teachers}, data=self._imitated())
-
-    def _imitated(self) -> tuple[str, ...]:
-        """Data sets of the sft stages that are here before the first stage."""
-        return tuple(sorted({name for stage in self.recipe.stages if isinstance(stage, Sft) for name in own_data(self.recipe, stage)}))
+        names = [stage.name for stage in stages]
+        data = tuple(sorted(readers(self.recipe, names)))
+        models = {name: name for name in self.steps}
+        self._add("fitness", "fitness", identity.fitness_params(self.recipe, stages, data), models, data=data)
 
     def stage(self, stage: AnyStage) -> None:
         """A stage with what it needs before it and its evaluations after it."""

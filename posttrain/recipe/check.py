@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from posttrain.data.cards import card_path, is_blank_card, read_card
+from posttrain.data.survey import readers
 from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
 from posttrain.plan.steps import Plan
-from posttrain.recipe.resolve import BASE, data_of, judge_stages, longest_rows, own_data, verifiers_of
-from posttrain.recipe.schema import Data, Dpd, Grpo, RewardModel, Sft, StageData, ToyData
+from posttrain.recipe.resolve import BASE, judge_stages, longest_rows, own_data, verifiers_of
+from posttrain.recipe.schema import AnyStage, Data, Dpd, Grpo, Sft, StageData, ToyData
 from posttrain.recipe.sizes import check_positions
 from posttrain.types import Prompt
 from rewards.base import Built
@@ -94,6 +95,10 @@ def _check_models(plan: Plan) -> Iterator[Finding]:
             yield _guarded(title, detail, lambda chosen=chosen: check_base(chosen, plan.recipe.chat, plan.recipe_dir))  # type: ignore[misc]
 
 
+def _stages(plan: Plan) -> list[AnyStage]:
+    return [stage for stage in plan.recipe.stages if stage.name in plan.stages]
+
+
 def _student(plan: Plan) -> str:
     """The step that the policy comes from: the base, or the first checkpoint given by --from."""
     names = [step.name for step in plan.steps if step.kind == "base"]
@@ -104,7 +109,7 @@ def _check_tokenizers(plan: Plan) -> Iterator[Finding]:
     """A teacher's token distributions mean something to the student only over the same ids."""
     folders = dict(_folders(plan))
     paths = {step.name: step.params["model"]["path"] for step in plan.steps if step.kind == "base"}
-    for stage in plan.recipe.stages:
+    for stage in _stages(plan):
         teacher = f"{stage.name}.teacher"
         if not isinstance(stage, Dpd) or teacher not in paths:
             continue
@@ -128,7 +133,7 @@ def _check_lengths(plan: Plan) -> Iterator[Finding]:
         if step not in known:
             yield Finding(name=title, status="later", detail="the model's config is not here yet; checked at run, before the first stage")
             continue
-        wanted = longest_rows(plan.recipe) if step == student else {"engine.context_tokens": plan.recipe.engine.context_tokens}
+        wanted = longest_rows(plan.recipe, [] if step.endswith(".teacher") else _stages(plan))
         yield _guarded(title, "", partial(check_positions, known[step], wanted, step))
 
 
@@ -137,14 +142,7 @@ def _check_lengths(plan: Plan) -> Iterator[Finding]:
 
 def _check_data(plan: Plan) -> Iterator[Finding]:
     """Every row of every data set that a stage or a suite of this plan reads, as the stage would read it."""
-    from posttrain.data.source import load_conversations, load_pairs, load_prompts
-
-    readers: dict[str, Any] = {}
-    for stage in plan.recipe.stages:
-        reader = load_conversations if isinstance(stage, Sft) else load_pairs if isinstance(stage, RewardModel) else load_prompts
-        readers |= {name: reader for name in data_of(stage)}
-    readers |= {suite.data: load_prompts for suite in plan.recipe.evaluate.suites.values()}
-    for name, reader in readers.items():
+    for name, reader in readers(plan.recipe, plan.stages).items():
         spec = plan.recipe.data[name]
         if isinstance(spec, StageData):
             yield Finding(name=f"data {name}", status="later", detail=f"stage {spec.stage} will write it")
@@ -157,7 +155,7 @@ def _check_rows(plan: Plan) -> Iterator[Finding]:
     from posttrain.train.fitness import check_rows
 
     model = dict(_folders(plan))[_student(plan)]
-    for stage in plan.recipe.stages:
+    for stage in _stages(plan):
         if not isinstance(stage, Sft) or not own_data(plan.recipe, stage):
             continue
         title = f"rows of {stage.name}"
@@ -199,7 +197,7 @@ def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir
 def _check_verifiers(plan: Plan) -> Iterator[Finding]:
     """Each pair of a data set and the verifier that judges it: does the verifier say yes to the data set's own answers?"""
     pairs: dict[tuple[str, str], None] = {}
-    for stage in plan.recipe.stages:
+    for stage in _stages(plan):
         if isinstance(stage, Dpd | Grpo):
             pairs |= {(verifier, data): None for data, verifier in verifiers_of(stage).items()}
     pairs |= {(suite.verifier, suite.data): None for suite in plan.recipe.evaluate.suites.values()}

@@ -71,6 +71,11 @@ def check_model_folder(folder: Path, where: str, *, has_template: bool) -> None:
         other = next((path.name for path in sorted(folder.glob("*.bin"))), None)
         what = f"weights of {folder} are pickled ({other}), which can run code" if other else f"no *.safetensors in {folder}"
         raise CheckpointError(what, where=where, remedy=_NEEDED_REMEDY)
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        shards = _json_object(index, where).get("weight_map")
+        missing = sorted({str(name) for name in shards.values() if not (folder / str(name)).is_file()}) if isinstance(shards, dict) else []
+        if missing:
+            raise CheckpointError(f"{index} names {missing[0]}, which is not there", where=where, remedy="copy or download all of it")
     for path in sorted(folder.glob("*.safetensors")):
         if not _is_whole(path):
             raise CheckpointError(f"{path} is torn: its header does not fit its size", where=where, remedy="copy or download it again")

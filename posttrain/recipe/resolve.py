@@ -6,7 +6,7 @@ Every check raises RecipeError with file, line and key path. What needs the disk
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -129,9 +129,9 @@ def judge_of(recipe: Recipe, verifiers: Iterator[str] | list[str] | set[str]) ->
     return named[0] if named else None
 
 
-def longest_rows(recipe: Recipe) -> dict[str, int]:
-    """Tokens that a model must have positions for, by the key that asks for them."""
-    rows = {f"stages.{stage.name}.max_tokens": stage.max_tokens for stage in recipe.stages if isinstance(stage, Sft | RewardModel)}
+def longest_rows(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, int]:
+    """Tokens that a model must have positions for, by the key that asks for them: those of answers, and of the stages' rows."""
+    rows = {f"stages.{stage.name}.max_tokens": stage.max_tokens for stage in stages if isinstance(stage, Sft | RewardModel)}
     return {"engine.context_tokens": recipe.engine.context_tokens, **rows}
 
 

@@ -37,13 +37,25 @@ def trained_share(stage: Training) -> float:
     return min(1.0, stage.adapter.rank / 256) if isinstance(stage.adapter, Lora) else 1.0
 
 
+def num_positions(config: Mapping[str, Any]) -> int | None:
+    """Positions that a model knows; with those that a scaled rotary embedding adds to the ones it was trained on."""
+    limit = config.get("max_position_embeddings")
+    if not isinstance(limit, int):
+        return None
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    kind, factor = rope.get("rope_type") or rope.get("type"), rope.get("factor")
+    if kind not in ("yarn", "linear", "dynamic") or not isinstance(factor, int | float):
+        return limit
+    return max(limit, int((rope.get("original_max_position_embeddings") or limit) * factor))
+
+
 def check_positions(config: Mapping[str, Any], wanted: Mapping[str, int], whose: str) -> str:
     """No row and no answer may be longer than the positions that a model knows. wanted: key -> tokens. Raises CheckpointError.
 
     Example: check_positions({"max_position_embeddings": 2048}, {"engine.context_tokens": 512}, "the base") -> "up to 512 of 2048 positions"
     """
-    limit = config.get("max_position_embeddings")
-    if not isinstance(limit, int):
+    limit = num_positions(config)
+    if limit is None:
         return "the model's config states no limit of positions"
     for key, tokens in wanted.items():
         if tokens > limit:

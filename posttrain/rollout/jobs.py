@@ -5,7 +5,6 @@ Each writes its files into the output folder and returns headline metrics. Only 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from posttrain.data.source import Fault, Rows, load_conversations, load_prompts,
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, StageError
 from posttrain.evaluate.statistics import score_samples
-from posttrain.failpoints import failpoint
+from posttrain.jsonl import write_lines, write_record
 from posttrain.recipe.schema import Chat, Data, Dpd, Filter
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.portions import Portions, answers
@@ -27,12 +26,6 @@ from posttrain.train.trainer import is_first_rank
 from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
 from rewards.types import Outcome, Verdict
 from rewards.visible import visible
-
-
-def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    failpoint("rows.write.before")
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    failpoint("rows.write.after")
 
 
 def judged(verdict: Verdict) -> bool | None:
@@ -110,7 +103,7 @@ def evaluate(
     write_set_aside(output, {name: read.faults})
     outcomes = Counter(row["verdict"]["outcome"] for row in rows)
     scores = {**score_samples(rows).as_json(checkpoint=checkpoint, suite=suite), "outcomes": dict(sorted(outcomes.items()))}
-    (output / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    write_record(output / "scores.json", scores)
     return scores
 
 
@@ -174,7 +167,7 @@ def filter_prompts(
         "histogram": histogram(decisions, band.k), "outcomes": dict(sorted(outcomes.items())),
         "generated_tokens": sum(c.num_tokens for group in scored for c in group.completions),
     }  # fmt: skip
-    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_record(output / "summary.json", summary)
     if not kept:
         raise StageError(
             f"no prompt of {len(prompts)} lies in the band: right answers of {band.k} were {summary['histogram']}", where=str(output.name),

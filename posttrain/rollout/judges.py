@@ -11,6 +11,7 @@ Verifiers see what they see of a judge in their own process (`run`, `level`, `se
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import threading
@@ -120,8 +121,12 @@ class JudgePool:
 
     @property
     def images(self) -> dict[str, str]:
-        """Profile -> image id, on this process's node."""
-        return dict(self._seats[0].remote.call("images"))
+        """Profile -> id of the image that judges ran, as far as they live to say; of several nodes' the last."""
+        found: dict[str, str] = {}
+        for seat in self._seats:
+            with contextlib.suppress(StageError):  # a judge that died is replaced when programs come, not for a question
+                found |= seat.remote.call("images")
+        return found
 
     def run(self, programs: Sequence[Program]) -> list[Judgement]:
         """Judge all; as many judgements, in the same order. Raises BackendError, or StageError where judges die again and again."""

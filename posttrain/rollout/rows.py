@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.failpoints import failpoint
+from posttrain.jsonl import read_lines
 from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReason
 from rewards.types import Outcome, Verdict
 
@@ -65,7 +66,7 @@ def write_groups(path: Path, groups: Iterable[RolloutGroup], *, tokens: bool = T
 
 def read_groups(path: Path, prompts: Sequence[Prompt]) -> list[RolloutGroup]:
     """What `write_groups` wrote of these prompts, in order, with tokens; prompt_ids are (). Raises ValueError (other prompts), EOFError."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_lines(path)
     if len(rows) < len(prompts):
         raise EOFError(f"{path} ends after {len(rows)} of {len(prompts)} rows")
     groups = []

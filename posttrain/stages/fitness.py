@@ -1,50 +1,60 @@
-"""Do base, teachers and recipe fit together? Looked at once all models are here, before the first stage spends time."""
+"""Do base, teachers, data and recipe fit together? Looked at once all models are here, before the first stage spends time."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
 from posttrain.recipe.resolve import longest_rows, own_data
-from posttrain.recipe.schema import Sft, Training
+from posttrain.recipe.schema import AnyStage, Sft, Training
 from posttrain.recipe.sizes import check_positions, num_parameters, training_disk_bytes
 from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 
 
 class Fitness:
-    """Inputs: "student", and "<stage>.teacher" of each dpd stage."""
+    """Inputs: the base, or the checkpoints of --from; and every teacher. params["stages"]: the stages that this plan holds."""
 
     VERSION = 1
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
+        stages = [stage for stage in ctx.recipe.stages if stage.name in ctx.step.params["stages"]]
+        common = {"chat": ctx.recipe.chat, "recipe_dir": ctx.recipe_dir}
         models = {role: model_dir(folder) for role, folder in ctx.inputs.items()}
+        teachers = {role: folder for role, folder in models.items() if role.endswith(".teacher")}
+        student = next(role for role in models if role not in teachers)
+        for folder in models.values():
+            ctx.machine.train("posttrain.train.fitness:check_base", model=folder, **common)
         configs = {role: json.loads((folder / "config.json").read_text(encoding="utf-8")) for role, folder in models.items()}
         for role, config in configs.items():
-            answers = {"engine.context_tokens": ctx.recipe.engine.context_tokens}
-            check_positions(config, longest_rows(ctx.recipe) if role == "student" else answers, ctx.step.inputs[role])
-        student = models.pop("student")
-        ctx.machine.train("posttrain.train.fitness:check_tokenizers", student=student, teachers=models)
-        for stage in ctx.recipe.stages:
+            check_positions(config, longest_rows(ctx.recipe, [] if role in teachers else stages), role)
+        ctx.machine.train("posttrain.train.fitness:check_tokenizers", student=models[student], teachers=teachers)
+        rows = ctx.machine.train(
+            "posttrain.data.survey:read_all", recipe=ctx.recipe, recipe_dir=ctx.recipe_dir, stages=[stage.name for stage in stages]
+        )
+        for stage in stages:
             if isinstance(stage, Sft):
-                common = {"model": student, "chat": ctx.recipe.chat, "recipe_dir": ctx.recipe_dir}
-                ctx.machine.train("posttrain.train.fitness:check_rows", **common, data=own_data(ctx.recipe, stage), stage=stage)
-        return {"models": len(configs), "disk_bytes": self._room(ctx, num_parameters(configs["student"]))}
+                data = own_data(ctx.recipe, stage)
+                ctx.machine.train("posttrain.train.fitness:check_rows", model=models[student], **common, data=data, stage=stage)
+        needed = _room(ctx.output, stages, num_parameters(configs[student]))
+        return {"models": len(models), "rows": sum(rows.values()), "disk_bytes": needed}
 
-    def _room(self, ctx: StepContext, parameters: int | None) -> int | None:
-        """What the largest stage will write. Raises StageError where the disk has not that much."""
-        stages = [stage for stage in ctx.recipe.stages if isinstance(stage, Training)]
-        if parameters is None or not stages:
-            return None
-        needed = max(training_disk_bytes(stage, parameters) for stage in stages)
-        free = shutil.disk_usage(ctx.output).free
-        if needed > free:
-            raise StageError(
-                f"a stage will write {needed / 1e9:.2f} GB (its model and two resume checkpoints), {free / 1e9:.2f} GB are free",
-                where=str(Path(ctx.output).parents[2]),
-                remedy="free space (posttrain store gc), or give another --store",
-            )
-        return needed
+
+def _room(output: Path, stages: Sequence[AnyStage], parameters: int | None) -> int | None:
+    """What the largest stage will write. Raises StageError where the disk has not that much."""
+    training = [stage for stage in stages if isinstance(stage, Training)]
+    if parameters is None or not training:
+        return None
+    needed = max(training_disk_bytes(stage, parameters) for stage in training)
+    free = shutil.disk_usage(output).free
+    if needed > free:
+        raise StageError(
+            f"a stage will write {needed / 1e9:.2f} GB (its model and two resume checkpoints), {free / 1e9:.2f} GB are free",
+            where=str(output.parents[2]),
+            remedy="free space (posttrain store gc), or give another --store",
+        )
+    return needed

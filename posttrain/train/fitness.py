@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from posttrain.data.source import load_conversations
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
-from posttrain.recipe.schema import Chat, Data, FileData, GymData, HubData, Sft, ToyData
+from posttrain.recipe.files import check_model_folder
+from posttrain.recipe.schema import Chat, Data, Sft
 from posttrain.types import Conversation
 
 SAMPLE = 256
 
 
 def check_base(model: Path, chat: Chat, recipe_dir: Path) -> None:
-    """Raises CheckpointError: no weights, tokenizer or template, think tags lost by the template, or a turn without a stop token."""
-    if not (model / "config.json").is_file() or not list(model.glob("*.safetensors")):
-        raise CheckpointError(
-            "no config.json or no safetensors", where=str(model), remedy="give a folder saved by save_pretrained (safetensors only)"
-        )
+    """Raises CheckpointError: torn weights, no tokenizer or template, think tags lost by the template, or a turn without a stop token."""
+    check_model_folder(model, str(model), has_template=chat.template is not None)
     template = ChatTemplate.load(model, chat, recipe_dir)
     answer = f"{chat.think[0]}one{chat.think[1]}two"
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": answer}]
@@ -41,19 +40,23 @@ def check_base(model: Path, chat: Chat, recipe_dir: Path) -> None:
 
 
 def check_rows(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], stage: Sft, sample: int = SAMPLE) -> str:
-    """One line on how the first rows of an sft stage's data fit its max_tokens and pack. Raises DataError where not one of them fits.
+    """One line on how the first rows of an sft stage's data fit its max_tokens and pack. Raises DataError where no row at all fits.
 
     data: those sets of the stage that are here already. Example: "64 of 64 rows of 'cot' fit in 32768 tokens, longest 21,003"
     """
     template = ChatTemplate.load(model, chat, recipe_dir)
     words = []
     for name, spec in data.items():
-        lengths = [n for n in (_length(template, row) for row in _first_rows(name, spec, recipe_dir, sample)) if n is not None]
+        rows = load_conversations(name, spec, recipe_dir).items
+        lengths = _lengths(template, rows[:sample])
         fitting = [length for length in lengths if length <= stage.max_tokens]
+        if not fitting:  # it may be sorted
+            lengths = _lengths(template, rows)
+            fitting = [length for length in lengths if length <= stage.max_tokens]
         if not fitting:
             longest = f"; the shortest has {min(lengths):,} tokens" if lengths else ": the template refuses them all"
             raise DataError(
-                f"none of the first rows of data '{name}' fits in max_tokens {stage.max_tokens}{longest}",
+                f"no row of data '{name}' fits in max_tokens {stage.max_tokens}{longest}",
                 where=f"stages.{stage.name}.max_tokens",
                 remedy="raise max_tokens, or give shorter rows",
             )
@@ -64,21 +67,13 @@ def check_rows(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Dat
     return "; ".join(words)
 
 
-def _first_rows(name: str, spec: Data, recipe_dir: Path, sample: int) -> list[Conversation]:
-    few: dict[str, float] = {}
-    if isinstance(spec, ToyData | GymData):
-        few = {"rows": min(spec.rows, sample)}
-    elif isinstance(spec, FileData | HubData):  # of a few rows any share may be faulty: the stage counts all
-        few = {"limit": min(spec.limit or sample, sample), "max_faulty_share": 1.0 if spec.max_faulty_share else 0.0}
-    return list(load_conversations(name, spec.model_copy(update=few), recipe_dir).items)
-
-
-def _length(template: ChatTemplate, row: Conversation) -> int | None:
-    """Tokens of a row; None for one that the template refuses, which the stage counts among the faulty."""
-    try:
-        return len(template.encode_conversation(row.messages).ids)
-    except DataError:
-        return None
+def _lengths(template: ChatTemplate, rows: Sequence[Conversation]) -> list[int]:
+    """Tokens of each row, those aside that the template refuses: the stage counts them among the faulty."""
+    found = []
+    for row in rows:
+        with contextlib.suppress(DataError):
+            found.append(len(template.encode_conversation(row.messages).ids))
+    return found
 
 
 def check_tokenizers(student: Path, teachers: Mapping[str, Path]) -> None:

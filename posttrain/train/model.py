@@ -79,9 +79,11 @@ def save_model(model: Any, out: Path, *, source: Path, chat: Chat, stop_ids: tup
 
 def copy_tokenizer(source: Path, out: Path) -> None:
     """The tokenizer travels unchanged, byte for byte."""
+    failpoint("tokenizer.copy.before")
     for name in (*TOKENIZER_FILES, "chat_template.jinja"):
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
+    failpoint("tokenizer.copy.after")
 
 
 def _plain(model: Any) -> PreTrainedModel:

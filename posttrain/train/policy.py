@@ -22,6 +22,7 @@ from posttrain.checkpoints import read_seal
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
+from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Grpo
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.jobs import pick_prompts
@@ -239,10 +240,12 @@ def _carry_rollouts(job: Job) -> None:
     """Take over the record of the steps before the checkpoint; later ones are sampled again."""
     if job.resume is None:
         return
+    failpoint("rollouts.carry.before")
     for file in sorted((job.resume.path.parent.parent / "rollouts").glob("step-*.jsonl")):
         if int(file.stem.split("-")[1]) <= job.resume.step:
             (job.attempt / "rollouts").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, job.attempt / "rollouts" / file.name)
+    failpoint("rollouts.carry.after")
 
 
 def train(

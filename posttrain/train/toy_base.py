@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from posttrain.errors import Stopped
+from posttrain.jsonl import write_lines
 from posttrain.recipe.schema import ToyModel
 from posttrain.toy.make import make_model
 from posttrain.train.trainer import is_first_rank
@@ -28,5 +28,5 @@ def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) ->
 
     make_model(chosen, output / "model", seed, on_step)
     rows = [{"step": step, "loss": round(loss, 6)} for step, loss in losses]
-    (output / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_lines(output / "metrics.jsonl", rows)
     return {"loss": rows[-1]["loss"], "steps": len(rows), "skill": chosen.skill, "architecture": chosen.architecture}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,31 @@ def test_model_card_and_report_lie_where_the_demo_says(results: dict[str, Any], 
     for name in ("report.html", "model/config.json", "model/README.md", "MODEL_CARD.md", "recipe.json", "run.json"):
         assert (folder / name).is_file(), name
     assert list((folder / "model").glob("*.safetensors"))
+
+
+GREEDY = """\
+import json, os, sys
+os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "TORCHDYNAMO_DISABLE": "1"}
+import torch, transformers, vllm
+folder, question = sys.argv[1:]
+tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+ids = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=True)["input_ids"]
+model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+mine = model.generate(torch.tensor([ids]), max_new_tokens=96, do_sample=False)[0, len(ids):].tolist()
+engine = vllm.LLM(model=folder, dtype="float32", enforce_eager=True, max_model_len=512)
+its = engine.generate([{"prompt_token_ids": ids}], vllm.SamplingParams(temperature=0.0, max_tokens=96))[0].outputs[0].token_ids
+print(json.dumps({"transformers": tokenizer.decode(mine), "vllm": tokenizer.decode(its, skip_special_tokens=False)}))
+"""
+
+
+@pytest.mark.vllm
+def test_transformers_and_vllm_load_the_model_that_is_handed_over_and_stop_where_it_says(
+    results: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    folder = Path(request.config.getoption("--demo-run")) / "model"
+    done = subprocess.run([sys.executable, "-c", GREEDY, str(folder), "What is 12 + 30?"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["transformers"] == said["vllm"] and said["vllm"].endswith("<|im_end|>"), "no settings but those in the folder"
+    assert said["vllm"].startswith("<think>") and "42" in said["vllm"].partition("</think>")[2]

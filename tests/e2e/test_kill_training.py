@@ -60,7 +60,7 @@ GRPO_POINTS = [
     "train.optimizer_step.after:1",  # from step 1
     "train.checkpoint.sealed:1",  # step 2 sealed, the Trainer has not gone on
 ]
-TRAINING = ("train.", "seal.", "rollouts.", "stage.", "cut_rows.", "model.")
+TRAINING = ("train.", "seal.", "rollouts.", "stage.", "cut_rows.", "model.", "tokenizer.")
 
 
 class World:

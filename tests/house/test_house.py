@@ -187,6 +187,15 @@ LIGHT = (
 )
 
 
+def test_the_public_door_has_these_names_and_no_other() -> None:
+    import posttrain
+
+    assert posttrain.__all__ == ["Outcome", "Request", "Verdict", "Verifier", "__version__"]
+    assert all(hasattr(posttrain, name) for name in posttrain.__all__)
+    with pytest.raises(AttributeError, match="public: Outcome, Request"):
+        _ = posttrain.Nothing
+
+
 @pytest.mark.parametrize("module", LIGHT)
 def test_importing_it_drags_in_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"

@@ -51,8 +51,7 @@ SUPERVISED = {**TRAINING, "batch_size": "48"}
 
 # stage -> key -> (value, steps that read it)
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
-    "cold_start": {key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "packing": "false"}.items()}
-    | {"max_tokens": ("300", {"cold_start", "fitness"})},
+    "cold_start": {key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false"}.items()},
     "distil": {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
         **{key: (value, {"distil.pairs"}) for key, value in {"teacher_samples": "2", "student_samples": "2", "temperature": "0.5"}.items()},
@@ -68,7 +67,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     },
     "stem": {
         **{key: (value, {"stem"}) for key, value in TRAINING.items()},
-        "prompts": ("programs", {"stem.filter", "stem"}),
+        "prompts": ("programs", {"stem.filter", "stem", "fitness"}),
         "verifier": ("code", {"stem.filter", "stem"}),
         "filter": ("{k: 8}", {"stem.filter"}),
         "temperature": ("0.9", {"stem.filter", "stem"}),
@@ -89,12 +88,16 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         },
     },
     "judge": {
-        **{key: (value, {"judge"}) for key, value in {**SUPERVISED, "held_out_share": "0.2"}.items()},
-        "max_tokens": ("400", {"judge", "fitness"}),
+        **{key: (value, {"judge"}) for key, value in {**SUPERVISED, "max_tokens": "400", "held_out_share": "0.2"}.items()},
         "data": ("{preferences: 2.0}", {"judge"}),
     },
 }
-CASES = [(f"stages.{stage}.{key}={value}", direct) for stage, edits in EDITS.items() for key, (value, direct) in edits.items()]
+HELD_AGAINST_MODELS = ("max_tokens", "packing", "adapter", "data")
+CASES = [
+    (f"stages.{stage}.{key}={value}", direct | ({"fitness"} if key in HELD_AGAINST_MODELS else set()))
+    for stage, edits in EDITS.items()
+    for key, (value, direct) in edits.items()
+]
 
 EVALUATIONS = {
     f"{name}.eval.stem" for name in ("base", "base.few_shot", "cold_start", "distil.teacher", "distil", "control", "stem", "preference")
@@ -112,10 +115,10 @@ CASES += [
     ("verifiers.taste.score=win", {"preference"}),
     ("verifiers.code.score=fraction", set()),
     ("data.warmup.limit=4", {"fitness", "cold_start", "base.few_shot.eval.stem", "export"}),
-    ("data.held_out.limit=4", EVALUATIONS | {"export"}),
+    ("data.held_out.limit=4", EVALUATIONS | {"export", "fitness"}),
     ("data.programs.limit=1", {"export"}),
     ("engine.context_tokens=500", EVALUATIONS | SAMPLERS | TRAINERS | {"fitness"}),
-    ("chat.stop=[x]", EVALUATIONS | SAMPLERS | TRAINERS | {"export"}),
+    ("chat.stop=[x]", EVALUATIONS | SAMPLERS | TRAINERS | {"export", "fitness"}),
     ("seed=8", EVALUATIONS | SAMPLERS | TRAINERS | {"export"}),
     ("name=other", {"export"}),
     ("cluster={trainers: 2, gpus_per_trainer: 1.0}", set()),
@@ -190,7 +193,7 @@ def test_a_renamed_stage_is_a_new_step_for_itself_and_what_follows(tmp_path: Pat
     before = plan_of(path)
     path.write_text(path.read_text().replace("name: stem,", "name: science,"))
     after = plan_of(path)
-    assert touched(before, after) == closure(after, {"science.filter", "export"})
+    assert touched(before, after) == closure(after, {"fitness", "science.filter", "export"})
 
 
 def test_a_version_touches_its_kind_and_what_follows(recipe: Path) -> None:

@@ -31,7 +31,7 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
         "base": {},
         "cold_start": {"checkpoint": "base"},
         "distil.teacher": {},
-        "fitness": {"student": "base", "distil.teacher": "distil.teacher"},
+        "fitness": {"base": "base", "distil.teacher": "distil.teacher"},
         "distil.pairs": {"checkpoint": "cold_start", "teacher": "distil.teacher"},
         "distil": {"checkpoint": "cold_start", "teacher": "distil.teacher", "pairs": "distil.pairs"},
         "control": {"checkpoint": "cold_start", "data.good": "distil.pairs"},
@@ -74,7 +74,8 @@ def test_until_ends_after_the_stage_and_its_scores(tmp_path: Path) -> None:
     path = write_world(tmp_path)
     whole, part = plan_of(path), plan_of(path, until="distil")
     assert [step.name for step in part.steps][-2:] == ["distil", "distil.eval.stem"]
-    assert {step.id for step in part.steps} < {step.id for step in whole.steps}
+    ids = {step.id for step in part.steps if step.kind != "fitness"}  # which looks at the stages that the plan holds
+    assert ids < {step.id for step in whole.steps}
 
 
 def test_from_starts_at_a_checkpoint_made_elsewhere(tmp_path: Path) -> None:
@@ -94,7 +95,9 @@ def test_from_starts_at_a_checkpoint_made_elsewhere(tmp_path: Path) -> None:
     assert plan.step("stem.filter").inputs == {"checkpoint": "stem.from"}
     assert plan.step("stem.from").kind == "base"
     assert plan.step("stem.from").files["model"] == str(elsewhere / "model")
-    assert plan.step("fitness").inputs == {"student": "stem.from"}
+    assert list(plan.step("fitness").inputs) == ["stem.from", "judge.from"]
+    other = plan_of(path, starts={"judge": elsewhere, "stem": elsewhere})
+    assert [step.id for step in other.steps] == [step.id for step in plan.steps], "the order of the options says nothing"
     write_model(elsewhere / "model", mark="d")
     assert plan_of(path, starts={"stem": elsewhere, "judge": elsewhere}).step("preference").id != plan.step("preference").id
 
@@ -243,6 +246,13 @@ FILE_FAULTS = [
     ("base with a torn config", _write("base/config.json", "{"), (), "base.path", "not JSON"),
     ("base without weights", _remove("base/model.safetensors"), (), "base.path", "safetensors"),
     ("base with torn weights", _write("base/model.safetensors", "weights"), (), "base.path", "torn"),
+    (
+        "base without one of its shards",
+        _write("base/model.safetensors.index.json", '{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}'),
+        (),
+        "base.path",
+        "names model-2.safetensors, which is not there",
+    ),
     ("base without tokenizer", _remove("base/tokenizer.json"), (), "base.path", "no tokenizer"),
     ("base without chat template", _remove("base/chat_template.jinja"), (), "base.path", "chat template"),
     ("teacher without tokenizer", _remove("teacher/tokenizer.json"), (), "stages.distil.teacher.path", "no tokenizer"),

@@ -101,7 +101,7 @@ def test_rows_are_measured_against_max_tokens_and_packing(world: Path) -> None:
     finding = findings(world)["rows of cold_start"]
     assert finding.status == "ok" and "of 'warmup' fit in 256 tokens" in finding.detail and "a packed sequence" in finding.detail
     finding = findings(world, "stages.cold_start.max_tokens=2")["rows of cold_start"]
-    assert finding.status == "fail" and "none of the first rows of data 'warmup' fits in max_tokens 2; the shortest has" in finding.detail
+    assert finding.status == "fail" and "no row of data 'warmup' fits in max_tokens 2; the shortest has" in finding.detail
 
 
 def test_a_gold_that_its_verifier_refuses_is_named_by_row(world: Path) -> None:

@@ -58,12 +58,35 @@ def test_a_local_base_that_is_gone_is_said(tmp_path: Path, base: Path) -> None:
         run_steps(chain(base, more=1), tmp_path / "run", tmp_path / "store")
 
 
-def test_a_snapshot_that_left_its_cache_is_fetched_again_and_checked_like_the_first(tmp_path: Path) -> None:
+def test_a_snapshot_that_left_its_cache_is_fetched_again_once_a_step_needs_it(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     run_steps(chain(None, str(cache)), tmp_path / "run", tmp_path / "store")
     shutil.rmtree(cache)
+    again = run_steps(chain(None, str(cache)), tmp_path / "run", tmp_path / "store")
+    assert statuses(again) == {"base": "cached", "reader": "cached"} and not cache.exists(), "nothing needs it"
     results = run_steps(chain(None, str(cache), more=1), tmp_path / "run", tmp_path / "store")
-    assert statuses(results) == {"base": "ran", "reader": "ran"}
+    assert statuses(results) == {"base": "cached", "reader": "ran"} and cache.is_dir()
+    assert not list((tmp_path / "store" / "work").iterdir())
+
+
+def test_what_others_add_to_a_snapshots_folder_is_no_change_and_what_they_alter_is(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    run_steps(chain(None, str(cache)), tmp_path / "run", tmp_path / "store")
+    (cache / "LICENSE").write_text("added by another tool")
+    assert statuses(run_steps(chain(None, str(cache), more=1), tmp_path / "run", tmp_path / "store"))["reader"] == "ran"
+    (cache / "weights.bin").unlink()
+    with pytest.raises(CheckpointError, match="changed since it was first used") as caught:
+        run_steps(chain(None, str(cache), more=2), tmp_path / "run", tmp_path / "store")
+    assert "hub's cache" in str(caught.value.remedy)
+
+
+def test_one_run_naming_another_place_does_not_take_the_base_from_a_run_whose_place_is_whole(tmp_path: Path, base: Path) -> None:
+    run_steps(chain(base), tmp_path / "run", tmp_path / "store")
+    shutil.copytree(base, tmp_path / "copy")
+    run_steps(chain(tmp_path / "copy"), tmp_path / "other", tmp_path / "store")
+    shutil.rmtree(tmp_path / "copy")
+    assert model_dir(tmp_path / "run" / "stages" / "base") == base
+    assert statuses(run_steps(chain(base, more=1), tmp_path / "run", tmp_path / "store"))["reader"] == "ran"
 
 
 def test_the_note_of_a_place_goes_with_its_artefact(tmp_path: Path, base: Path) -> None:

@@ -8,6 +8,7 @@ A stage's files are listed here; a verifier's are found: its module, and what th
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 from collections.abc import Iterable
@@ -103,6 +104,7 @@ def _file_of(module: str) -> str | None:
     return next((path for path in (f"{name}.py", f"{name}/__init__.py") if (ROOT / path).is_file()), None)
 
 
+@functools.cache
 def current() -> dict[str, dict[str, object]]:
     """What is pinned: "stage sft" and "verifier math" -> version and digest of the code."""
     from posttrain.stages import STAGES

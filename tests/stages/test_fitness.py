@@ -13,6 +13,7 @@ import pytest
 
 from posttrain.errors import CheckpointError, DataError, StageError
 from posttrain.recipe import load_recipe
+from posttrain.recipe.sizes import num_positions
 from posttrain.reference import write_reference
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.protocol import Step, StepContext
@@ -36,14 +37,14 @@ def context(tmp_path: Path) -> StepContext:
     for model in ("base", "teacher"):
         write_tokenizer(tmp_path / model, WORDS)
         (tmp_path / "store" / model).mkdir(parents=True)
-        write_reference(tmp_path / "store" / model, tmp_path / model, digest="not asked", revision=None)
+        write_reference(tmp_path / "store" / model, tmp_path / model, digest="not asked")
     output = tmp_path / "store" / "work" / "fitness-1" / "tmp.1"
     output.mkdir(parents=True)
     return StepContext(
-        step=Step(name="fitness", kind="fitness", version=1, params={}, inputs={"student": "base", "distil.teacher": "distil.teacher"}),
+        step=Step(name="fitness", kind="fitness", version=1, params={"stages": {"cold_start": {}, "distil": {}}}),
         recipe=load_recipe(path, ()).recipe,
         recipe_dir=tmp_path,
-        inputs={"student": tmp_path / "store" / "base", "distil.teacher": tmp_path / "store" / "teacher"},
+        inputs={"base": tmp_path / "store" / "base", "distil.teacher": tmp_path / "store" / "teacher"},
         output=output,
         attempt=tmp_path,
         previous=(),
@@ -73,8 +74,26 @@ def test_a_teacher_of_another_tokenizer_is_refused(context: StepContext) -> None
 
 def test_rows_that_cannot_fit_are_refused_before_their_stage_is_reached(context: StepContext) -> None:
     short = context.recipe.model_copy(update={"stages": [context.recipe.stages[0].model_copy(update={"max_tokens": 2})]})
-    with pytest.raises(DataError, match="none of the first rows of data 'warmup' fits in max_tokens 2"):
+    with pytest.raises(DataError, match="no row of data 'warmup' fits in max_tokens 2"):
         Fitness().run(replace(context, recipe=short))
+
+
+def test_a_faulty_row_of_any_set_is_said_before_the_first_stage(context: StepContext) -> None:
+    with (context.recipe_dir / "data" / "questions.jsonl").open("a") as rows:
+        rows.write('{"gold": "1"}\n')
+    with pytest.raises(DataError, match="of data 'questions': no key 'prompt' or 'messages'"):
+        Fitness().run(context)
+
+
+def test_only_the_stages_of_the_plan_count(context: StepContext) -> None:
+    edit(context.recipe_dir / "base" / "config.json", max_position_embeddings=300)
+    engine = context.recipe.engine.model_copy(update={"context_tokens": 300})
+    longer = context.recipe.stages[0].model_copy(update={"max_tokens": 400})
+    recipe = context.recipe.model_copy(update={"engine": engine, "stages": [longer, *context.recipe.stages[1:]]})
+    with pytest.raises(CheckpointError, match=r"stages\.cold_start\.max_tokens is 400"):
+        Fitness().run(replace(context, recipe=recipe))
+    later = replace(context.step, params={"stages": {"distil": {}}})
+    assert Fitness().run(replace(context, recipe=recipe, step=later))["models"] == 2
 
 
 @pytest.mark.parametrize(("model", "limit", "what"), [("base", 300, "base knows 300"), ("teacher", 400, "distil.teacher knows 400")])
@@ -82,6 +101,20 @@ def test_positions_that_do_not_reach_are_refused(context: StepContext, model: st
     edit(context.recipe_dir / model / "config.json", max_position_embeddings=limit)
     with pytest.raises(CheckpointError, match=f"engine.context_tokens is 512, but {what} positions"):
         Fitness().run(context)
+
+
+@pytest.mark.parametrize(
+    ("rope", "positions"),
+    [
+        (None, 32768),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}, 131072),
+        ({"type": "linear", "factor": 2.0}, 65536),
+        ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192}, 32768),
+        ({"rope_type": "default", "rope_theta": 10000.0}, 32768),
+    ],
+)
+def test_a_scaled_rotary_embedding_adds_positions(rope: dict[str, Any] | None, positions: int) -> None:
+    assert num_positions({"max_position_embeddings": 32768, "rope_scaling": rope}) == positions
 
 
 def test_a_disk_without_room_for_a_stage_is_said_before_it(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:

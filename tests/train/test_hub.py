@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.errors import CheckpointError, Stopped
+from posttrain.errors import CheckpointError, StageError, Stopped
 from posttrain.reference import folder_digest
 from posttrain.train.hub import fetch
 
@@ -33,18 +33,29 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_offline_a_snapshot_is_found_with_the_digest_of_its_content(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    found = fetch("someone/small", REVISION, tmp_path / "stop")
+    found = fetch("someone/small", REVISION, tmp_path / "stop", "base")
     assert Path(found["path"]) == cache
-    assert found["digest"] == folder_digest(cache)
+    assert found["files"] == ["config.json", "model.safetensors"] and found["digest"] == folder_digest(cache)
+    (cache / "LICENSE").write_text("of no interest")
+    assert fetch("someone/small", REVISION, tmp_path / "stop", "base") == found
     (cache / "config.json").resolve().write_text("other")
-    assert fetch("someone/small", REVISION, tmp_path / "stop")["digest"] != found["digest"]
+    assert fetch("someone/small", REVISION, tmp_path / "stop", "base")["digest"] != found["digest"]
 
 
 def test_offline_a_snapshot_that_is_not_there_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CheckpointError, match="'someone/other' at 0123456789ab cannot be fetched") as caught:
-        fetch("someone/other", REVISION, tmp_path / "stop")
-    assert "local folder" in str(caught.value.remedy)
+        fetch("someone/other", REVISION, tmp_path / "stop", "distil.teacher")
+    assert "local folder" in str(caught.value.remedy) and caught.value.where == "distil.teacher"
+
+
+def test_a_hub_that_cannot_be_reached_is_no_fault_of_the_recipe(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with pytest.raises(StageError, match="cannot be fetched") as caught:
+        fetch("someone/other", REVISION, tmp_path / "stop", "base")
+    assert "the same command goes on" in str(caught.value.remedy)
 
 
 def test_a_stop_ends_a_download_that_does_not_come(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +68,5 @@ def test_a_stop_ends_a_download_that_does_not_come(cache: Path, tmp_path: Path, 
         threading.Thread(target=lambda: (kept.append(silent.accept()), asked.set(), stop.touch()), daemon=True).start()
         begun = time.monotonic()
         with pytest.raises(Stopped, match="stopped while 'someone/other' was fetched"):
-            fetch("someone/other", REVISION, stop)
+            fetch("someone/other", REVISION, stop, "base")
         assert asked.is_set() and time.monotonic() - begun < 60
