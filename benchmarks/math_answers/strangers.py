@@ -1,7 +1,7 @@
-"""Reads the pairs that were written blind: strangers.txt (`math`) and strangers_other.txt (`choice`, `exact`, `format`, `instructions`, `tool_call`).
+"""Reads the pairs that were written blind: strangers.txt (`math`) and strangers_other.txt (the other kinds). Judges nothing.
 
-A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. The other file has
-`kind ¦ gold as JSON ¦ {"options": ..., "set": ...} ¦ answers`. In answers `□{` stands for `\\boxed{` and `⏎` for a line's end. Judges nothing.
+A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. The
+other file has `kind ¦ gold as JSON ¦ {"options"?, "set"?} ¦ answers`. In answers `□{` stands for `\\boxed{` and `⏎` for a line's end.
 """
 
 from __future__ import annotations

@@ -6,11 +6,13 @@ Knows nothing of values: it returns source text. Thinking has been cut off befor
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
+from rewards.math.spans import Part, last_line, last_span, tagged
+from rewards.math.units import is_known
 from rewards.visible import is_blank
 
 MAX_BOXES = 32
@@ -32,7 +34,8 @@ _DENIED = re.compile(
 )
 # One run of marks after the word: two would be quadratic.
 _ANSWER = re.compile(
-    r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>[ \t*:：=]*)(?=[^.,])", re.IGNORECASE
+    r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>(?:[ \t*:：=]|\.(?=\*\*))*)(?=[^.,])",
+    re.IGNORECASE,
 )
 _CORRECT_VALUE = re.compile(
     r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|instead of|rather than)\b)"
@@ -43,8 +46,14 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b")
+_SENTENCE_END = re.compile(
+    r"(?:[.?]|!(?!\s{0,4}[=+*/^\\-]))(?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b"
+)
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
+_PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
+_UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?-?[23²³])?"
+_UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:/[ \t]?)?{_UNIT_WORD}){{1,6}}")
+_POWERS = str.maketrans({"°": " deg", "²": "^2", "³": "^3"})
 _GOES_ON = re.compile(r"\d\.\d{1,60}(?:\.\.\.|…)\Z")  # 0.333... is no 0.333
 _COMMANDS = (
     "\\text",
@@ -64,10 +73,14 @@ _COMMANDS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """source: box, answer_line, bold, bare, last_number; text None and a reason (denied, taken_back, ...) where there is no answer."""
+    """source: box, answer_line, bold, bare, span, line, last_number; text None and a reason (denied, ...) where there is no answer.
+
+    `spare`: a number said before a last line that holds none, such as "I hope this helps".
+    """
 
     text: str | None
     source: str
+    spare: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +93,12 @@ class Box:
 
 
 def find_answer(shown: str, *, fallback: bool) -> Found:
-    """The candidate in visible text."""
+    """The candidate in visible text: what the last <answer> tag holds, unless a box stands behind it; else the last box; else prose."""
+    if "<answer>" in shown or "<ANSWER>" in shown or "<Answer>" in shown:
+        clean = _without_comments(shown)
+        tag = tagged(clean)
+        if tag is not None and "\\boxed" not in clean[tag.end :]:
+            return _in_tag(tag, clean[tag.end :])
     box = boxed_answer(shown)
     if box is not None:
         return box
@@ -89,6 +107,15 @@ def find_answer(shown: str, *, fallback: bool) -> Found:
     if not fallback:
         return Found(text=None, source="no_box")
     return _without_box(without_contrast(shown[-_TAIL_CHARS:]))
+
+
+def _in_tag(tag: Part, after: str) -> Found:
+    """The claim inside a tag, unless the prose behind it takes it back."""
+    inner = boxed_answer(tag.text) or _without_box(without_contrast(tag.text[-_TAIL_CHARS:]))
+    if inner.text is None or is_blank(after):
+        return inner
+    settled = _settled("", inner.text, after[:_TAIL_CHARS], "box")
+    return inner if settled.text == inner.text else settled
 
 
 def boxed_answer(shown: str) -> Found | None:
@@ -122,17 +149,35 @@ def _without_box(tail: str) -> Found:
         head = (linked or heads)[-1]
         if denied(plain(tail[: head.start()])):
             return Found(text=None, source="denied")
-        return _settled("", *_first_line(tail[head.end() :]), "answer_line")
+        line, rest = _first_line(tail[head.end() :])
+        if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
+            line = line.replace("**", "", 1)
+        return _settled("", line, rest, "answer_line")
     if len(tail.strip()) <= 80 and "\n" not in tail.strip():
         return _settled("", tail.strip(), "", "bare")
-    bold = _last_match(_BOLD, tail)
-    if bold and any(map(str.isdigit, bold[1])):
+    bold, span = _last_match(_BOLD, tail), last_span(tail)
+    if bold and any(map(str.isdigit, bold[1])) and (span is None or span.start < bold.end()):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
+    return _last_claim(tail) if span is None else _claim_of(span, tail)
+
+
+def _claim_of(span: Part, tail: str) -> Found:
+    if denied(plain(tail[: span.start])):
+        return Found(text=None, source="denied")
+    return _settled(tail[: span.start], span.text.strip(" .,"), tail[span.end :], "span")
+
+
+def _last_claim(tail: str) -> Found:
+    """The last line, where it is short; else the last number."""
     number = last_number(tail)
-    if number is None:
-        return Found(text=None, source="no_answer")
-    taken_back = retracted(plain(tail.rpartition(number)[2]))
-    return Found(text=None, source="taken_back") if taken_back else Found(text=number, source="last_number")
+    taken_back = number is not None and retracted(plain(tail.rpartition(number)[2]))
+    if taken_back:
+        return Found(text=None, source="taken_back")
+    line = last_line(tail)
+    if line is not None:
+        found = _settled("", line.text, "", "line")
+        return replace(found, spare=number) if found.text is not None and not any(map(str.isdigit, line.text)) else found
+    return Found(text=number, source="last_number") if number is not None else Found(text=None, source="no_answer")
 
 
 def _first_line(text: str) -> tuple[str, str]:
@@ -146,7 +191,7 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
     A box and bold text end where they end; a line of prose goes on behind its value, the last number of its first sentence.
     """
     sentence, number = text, None
-    if source in ("box", "bold"):
+    if source in ("box", "bold", "span"):
         behind = prose = plain(f",{after}")
     else:
         sentence = first_sentence(text)
@@ -193,11 +238,23 @@ def last_number(text: str) -> str | None:
     if last is None:
         return None
     before, after = text[: last.start()], text[last.end() :]
+    if _PLANNED.search(before[-30:]):
+        return None
     labelled = _LABEL.search(before[-30:]) and (after[:1] in (".", ")", ":", "") or not before.endswith("\n"))
     if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or doubtful(plain(before[-80:])) or refused(plain(after[:200])):
         return None
     listed = not any(character.isalpha() for character in text) and len(_NUMBER.findall(text)) > 1 and "=" not in text
-    return None if listed else last.group(0).rstrip(",")
+    return None if listed else last.group(0).rstrip(",") + ("" if last.group(0).endswith(",") else _unit_of(after))
+
+
+def _unit_of(after: str) -> str:
+    """The known unit right behind a number, as it stands there: " m/s" of " m/s downwards"; "" for other words, and for "12 in all"."""
+    match = _UNIT.match(after)
+    if match is None or re.match(r"[ \t]in [a-z]", after):
+        return ""
+    unit = match.group(0)
+    ends = [m.end() for m in re.finditer(_UNIT_WORD, unit)]
+    return next((unit[:end] for end in reversed(ends) if is_known(unit[:end].translate(_POWERS).strip(" \t~"))), "")
 
 
 def visible_boxes(text: str) -> tuple[str, list[Box]]:

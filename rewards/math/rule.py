@@ -24,6 +24,7 @@ from rewards.visible import visible
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
+GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
 FORMS = ("reduced", "decimal", "factored", "expanded")
 
 
@@ -79,12 +80,15 @@ class MathRule(Rule):
         """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last number."""
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
-        if found.source in ("box", "last_number") or result.outcome is Outcome.CORRECT:
+        if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
+        if found.spare is not None and not any(map(str.isdigit, text)):
+            return self._decide(gold, found.spare, question), found.spare
         if _HEDGE.search(text):
             return no("several_answers"), text
         sentence = first_sentence(text)
-        number = last_number(sentence) if any(parse_number(form) for form in gold.forms) else None
+        whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None  # "5 \\text{ cm}": its number alone says less
+        number = last_number(sentence) if not whole and any(parse_number(form) for form in gold.forms) else None
         for candidate in (sentence, number):
             if candidate and candidate != text:
                 other = self._decide(gold, candidate, question)
@@ -172,9 +176,9 @@ def _gold_text(given: Any) -> str | None:
 
 def _verdict(result: Result, text: str, source: str) -> Verdict:
     if result.outcome is Outcome.CORRECT:
-        verdict = correct(result.reason, text, certain=result.certain and source != "last_number")
+        verdict = correct(result.reason, text, certain=result.certain and source not in GUESSED)
     elif result.outcome is Outcome.WRONG:
-        verdict = wrong(result.reason, text, certain=result.certain and source != "last_number")
+        verdict = wrong(result.reason, text, certain=result.certain and source not in GUESSED)
     else:
         verdict = abstain(result.reason, text)
     verdict.certificate["source"] = source

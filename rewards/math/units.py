@@ -39,7 +39,7 @@ _ALIASES = {
     "eur": "EUR", "gbp": "GBP", "yen": "JPY", "degree": "deg", "^\\circ": "deg", "deg": "deg", "cent": "cent", "\\$": "USD", "$": "USD",
     "newton": "N", "joule": "J", "kilojoule": "kJ", "watt": "W", "kilowatt": "kW", "pascal": "Pa", "volt": "V", "ampere": "A", "amp": "A",
     "hertz": "Hz", "mole": "mol", "ohm": "ohm", "kelvin": "K", "celsius": "degC",
-    "fahrenheit": "degF", "ton": "ton", "tonne": "tonne", "kph": "km / h", "mph": "mi / h",
+    "fahrenheit": "degF", "centigrade": "degC", "ton": "ton", "tonne": "tonne", "kph": "km / h", "mph": "mi / h",
 }  # fmt: skip
 _PREFIXES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6),
              "G": Fraction(10**9), "T": Fraction(10**12)}  # fmt: skip
@@ -66,6 +66,10 @@ _SMALL = ("of", "in", "per", "an", "at", "on", "by", "is")
 _ALLOWED = re.compile(r"(?:\^\\circ|[A-Za-z$\\'/.() ^{}0-9-])*\Z")
 _POWER = re.compile(r"\^ ?\{ ?(-?[123]) ?\}")
 _TEMPERATURE = re.compile(r"\^\\circ ?([CF])(?![A-Za-z])")
+_DEGREES = re.compile(r"\b(?:degrees?|deg) ?(celsius|fahrenheit|centigrade|C|F)\b", re.IGNORECASE)
+_SQUARE = re.compile(r"\b(square|sq\.?|cubic|cu\.) ([A-Za-z]+)\b", re.IGNORECASE)
+_SQUARED = re.compile(r"\b([A-Za-z]+) (squared|cubed)\b", re.IGNORECASE)
+_PER = re.compile(r"/|(?:\A|(?<= ))per(?= )")
 _JOINING = re.compile(r"\b(?:or|and|to|not|but|if|than|either|neither|approximately|about)\b|[=<>+]", re.IGNORECASE)
 
 
@@ -112,10 +116,10 @@ def split_unit(text: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def canonical(unit: str) -> str:
     """One spelling: "Meters" -> "m", "square feet" -> "ft^2", "widgets" -> "widget"."""
-    words = [_word(word) for word in unit.replace("/", " / ").replace(" per ", " / ").split()]
-    if len(words) == 2 and words[0] in ("square", "cubic"):
-        words = [f"{words[1]}^{2 if words[0] == 'square' else 3}"]
-    return " ".join(words)
+    unit = _DEGREES.sub(lambda m: f"deg{m[1][0].upper()}", unit)
+    unit = _SQUARE.sub(lambda m: f"{m[2]}^{2 if m[1][0] in 'sS' else 3}", unit)
+    unit = _SQUARED.sub(lambda m: f"{m[1]}^{2 if m[2][0] in 'sS' else 3}", unit)
+    return " ".join(_word(word) for word in _PER.sub(" / ", unit).split())
 
 
 def _word(word: str) -> str:
