@@ -11,25 +11,32 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, renamed, values_of
+from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
 from rewards.math.calendar import compare_clocks, compare_dates
+from rewards.math.chains import last_of_chain
 from rewards.math.extract import strip_wrappers
 from rewards.math.kinds import FORMULA, Form, Kind, in_base, letter_of, read
+from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
+from rewards.math.reactions import compare_reactions
 from rewards.math.regions import compare_regions, is_builder, looks_like_region
+from rewards.math.residues import compare_residues
 from rewards.math.result import Context, Result, no, unsure, yes
-from rewards.math.sequences import JOINED, as_interval, brackets, compare_sequences, split_items, without_member
+from rewards.math.sequences import JOINED, all_of, as_interval, brackets, compare_sequences, split_items, unordered, without_member
 from rewards.math.units import factor_between, split_unit
-from rewards.math.words import bare, compare_words, core, folded, means_same, opened
+from rewards.math.words import bare, compare_words, core, folded, listed, means_same, opened
 from rewards.types import Outcome
 
+_OPTION = re.compile(r"\A(?:answer )?(?:option|choice) (?=\(?[A-J]\b)", re.IGNORECASE)
+_ASKS_BASE = re.compile(r"\bbase\b|\b(?:binary|octal|hexadecimal|ternary)\b", re.IGNORECASE)
 _ESTIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
 
 
 def compare(gold: str, answer: str, context: Context) -> Result | None:
     """Two normalised texts; None where no layer can tell."""
-    wanted, answer = read(gold), strip_wrappers(answer)
+    wanted, answer = read(gold), system(strip_wrappers(answer))
+    answer = with_parameter(answer, wanted.text)
     result = _typed(wanted, answer, context)
     if result is not None and result.outcome is Outcome.CORRECT:
         return result
@@ -55,7 +62,17 @@ def _typed(wanted: Form, answer: str, context: Context) -> Result | None:
         return _estimated(wanted, answer, context)
     if wanted.number is None and wanted.text == answer:
         return yes("text_equal")
+    if wanted.text[:1] == "(" and (parts := labelled(wanted.text)) is not None:
+        return _parts_of(parts, answer, context)
     return COMPARERS[wanted.kind](wanted, answer, context)
+
+
+def _parts_of(parts: list[str], answer: str, context: Context) -> Result | None:
+    """The answers to (i), (ii), ... in order, with their labels or without."""
+    given = labelled(answer) or split_items(answer)
+    if len(given) != len(parts):
+        return no("other_length", certain=False)
+    return all_of([compare(part, other, context) for part, other in zip(parts, given, strict=True)])
 
 
 # ---------------------------------------------------------------- kinds of numbers
@@ -93,6 +110,8 @@ def _based(wanted: Form, answer: str, context: Context) -> Result | None:
     """Digits in one base. Without its base, or in another, a number may mean either: not for us to decide."""
     gold, got = in_base(wanted.text), in_base(answer)
     if got is None or gold is None:
+        if gold is not None and answer.replace(" ", "").lstrip("0") == gold[0] and _ASKS_BASE.search(context.question):
+            return yes("base_asked_for", certain=False)
         return unsure("base_missing") if parse_number(answer) is not None else None
     if gold[1] != got[1]:
         return unsure("other_base")
@@ -139,7 +158,7 @@ def _time(wanted: Form, answer: str, context: Context) -> Result | None:
 
 def _letter(wanted: Form, answer: str, context: Context) -> Result | None:
     """`B`, `(B)` or `(B) 12` for a gold `(B) 12`, and the text alone."""
-    gold, got = letter_of(wanted.text), letter_of(opened(answer))
+    gold, got = letter_of(wanted.text), letter_of(_OPTION.sub("", opened(answer)))
     if gold is None:
         return None
     if got is None:
@@ -172,6 +191,30 @@ def _formula(wanted: Form, answer: str, context: Context) -> Result | None:
     return _text_or_symbols(wanted, answer, context)
 
 
+def _reaction(wanted: Form, answer: str, context: Context) -> Result | None:
+    return compare_reactions(wanted.text, answer)
+
+
+def _residue(wanted: Form, answer: str, context: Context) -> Result | None:
+    return compare_residues(wanted.text, answer)
+
+
+def _cases(wanted: Form, answer: str, context: Context) -> Result | None:
+    """Row by row in any order: one value where one condition holds."""
+    gold, got = cases(wanted.text), cases(answer)
+    if gold is None or got is None:
+        return None
+    return unordered([" \0 ".join(row) for row in gold], [" \0 ".join(row) for row in got], lambda a, b: _row(a, b, context))
+
+
+def _row(gold: str, answer: str, context: Context) -> Result | None:
+    (value, condition), (other, given) = gold.split(" \0 "), answer.split(" \0 ")
+    if condition == given == "":
+        return compare(value, other, context)
+    where = compare_words(condition, given) if bare(condition) and bare(given) else compare(condition, given, context)
+    return all_of([compare(value, other, context), where]) if condition and given else no("other_condition", certain=False)
+
+
 def _text(wanted: Form, answer: str, context: Context) -> Result | None:
     if means_same(wanted.text, answer):
         return yes("text_same", certain=False)
@@ -182,6 +225,9 @@ def _text(wanted: Form, answer: str, context: Context) -> Result | None:
         if opened(gold).replace(" ", "") == opened(answer).replace(" ", ""):
             return yes("text_equal")
         return no("number_for_text") if parse_number(answer) is not None else _sentence(gold, answer)
+    names = listed(gold), listed(got)
+    if names[0] is not None and names[1] is not None and sorted(map(folded, names[0])) == sorted(map(folded, names[1])):
+        return yes("names_equal", certain=False)
     if len(split_items(got)) > 1 and folded(gold) != folded(got) and not re.match(r"(?:yes|no|true|false)\b", got, re.IGNORECASE):
         return no("several_answers", certain=False)
     if gold != got and gold.casefold() == got.casefold() and FORMULA.match(gold) and FORMULA.match(got) and gold.casefold() != "no":
@@ -217,7 +263,12 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     """Sets, lists and tuples, with or without names; intervals whose ends are no numbers; matrices."""
     if means_same(wanted.text, answer):
         return yes("text_same", certain=False)
+    families = family(wanted.text), family(answer)
+    if families[0] is not None and families[1] is not None:
+        same = compare(families[0][0], families[1][0], context) if families[0][1] == families[1][1] else None
+        return same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")  # 2k + 1 and 2k - 1 are one set
     gold, answer = without_member(wanted.text), without_member(answer)
+    gold, answer = _laid_out(gold), _laid_out(answer)
     gold_names, names = bindings(gold), bindings(answer)
     if gold_names and names:
         result = compare_bindings(gold_names, names, _same(context))
@@ -235,6 +286,12 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     gold, answer = _listed(gold), _listed(answer)
     result = compare_sequences(gold, answer, _same(context))
     return _symbolic(gold, answer, context) if result is None else result
+
+
+def _laid_out(text: str) -> str:
+    """Unit vectors as a tuple."""
+    parts = unit_vectors(text)
+    return text if parts is None else f"({', '.join(parts)})"
 
 
 def _listed(text: str) -> str:
@@ -260,7 +317,10 @@ def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
         result = compare(values_of(gold_names), answer, context)
         return replace(result, certain=False) if result is not None and result.outcome is Outcome.WRONG else result
     if answer.count("=") > 1:
-        return no("not_one_value", certain=False)
+        name, last = answer.partition("=")[0].strip(), last_of_chain(answer)
+        if last is None or not NAME.match(name.replace(" ", "")):
+            return no("not_one_value", certain=False)
+        return _equation(wanted, f"{name} = {last}", context)
     return _symbolic(wanted.text, answer, context)
 
 
@@ -269,6 +329,8 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
     if "\\pm" in answer and "\\pm" not in wanted.text:
         return no("several_answers")
     names = bindings(answer)
+    if names is None and "=" in answer and (last := last_of_chain(answer)) is not None:
+        return _expression(wanted, last, context)
     if names:
         if len(names) > 1 or len(next(iter(names.values()))) > 1:
             return no("several_answers")
@@ -295,9 +357,14 @@ def _unit_factor(gold: str, answer: str) -> tuple[str, str, Fraction] | None:
 
 
 def _other(wanted: Form, answer: str, context: Context) -> Result | None:
-    if opened(wanted.text).replace(" ", "") == opened(answer).replace(" ", ""):
+    if _worded(wanted.text) == _worded(answer):
         return yes("text_equal")
     return _collection(wanted, answer, context)
+
+
+def _worded(text: str) -> str:
+    """Without blanks; the names of figures as words."""
+    return re.sub(r"\\(?=(?:triangle|angle)(?![A-Za-z]))| ", "", opened(text))
 
 
 def _same(context: Context) -> Callable[[str, str], Result | None]:
@@ -325,5 +392,5 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     **dict.fromkeys((Kind.INTERVAL, Kind.INEQUALITY), _region),
     **dict.fromkeys((Kind.EXPRESSION, Kind.COMPLEX), _expression),
     Kind.BASED: _based, Kind.RATIO: _ratio, Kind.DATE: _date, Kind.TIME: _time, Kind.LETTER: _letter, Kind.FORMULA: _formula,
-    Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
+    Kind.REACTION: _reaction, Kind.RESIDUE: _residue, Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip

@@ -54,6 +54,11 @@ _PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calcul
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?-?[23²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:/[ \t]?)?{_UNIT_WORD}){{1,6}}")
 _POWERS = str.maketrans({"°": " deg", "²": "^2", "³": "^3"})
+_ALL_BUT = re.compile(
+    r"\b(?:all|any|every)(?: (?:real|the|values?|numbers?|reals|of|x)){1,4},? (?:except|other than|but)(?: for)? [^\d]{0,8}\Z",
+    re.IGNORECASE,
+)
+_BUILDER = re.compile(r"\{ ?(?:[A-Za-z]|\([A-Za-z], ?[A-Za-z]\))[^{}|:]{0,30}[|:]")  # {x | x > 0}
 _GOES_ON = re.compile(r"\d\.\d{1,60}(?:\.\.\.|…)\Z")  # 0.333... is no 0.333
 _COMMANDS = (
     "\\text",
@@ -75,7 +80,7 @@ _COMMANDS = (
 class Found:
     """source: box, answer_line, bold, bare, span, line, last_number; text None and a reason (denied, ...) where there is no answer.
 
-    `spare`: a number said before a last line that holds none, such as "I hope this helps".
+    `spare`: where the text is no answer as a whole, the mathematics in it, or the number said before a line such as "I hope this helps".
     """
 
     text: str | None
@@ -154,7 +159,10 @@ def _without_box(tail: str) -> Found:
             line = line.replace("**", "", 1)
         return _settled("", line, rest, "answer_line")
     if len(tail.strip()) <= 80 and "\n" not in tail.strip():
-        return _settled("", tail.strip(), "", "bare")
+        whole, span = _settled("", tail.strip(), "", "bare"), last_span(tail)
+        if span is None or whole.text is None or not re.search(r"[A-Za-z]{3}", tail[: span.start] + tail[span.end :]):
+            return whole
+        return replace(whole, spare=_claim_of(span, tail).text)
     bold, span = _last_match(_BOLD, tail), last_span(tail)
     if bold and any(map(str.isdigit, bold[1])) and (span is None or span.start < bold.end()):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
@@ -203,6 +211,8 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
         return _corrected(prose, end)
     if has_alternative(prose):
         return Found(text=None, source="several_answers")
+    if _ALL_BUT.search(before[-60:]):
+        return Found(text=text, source=source)
     denies = doubtful(plain(before)) or (refused(behind) and (number or not _NEGATIVE.search(sentence)))
     return Found(text=None, source="denied") if denies else Found(text=text, source=source)
 
@@ -337,6 +347,8 @@ def _unwrap_command(text: str) -> str:
     rest = text[len(command) :].lstrip()
     if not rest.startswith("{"):
         return rest if command in ("\\displaystyle", "\\rm", "\\bf") else text
+    if not command and _BUILDER.match(rest):
+        return text
     end = matching_brace(rest, 0)
     return rest[1:-1] if end == len(rest) - 1 else text
 

@@ -12,8 +12,11 @@ from functools import lru_cache
 
 from rewards.math.calendar import read_clock, read_date
 from rewards.math.extract import strip_wrappers
+from rewards.math.layouts import cases, system
 from rewards.math.number import Num, parse_number
+from rewards.math.reactions import reaction
 from rewards.math.regions import looks_like_region, read_region
+from rewards.math.residues import residue
 from rewards.math.sequences import JOINED, brackets, split_items
 from rewards.math.tree import NotReadable, holds_i, parse, symbols
 from rewards.math.units import is_currency, split_unit
@@ -41,6 +44,9 @@ class Kind(StrEnum):
     BASED = "number in a base"
     LETTER = "letter"
     FORMULA = "chemical formula"
+    REACTION = "chemical equation"
+    RESIDUE = "residue class"
+    CASES = "cases"
     TEXT = "text"
     MATRIX = "matrix"
     INTERVAL = "interval"
@@ -68,7 +74,7 @@ class Form:
 @lru_cache(maxsize=20_000)
 def read(text: str) -> Form:
     """A normalised text with its kind."""
-    text = strip_wrappers(text)
+    text = system(strip_wrappers(text))
     plain = opened(text)
     if read_date(plain) is not None:
         return Form(text=plain, kind=Kind.DATE)
@@ -97,6 +103,10 @@ def _worded(text: str) -> Kind | None:
         return Kind.BASED
     if letter_of(text) is not None:
         return Kind.LETTER
+    if reaction(text) is not None:
+        return Kind.REACTION
+    if "mod" in text and residue(text) is not None:
+        return Kind.RESIDUE
     if FORMULA.match(text) and (any(c.isdigit() for c in text) or len(text) > 3):
         return Kind.FORMULA
     words = bare(text)
@@ -104,6 +114,8 @@ def _worded(text: str) -> Kind | None:
 
 
 def _mathematical(text: str) -> Kind:
+    if "{cases}" in text and any(condition for _, condition in cases(text) or ()):
+        return Kind.CASES
     if "\\begin{" in text:
         return Kind.MATRIX
     if looks_like_region(text) and is_region(text):

@@ -30,6 +30,10 @@ _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _MEMBER = re.compile(r"\$?(?P<name>[A-Za-z]|\\[A-Za-z]+) ?\\in(?![A-Za-z]) ?(?P<rest>.+)", re.DOTALL)
 _BUILDER = re.compile(r"\\\{ ?(?:[A-Za-z]|\\[a-z]+)(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<body>.*?) ?\\\}\Z")
 _ALL = ("\\mathbb{R}", "\\mathbb R", "all real numbers", "all reals", "(-\\infty, +\\infty)")
+_ALL_BUT = re.compile(
+    r"(?:all|any|every|the set of all)(?: (?:real|numbers?|reals|values? of))*(?: (?P<name>[a-z]))?,? (?:except|other than|but)(?: for)? "
+    r"(?:[a-z] ?= ?)?(?P<rest>.+)\Z"
+)
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
 _REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
 
@@ -124,6 +128,8 @@ def _intersection(text: str) -> Region:
 
 def _atom(text: str) -> Region:
     text = text.strip(" $")
+    if (but := _ALL_BUT.match(text)) is not None:
+        return _atom(f"{but['name'] or 'x'} \\ne {but['rest']}")._replace(name=but["name"])
     if member := _MEMBER.match(text):
         return Region(_atom(member["rest"]).pieces, member["name"])
     if minus := _MINUS.search(text):

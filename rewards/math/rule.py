@@ -82,7 +82,9 @@ class MathRule(Rule):
         text = found.text or ""
         if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
-        if found.spare is not None and not any(map(str.isdigit, text)):
+        if result.reason == "value_differs":
+            return result, text  # a readable expression: a number inside it, as in |-7|, is not its value
+        if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
         if _HEDGE.search(text):
             return no("several_answers"), text

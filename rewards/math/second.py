@@ -21,7 +21,7 @@ MAX_CHARS = 120
 _COMMANDS = frozenset((
     "frac", "over", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "ln", "log", "pi", "infty", "cdot",
     "times", "div", "lfloor", "rfloor", "lceil", "rceil", "circ", "angle", "triangle", "begin", "end", "vec", "hat", "bar", "overline",
-    "overrightarrow", "mathbf", "mathbb", "mathrm", "mid", "parallel", "perp", "to", "cup", "cap", "in", "subset", "setminus", "emptyset",
+    "overrightarrow", "mathbf", "mathbb", "mathrm", "parallel", "perp", "to", "cup", "cap", "subset", "setminus", "emptyset",
     "forall", "prime", "partial", "nabla", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho",
     "sigma", "tau", "phi", "varphi", "chi", "psi", "omega",

@@ -25,6 +25,7 @@ _ATTAINED = re.compile(
 _JOINT = re.compile(r"\s*(?:,|;|,?\s*\b(?P<word>and|or)\b)\s*(?:\b(?:and|or)\b\s*)?", re.IGNORECASE)
 _NAME = re.compile(r"\s*(?:[A-Za-z]|\\[A-Za-z]{2,8}|[A-Z]{2,4})(?:_\{?\w{1,3}\}?)?\s*\Z")
 _LISTED = re.compile(r"\s*(?:\d{1,3}[.)]|[-*+•]|#{1,6})\s|\s*\**(?:step|case)\b", re.IGNORECASE)
+_MAX_JOINED = 32
 _LINE_CHARS = 80
 _AFTER_CHARS = 200
 
@@ -54,7 +55,7 @@ def tagged(text: str) -> Part | None:
     if not parts:
         return None
     last = parts[-1]
-    for earlier in reversed(parts[:-1]):
+    for earlier in reversed(parts[-_MAX_JOINED:-1]):
         if text[earlier.end : last.start].strip():
             break
         joined = last.text if earlier.text.strip() == last.text.strip() else f"{earlier.text.strip()}, {last.text.strip()}"
