@@ -39,7 +39,8 @@ RIGHT = [
     # layouts
     ("(4, 6)", "\\begin{cases} x = 4 \\\\ y = 6 \\end{cases}"), ("(-2, 1, 5)", "-2\\mathbf{i}+\\mathbf{j}+5\\hat{k}"),
     ("(0, 3)", "3\\vec{j}+0\\vec{i}"),
-    ("f(x) = \\begin{cases} x & x > 0 \\\\ 0 & x \\le 0 \\end{cases}", "\\begin{cases} 0, & \\text{if } x \\leq 0, \\\\ x, & \\text{if } x > 0 \\end{cases}"),
+    ("f(x) = \\begin{cases} x & x > 0 \\\\ 0 & x \\le 0 \\end{cases}",
+     "\\begin{cases} 0, & \\text{if } x \\leq 0, \\\\ x, & \\text{if } x > 0 \\end{cases}"),
     ("(i) 3; (ii) 5", "(i) 3 (ii) 5"), ("(a) x^2 (b) 7", "x^2; 7"), ("[[1,2],[3,4]]", "\\begin{pmatrix}1&2\\cr3&4\\end{pmatrix}"),
     # residues and reactions
     ("x \\equiv 3 \\pmod{7}", "x \\equiv -4 \\pmod 7"), ("x \\equiv 3 \\pmod{7}", "7k + 3"), ("5", "n \\equiv 5 \\pmod{12}"),
