@@ -41,7 +41,7 @@ class MathRule(Rule):
     def __init__(self, options: dict[str, Any], think: tuple[str, str]) -> None:
         self.options = MathOptions(**options)
         self.think = think
-        self._golds: dict[str, Gold | str] = {}
+        self._golds: dict[tuple[bool, str], Gold | str] = {}
 
     def check_gold(self, gold: Any) -> str | None:
         """Unreadable golds are refused at load; a gold must also be accepted as its own answer."""
@@ -69,7 +69,7 @@ class MathRule(Rule):
         return _verdict(result, text, found.source)
 
     def _gold(self, given: Any) -> Gold | str:
-        key = given if isinstance(given, str) else repr(given)
+        key = (isinstance(given, str), given if isinstance(given, str) else repr(given))  # the list [1, 2] is no text "[1, 2]"
         if key not in self._golds:
             if len(self._golds) > 50_000:
                 self._golds.clear()
@@ -132,13 +132,20 @@ def parse_gold(given: Any) -> Gold | str:
     """A gold as JSON to its accepted forms, or what is wrong with it."""
     if isinstance(given, dict):
         return _gold_from_dict(given)
-    if isinstance(given, list):
-        parts = [_gold_text(member) for member in given]
-        if not parts or any(part is None for part in parts):
-            return "a list with an empty or unreadable member"
-        return Gold(forms=(str(parts[0]) if len(parts) == 1 else "\\{" + ", ".join(map(str, parts)) + "\\}",))
-    text = _gold_text(given)
-    return "empty or unreadable" if text is None else Gold(forms=(text,))
+    text = _gold_form(given)
+    if text is None:
+        return "a list with an empty or unreadable member" if isinstance(given, list) else "empty or unreadable"
+    return Gold(forms=(text,))
+
+
+def _gold_form(given: Any) -> str | None:
+    """A list is the set of its members."""
+    if not isinstance(given, list):
+        return _gold_text(given)
+    parts = [_gold_text(member) for member in given]
+    if not parts or any(part is None for part in parts):
+        return None
+    return str(parts[0]) if len(parts) == 1 else "\\{" + ", ".join(map(str, parts)) + "\\}"
 
 
 def _gold_from_dict(given: dict[str, Any]) -> Gold | str:
@@ -146,9 +153,12 @@ def _gold_from_dict(given: dict[str, Any]) -> Gold | str:
     if unknown:
         return f"unknown key {unknown[0]!r}; known: {', '.join(_GOLD_KEYS)}"
     accepted = [given["answer"]] if "answer" in given else []
-    accepted += given.get("accepted", [])
+    others = given.get("accepted")
+    accepted += others if isinstance(others, list) else [] if others is None else [others]
+    if not isinstance(given.get("unit"), str | None):
+        return f"unit {given['unit']!r} is no text"
     unit = f" {given['unit']}" if given.get("unit") else ""
-    forms = [_gold_text(entry) for entry in accepted]
+    forms = [_gold_form(entry) for entry in accepted]
     if not forms or any(form is None for form in forms):
         return "no answer, or an empty one"
     if given.get("form") not in (None, *FORMS):
@@ -167,7 +177,9 @@ def _gold_from_dict(given: dict[str, Any]) -> Gold | str:
 
 def _gold_text(given: Any) -> str | None:
     """A gold's text without its working: GSM8K's line after #### and a lone box are opened."""
-    if isinstance(given, bool) or not isinstance(given, (str, int, float)):
+    if not isinstance(given, (str, int, float)):
+        return None
+    if isinstance(given, int) and abs(given) >= 10**MAX_ANSWER_CHARS:  # str() of it may raise
         return None
     text = repr(given) if isinstance(given, float) else str(given)
     if "####" in text:
