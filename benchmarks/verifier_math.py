@@ -1,6 +1,6 @@
 """The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
 
-    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [strangers] [speed] [--held-back] [--seed 7] [--no-peer]
+    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [strangers] [second] [speed] [--held-back] [--seed 7] [--no-peer]
 
 Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
 rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth pair. Prints Markdown.
@@ -32,7 +32,7 @@ HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
 PEER: dict[str, Any] = {"kind": "benchmarks.math_answers.peer:MathVerify", "deadline_seconds": 20.0}
 NAMES = ("ours", "math-verify")
-PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "strangers", "speed")
+PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "strangers", "second", "speed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +60,9 @@ def pair_rows(name: str) -> Iterator[Row]:
             yield Row(type=kind, request=request, expected=mark == "+")
 
 
-def stranger_rows() -> Iterator[Row]:
+def stranger_rows(name: str) -> Iterator[Row]:
     """Whole responses, written blind; gold and question as their datasets give them."""
-    for kind, gold, response, expected, question in strangers.math_pairs():
+    for kind, gold, response, expected, question in strangers.math_pairs(name):
         yield Row(type=kind, request=Request(question=question, response=response, gold=gold), expected=expected)
 
 
@@ -244,7 +244,8 @@ def main() -> None:
         "identities": lambda: identity_rows(options.seed),
         "hard": lambda: hard_rows(options.held_back),
         "near": lambda: pair_rows("near.txt"),
-        "strangers": stranger_rows,
+        "strangers": lambda: stranger_rows("strangers.txt"),
+        "second": lambda: stranger_rows("strangers_second.txt"),
     }
     names = NAMES[:1] if options.no_peer else NAMES
     verifiers = [build_verifier(spec, Services(workers=2)) for spec in (OURS, PEER)[: len(names)]]

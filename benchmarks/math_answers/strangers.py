@@ -1,7 +1,7 @@
-"""Reads the pairs that were written blind: strangers.txt (`math`) and strangers_other.txt (the other kinds). Judges nothing.
+"""Reads the pairs that were written blind: strangers*.txt for `math`, each after the rules were mended on the one before it; judges nothing.
 
-A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. The
-other file has `kind ¦ gold as JSON ¦ {"options"?, "set"?} ¦ answers`. In answers `□{` stands for `\\boxed{` and `⏎` for a line's end.
+A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. And
+strangers_other.txt has `kind ¦ gold as JSON ¦ {"options"?, "set"?} ¦ answers`. In answers `□{` stands for `\\boxed{` and `⏎` for a line's end.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 _MARKS = {"+": True, "-": False}
 
 
-def math_pairs() -> Iterator[tuple[str, Any, str, bool, str | None]]:
+def math_pairs(name: str = "strangers.txt") -> Iterator[tuple[str, Any, str, bool, str | None]]:
     """(class, gold, response, expected, question) of each answer."""
-    for cells in _lines("strangers.txt"):
+    for cells in _lines(name):
         kind, gold, *answers = cells
         value = json.loads(gold.removeprefix("json:")) if gold.startswith("json:") else _text(gold)
         question = next((cell[1:].strip() for cell in answers if cell.startswith("?")), None)

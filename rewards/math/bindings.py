@@ -15,7 +15,8 @@ Bindings = dict[str, list[str]]
 NAME = re.compile(
     r"(?:\\(?:angle|triangle|overline|vec|measuredangle) ?)?(?:(?:[A-Za-z]|\\[A-Za-z]{2,8})(?:_\{?\w{1,8}\}?)?'?"
     r"|\\(?:vec|overline|overrightarrow|mathbf) ?\{[A-Za-z]{1,3}\}"
-    r"|\\frac ?\{d(?:\^2)? ?[a-zA-Z]?\}\{d ?[a-z](?:\^2)?\}|[A-Za-z]'{1,2}\([a-z]\)|[A-Z]{2,4}|\{[A-Z]{2,3}\}"
+    r"|\\frac ?\{(?:d|\\partial)(?:\^2)? ?[a-zA-Z]?\}\{(?:d|\\partial) ?[a-z](?:\^2)?\}"
+    r"|\\frac ?\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\|[a-zA-Z]{1,2}\||\\#|[A-Za-z]'{1,2}\([a-z]\)|[A-Z]{2,4}|\{[A-Z]{2,3}\}"
     r"|[A-Za-z][a-z]{3,20}|[A-Za-z](?:_\{?\w{1,3}\}?)?\([A-Za-z0-9, ]{1,8}\))\Z"
 )
 _FUNCTION = re.compile(r"(?P<head>[A-Za-z]) ?\((?P<name>[a-z])\) ?=")
@@ -24,6 +25,7 @@ _LETTER = re.compile(r"[A-Za-z](?:_\{?\w{1,3}\}?)?\Z")
 _OF_ONE = re.compile(r"(?:y|[fgh]|y\([a-z]\)|[A-Za-z]\((?P<name>[a-z])\))\Z")  # y and f(x) name the same thing
 _DERIVED = re.compile(r"(?:[a-zA-Z]'|[a-zA-Z]'\([a-z]\)|\\frac ?\{d ?[a-zA-Z]?\}\{d ?[a-z]\})\Z")
 _RUNNING = re.compile(r"(?<![A-Za-z\\])([a-z]) ?\\in ?\\mathbb ?\{?[ZN]\}?")
+_EXTREME = re.compile(r"\A\\(?=(?:max|min|sup|inf)\Z)")  # \\max = 5 says what "max = 5" does
 _SUBSCRIPT = re.compile(r"_\{?\d+\}?\Z")
 
 
@@ -44,6 +46,7 @@ def bindings(text: str) -> Bindings | None:
             return None
         if sign:
             name = left.replace(" ", "") if NAME.match(left.replace(" ", "")) or _names(left) else left
+            name = _EXTREME.sub("", name)
             if not (NAME.match(name) or _WORDS.match(name) or _names(name)):
                 return None
         elif not name:

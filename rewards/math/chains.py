@@ -21,7 +21,9 @@ _POSED = re.compile(
 # x^2 = 5 leave work to do, and x + y = 12 is what "find x + y" asks for.
 _CARDINALITY = re.compile(r"\| ?[A-Z](?: ?\\(?:cup|cap) ?[A-Z])* ?\|\Z")
 _ANGLE = re.compile(r"m ?\\angle ?[A-Z]{1,3}\Z")
-_CALLED = re.compile(r"(?:[A-Z]|\\mathbb ?\{?[EP]\}?|\\mathrm ?\{[A-Za-z]{1,6}\}|\\text ?\{[A-Za-z ]{1,20}\}) ?[(\[][^()\[\]]{1,40}[)\]]\Z")
+_CALLED = re.compile(
+    r"(?:[A-Z]|\\[A-Za-z]{2,8}|\\mathbb ?\{?[EP]\}?|\\mathrm ?\{[A-Za-z]{1,6}\}|\\text ?\{[A-Za-z ]{1,20}\}) ?[(\[][^()\[\]]{1,40}[)\]]\Z"
+)
 _PARTS = re.compile(r" ?(?:\+|\\cdot(?![A-Za-z])| ) ?|(?<=[a-z])(?=[a-z])")
 
 
@@ -40,7 +42,7 @@ def last_of_chain(text: str) -> str | None:
 
     Example: "2^{10} - 1 = 1023" -> "1023"; "x = 3 = 4" -> None.
     """
-    sides = [side.strip() for side in text.split("=")]
+    sides = [side.strip() for side in _outer_sides(text)]
     if not 1 < len(sides) <= _MAX_SIDES or not all(sides) or re.search(r"[<>]|\\(?:le|ge|ne|approx)(?![A-Za-z])", text):
         return None
     *earlier, last = sides
@@ -49,6 +51,17 @@ def last_of_chain(text: str) -> str | None:
     if not rest and first == earlier[0] and len(earlier) == 1 and NAME.match(first.replace(" ", "")):
         return None  # a binding: its name counts
     return last if all(posed(side) or _equal(side, last) for side in rest) else None
+
+
+def _outer_sides(text: str) -> list[str]:
+    """Split at the signs that stand in no braces: that of \\sum_{k=1}^{n} is none of them."""
+    sides, depth, start = [], 0, 0
+    for i, character in enumerate(text):
+        depth += (character == "{") - (character == "}")
+        if character == "=" and depth == 0:
+            sides.append(text[start:i])
+            start = i + 1
+    return [*sides, text[start:]]
 
 
 def _equal(left: str, right: str) -> bool:

@@ -30,12 +30,17 @@ from rewards.types import Outcome
 
 _OPTION = re.compile(r"\A(?:answer )?(?:option|choice) (?=\(?[A-J]\b)", re.IGNORECASE)
 _ASKS_BASE = re.compile(r"\bbase\b|\b(?:binary|octal|hexadecimal|ternary)\b", re.IGNORECASE)
+_RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
+# The domain of an expression, beside it: \\frac{x^2-1}{x-1}, x \\ne 1.
+_DOMAIN = re.compile(r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z")
 _ESTIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
 
 
 def compare(gold: str, answer: str, context: Context) -> Result | None:
     """Two normalised texts; None where no layer can tell."""
     wanted, answer = read(gold), system(strip_wrappers(answer))
+    if "rad" in answer and "\\pi" in answer:
+        answer = _RADIANS.sub("", answer)
     answer = with_parameter(answer, wanted.text)
     result = _typed(wanted, answer, context)
     if result is not None and result.outcome is Outcome.CORRECT:
@@ -328,6 +333,8 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
     """A gold with or without unknowns; an answer that names it (`y = 2x` for `2x`) gives its value, a unit is compared apart."""
     if "\\pm" in answer and "\\pm" not in wanted.text:
         return no("several_answers")
+    if "\\ne" in answer and (domain := _DOMAIN.search(answer)) is not None and domain.start():
+        answer = answer[: domain.start()]
     names = bindings(answer)
     if names is None and "=" in answer and (last := last_of_chain(answer)) is not None:
         return _expression(wanted, last, context)

@@ -41,16 +41,24 @@ _CORRECT_VALUE = re.compile(
     r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|instead of|rather than)\b)"
 )
 _NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE)  # as an answer: "No. It is not possible."
-_NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
+_NUMBER = re.compile(r"(?<![\w.^_{])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
 # What stands between boxes that are one answer: marks of mathematics, and words of which the first is kept.
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
+_SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
 _SENTENCE_END = re.compile(
     r"(?:[.?]|!(?!\s{0,4}[=+*/^\\-]))(?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b"
 )
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
 _PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
+_BOUNDED = re.compile(
+    r"(?:\b(?:above|below|over|under|exceeds?|exceeding|beyond|up to) |[<>≠≤≥] ?|\\(?:[ln]eq?|geq?|[lg]t) ?)\$?\Z", re.IGNORECASE
+)
+_NO_BOUND = re.compile(r"(?:<\w{1,20}|[=-])> ?\$?\Z")  # a tag, an arrow
+_COMPARED = re.compile(r"\$? ?(?:<(?!/)|[>≠≤≥]|\\(?:neq?|leq?|geq?|[lg]t)(?![A-Za-z]))")
+_ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
+_FORMULA = re.compile(r"\\(?:begin|end) ?\{[A-Za-z]{1,10}\*?\}|\\[A-Za-z]+|\{[lcr|]{1,9}\}")
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?-?[23²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:/[ \t]?)?{_UNIT_WORD}){{1,6}}")
 _POWERS = str.maketrans({"°": " deg", "²": "^2", "³": "^3"})
@@ -158,7 +166,8 @@ def _without_box(tail: str) -> Found:
         if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
             line = line.replace("**", "", 1)
         return _settled("", line, rest, "answer_line")
-    if len(tail.strip()) <= 80 and "\n" not in tail.strip():
+    if "\n" not in tail.strip() and (len(tail.strip()) <= 80 or _is_formula(tail)):
+        tail = _SET_BOLD.sub(r"\1", tail)
         whole, span = _settled("", tail.strip(), "", "bare"), last_span(tail)
         if span is None or whole.text is None or not re.search(r"[A-Za-z]{3}", tail[: span.start] + tail[span.end :]):
             return whole
@@ -167,6 +176,11 @@ def _without_box(tail: str) -> Found:
     if bold and any(map(str.isdigit, bold[1])) and (span is None or span.start < bold.end()):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
     return _last_claim(tail) if span is None else _claim_of(span, tail)
+
+
+def _is_formula(text: str) -> bool:
+    """Mathematics only, with no word in it."""
+    return len(text) <= 600 and "\\" in text and not re.search(r"[A-Za-z]{4}", _FORMULA.sub(" ", text))
 
 
 def _claim_of(span: Part, tail: str) -> Found:
@@ -248,7 +262,9 @@ def last_number(text: str) -> str | None:
     if last is None:
         return None
     before, after = text[: last.start()], text[last.end() :]
-    if _PLANNED.search(before[-30:]):
+    if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):
+        return None
+    if _BOUNDED.search(before[-30:]) and not _NO_BOUND.search(before[-30:]):
         return None
     labelled = _LABEL.search(before[-30:]) and (after[:1] in (".", ")", ":", "") or not before.endswith("\n"))
     if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or doubtful(plain(before[-80:])) or refused(plain(after[:200])):

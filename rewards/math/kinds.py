@@ -25,7 +25,7 @@ from rewards.math.words import bare, opened, spelled
 FORMULA = re.compile(r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?:\^\{?\d?[+-]\}?)?\Z")
 _LETTER = re.compile(r"\(?(?P<letter>[A-J])(?:\)|(?=[.:] )|(?=[.:]?\Z))[.:]? ?(?P<rest>.*)\Z")
 _RATIO = re.compile(r"-?[\d.]+(?: ?: ?-?[\d.]+)+\Z")
-_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60})\)?_ ?\{? ?(?P<base>\d{1,2}|[a-z]{3,8}) ?\}?\Z")
+_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60}|(?=[a-z]{0,60}\d)[0-9a-z]{2,60})\)?_ ?\{? ?(?P<base>\d{1,2}|[a-z]{3,8}) ?\}?\Z")
 _DANGLING = re.compile(r"[-+*/^_=<,]\Z|\A[*/^_=]|\\frac\Z|\\frac ?\{[^{}]*\}\Z|\\sqrt\Z|\ufffd")
 
 
@@ -162,7 +162,7 @@ def in_base(text: str) -> tuple[str, int] | None:
         or any(int(digit, 36) >= base for digit in match["digits"])
     ):
         return None
-    return match["digits"].lstrip("0") or "0", base
+    return match["digits"].upper().lstrip("0") or "0", base
 
 
 def unreadable(text: str) -> str | None:

@@ -7,6 +7,7 @@ import unicodedata
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n")
 _SUPERSCRIPT_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+")
+_SUBSCRIPT_RUN = re.compile(r"[₀-₉]+")
 _VULGAR = re.compile(r"[¼-¾⅐-⅞]")
 _SYMBOLS = {
     "−": "-", "﹣": "-", "－": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
@@ -76,6 +77,7 @@ def _plain(text: str) -> str | None:
     if any(unicodedata.category(c) in ("Cf", "Co", "Cn", "Cs", "Mn", "Me") for c in text):
         return None
     text = _SUPERSCRIPT_RUN.sub(lambda m: "^{" + m.group(0).translate(_SUPERSCRIPTS) + "}", text)
+    text = _SUBSCRIPT_RUN.sub(lambda m: "_{" + unicodedata.normalize("NFKC", m.group(0)) + "}", text)
     text = _VULGAR.sub(lambda m: " " + unicodedata.normalize("NFKC", m.group(0)), text)
     for symbol, spelled in _SYMBOLS.items():
         if symbol in text:

@@ -39,6 +39,7 @@ _UNWRAPPED = re.compile(r"\\(?:text|mathrm) ?\{ ?([A-Za-z. ]{1,30}?) ?\}")
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]{1,12})")
 _SUM = re.compile(r"\d{1,9} ?[A-Za-z]{1,12}\.?(?:(?: |,|and)+\d{1,9}(?:\.\d{1,9})? ?[A-Za-z]{1,12}\.?){1,3}\Z")
 _FEET = re.compile(r"(\d{1,6}) ?' ?(\d{1,2}(?:\.\d{1,6})?) ?(?:\"|'')\Z")
+_DOTTED_GROUPS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,8}(?![\d.])")
 _DOTTED = re.compile(r"(?P<head>-?\d{0,30}\.\d{3,60}?) ?(?:\\[lc]?dots|\.\.\.|…)\Z")
 _PERCENT = re.compile(r" ?(?:\\?%|\\?percent\b|per ?cent\b|\\text ?\{ ?percent ?\})")
 
@@ -85,6 +86,8 @@ def parse_number(text: str) -> Num | None:
     if text.endswith(("...", "dots", "…")):
         dotted = _DOTTED.match(text)
         return None if dotted is None else _going_on(dotted)
+    if text.count(".") > 1 and _DOTTED_GROUPS.match(text):  # 1.000.000; one group alone is a decimal
+        text = text.replace(".", ",")
     match = _HEAD.match(text)
     if match is None:
         return None

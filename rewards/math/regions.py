@@ -34,6 +34,11 @@ _ALL_BUT = re.compile(
     r"(?:all|any|every|the set of all)(?: (?:real|numbers?|reals|values? of))*(?: (?P<name>[a-z]))?,? (?:except|other than|but)(?: for)? "
     r"(?:[a-z] ?= ?)?(?P<rest>.+)\Z"
 )
+_SIGNED = re.compile(
+    r"(?:(?:the )?(?:set of )?(?:all )?(?=\w+[- ]?\w* real)|(?P<name>[a-z]) is )(?P<kind>(?:non[- ]?)?(?:positive|negative))"
+    r"(?: real(?: number)?s?)?\Z",
+    re.IGNORECASE,
+)
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
 _REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
 
@@ -112,7 +117,7 @@ def _intersection(text: str) -> Region:
             regions.append(Region(_atom(item).pieces, regions[-1].name))
         else:
             regions.append(_atom(item))
-        excluded = "\\ne" in item
+        excluded = "\\ne" in item or _ALL_BUT.match(item) is not None
     names = {region.name for region in regions if region.name}
     if len(names) > 1:
         raise _NotARegion
@@ -128,6 +133,10 @@ def _intersection(text: str) -> Region:
 
 def _atom(text: str) -> Region:
     text = text.strip(" $")
+    if (worded := _SIGNED.match(text)) is not None:
+        kind = worded["kind"].lower().replace("-", "").replace(" ", "")
+        sign = {"positive": ">", "negative": "<", "nonnegative": ">=", "nonpositive": "<="}[kind]
+        return _chain(f"{worded['name'] or 'x'} {sign} 0")._replace(name=worded["name"])
     if (but := _ALL_BUT.match(text)) is not None:
         return _atom(f"{but['name'] or 'x'} \\ne {but['rest']}")._replace(name=but["name"])
     if member := _MEMBER.match(text):

@@ -15,6 +15,7 @@ from rewards.math.extract import MAX_ANSWER_CHARS, Found, find_answer, first_sen
 from rewards.math.kinds import unreadable
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
+from rewards.math.numeric import value_of
 from rewards.math.result import Context, Result, no, unsure
 from rewards.options import MathOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
@@ -25,6 +26,7 @@ _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
+_ABOUT = re.compile(r"\A(?:\\(?:approx|simeq|sim)(?![A-Za-z])|about(?= [\d$])|approximately(?= [\d$])) ?")
 FORMS = ("reduced", "decimal", "factored", "expanded")
 
 
@@ -135,7 +137,14 @@ def parse_gold(given: Any) -> Gold | str:
     text = _gold_form(given)
     if text is None:
         return "a list with an empty or unreadable member" if isinstance(given, list) else "empty or unreadable"
-    return Gold(forms=(text,))
+    return Gold(forms=_same_forms(text) or (text,))
+
+
+def _same_forms(text: str) -> tuple[str, ...] | None:
+    """`\\frac{11}{2} or 5.5` is one value written twice; None for anything else."""
+    parts = [part.strip() for part in text.split(" or ")]
+    values = {value_of(part) for part in parts} if len(parts) > 1 else {None}
+    return tuple(parts) if len(values) == 1 and None not in values else None
 
 
 def _gold_form(given: Any) -> str | None:
@@ -184,7 +193,7 @@ def _gold_text(given: Any) -> str | None:
     text = repr(given) if isinstance(given, float) else str(given)
     if "####" in text:
         text = text.rpartition("####")[2]
-    text = normalise(strip_wrappers(text)) or ""
+    text = _ABOUT.sub("", normalise(strip_wrappers(text)) or "")
     return text if text and len(text) <= MAX_ANSWER_CHARS else None
 
 

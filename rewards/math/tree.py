@@ -16,7 +16,12 @@ MAX_DEPTH = 40
 _CHOSEN = (
     re.compile(r"(?:\{ ?\})? ?[_^] ?\{? ?(?P<n>\w{1,4}) ?\}? ?(?:C|\\mathrm ?\{C\}) ?_ ?\{? ?(?P<k>\w{1,4}) ?\}?"),
     re.compile(r"(?<![A-Za-z\\])C ?\((?P<n>[^(),]{1,20}),(?P<k>[^(),]{1,20})\)"),
+    re.compile(r"(?<![\w\\])(?P<n>\w{1,4}) choose (?P<k>\w{1,4})(?!\w)"),
     re.compile(r"(?<![A-Za-z\\])(?:C|\\mathrm ?\{C\}) ?_ ?\{? ?(?P<n>\d{1,4}) ?\}? ?\^ ?\{? ?(?P<k>\d{1,4}) ?\}?"),
+)
+_ARRANGED = (
+    re.compile(r"(?:\{ ?\})? ?[_^] ?\{? ?(?P<n>\d{1,4}) ?\}? ?P ?_ ?\{? ?(?P<k>\d{1,4}) ?\}?"),
+    re.compile(r"(?<![A-Za-z\\])P ?\( ?(?P<n>\d{1,4}), ?(?P<k>\d{1,4}) ?\)"),
 )
 _LONE_LETTER = re.compile(r"\\(?:text|mathrm|mathit|textrm|rm) ?\{ ?([A-Za-z]) ?\}")
 _MAX_DIGITS = 60
@@ -48,7 +53,7 @@ _GREEK = (
 )  # fmt: skip
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[A-Za-z]+)|(?P<op>\*\*|\\[{}|]|[-+*/^_!()\[\]{}|])"
-    r"|(?P<word>floor|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
+    r"|(?P<word>floor|cis|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
 )
 
 
@@ -97,9 +102,12 @@ def tokenise(text: str) -> list[tuple[str, str]]:
 
 
 def _respelled(text: str) -> str:
-    if "C" in text:
+    if "C" in text or "choose" in text:
         for pattern in _CHOSEN:
             text = pattern.sub(r"\\binom{\g<n>}{\g<k>}", text)
+    if "P" in text:
+        for pattern in _ARRANGED:
+            text = pattern.sub(r"(\\binom{\g<n>}{\g<k>}\\cdot \g<k>!)", text)
     if "{" in text and "\\" in text:
         text = _LONE_LETTER.sub(r" \1 ", text)
     return text

@@ -28,7 +28,8 @@ _TABLE: dict[str, dict[str, Fraction]] = {
     "length^2": {"acre": Fraction(316160658, 78125), "ha": Fraction(10_000)},
     "current time": {"C": Fraction(1)}, "mass time^-2 current^-1": {"T": Fraction(1000)},
     "mass length^2 time^-2 current^-1": {"Wb": Fraction(1000)}, "mass length^2 time^-2 current^-2": {"H": Fraction(1000)},
-    "mass^-1 length^-2 time^4 current^2": {"F": Fraction(1, 1000)}, "month": {"month": Fraction(1), "year": Fraction(12)},
+    "mass^-1 length^-2 time^4 current^2": {"F": Fraction(1, 1000)}, "turn": {"rev": Fraction(1)},
+    "amount length^-3": {"M": Fraction(1000), "mM": Fraction(1)}, "month": {"month": Fraction(1), "year": Fraction(12)},
     "current": {"A": Fraction(1), "mA": Fraction(1, 1000)}, "amount": {"mol": Fraction(1), "mmol": Fraction(1, 1000)},
     "time^-1": {"Hz": Fraction(1), "kHz": Fraction(1000), "MHz": Fraction(10**6)},
     "kelvin": {"K": Fraction(1)}, "celsius": {"degC": Fraction(1)}, "fahrenheit": {"degF": Fraction(1)},
@@ -46,7 +47,8 @@ _ALIASES = {
     "hertz": "Hz", "mole": "mol", "ohm": "ohm", "kelvin": "K", "coulomb": "C", "tesla": "T", "farad": "F", "henry": "H", "weber": "Wb",
     "hectare": "ha", "electronvolt": "eV",
     "calorie": "cal", "atmosphere": "atm", "gallon": "gal", "yr": "year", "celsius": "degC",
-    "fahrenheit": "degF", "centigrade": "degC", "ton": "ton", "tonne": "tonne", "kph": "km / h", "mph": "mi / h",
+    "fahrenheit": "degF", "centigrade": "degC", "ton": "ton", "tonne": "tonne", "kph": "km / h", "rpm": "rev / min", "revolution": "rev",
+    "mph": "mi / h",
 }  # fmt: skip
 _PREFIXES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6),
              "G": Fraction(10**9), "T": Fraction(10**12)}  # fmt: skip
@@ -161,6 +163,8 @@ def factor_between(answer: str, gold: str) -> Fraction | None:
     """What to multiply an answer's number by to be in the gold's unit; 1 for the same unit; None for another dimension or unknown words."""
     a, g = canonical(answer), canonical(gold)
     if a == g or {a, g} in ({"C", "degC"}, {"F", "degF"}):  # "20 C" is a temperature, too
+        return Fraction(1)
+    if {a, g} == {"lb", "GBP"} and "ound" in f"{answer} {gold}":  # pounds of either sort
         return Fraction(1)
     known_a, known_g = _dimension(a), _dimension(g)
     if known_a is None or known_g is None or known_a[0] != known_g[0]:

@@ -33,13 +33,16 @@ DOUBT = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
+    r"(?:the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
+    r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
     r"|(?:for )?(?:all|every|any)(?: [a-z]{2,12}){0,3} (?=[A-Za-z] ?(?:\\[gl]e|[<>=])))",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
     r"[ ,]*(?:\b(?:for|with) (?:all|every|any|each|some|integers?|real)\b|\\forall(?![A-Za-z])|\b(?:where|only)\b"
     r"|,? ?\(?[A-Za-z] ?\\in ?\\mathbb(?![A-Za-z])"
+    r"|\b(?:from|with|by) the (?:given )?information\b(?: given)?"
+    r"|\bby (?:the )?[a-z-]{3,20}(?: [a-z-]{3,20})? (?:test|theorem|criterion|rule|lemma)\b"
     r"|\b(?:is|are) the (?:only|unique|smallest|largest|minimum|maximum|least|greatest|answer|required|desired)\b).*\Z",
     re.DOTALL,
 )
@@ -118,6 +121,8 @@ _SAME = (
     ("<", "\\lt", "less than"),
     ("=", "equal", "equal to"),
     *((day[:3].lower(), day.lower()) for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")),
+    ("converges", "convergent"),
+    ("diverges", "divergent"),
     ("true", "yes"),
     ("false", "no"),
 )

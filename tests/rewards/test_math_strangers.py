@@ -95,11 +95,12 @@ def test_a_base_may_be_left_out_where_the_question_names_it() -> None:
     assert passes("101_2", "101", "Write 5 in base 2.") and not passes("101_2", "101", "What is 2 + 3?")
 
 
-def test_no_wrong_answer_of_the_corpus_written_blind_is_accepted() -> None:
+@pytest.mark.parametrize(("name", "counts", "least"), [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 394)])
+def test_no_wrong_answer_of_the_corpora_written_blind_is_accepted(name: str, counts: tuple[int, int], least: int) -> None:
     right = wrong = accepted = 0
-    for _, gold, response, expected, question in math_pairs():
+    for _, gold, response, expected, question in math_pairs(name):
         [verdict] = RULE.judge_group([Request(response=response, gold=gold, question=question)])
         assert expected or not verdict.passed, (gold, response)
         right, wrong, accepted = right + expected, wrong + (not expected), accepted + (expected and verdict.passed)
-    assert (right, wrong) == (786, 511)
-    assert accepted >= 782  # what is left: sums with an unknown bound, cases as one expression, a multiple of the unit matrix
+    assert (right, wrong) == counts
+    assert accepted >= least  # what is left: sums with an unknown bound, cases as one expression, a multiple of the unit matrix, free words
