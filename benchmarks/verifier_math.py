@@ -1,6 +1,7 @@
 """The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
 
-    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [strangers] [second] [speed] [--held-back] [--seed 7] [--no-peer]
+    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [strangers] [second] [third] [speed]
+        [--held-back] [--seed 7] [--no-peer]
 
 Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
 rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth pair. Prints Markdown.
@@ -32,7 +33,7 @@ HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
 PEER: dict[str, Any] = {"kind": "benchmarks.math_answers.peer:MathVerify", "deadline_seconds": 20.0}
 NAMES = ("ours", "math-verify")
-PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "strangers", "second", "speed")
+PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "strangers", "second", "third", "speed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,6 +246,7 @@ def main() -> None:
         "hard": lambda: hard_rows(options.held_back),
         "near": lambda: pair_rows("near.txt"),
         "strangers": lambda: stranger_rows("strangers.txt"),
+        "third": lambda: stranger_rows("strangers_third.txt"),
         "second": lambda: stranger_rows("strangers_second.txt"),
     }
     names = NAMES[:1] if options.no_peer else NAMES

@@ -148,6 +148,7 @@ _ALTERNATIVE = re.compile(
     r"(?:or(?! (?:about|roughly|in|equivalently)\b)|alternatively|maybe|perhaps|possibly|equally)\b"
     r"(?P<rest>[^.!?\n;]{0,40})(?:[.!?\n;)]|\Z)|[.!?;\n,(-] ?(?:but |although |though |and )?(?:it|this|that|the (?:\w+ )?answer)"
     r" (?:might|could|may|can also)(?: \w+)? be (?:also )?(?-i:[A-Z\d$(*\\-])"
+    r"|[.!?;\n,] ?(?:but |and )?(?:mine is|ours is|I (?:say|get|got)) \$?-?\d[\d.,/]{0,20}\$? ?(?:[.!?;\n]|\Z)"
     rf"|\d\S{{0,12}}(?: [a-z]{{1,12}}){{0,2}} (?:(?:also|equally) {_FITS}|{_FITS},? (?:too|as well))\b",
     re.IGNORECASE,
 )

@@ -1,7 +1,7 @@
-"""Reads the pairs that were written blind: strangers*.txt for `math`, each after the rules were mended on the one before it; judges nothing.
+"""Reads the pairs that were written blind: strangers*.txt for `math`, each after the rules were mended on the one before.
 
 A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. And
-strangers_other.txt has `kind ¦ gold as JSON ¦ {"options"?, "set"?} ¦ answers`. In answers `□{` stands for `\\boxed{` and `⏎` for a line's end.
+strangers_other.txt has `kind ¦ gold as JSON ¦ {"options"?, "set"?} ¦ answers`. In answers `□{` stands for `\\boxed{`, `⏎` for a line's end.
 """
 
 from __future__ import annotations

@@ -11,17 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+from rewards.math import plainkinds
 from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
-from rewards.math.calendar import compare_clocks, compare_dates
 from rewards.math.chains import last_of_chain
 from rewards.math.extract import strip_wrappers
-from rewards.math.kinds import FORMULA, Form, Kind, in_base, letter_of, read
+from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
 from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
-from rewards.math.reactions import compare_reactions
 from rewards.math.regions import compare_regions, is_builder, looks_like_region
-from rewards.math.residues import compare_residues
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.sequences import JOINED, all_of, as_interval, brackets, compare_sequences, split_items, unordered, without_member
 from rewards.math.units import factor_between, split_unit
@@ -29,7 +27,7 @@ from rewards.math.words import bare, compare_words, core, folded, listed, means_
 from rewards.types import Outcome
 
 _OPTION = re.compile(r"\A(?:answer )?(?:option|choice) (?=\(?[A-J]\b)", re.IGNORECASE)
-_ASKS_BASE = re.compile(r"\bbase\b|\b(?:binary|octal|hexadecimal|ternary)\b", re.IGNORECASE)
+_POINT = re.compile(r"\A[A-Z]'? ?(?=\()")  # P(3, 4)
 _RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
 # The domain of an expression, beside it: \\frac{x^2-1}{x-1}, x \\ne 1.
 _DOMAIN = re.compile(r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z")
@@ -111,54 +109,7 @@ def _estimated(wanted: Form, answer: str, context: Context) -> Result | None:
     return result if result is not None and result.outcome is Outcome.CORRECT else _typed(wanted, estimate, context)
 
 
-def _based(wanted: Form, answer: str, context: Context) -> Result | None:
-    """Digits in one base. Without its base, or in another, a number may mean either: not for us to decide."""
-    gold, got = in_base(wanted.text), in_base(answer)
-    if got is None or gold is None:
-        if gold is not None and answer.replace(" ", "").lstrip("0") == gold[0] and _ASKS_BASE.search(context.question):
-            return yes("base_asked_for", certain=False)
-        return unsure("base_missing") if parse_number(answer) is not None else None
-    if gold[1] != got[1]:
-        return unsure("other_base")
-    return yes("digits_equal") if gold == got else no("digits_differ")
-
-
-def _ratio(wanted: Form, answer: str, context: Context) -> Result | None:
-    """2 : 3 by proportion, also as the fraction 2/3."""
-    parts = [_parts(wanted.text), _parts(answer)]
-    if parts[0] is None or 0 in parts[0]:
-        return None
-    if parts[1] is None:
-        value = value_of(answer) if len(parts[0]) == 2 else None
-        if value is None:
-            return None
-        return yes("ratio_as_fraction", certain=False) if value * parts[0][1] == parts[0][0] else no("ratio_differs", certain=False)
-    if len(parts[0]) != len(parts[1]) or 0 in parts[1]:
-        return no("ratio_differs")
-    scale = parts[1][0] / parts[0][0]
-    return yes("ratio_equal") if [p * scale for p in parts[0]] == parts[1] else no("ratio_differs")
-
-
-def _parts(text: str) -> list[Fraction] | None:
-    numbers = [parse_number(part.strip()) for part in re.sub(r" to |\\\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
-    values = [number.value for number in numbers if number is not None]
-    return values if len(values) == len(numbers) > 1 else None
-
-
 # ---------------------------------------------------------------- words
-
-
-def _date(wanted: Form, answer: str, context: Context) -> Result | None:
-    return compare_dates(wanted.text, opened(answer)) or unsure("not_a_date")
-
-
-def _time(wanted: Form, answer: str, context: Context) -> Result | None:
-    result = compare_clocks(wanted.text, opened(answer), context.question)
-    if "ratio" in context.question.lower():
-        return _ratio(wanted, answer, context)
-    if result is not None and result.outcome is Outcome.WRONG and _parts(answer) and _ratio(wanted, answer, context) == yes("ratio_equal"):
-        return unsure("time_or_ratio")
-    return result
 
 
 def _letter(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -194,14 +145,6 @@ def _formula(wanted: Form, answer: str, context: Context) -> Result | None:
     if FORMULA.match(re.sub(r"\\(?:ce|text|mathrm)(?![A-Za-z])|[ {}$]", "", answer)):
         return no("formula_differs")
     return _text_or_symbols(wanted, answer, context)
-
-
-def _reaction(wanted: Form, answer: str, context: Context) -> Result | None:
-    return compare_reactions(wanted.text, answer)
-
-
-def _residue(wanted: Form, answer: str, context: Context) -> Result | None:
-    return compare_residues(wanted.text, answer)
 
 
 def _cases(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -274,6 +217,8 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
         return same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")  # 2k + 1 and 2k - 1 are one set
     gold, answer = without_member(wanted.text), without_member(answer)
     gold, answer = _laid_out(gold), _laid_out(answer)
+    if wanted.kind is Kind.TUPLE:
+        answer = _POINT.sub("", answer)
     gold_names, names = bindings(gold), bindings(answer)
     if gold_names and names:
         result = compare_bindings(gold_names, names, _same(context))
@@ -342,6 +287,9 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
         if len(names) > 1 or len(next(iter(names.values()))) > 1:
             return no("several_answers")
         answer = values_of(names)
+    power = parse_number(answer)
+    if power is not None and power.form == "scientific" and not power.unit and not power.percent:
+        answer = power.plain()  # 1e-3 is no 1 e - 3
     if (factor := _unit_factor(wanted.text, answer)) is not None:
         gold, answer, size = factor
         result = _symbolic(gold, answer if size == 1 else f"({answer}) * {size.numerator}/{size.denominator}", context)
@@ -366,7 +314,15 @@ def _unit_factor(gold: str, answer: str) -> tuple[str, str, Fraction] | None:
 def _other(wanted: Form, answer: str, context: Context) -> Result | None:
     if _worded(wanted.text) == _worded(answer):
         return yes("text_equal")
+    if "\\dots" in wanted.text and "\\dots" in answer:
+        terms = [[term.strip() for term in side.split("+")] for side in (wanted.text, answer)]
+        if len(terms[0]) == len(terms[1]) > 2:
+            return all_of([_term(a, b, context) for a, b in zip(*terms, strict=True)])
     return _collection(wanted, answer, context)
+
+
+def _term(gold: str, answer: str, context: Context) -> Result | None:
+    return yes("text_equal") if gold == answer == "\\dots" else compare(gold, answer, context)
 
 
 def _worded(text: str) -> str:
@@ -398,6 +354,7 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     **dict.fromkeys((Kind.SET, Kind.TUPLE, Kind.MATRIX), _collection),
     **dict.fromkeys((Kind.INTERVAL, Kind.INEQUALITY), _region),
     **dict.fromkeys((Kind.EXPRESSION, Kind.COMPLEX), _expression),
-    Kind.BASED: _based, Kind.RATIO: _ratio, Kind.DATE: _date, Kind.TIME: _time, Kind.LETTER: _letter, Kind.FORMULA: _formula,
-    Kind.REACTION: _reaction, Kind.RESIDUE: _residue, Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
+    Kind.BASED: plainkinds.based, Kind.RATIO: plainkinds.ratio, Kind.DATE: plainkinds.date, Kind.TIME: plainkinds.time,
+    Kind.LETTER: _letter, Kind.FORMULA: _formula, Kind.REACTION: plainkinds.reaction, Kind.RESIDUE: plainkinds.residue,
+    Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
+from rewards.math.lastnumber import NUMBER, last_match, last_number
 from rewards.math.spans import Part, last_line, last_span, tagged
-from rewards.math.units import is_known
 from rewards.visible import is_blank
 
 MAX_BOXES = 32
@@ -26,12 +26,6 @@ _BRACES = re.compile(
 )
 _HIDDEN = (("<!--", "-->"), ("\\iffalse", "\\fi"), ("\\begin{comment}", "\\end{comment}"))
 _COMMENT = re.compile(r"(?:^|(?<=\s))%(?=[\s\\]|$)")
-_LABEL = re.compile(r"(?:\b(?:step|case|part|question|problem|figure|table|example|equation|section|line|page)\s+|\n\s*)\Z", re.IGNORECASE)
-_DENIED = re.compile(
-    r"\b(?:not|never|cannot|between|at least|at most|(?:less|more|fewer|greater|larger|smaller|other) than|neither|nor|maybe|perhaps|"
-    r"possibly|wrong|incorrect)\b|n't\b",
-    re.IGNORECASE,
-)
 # One run of marks after the word: two would be quadratic.
 _ANSWER = re.compile(
     r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>(?:[ \t*:：=]|\.(?=\*\*))*)(?=[^.,])",
@@ -41,7 +35,6 @@ _CORRECT_VALUE = re.compile(
     r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|instead of|rather than)\b)"
 )
 _NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE)  # as an answer: "No. It is not possible."
-_NUMBER = re.compile(r"(?<![\w.^_{])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
 # What stands between boxes that are one answer: marks of mathematics, and words of which the first is kept.
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
@@ -51,17 +44,7 @@ _SENTENCE_END = re.compile(
     r"(?:[.?]|!(?!\s{0,4}[=+*/^\\-]))(?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b"
 )
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
-_PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
-_BOUNDED = re.compile(
-    r"(?:\b(?:above|below|over|under|exceeds?|exceeding|beyond|up to) |[<>≠≤≥] ?|\\(?:[ln]eq?|geq?|[lg]t) ?)\$?\Z", re.IGNORECASE
-)
-_NO_BOUND = re.compile(r"(?:<\w{1,20}|[=-])> ?\$?\Z")  # a tag, an arrow
-_COMPARED = re.compile(r"\$? ?(?:<(?!/)|[>≠≤≥]|\\(?:neq?|leq?|geq?|[lg]t)(?![A-Za-z]))")
-_ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
 _FORMULA = re.compile(r"\\(?:begin|end) ?\{[A-Za-z]{1,10}\*?\}|\\[A-Za-z]+|\{[lcr|]{1,9}\}")
-_UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?-?[23²³])?"
-_UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:/[ \t]?)?{_UNIT_WORD}){{1,6}}")
-_POWERS = str.maketrans({"°": " deg", "²": "^2", "³": "^3"})
 _ALL_BUT = re.compile(
     r"\b(?:all|any|every)(?: (?:real|the|values?|numbers?|reals|of|x)){1,4},? (?:except|other than|but)(?: for)? [^\d]{0,8}\Z",
     re.IGNORECASE,
@@ -78,6 +61,8 @@ _COMMANDS = (
     "\\mbox",
     "\\boxed",
     "\\fbox",
+    "\\framebox",
+    "\\underline",
     "\\displaystyle",
     "\\rm",
     "\\bf",
@@ -172,7 +157,7 @@ def _without_box(tail: str) -> Found:
         if span is None or whole.text is None or not re.search(r"[A-Za-z]{3}", tail[: span.start] + tail[span.end :]):
             return whole
         return replace(whole, spare=_claim_of(span, tail).text)
-    bold, span = _last_match(_BOLD, tail), last_span(tail)
+    bold, span = last_match(_BOLD, tail), last_span(tail)
     if bold and any(map(str.isdigit, bold[1])) and (span is None or span.start < bold.end()):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
     return _last_claim(tail) if span is None else _claim_of(span, tail)
@@ -217,7 +202,7 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
         behind = prose = plain(f",{after}")
     else:
         sentence = first_sentence(text)
-        number = _last_match(_NUMBER, sentence)
+        number = last_match(NUMBER, sentence)
         before, behind = (text[: number.start()], text[number.end() :]) if number else (before, text[len(sentence) :])
         behind, prose = plain(behind + after), plain(text + after)
     end = retracted(prose)
@@ -243,44 +228,10 @@ def _corrected(prose: str, end: int) -> Found:
     return Found(text=value.group(0), source="answer_line")
 
 
-def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    last = None
-    for match in pattern.finditer(text):
-        last = match
-    return last
-
-
 def first_sentence(text: str) -> str:
     """Up to the end of the first sentence or clause: 'the answer is 42 apples, because ...'."""
     match = _SENTENCE_END.search(text)
     return text[: match.start()] if match else text
-
-
-def last_number(text: str) -> str | None:
-    """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of numbers."""
-    last = _last_match(_NUMBER, text)
-    if last is None:
-        return None
-    before, after = text[: last.start()], text[last.end() :]
-    if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):
-        return None
-    if _BOUNDED.search(before[-30:]) and not _NO_BOUND.search(before[-30:]):
-        return None
-    labelled = _LABEL.search(before[-30:]) and (after[:1] in (".", ")", ":", "") or not before.endswith("\n"))
-    if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or doubtful(plain(before[-80:])) or refused(plain(after[:200])):
-        return None
-    listed = not any(character.isalpha() for character in text) and len(_NUMBER.findall(text)) > 1 and "=" not in text
-    return None if listed else last.group(0).rstrip(",") + ("" if last.group(0).endswith(",") else _unit_of(after))
-
-
-def _unit_of(after: str) -> str:
-    """The known unit right behind a number, as it stands there: " m/s" of " m/s downwards"; "" for other words, and for "12 in all"."""
-    match = _UNIT.match(after)
-    if match is None or re.match(r"[ \t]in [a-z]", after):
-        return ""
-    unit = match.group(0)
-    ends = [m.end() for m in re.finditer(_UNIT_WORD, unit)]
-    return next((unit[:end] for end in reversed(ends) if is_known(unit[:end].translate(_POWERS).strip(" \t~"))), "")
 
 
 def visible_boxes(text: str) -> tuple[str, list[Box]]:

@@ -15,9 +15,13 @@ _SYMBOLS = {
     "±": "\\pm ", "∈": "\\in ", "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "λ": "\\lambda ", "’": "'", "“": '"', "”": '"',
     "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "φ": "\\phi ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ",
     "∛": "\\sqrt[3] ", "∜": "\\sqrt[4] ", "→": "\\to ", "⟶": "\\to ", "⇌": "\\rightleftharpoons ", "≡": "\\equiv ", "≈": "\\approx ",
-    "∖": "\\setminus ", "△": "\\triangle ", "∠": "\\angle ", "ℤ": "\\mathbb{Z}", "⟨": "(", "⟩": ")",
+    "∖": "\\setminus ", "γ": "\\gamma ", "δ": "\\delta ", "ε": "\\epsilon ", "ρ": "\\rho ", "σ": "\\sigma ", "τ": "\\tau ", "ω": "\\omega ",
+    "∶": ":", "△": "\\triangle ", "∠": "\\angle ", "ℤ": "\\mathbb{Z}", "⟨": "(", "⟩": ")",
 }  # fmt: skip
-_SPACING = re.compile(r"\\[!]|\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|displaystyle|limits|nolimits)(?![A-Za-z])")
+_SPACING = re.compile(
+    r"\\[!]|\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|displaystyle|textstyle"
+    r"|limits|nolimits|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge|boldmath)(?![A-Za-z])|\\(?:text)?color ?\{ ?[A-Za-z]{1,20} ?\}"
+)
 _DEGREES = re.compile(r"\^ ?\{ ?\\circ ?\}")
 _THIN = re.compile(r"(?<=\d)(?:\\[,;:]|\{,\}|\{\\,\})(?=\d{3})")
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|\\quad(?![A-Za-z])|\\qquad(?![A-Za-z])|~|\s+")
@@ -25,6 +29,7 @@ _RENAMED = re.compile(
     r"\\(dfrac|tfrac|cfrac|leq|geq|neq|leqslant|geqslant|lbrace|rbrace|degree|mbox|operatorname|varnothing|langle|rangle|pounds|euro"
     r"|dbinom|tbinom|lvert|rvert|vert|cr|rightarrow|longrightarrow|bm|boldsymbol|tg|ctg|arctg|cosec|infin|textdollar)(?![A-Za-z])\*?"
 )
+_DOTS = re.compile(r"\\[lc]dots(?![A-Za-z])|(?<=[+,]) ?\.\.\.(?= ?[+,])")
 _FUNCTION = re.compile(
     r"\\(?:operatorname|mathrm|text) ?\{ ?(arc(?:sin|cos|tan|tg)|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|tg|ctg|ln|log|exp|cis|gcd) ?\}"
 )
@@ -53,6 +58,7 @@ def normalise(text: str) -> str | None:
         text = _THIN.sub(",", text)
         text = _SPACING.sub("", text)
         text = _DEGREES.sub(r"^\\circ", text)
+        text = _DOTS.sub(r"\\dots", text)
         text = _FUNCTION.sub(r"\\\1 ", text)
         text = _RENAMED.sub(lambda m: _NEW_NAMES[m.group(1)], text)
     text = _SPACES.sub(" ", text).strip()

@@ -39,6 +39,15 @@ _SIGNED = re.compile(
     r"(?: real(?: number)?s?)?\Z",
     re.IGNORECASE,
 )
+_SUCH_THAT = re.compile(
+    r"\A(?:all|the set of(?: all)?)(?: real| values?| numbers?| of| [a-z]){1,4} (?:with|such that|where|for which|satisfying) "
+)
+_SPOKEN = (  # longer ones first: "greater than or equal to" holds "greater than"
+    (re.compile(r"\A([a-z]) is (?:at least|no less than|not less than|greater than or equal to) "), ">="),
+    (re.compile(r"\A([a-z]) is (?:at most|no more than|not more than|less than or equal to) "), "<="),
+    (re.compile(r"\A([a-z]) is (?:greater|more|larger) than (?!or )"), ">"),
+    (re.compile(r"\A([a-z]) is (?:less|smaller) than (?!or )"), "<"),
+)
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
 _REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
 
@@ -132,7 +141,9 @@ def _intersection(text: str) -> Region:
 
 
 def _atom(text: str) -> Region:
-    text = text.strip(" $")
+    text = _SUCH_THAT.sub("", text.strip(" $"))
+    for words, sign in _SPOKEN:
+        text = words.sub(rf"\1 {sign} ", text)
     if (worded := _SIGNED.match(text)) is not None:
         kind = worded["kind"].lower().replace("-", "").replace(" ", "")
         sign = {"positive": ">", "negative": "<", "nonnegative": ">=", "nonpositive": "<="}[kind]

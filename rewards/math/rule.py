@@ -11,8 +11,9 @@ from fractions import Fraction
 from typing import Any
 
 from rewards.math.compare import compare
-from rewards.math.extract import MAX_ANSWER_CHARS, Found, find_answer, first_sentence, last_number, strip_wrappers
+from rewards.math.extract import MAX_ANSWER_CHARS, Found, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
+from rewards.math.lastnumber import last_number
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
@@ -27,6 +28,7 @@ _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
 _ABOUT = re.compile(r"\A(?:\\(?:approx|simeq|sim)(?![A-Za-z])|about(?= [\d$])|approximately(?= [\d$])) ?")
+_WORD, _COMMAND = re.compile(r"[A-Za-z]{3}"), re.compile(r"\\[A-Za-z]+")
 FORMS = ("reduced", "decimal", "factored", "expanded")
 
 
@@ -84,15 +86,16 @@ class MathRule(Rule):
         text = found.text or ""
         if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
-        if result.reason == "value_differs":
-            return result, text  # a readable expression: a number inside it, as in |-7|, is not its value
+        if result.reason in ("value_differs", "unknowns_left") and not _WORD.search(_COMMAND.sub("", text)):
+            return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
         if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
         if _HEDGE.search(text):
             return no("several_answers"), text
         sentence = first_sentence(text)
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None  # "5 \\text{ cm}": its number alone says less
-        number = last_number(sentence) if not whole and any(parse_number(form) for form in gold.forms) else None
+        told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
+        number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
         for candidate in (sentence, number):
             if candidate and candidate != text:
                 other = self._decide(gold, candidate, question)

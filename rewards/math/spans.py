@@ -24,6 +24,7 @@ _ATTAINED = re.compile(
 )
 _JOINT = re.compile(r"\s*(?:,|;|,?\s*\b(?P<word>and|or)\b)\s*(?:\b(?:and|or)\b\s*)?", re.IGNORECASE)
 _NAME = re.compile(r"\s*(?:[A-Za-z]|\\[A-Za-z]{2,8}|[A-Z]{2,4})(?:_\{?\w{1,3}\}?)?\s*\Z")
+_END_OF_PROOF = re.compile(r"\$?\\(?:blacksquare|square|Box|qed)(?![A-Za-z])\$?[\s.]*\Z|[∎■□][\s.]*\Z")
 _LISTED = re.compile(r"\s*(?:\d{1,3}[.)]|[-*+•]|#{1,6})\s|\s*\**(?:step|case)\b", re.IGNORECASE)
 _MAX_JOINED = 32
 _LINE_CHARS = 80
@@ -65,6 +66,7 @@ def tagged(text: str) -> Part | None:
 
 def last_span(tail: str) -> Part | None:
     """The mathematics that the last sentence with any comes to; None where a number stands behind it, or nothing is set apart."""
+    tail = _END_OF_PROOF.sub("", tail)
     spans = [
         Part(text=next(group for group in match.groups() if group is not None), start=match.start(), end=match.end())
         for match in _SPAN.finditer(tail)

@@ -85,6 +85,8 @@ _DEGREES = re.compile(r"\b(?:degrees?|deg) ?(celsius|fahrenheit|centigrade|C|F)\
 _SQUARE = re.compile(r"\b(square|sq\.?|cubic|cu\.) ([A-Za-z]+)\b", re.IGNORECASE)
 _SQUARED = re.compile(r"\b([A-Za-z]+) (squared|cubed)\b", re.IGNORECASE)
 _PER = re.compile(r"/|(?:\A|(?<= ))per(?= )")
+_SQ = re.compile(r"\bsq\.? (?=[A-Za-z])")
+_TURNING = re.compile(r"(?:squared|cubed|factorial|times|plus|minus|divided)\b", re.IGNORECASE)
 _JOINING = re.compile(r"\b(?:or|and|to|not|but|if|than|either|neither|approximately|about)\b|[=<>+]", re.IGNORECASE)
 
 
@@ -105,6 +107,9 @@ def clean_unit(rest: str) -> str | None:
     rest = _TEMPERATURE.sub(r" deg\1", rest).strip(" .,$").removeprefix("-").strip()
     if not rest:
         return ""
+    rest = _SQ.sub("square ", rest)
+    if rest in ("st", "nd", "rd", "th") or _TURNING.match(rest):
+        return None  # the 8th is not 8, nor is 8 squared
     if len(rest) > 60 or not _ALLOWED.match(rest) or _JOINING.search(rest) or "\\" in rest.replace("^\\circ", "").replace("\\$", ""):
         return None
     words = rest.replace("/", " / ").split()

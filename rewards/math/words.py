@@ -23,7 +23,7 @@ _PARTS = {
     "tenth": 10,
 }  # fmt: skip
 
-_NEGATIVE = re.compile(r"(?:minus|negative) (?=[A-Za-z])", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?:minus|negative) (?=[A-Za-z\d])", re.IGNORECASE)
 
 # A word that turns, widens or doubts what stands beside it: prose that holds one is never taken off.
 DOUBT = re.compile(

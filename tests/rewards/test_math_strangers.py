@@ -95,7 +95,7 @@ def test_a_base_may_be_left_out_where_the_question_names_it() -> None:
     assert passes("101_2", "101", "Write 5 in base 2.") and not passes("101_2", "101", "What is 2 + 3?")
 
 
-@pytest.mark.parametrize(("name", "counts", "least"), [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 394)])
+@pytest.mark.parametrize(("name", "counts", "least"), [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 396), ("strangers_third.txt", (183, 189), 179)])
 def test_no_wrong_answer_of_the_corpora_written_blind_is_accepted(name: str, counts: tuple[int, int], least: int) -> None:
     right = wrong = accepted = 0
     for _, gold, response, expected, question in math_pairs(name):
