@@ -74,7 +74,7 @@ class ChoiceRule(Rule):
         """The letter of the one option that a short answer comes to: "The process is photosynthesis.", 1/2 for $\\frac{1}{2}$."""
         if not texts or len(answer) > _SHORT or "\n" in answer.strip():
             return None
-        claim = strip_wrappers(core(strip_wrappers(answer).rstrip(".!").replace("**", ""))[0])
+        claim = strip_wrappers(core(plain(strip_wrappers(answer)).rstrip(".!"))[0])
         found = self._letter_of(claim, texts)
         if found is not None or not any(c.isdigit() for c in claim):
             return found

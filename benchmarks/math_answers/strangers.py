@@ -27,9 +27,10 @@ def math_pairs(name: str = "strangers.txt") -> Iterator[tuple[str, Any, str, boo
 
 def other_pairs() -> Iterator[tuple[str, Any, dict[str, Any], str, bool]]:
     """(kind of verifier, gold, {"options"?, "set"?}, response, expected) of each answer."""
-    for kind, gold, extra, *answers in _lines("strangers_other.txt"):
-        for expected, response in _answers(answers):
-            yield kind, json.loads(gold), json.loads(extra), response, expected
+    for name in ("strangers_other.txt", "strangers_other_second.txt"):
+        for kind, gold, extra, *answers in _lines(name):
+            for expected, response in _answers(answers):
+                yield kind, json.loads(gold), json.loads(extra), response, expected
 
 
 def _lines(name: str) -> Iterator[list[str]]:

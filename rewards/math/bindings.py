@@ -25,6 +25,7 @@ _LETTER = re.compile(r"[A-Za-z](?:_\{?\w{1,3}\}?)?\Z")
 _OF_ONE = re.compile(r"(?:y|[fgh]|y\([a-z]\)|[A-Za-z]\((?P<name>[a-z])\))\Z")  # y and f(x) name the same thing
 _DERIVED = re.compile(r"(?:[a-zA-Z]'|[a-zA-Z]'\([a-z]\)|\\frac ?\{d ?[a-zA-Z]?\}\{d ?[a-z]\})\Z")
 _RUNNING = re.compile(r"(?<![A-Za-z\\])([a-z]) ?\\in ?\\mathbb ?\{?[ZN]\}?")
+_TUPLE_LEAD = re.compile(r"\A\((?:[A-Za-z](?:_\{?\w\}?)?)(?:, ?[A-Za-z](?:_\{?\w\}?)?){1,5}\) ?(?:=|\\in(?![A-Za-z])) ?(?=\()")
 _EXTREME = re.compile(r"\A\\(?=(?:max|min|sup|inf)\Z)")  # \\max = 5 says what "max = 5" does
 _SUBSCRIPT = re.compile(r"_\{?\d+\}?\Z")
 
@@ -59,6 +60,26 @@ def _chained(item: str) -> bool:
     """Whether several different letters are given one value."""
     *names, _ = (side.strip() for side in item.split("="))
     return len(names) > 1 and len(set(names)) == len(names) and all(_LETTER.match(name) for name in names)
+
+
+def alternatives(text: str) -> str | None:
+    """`a = 1, b = 2 or a = 3, b = 4` and `(a, b) = (1, 2) or (3, 4)` as "(1, 2), (3, 4)".
+
+    Which values belong together counts. None for other text.
+    """
+    plain = opened(text)
+    parts = [part.strip(" ,;") for part in re.split(r" or |;", plain)]
+    if len(parts) < 2 and not (lead := _TUPLE_LEAD.match(plain)):
+        return None
+    lead = _TUPLE_LEAD.match(plain)
+    if lead is not None:
+        rest = [item for part in parts for item in split_items(_TUPLE_LEAD.sub("", part))]
+        return ", ".join(rest) if len(rest) > 1 and all(brackets(item) for item in rest) else None
+    each = [bindings(part) for part in parts]
+    names = set(each[0] or ())
+    if len(names) < 2 or any(one is None or set(one) != names or any(len(v) != 1 for v in one.values()) for one in each):
+        return None
+    return ", ".join(values_of(one) for one in each if one is not None)
 
 
 def renamed(text: str, like: str) -> str:

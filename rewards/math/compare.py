@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rewards.math import plainkinds
-from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
+from rewards.math.bindings import NAME, alternatives, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
 from rewards.math.chains import last_of_chain
 from rewards.math.extract import strip_wrappers
 from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
@@ -27,6 +27,7 @@ from rewards.math.words import bare, compare_words, core, folded, listed, means_
 from rewards.types import Outcome
 
 _OPTION = re.compile(r"\A(?:answer )?(?:option|choice) (?=\(?[A-J]\b)", re.IGNORECASE)
+_REMAINDER = re.compile(r"(?<=\d)[, ]*\b(?:R|r|rem|remainder) ?(?=\d)|(?<=\d) ?R(?=\d)")
 _POINT = re.compile(r"\A[A-Z]'? ?(?=\()")  # P(3, 4)
 _RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
 # The domain of an expression, beside it: \\frac{x^2-1}{x-1}, x \\ne 1.
@@ -239,9 +240,13 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
 
 
 def _laid_out(text: str) -> str:
-    """Unit vectors as a tuple."""
+    """Unit vectors as a tuple, `a = 1, b = 2 or a = 3, b = 4` as two tuples; words between numbers without their command."""
     parts = unit_vectors(text)
-    return text if parts is None else f"({', '.join(parts)})"
+    if parts is not None:
+        return f"({', '.join(parts)})"
+    if "=" in text:
+        return alternatives(text) or text
+    return opened(text) if JOINED.search(text) else text
 
 
 def _listed(text: str) -> str:
@@ -257,6 +262,8 @@ def _listed(text: str) -> str:
 def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
     """Gold `x = 3`: the same name or no name, and the same value. Other equations are the symbolic layer's."""
     answer = renamed(answer, wanted.text)
+    if alternatives(wanted.text):
+        return _collection(wanted, answer, context)
     gold_names, names = bindings(wanted.text), bindings(answer)
     if gold_names and names:
         result = compare_bindings(gold_names, names, _same(context))
@@ -327,7 +334,8 @@ def _term(gold: str, answer: str, context: Context) -> Result | None:
 
 def _worded(text: str) -> str:
     """Without blanks; the names of figures as words."""
-    return re.sub(r"\\(?=(?:triangle|angle)(?![A-Za-z]))| ", "", opened(text))
+    text = _REMAINDER.sub("remainder", opened(text))
+    return re.sub(r"\\(?=(?:triangle|angle)(?![A-Za-z]))| ", "", text)
 
 
 def _same(context: Context) -> Callable[[str, str], Result | None]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from functools import lru_cache
 
 from rewards.math.calendar import read_clock, read_date
 from rewards.math.extract import strip_wrappers
 from rewards.math.layouts import cases, system
 from rewards.math.number import Num, parse_number
+from rewards.math.numeric import value_of
 from rewards.math.reactions import reaction
 from rewards.math.regions import looks_like_region, read_region
 from rewards.math.residues import residue
@@ -97,7 +99,7 @@ def _worded(text: str) -> Kind | None:
     """Kinds that are written in words, digits and signs, not in mathematics."""
     if read_clock(text) is not None:
         return Kind.TIME
-    if _RATIO.match(text):
+    if _RATIO.match(text) or (":" in text and proportion(text) is not None):
         return Kind.RATIO
     if in_base(text) is not None:
         return Kind.BASED
@@ -134,6 +136,14 @@ def _mathematical(text: str) -> Kind:
     except NotReadable:
         return Kind.TEXT if bare(re.sub(r"[()$]", "", text)) else Kind.OTHER
     return Kind.COMPLEX if not symbols(tree) and holds_i(tree) else Kind.EXPRESSION
+
+
+def proportion(text: str) -> list[Fraction] | None:
+    """The terms of 2 : 3, also of 1 : \\sqrt{3} (to 50 digits); None for other text."""
+    parts = [part.strip() for part in re.sub(r" to |\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
+    values = [value_of(part) for part in parts] if 1 < len(parts) <= 8 and all(parts) else [None]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
 
 
 def is_region(text: str) -> bool:

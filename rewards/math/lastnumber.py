@@ -18,7 +18,7 @@ _DENIED = re.compile(
     r"possibly|wrong|incorrect)\b|n't\b",
     re.IGNORECASE,
 )
-NUMBER = re.compile(r"(?<![\w.^_{])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
+NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
 _PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
 _BOUNDED = re.compile(
     r"(?:\b(?:above|below|over|under|exceeds?|exceeding|beyond|up to) |[<>≠≤≥] ?|\\(?:[ln]eq?|geq?|[lg]t) ?)\$?\Z", re.IGNORECASE
@@ -40,7 +40,7 @@ _POWERS = str.maketrans({"°": " deg", "²": "^2", "³": "^3"})
 def last_number(text: str) -> str | None:
     """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of numbers."""
     last = last_match(NUMBER, text)
-    if last is None:
+    if last is None or text[last.start() - 1 : last.start()] in ("^", "_", "{"):  # an exponent, an index, a part of a fraction
         return None
     before, after = text[: last.start()], text[last.end() :]
     if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):

@@ -62,7 +62,7 @@ def normalise(text: str) -> str | None:
         text = _FUNCTION.sub(r"\\\1 ", text)
         text = _RENAMED.sub(lambda m: _NEW_NAMES[m.group(1)], text)
     text = _SPACES.sub(" ", text).strip()
-    if text[-1:] in "\\}>$" or text[:1] == "$":
+    if text[-1:] in "\\}>" or "$" in text:
         text = _unframed(text)
     return text
 

@@ -22,7 +22,7 @@ from rewards.math.words import bare, opened, spelled
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
-_PROPORTION = re.compile(r"(\d{1,9}) to (\d{1,9})\Z")
+_PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
 
 
@@ -37,7 +37,7 @@ def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
         answer = side
     if "\\pm" in answer:
         return no("several_answers")
-    if " to " in answer and (ratio := _PROPORTION.match(answer)) is not None:
+    if wanted.form == "fraction" and (" to " in answer or ":" in answer) and (ratio := _PROPORTION.match(answer)) is not None:
         answer = f"{ratio[1]}/{ratio[2]}"
     got = parse_number(answer) or parse_number(spelled(opened(answer)))
     if got is not None:

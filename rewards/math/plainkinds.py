@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from rewards.math.calendar import compare_clocks, compare_dates
-from rewards.math.kinds import Form, in_base
+from rewards.math.kinds import Form, in_base, proportion
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
 from rewards.math.reactions import compare_reactions
@@ -32,24 +31,22 @@ def based(wanted: Form, answer: str, context: Context) -> Result | None:
 
 def ratio(wanted: Form, answer: str, context: Context) -> Result | None:
     """2 : 3 by proportion, also as the fraction 2/3."""
-    parts = [_parts(wanted.text), _parts(answer)]
+    parts = [proportion(wanted.text), proportion(answer)]
     if parts[0] is None or 0 in parts[0]:
         return None
     if parts[1] is None:
         value = value_of(answer) if len(parts[0]) == 2 else None
         if value is None:
             return None
-        return yes("ratio_as_fraction", certain=False) if value * parts[0][1] == parts[0][0] else no("ratio_differs", certain=False)
+        return (
+            yes("ratio_as_fraction", certain=False)
+            if abs(value * parts[0][1] - parts[0][0]) <= abs(parts[0][0]) / 10**40
+            else no("ratio_differs", certain=False)
+        )
     if len(parts[0]) != len(parts[1]) or 0 in parts[1]:
         return no("ratio_differs")
     scale = parts[1][0] / parts[0][0]
-    return yes("ratio_equal") if [p * scale for p in parts[0]] == parts[1] else no("ratio_differs")
-
-
-def _parts(text: str) -> list[Fraction] | None:
-    numbers = [parse_number(part.strip()) for part in re.sub(r" to |\\\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
-    values = [number.value for number in numbers if number is not None]
-    return values if len(values) == len(numbers) > 1 else None
+    return yes("ratio_equal") if all(abs(p * scale - q) <= abs(q) / 10**40 for p, q in zip(*parts, strict=True)) else no("ratio_differs")
 
 
 def date(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -57,10 +54,16 @@ def date(wanted: Form, answer: str, context: Context) -> Result | None:
 
 
 def time(wanted: Form, answer: str, context: Context) -> Result | None:
+    """A time of day; 3:30 may be a ratio, too, and the question says which."""
     result = compare_clocks(wanted.text, opened(answer), context.question)
     if "ratio" in context.question.lower():
         return ratio(wanted, answer, context)
-    if result is not None and result.outcome is Outcome.WRONG and _parts(answer) and ratio(wanted, answer, context) == yes("ratio_equal"):
+    if (
+        result is not None
+        and result.outcome is Outcome.WRONG
+        and proportion(answer)
+        and ratio(wanted, answer, context) == yes("ratio_equal")
+    ):
         return unsure("time_or_ratio")
     return result
 

@@ -27,6 +27,7 @@ _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
+_HEAD = re.compile(r"\A(?:final )?answer ?[:=] ?", re.IGNORECASE)
 _ABOUT = re.compile(r"\A(?:\\(?:approx|simeq|sim)(?![A-Za-z])|about(?= [\d$])|approximately(?= [\d$])) ?")
 _WORD, _COMMAND = re.compile(r"[A-Za-z]{3}"), re.compile(r"\\[A-Za-z]+")
 FORMS = ("reduced", "decimal", "factored", "expanded")
@@ -196,7 +197,7 @@ def _gold_text(given: Any) -> str | None:
     text = repr(given) if isinstance(given, float) else str(given)
     if "####" in text:
         text = text.rpartition("####")[2]
-    text = _ABOUT.sub("", normalise(strip_wrappers(text)) or "")
+    text = _ABOUT.sub("", _HEAD.sub("", normalise(strip_wrappers(text)) or ""))
     return text if text and len(text) <= MAX_ANSWER_CHARS else None
 
 

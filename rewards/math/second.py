@@ -28,7 +28,7 @@ _COMMANDS = frozenset((
 ))  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _CALLED = re.compile(r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\(")  # \mathrm{lcm}(, \zeta(: a function of any growth
-_REFUSED = re.compile(r"!|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
+_REFUSED = re.compile(r"!|:|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
 _POWER = re.compile(r"[\^_] ?")
 _EXPONENT = re.compile(
     r"(?:[0-9A-Za-z](?![0-9^!])|\\circ|\\prime"

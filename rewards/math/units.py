@@ -28,7 +28,7 @@ _TABLE: dict[str, dict[str, Fraction]] = {
     "length^2": {"acre": Fraction(316160658, 78125), "ha": Fraction(10_000)},
     "current time": {"C": Fraction(1)}, "mass time^-2 current^-1": {"T": Fraction(1000)},
     "mass length^2 time^-2 current^-1": {"Wb": Fraction(1000)}, "mass length^2 time^-2 current^-2": {"H": Fraction(1000)},
-    "mass^-1 length^-2 time^4 current^2": {"F": Fraction(1, 1000)}, "turn": {"rev": Fraction(1)},
+    "mass^-1 length^-2 time^4 current^2": {"F": Fraction(1, 1000)}, "turn": {"rev": Fraction(1)}, "level": {"dB": Fraction(1)},
     "amount length^-3": {"M": Fraction(1000), "mM": Fraction(1)}, "month": {"month": Fraction(1), "year": Fraction(12)},
     "current": {"A": Fraction(1), "mA": Fraction(1, 1000)}, "amount": {"mol": Fraction(1), "mmol": Fraction(1, 1000)},
     "time^-1": {"Hz": Fraction(1), "kHz": Fraction(1000), "MHz": Fraction(10**6)},
@@ -48,6 +48,7 @@ _ALIASES = {
     "hectare": "ha", "electronvolt": "eV",
     "calorie": "cal", "atmosphere": "atm", "gallon": "gal", "yr": "year", "celsius": "degC",
     "fahrenheit": "degF", "centigrade": "degC", "ton": "ton", "tonne": "tonne", "kph": "km / h", "rpm": "rev / min", "revolution": "rev",
+    "decibel": "dB",
     "mph": "mi / h",
 }  # fmt: skip
 _PREFIXES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6),
@@ -87,7 +88,10 @@ _SQUARED = re.compile(r"\b([A-Za-z]+) (squared|cubed)\b", re.IGNORECASE)
 _PER = re.compile(r"/|(?:\A|(?<= ))per(?= )")
 _SQ = re.compile(r"\bsq\.? (?=[A-Za-z])")
 _TURNING = re.compile(r"(?:squared|cubed|factorial|times|plus|minus|divided)\b", re.IGNORECASE)
-_JOINING = re.compile(r"\b(?:or|and|to|not|but|if|than|either|neither|approximately|about)\b|[=<>+]", re.IGNORECASE)
+_JOINING = re.compile(
+    r"\b(?:or|and|to|not|but|if|than|either|neither|approximately|about|wrong|incorrect|false|invalid|impossible|excluded|rejected|too)\b|[=<>+]",
+    re.IGNORECASE,
+)
 
 
 def clean_unit(rest: str) -> str | None:

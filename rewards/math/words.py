@@ -43,7 +43,7 @@ _TAIL = re.compile(
     r"|,? ?\(?[A-Za-z] ?\\in ?\\mathbb(?![A-Za-z])"
     r"|\b(?:from|with|by) the (?:given )?information\b(?: given)?"
     r"|\bby (?:the )?[a-z-]{3,20}(?: [a-z-]{3,20})? (?:test|theorem|criterion|rule|lemma)\b"
-    r"|\b(?:is|are) the (?:only|unique|smallest|largest|minimum|maximum|least|greatest|answer|required|desired)\b).*\Z",
+    r"|\b(?:is|are) the (?:only|unique|smallest|largest|minimum|maximum|least|greatest|answer|correct|right|best|required|desired)\b).*\Z",
     re.DOTALL,
 )
 _ASIDE = re.compile(r" ?\([A-Za-z][A-Za-z' ,-]{2,80}\)\Z")
@@ -111,6 +111,7 @@ def core(text: str) -> tuple[str, str]:
 _SAME = (
     ("no solution", "no solutions exist", "no solution exists", "there is no solution", "there are no solutions", "no such solution"),
     ("no real solution", "no real solutions exist", "there are no real solutions"),
+    *((f"no such {n} exists", f"no such {n}", f"there is no such {n}", "none", "no such number") for n in "nmkpxf"),
     ("does not exist", "dne", "doesn't exist", "limit does not exist", "undefined"),
     ("infinitely many", "infinite", "infinity", "an infinite number", "infinitely many solutions", "infinite solutions", "\\infty"),
     ("all real numbers", "all reals", "every real number", "any real number", "\\mathbb{R}"),
@@ -175,7 +176,7 @@ def compare_words(gold: str, answer: str) -> Result:
     """Two bare texts."""
     if gold.casefold() == answer.casefold():
         return yes("text_equal")
-    if folded(gold) == folded(answer) or means_same(gold, answer):
+    if folded(gold) == folded(answer) or folded(gold).replace(" ", "") == folded(answer).replace(" ", "") or means_same(gold, answer):
         return yes("text_same", certain=False)
     lead = _POLAR_LEAD.match(answer)
     if lead and gold.casefold() in _POLAR:

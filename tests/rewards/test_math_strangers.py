@@ -51,12 +51,19 @@ RIGHT = [
     (">", "\\text{greater than}"),
     ("A", "\\text{option (A)}"), ("\\emptyset", "\\text{no real solutions}"), ("does not exist", "\\text{The limit does not exist.}"),
     ("(-\\infty,2)\\cup(2,\\infty)", "\\text{all real numbers except } 2"), ("\\triangle ABC", "\\text{triangle } ABC"),
+    ("a=1, b=-2 \\text{ or } a=-1, b=2", "(a,b)=(-1,2) \\text{ or } (1,-2)"), ("(1,2), (2,1)", "x=1, y=2 \\text{ or } x=2, y=1"),
+    ("1:2:\\sqrt{3}", "2:4:2\\sqrt{3}"), ("15 \\text{ boys and } 12 \\text{ girls}", "12 girls, 15 boys"), ("5 remainder 3", "5 R 3"),
+    ("No such $n$ exists", "\\text{There is no such } n"), ("x \\ge 2", "x \\text{ is at least } 2"), ("8", "\\color{red}{8}"),
+    ("1 + \\frac12 + \\cdots + \\frac1n", "1+\\frac{1}{2}+\\ldots+\\frac{1}{n}"),
     # units
     ("5 feet 6 inches", "5'6\""), ("4 \\Omega", "4 ohms"), ("3 \\mu m", "3 micrometers"), ("20^\\circ C", "20 degrees Celsius"),
     ("12\\pi", "12\\pi square units"),
     ("2 \\mu F", "2000 nanofarads"), ("1 atm", "101325 Pa"),
 ]  # fmt: skip
 WRONG = [
+    # which values belong together counts; a ratio keeps its order
+    ("a=1, b=-2 \\text{ or } a=-1, b=2", "a=1, b=2 \\text{ or } a=-1, b=-2"), ("(1,2), (2,1)", "x=1, y=1 \\text{ or } x=2, y=2"),
+    ("1:2:\\sqrt{3}", "1:\\sqrt{3}:2"), ("\\frac34", "\\frac34 \\text{ is wrong}"), ("\\frac{9}{16}", "16:9"), ("8", "8\\text{th}"),
     ("120", "C(10, 2)"), ("\\sqrt{13}", "\\sqrt1 3"), ("6 - 5i", "6 + 5*I"), ("\\tan x", "\\tan^{-1} x"), ("1/6", "0.(16)"),
     ("-7", "|-7|"), ("\\vec a", "a"),
     ("12", "2x = 12"), ("12", "x^2 = 12"), ("12", "-x = 12"), ("12", "12x = 12"), ("12", "x = 12 = 13"), ("1023", "2^{10} = 1023"),
@@ -95,7 +102,11 @@ def test_a_base_may_be_left_out_where_the_question_names_it() -> None:
     assert passes("101_2", "101", "Write 5 in base 2.") and not passes("101_2", "101", "What is 2 + 3?")
 
 
-@pytest.mark.parametrize(("name", "counts", "least"), [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 396), ("strangers_third.txt", (183, 189), 179)])
+BLIND = [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 396), ("strangers_third.txt", (183, 189), 179),
+         ("strangers_fourth.txt", (125, 88), 111)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "counts", "least"), BLIND)
 def test_no_wrong_answer_of_the_corpora_written_blind_is_accepted(name: str, counts: tuple[int, int], least: int) -> None:
     right = wrong = accepted = 0
     for _, gold, response, expected, question in math_pairs(name):
