@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from rewards.math.declared import relettered
 from rewards.math.result import Result, no
 from rewards.math.sequences import JOINED, all_of, brackets, split_items, unordered
 from rewards.math.words import opened
@@ -103,9 +104,9 @@ def with_parameter(text: str, like: str) -> str:
     if "mathbb" not in like:
         return text
     wanted, given = _RUNNING.search(like), _RUNNING.search(text)
-    if wanted is None or given is None or wanted[1] == given[1] or re.search(rf"(?<![A-Za-z\\]){wanted[1]}(?![A-Za-z])", text):
+    if wanted is None or given is None or wanted[1] == given[1]:
         return text
-    return re.sub(rf"(?<![A-Za-z\\]){given[1]}(?![A-Za-z])", wanted[1], text)
+    return relettered(text, given[1], wanted[1]) or text
 
 
 def _names(text: str) -> list[str]:

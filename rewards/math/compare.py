@@ -14,6 +14,7 @@ from fractions import Fraction
 from rewards.math import plainkinds
 from rewards.math.bindings import NAME, alternatives, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
 from rewards.math.chains import last_of_chain
+from rewards.math.declared import declared, named_alike
 from rewards.math.extract import strip_wrappers
 from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
 from rewards.math.layouts import cases, family, labelled, system, unit_vectors
@@ -49,6 +50,13 @@ def compare(gold: str, answer: str, context: Context) -> Result | None:
 
 def _without_prose(wanted: Form, answer: str, context: Context) -> Result | None:
     """The claim without the words around it, on both sides; never certain. None where that does not make them equal."""
+    families = declared(opened(wanted.text)), declared(opened(answer))
+    if families[0] is not None and families[1] is not None:
+        alike = named_alike(families[1], families[0])
+        result = compare(families[0][0], alike, context) if alike else None
+        if result is not None and result.outcome is Outcome.CORRECT:
+            return replace(result, certain=False)
+        return unsure("other_condition")
     claim, said = core(answer)
     asked, condition = core(wanted.text)
     if not said and not condition:

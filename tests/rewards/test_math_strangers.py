@@ -42,6 +42,10 @@ RIGHT = [
     ("f(x) = \\begin{cases} x & x > 0 \\\\ 0 & x \\le 0 \\end{cases}",
      "\\begin{cases} 0, & \\text{if } x \\leq 0, \\\\ x, & \\text{if } x > 0 \\end{cases}"),
     ("(i) 3; (ii) 5", "(i) 3 (ii) 5"), ("(a) x^2 (b) 7", "x^2; 7"), ("[[1,2],[3,4]]", "\\begin{pmatrix}1&2\\cr3&4\\end{pmatrix}"),
+    # what a letter may be
+    ("$f(x) = cx$ for any constant $c$", "f(x) = kx \\text{ for some constant } k"),
+    ("(k,k,k) for any integer k", "(n,n,n), n \\in \\mathbb{Z}"),
+    ("2^k where k is a nonnegative integer", "2^m \\text{ for nonnegative integers } m"), ("2^k where k is a positive integer", "2^k"),
     # residues and reactions
     ("x \\equiv 3 \\pmod{7}", "x \\equiv -4 \\pmod 7"), ("x \\equiv 3 \\pmod{7}", "7k + 3"), ("5", "n \\equiv 5 \\pmod{12}"),
     ("3 (mod 7)", "3 \\pmod{7}"),
@@ -61,6 +65,9 @@ RIGHT = [
     ("2 \\mu F", "2000 nanofarads"), ("1 atm", "101325 Pa"),
 ]  # fmt: skip
 WRONG = [
+    ("$f(x) = cx$ for any constant $c$", "f(x) = x"), ("(k,k,k) for any integer k", "(n,n,n), n \\in \\mathbb{R}"),
+    ("2^k where k is a nonnegative integer", "2^m \\text{ for positive integers } m"),
+    ("kx for any integer k", "x^2 \\text{ for any integer } x"),
     # which values belong together counts; a ratio keeps its order
     ("a=1, b=-2 \\text{ or } a=-1, b=2", "a=1, b=2 \\text{ or } a=-1, b=-2"), ("(1,2), (2,1)", "x=1, y=1 \\text{ or } x=2, y=2"),
     ("1:2:\\sqrt{3}", "1:\\sqrt{3}:2"), ("\\frac34", "\\frac34 \\text{ is wrong}"), ("\\frac{9}{16}", "16:9"), ("8", "8\\text{th}"),
