@@ -20,12 +20,13 @@ _TAIL = re.compile(
     r"(?P<sign3>[_^] ?\{?(?:[+*0]|>0|\\ge ?0)\}?)?\)?\Z",
     re.IGNORECASE,
 )  # fmt: skip
+_SIGNS = ("\\mathbb", "integer", "constant", "real", "number", "prime")  # without one there is nothing to search for
 _WORDS = {"integer": "Z", "constant": "R", "real": "R", "real number": "R", "number": "R", "natural number": "N", "prime": "P"}
 
 
 def declared(text: str) -> tuple[str, str, str] | None:
     """(the rest, the letter, what it may be) of "2^k where k is a nonnegative integer"; None for text without such an end."""
-    match = _TAIL.search(text)
+    match = _TAIL.search(text) if any(sign in text for sign in _SIGNS) else None
     if match is None or not match.start():
         return None
     name = match["name"] or match["name2"] or match["name3"]

@@ -58,8 +58,8 @@ def normalise(text: str) -> str | None:
         text = _THIN.sub(",", text)
         text = _SPACING.sub("", text)
         text = _DEGREES.sub(r"^\\circ", text)
-        text = _DOTS.sub(r"\\dots", text)
-        text = _FUNCTION.sub(r"\\\1 ", text)
+        text = _DOTS.sub(r"\\dots", text) if "dots" in text or "..." in text else text
+        text = _FUNCTION.sub(r"\\\1 ", text) if "{" in text else text
         text = _RENAMED.sub(lambda m: _NEW_NAMES[m.group(1)], text)
     text = _SPACES.sub(" ", text).strip()
     if text[-1:] in "\\}>" or "$" in text:

@@ -66,6 +66,8 @@ def tagged(text: str) -> Part | None:
 
 def last_span(tail: str) -> Part | None:
     """The mathematics that the last sentence with any comes to; None where a number stands behind it, or nothing is set apart."""
+    if "$" not in tail and "\\(" not in tail and "\\[" not in tail:
+        return None
     tail = _END_OF_PROOF.sub("", tail)
     spans = [
         Part(text=next(group for group in match.groups() if group is not None), start=match.start(), end=match.end())
