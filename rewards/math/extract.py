@@ -112,6 +112,8 @@ def _in_tag(tag: Part, after: str) -> Found:
     inner = boxed_answer(tag.text) or _without_box(without_contrast(tag.text[-_TAIL_CHARS:]))
     if inner.text is None or is_blank(after):
         return inner
+    if any(head["link"] for head in _ANSWER.finditer(after[:_TAIL_CHARS])):  # "... is what I thought; the answer is 18"
+        return _without_box(without_contrast(after[-_TAIL_CHARS:]))
     settled = _settled("", inner.text, after[:_TAIL_CHARS], "box")
     return inner if settled.text == inner.text else settled
 

@@ -27,6 +27,7 @@ _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
+_CONCLUDES = re.compile(r"\b(?:so|therefore|hence|thus|but)\b[^.]{0,60}\d", re.IGNORECASE)
 _HEAD = re.compile(r"\A(?:final )?answer ?[:=] ?", re.IGNORECASE)
 _ABOUT = re.compile(r"\A(?:\\(?:approx|simeq|sim)(?![A-Za-z])|about(?= [\d$])|approximately(?= [\d$])) ?")
 _WORD, _COMMAND = re.compile(r"[A-Za-z]{3}"), re.compile(r"\\[A-Za-z]+")
@@ -97,6 +98,8 @@ class MathRule(Rule):
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None  # "5 \\text{ cm}": its number alone says less
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
         number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
+            sentence, number = "", last_number(text)
         for candidate in (sentence, number):
             if candidate and candidate != text:
                 other = self._decide(gold, candidate, question)

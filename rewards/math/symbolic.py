@@ -78,10 +78,16 @@ def _expressions(wanted: Node, got: Node, gold: str, answer: str, context: Conte
 
 
 def _with_constants_of(wanted: Node, got: Node) -> Iterator[Node]:
-    """`got` with its constants of integration named as in `wanted`: x^2 + c for x^2 + C, A and B for C_1 and C_2. I and j for i, too."""
+    """`got` with its constants of integration named as in `wanted`: x^2 + c for x^2 + C, A and B for C_1 and C_2. I and j for i, too.
+
+    A lone C counts only where it is added: that of C V^2/2 is a capacity.
+    """
     names, others = sorted(symbols(wanted) - symbols(got)), sorted(symbols(got) - symbols(wanted))
     if holds_i(wanted) and others in (["I"], ["j"]):
         yield substituted(got, others[0], Node("const", "i"))
+        return
+    alone = any("_" not in name for name in names)
+    if symbols(wanted) <= set(names) or (alone and not (set(names) <= _added(wanted) and set(others) <= _added(got))):
         return
     if 0 < len(names) == len(others) <= 2 and all(map(_CONSTANT.match, names)) and all(map(_ANY_CONSTANT.match, others)):
         for order in permutations(names):
@@ -89,6 +95,13 @@ def _with_constants_of(wanted: Node, got: Node) -> Iterator[Node]:
             for old, new in zip(others, order, strict=True):
                 tree = substituted(tree, old, Node("sym", new))
             yield tree
+
+
+def _added(node: Node) -> frozenset[str]:
+    """Names that are terms of a sum."""
+    if node.kind == "sym":
+        return frozenset([node.value])
+    return frozenset().union(*map(_added, node.args)) if node.kind in ("add", "neg") and node.args else frozenset()
 
 
 def _compact(text: str) -> str:

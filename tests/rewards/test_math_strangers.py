@@ -68,6 +68,7 @@ WRONG = [
     ("$f(x) = cx$ for any constant $c$", "f(x) = x"), ("(k,k,k) for any integer k", "(n,n,n), n \\in \\mathbb{R}"),
     ("2^k where k is a nonnegative integer", "2^m \\text{ for positive integers } m"),
     ("kx for any integer k", "x^2 \\text{ for any integer } x"),
+    ("\\frac12 CV^2", "\\frac12 kV^2"), ("C", "K"), ("x^2 + C", "x^2 + Cx"),
     # which values belong together counts; a ratio keeps its order
     ("a=1, b=-2 \\text{ or } a=-1, b=2", "a=1, b=2 \\text{ or } a=-1, b=-2"), ("(1,2), (2,1)", "x=1, y=1 \\text{ or } x=2, y=2"),
     ("1:2:\\sqrt{3}", "1:\\sqrt{3}:2"), ("\\frac34", "\\frac34 \\text{ is wrong}"), ("\\frac{9}{16}", "16:9"), ("8", "8\\text{th}"),
