@@ -55,8 +55,8 @@ _TURNS = (
     r"|avoid\w{0,4}|instead of|in place of|rather than|other than|apart from|as opposed to|different from|far from|except|unlike"
 )
 _DENIES = (
-    r"not|never|neither|nor|either(?! way| case)|hardly|no longer|no way|nobody|no one|impossible|unlikely|false|wrong(?:ly)?|incorrect(?:ly)?"
-    r"|untrue|mistaken(?:ly)?|doubt\w{0,4}|disagree\w{0,2}|unsure|absurd"
+    r"not|never|neither|nor|either(?! way| case)|hardly|no longer|no way|nobody|no one|impossible|unlikely|false|wrong(?:ly)?"
+    r"|incorrect(?:ly)?|untrue|mistaken(?:ly)?|doubt\w{0,4}|disagree\w{0,2}|unsure|absurd"
 )
 # What only supposes, or tells what another held.
 _SUPPOSES = (

@@ -70,7 +70,8 @@ def test_the_last_sentence_says_what_the_mathematics_in_it_comes_to(gold: str, r
         ("8", "The answer is twice 8."), ("8", "The answer is 8 squared."), ("8", "It is anything from 1 to 8."),
         ("8", "<answer>x + 8</answer>"), ("8", "My friend's answer is 8; mine is 9."), ("8", "If we had 8, we would need one more."),
         ("4", "So x = 4. But x must be odd, so x = 5."), ("7", "Either $x = 7$ or something else happens in the end."),
-        ("17", "<answer>17</answer> is what I first thought; the answer is 18."), ("6", "The numbers are 1, 2, 3, 6."), ("25", "x^{25}"), ("25", "It lies above 25."), ("8", "The answer is 8x."),
+        ("17", "<answer>17</answer> is what I first thought; the answer is 18."),
+        ("6", "The numbers are 1, 2, 3, 6."), ("25", "x^{25}"), ("25", "It lies above 25."), ("8", "The answer is 8x."),
         ("17", "I think I should compute 17"), ("17", "The first idea that comes to mind is a direct search.\nLet me try 17"),
     ],
 )  # fmt: skip
