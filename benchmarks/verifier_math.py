@@ -1,6 +1,7 @@
 """The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
 
-    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [speed] [--held-back] [--seed 7] [--no-peer]
+    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [strangers] [second] [third] [fourth] [speed]
+        [--held-back] [--seed 7] [--no-peer]
 
 Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
 rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth pair. Prints Markdown.
@@ -9,6 +10,7 @@ rules were written. `--show` lists what ours got wrong; `--thin 8` measures spee
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import time
 from collections import defaultdict
@@ -17,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.math_answers import gsm8k, hostile
+from benchmarks.math_answers import gsm8k, hostile, strangers
 from benchmarks.math_answers.identities import generate
 from rewards.base import Built
 from rewards.load import build_verifier
@@ -31,7 +33,7 @@ HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
 PEER: dict[str, Any] = {"kind": "benchmarks.math_answers.peer:MathVerify", "deadline_seconds": 20.0}
 NAMES = ("ours", "math-verify")
-PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "speed")
+PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "strangers", "second", "third", "fourth", "speed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,26 @@ def pair_rows(name: str) -> Iterator[Row]:
             mark, kind, gold, answer, *question = [part.strip() for part in line.split("¦")]
             request = Request(question=question[0] if question else None, response=f"\\boxed{{{answer}}}", gold=gold)
             yield Row(type=kind, request=request, expected=mark == "+")
+
+
+def stranger_rows(name: str) -> Iterator[Row]:
+    """Whole responses, written blind; gold and question as their datasets give them."""
+    for kind, gold, response, expected, question in strangers.math_pairs(name):
+        yield Row(type=kind, request=Request(question=question, response=response, gold=gold), expected=expected)
+
+
+def other_kinds() -> str:
+    """The same for the other kinds of rules, each with its own options; no peer."""
+    by_spec: defaultdict[str, list[Row]] = defaultdict(list)
+    for kind, gold, extra, response, expected in strangers.other_pairs():
+        metadata = {"options": extra["options"]} if "options" in extra else {}
+        request = Request(response=response, gold=gold, metadata=metadata)
+        by_spec[json.dumps({"kind": kind, **extra.get("set", {})})].append(Row(type=kind, request=request, expected=expected))
+    rows, verdicts = [], []
+    for spec, found in by_spec.items():
+        rows += found
+        verdicts += judge(build_verifier(json.loads(spec), Services(workers=1)), found)
+    return table(rows, [verdicts], NAMES[:1])
 
 
 def hostile_rows() -> Iterator[Row]:
@@ -223,6 +245,10 @@ def main() -> None:
         "identities": lambda: identity_rows(options.seed),
         "hard": lambda: hard_rows(options.held_back),
         "near": lambda: pair_rows("near.txt"),
+        "strangers": lambda: stranger_rows("strangers.txt"),
+        "third": lambda: stranger_rows("strangers_third.txt"),
+        "fourth": lambda: stranger_rows("strangers_fourth.txt"),
+        "second": lambda: stranger_rows("strangers_second.txt"),
     }
     names = NAMES[:1] if options.no_peer else NAMES
     verifiers = [build_verifier(spec, Services(workers=2)) for spec in (OURS, PEER)[: len(names)]]
@@ -236,6 +262,8 @@ def main() -> None:
         rows = list(corpora[part]())
         verdicts = [judge(verifier, rows) for verifier in verifiers]
         print(table(rows, verdicts, names), flush=True)
+        if part == "fourth":
+            print("\n" + other_kinds(), flush=True)
         if options.show:
             print("\n" + "\n".join(failures(rows, verdicts[0])))
 

@@ -1,4 +1,5 @@
-"""Tool calls and plain JSON out of an answer: tagged (<tool_call>{...}</tool_call>), or the answer itself is the JSON. Linear scans.
+"""Tool calls and plain JSON out of an answer: tagged (<tool_call>{...}</tool_call>), or the answer itself is the JSON, an object a line,
+or one of the styles of `rewards.callstyles`. Linear scans.
 
 Knows nothing of schemas, golds or of what a call should be. A call is read from what is visible: thinking is cut off before.
 """
@@ -6,12 +7,16 @@ Knows nothing of schemas, golds or of what a call should be. A call is read from
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from rewards.callstyles import Misread, Pairs, action, function_tags, python_calls, without_tokens
 
 MAX_JSON_CHARS = 200_000
 MAX_CALLS = 64
 _FENCE = "```"
+_KEYS = frozenset(("name", "arguments", "parameters", "function", "tool_calls"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +39,18 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
     """The calls in `text` in order; [] where it makes none. style: tagged, json, or auto (tagged where a tag occurs). Raises Unreadable."""
     if style != "json" and (tags[0] in text or tags[1] in text):
         bodies = _tagged(text, tags)
-    elif style != "tagged" and _looks_like_json(text):
-        bodies = [_body(text)]
     else:
-        return []
+        text = without_tokens(text) if style == "auto" else text
+        if style == "auto" and (pairs := _other_style(text)) is not None:
+            return _called(pairs)
+        if style == "tagged" or not _looks_like_json(text):
+            return []
+        bodies = [_body(text)] if style == "json" else _lines(_body(text))
     calls = []
     for body in bodies:
+        if style == "auto" and body.lstrip().startswith("<function="):
+            calls += _called(_misread_as_unreadable(function_tags, body) or [])
+            continue
         value = read_json(body)
         entries = value if isinstance(value, list) else [value]
         if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
@@ -48,6 +59,34 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
         if len(calls) > MAX_CALLS:
             raise Unreadable("too_many_calls")
     return calls
+
+
+def _other_style(text: str) -> Pairs | None:
+    """Calls written without JSON around them; a fence counts where nothing stands beside it, for code may also be shown."""
+    if text.startswith(_FENCE) and text.endswith(_FENCE) and text.count(_FENCE) == 2:
+        text = _body(text).strip()
+    found = (_misread_as_unreadable(reader, text) for reader in (function_tags, action, python_calls))
+    return next((pairs for pairs in found if pairs is not None), None)
+
+
+def _misread_as_unreadable(reader: Callable[[str], Pairs | None], text: str) -> Pairs | None:
+    try:
+        return reader(text)
+    except Misread as error:
+        raise Unreadable(str(error)) from None
+
+
+def _called(pairs: Pairs) -> list[Call]:
+    if len(pairs) > MAX_CALLS:
+        raise Unreadable("too_many_calls")
+    return [_call({"name": name, "arguments": arguments}) for name, arguments in pairs]
+
+
+def _lines(text: str) -> list[str]:
+    """An object a line, where every line is one; else the whole text."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    each = 1 < len(lines) <= MAX_CALLS and all(line.lstrip()[:1] == "{" and line.rstrip()[-1:] == "}" for line in lines)
+    return lines if each else [text]
 
 
 def find_value(text: str) -> Any:
@@ -116,6 +155,9 @@ def _call(entry: Any) -> Call:
         entry = entry["function"]
     if not isinstance(entry, dict):
         raise Unreadable("call_is_no_object")
+    if len(entry) == 1 and not entry.keys() & _KEYS and isinstance(next(iter(entry.values())), dict):  # {"f": {"a": 1}}
+        [(name, arguments)] = entry.items()
+        return Call(name=name, arguments=arguments)
     if not isinstance(entry.get("name"), str):
         raise Unreadable("call_without_name")
     given = [key for key in ("arguments", "parameters") if key in entry]

@@ -55,8 +55,8 @@ _TURNS = (
     r"|avoid\w{0,4}|instead of|in place of|rather than|other than|apart from|as opposed to|different from|far from|except|unlike"
 )
 _DENIES = (
-    r"not|never|neither|nor|hardly|no longer|no way|nobody|no one|impossible|unlikely|false|wrong(?:ly)?|incorrect(?:ly)?|untrue"
-    r"|mistaken(?:ly)?|doubt\w{0,4}|disagree\w{0,2}|unsure|absurd"
+    r"not|never|neither|nor|either(?! way| case)|hardly|no longer|no way|nobody|no one|impossible|unlikely|false|wrong(?:ly)?"
+    r"|incorrect(?:ly)?|untrue|mistaken(?:ly)?|doubt\w{0,4}|disagree\w{0,2}|unsure|absurd"
 )
 # What only supposes, or tells what another held.
 _SUPPOSES = (
@@ -148,6 +148,7 @@ _ALTERNATIVE = re.compile(
     r"(?:or(?! (?:about|roughly|in|equivalently)\b)|alternatively|maybe|perhaps|possibly|equally)\b"
     r"(?P<rest>[^.!?\n;]{0,40})(?:[.!?\n;)]|\Z)|[.!?;\n,(-] ?(?:but |although |though |and )?(?:it|this|that|the (?:\w+ )?answer)"
     r" (?:might|could|may|can also)(?: \w+)? be (?:also )?(?-i:[A-Z\d$(*\\-])"
+    r"|[.!?;\n,] ?(?:but |and )?(?:mine is|ours is|I (?:say|get|got)) \$?-?\d[\d.,/]{0,20}\$? ?(?:[.!?;\n]|\Z)"
     rf"|\d\S{{0,12}}(?: [a-z]{{1,12}}){{0,2}} (?:(?:also|equally) {_FITS}|{_FITS},? (?:too|as well))\b",
     re.IGNORECASE,
 )

@@ -16,7 +16,8 @@ _LATEX = re.compile(r"\\(?:text|math)[a-z]{0,6}|[{}$]")
 _ADVERB = r"(?: (?:actually|really|clearly|definitely|therefore|thus|indeed|now))?"
 _NAMED = re.compile(
     rf"(?P<noun>answer|choice|option)(?P<link>{_ADVERB} (?:is|should be|must be|has to be){_ADVERB}| ?:)?[ :\n]{{0,3}}(?:option |choice )?"
-    r"\(?(?-i:([A-Z]))\b\)?|\b(?:so|hence|thus|therefore),? (?:it is )?\(?(?-i:([A-Z]))\b\W*\Z",
+    r"\(?(?-i:([A-Z]))\b\)?|\b(?:so|hence|thus|therefore),? (?:it is )?\(?(?-i:([A-Z]))\b\W*\Z"
+    r"|\b(?:I|we)(?: would| will|'ll| shall)? (?:go with|choose|pick|select) (?:option |choice |answer )?\(?(?-i:([A-Z]))\b\)?(?![+#'])",
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
@@ -25,7 +26,9 @@ _AFFIRMED = re.compile(
 )
 _LETTER = re.compile(r"\(?\b([A-Z])\b\)?(?= ?(?:[.;!,\n]|\Z|because\b|since\b))")
 _MENTION = re.compile(r"(?<![\w'])([B-HJ-Z])(?![\w'])|(?<![\w'])(A)(?=[.,;:)!?\n/|]|\Z| (?:is|was|are|and|or|would|can|too)\b)")
-_LONE = re.compile(r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'])")  # not "I think"
+_LONE = re.compile(
+    r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'+#])"
+)  # not "I think", not C++
 _HEDGED = re.compile(r"\b(?:not|never|except|neither|nor|or)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[.!?;\n]|,(?= (?:but|however|(?:al)?though|while|whereas|because|since|so|and|as (?!well)|which|where)\b)")
 _FAULTY = r"(?:wrong|incorrect|false|impossible|invalid|ruled out|eliminated|excluded)"
@@ -36,7 +39,8 @@ _SUPPORTS = re.compile(
 )
 _OPPOSES = re.compile(
     rf"\b(?:not|never|neither|nor|none|{_FAULTY}|fail\w{{0,3}}|rul(?:e|es|ing) out|eliminat\w{{1,4}}|exclud\w{{1,4}}|reject\w{{0,4}}"
-    r"|discard\w{0,4}|distractors?|tempting|unlike|only|too(?= [a-z])|would|contradict\w{0,3}|violat\w{1,3}|ignor\w{1,3}|confus\w{1,3}"
+    r"|discard\w{0,4}|distractors?|tempting|unlike|only|too(?= [a-z])|would|contradict\w{0,3}|violat\w{1,3}|(?:are|is)(?: all)? out"
+    r"|ignor\w{1,3}|confus\w{1,3}"
     r"|lacks?)\b",
     re.IGNORECASE,
 )
@@ -72,7 +76,7 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
 def _claims(text: str, letters: str) -> Iterator[Claim]:
     found = []
     for match in _NAMED.finditer(text):
-        letter = match[3] or match[4]
+        letter = match[3] or match[4] or match[5]
         strong = bool(match["link"]) or (match["noun"] or "").lower() == "answer"
         found.append((match, letter, strong))
     found += [(match, match[1], True) for match in _AFFIRMED.finditer(text)]

@@ -24,7 +24,7 @@ class Line:
 def read_line(raw: bytes, *, labelled: bool = False) -> Line:
     """Other keys are left alone. Never raises: a malformed line is a Line with `error` (and its id, where that could be read)."""
     try:
-        row = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        row = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         return Line(error=f"not JSON: {error}"[:300])
     if not isinstance(row, dict):
@@ -46,6 +46,15 @@ def read_line(raw: bytes, *, labelled: bool = False) -> Line:
         metadata=metadata,
     )
     return Line(id=row.get("id"), request=request, expected=row.get("expected"))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Which of two values of one key counts depends on the reader: such a line is not judged."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:i]))
+        raise ValueError(f"key {twice!r} is given twice")
+    return found
 
 
 def _no_constant(name: str) -> None:

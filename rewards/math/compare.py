@@ -11,25 +11,37 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from rewards.math.bindings import NAME, bindings, both_signs, compare_bindings, renamed, values_of
-from rewards.math.calendar import compare_clocks, compare_dates
+from rewards.math import plainkinds
+from rewards.math.bindings import NAME, alternatives, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
+from rewards.math.chains import last_of_chain
+from rewards.math.declared import declared, named_alike
 from rewards.math.extract import strip_wrappers
-from rewards.math.kinds import FORMULA, Form, Kind, in_base, letter_of, read
+from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
+from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
 from rewards.math.regions import compare_regions, is_builder, looks_like_region
 from rewards.math.result import Context, Result, no, unsure, yes
-from rewards.math.sequences import JOINED, as_interval, brackets, compare_sequences, split_items, without_member
+from rewards.math.sequences import JOINED, all_of, as_interval, brackets, compare_sequences, split_items, unordered, without_member
 from rewards.math.units import factor_between, split_unit
-from rewards.math.words import bare, compare_words, core, folded, means_same, opened
+from rewards.math.words import bare, compare_words, core, folded, listed, means_same, opened
 from rewards.types import Outcome
 
+_OPTION = re.compile(r"\A(?:answer )?(?:option|choice) (?=\(?[A-J]\b)", re.IGNORECASE)
+_REMAINDER = re.compile(r"(?<=\d)[, ]*\b(?:R|r|rem|remainder) ?(?=\d)|(?<=\d) ?R(?=\d)")
+_POINT = re.compile(r"\A[A-Z]'? ?(?=\()")  # P(3, 4)
+_RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
+# The domain of an expression, beside it: \\frac{x^2-1}{x-1}, x \\ne 1.
+_DOMAIN = re.compile(r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z")
 _ESTIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
 
 
 def compare(gold: str, answer: str, context: Context) -> Result | None:
     """Two normalised texts; None where no layer can tell."""
-    wanted, answer = read(gold), strip_wrappers(answer)
+    wanted, answer = read(gold), system(strip_wrappers(answer))
+    if "rad" in answer and "\\pi" in answer:
+        answer = _RADIANS.sub("", answer)
+    answer = with_parameter(answer, wanted.text)
     result = _typed(wanted, answer, context)
     if result is not None and result.outcome is Outcome.CORRECT:
         return result
@@ -38,6 +50,13 @@ def compare(gold: str, answer: str, context: Context) -> Result | None:
 
 def _without_prose(wanted: Form, answer: str, context: Context) -> Result | None:
     """The claim without the words around it, on both sides; never certain. None where that does not make them equal."""
+    families = declared(opened(wanted.text)), declared(opened(answer))
+    if families[0] is not None and families[1] is not None:
+        alike = named_alike(families[1], families[0])
+        result = compare(families[0][0], alike, context) if alike else None
+        if result is not None and result.outcome is Outcome.CORRECT:
+            return replace(result, certain=False)
+        return unsure("other_condition")
     claim, said = core(answer)
     asked, condition = core(wanted.text)
     if not said and not condition:
@@ -55,7 +74,17 @@ def _typed(wanted: Form, answer: str, context: Context) -> Result | None:
         return _estimated(wanted, answer, context)
     if wanted.number is None and wanted.text == answer:
         return yes("text_equal")
+    if wanted.text[:1] == "(" and (parts := labelled(wanted.text)) is not None:
+        return _parts_of(parts, answer, context)
     return COMPARERS[wanted.kind](wanted, answer, context)
+
+
+def _parts_of(parts: list[str], answer: str, context: Context) -> Result | None:
+    """The answers to (i), (ii), ... in order, with their labels or without."""
+    given = labelled(answer) or split_items(answer)
+    if len(given) != len(parts):
+        return no("other_length", certain=False)
+    return all_of([compare(part, other, context) for part, other in zip(parts, given, strict=True)])
 
 
 # ---------------------------------------------------------------- kinds of numbers
@@ -89,57 +118,12 @@ def _estimated(wanted: Form, answer: str, context: Context) -> Result | None:
     return result if result is not None and result.outcome is Outcome.CORRECT else _typed(wanted, estimate, context)
 
 
-def _based(wanted: Form, answer: str, context: Context) -> Result | None:
-    """Digits in one base. Without its base, or in another, a number may mean either: not for us to decide."""
-    gold, got = in_base(wanted.text), in_base(answer)
-    if got is None or gold is None:
-        return unsure("base_missing") if parse_number(answer) is not None else None
-    if gold[1] != got[1]:
-        return unsure("other_base")
-    return yes("digits_equal") if gold == got else no("digits_differ")
-
-
-def _ratio(wanted: Form, answer: str, context: Context) -> Result | None:
-    """2 : 3 by proportion, also as the fraction 2/3."""
-    parts = [_parts(wanted.text), _parts(answer)]
-    if parts[0] is None or 0 in parts[0]:
-        return None
-    if parts[1] is None:
-        value = value_of(answer) if len(parts[0]) == 2 else None
-        if value is None:
-            return None
-        return yes("ratio_as_fraction", certain=False) if value * parts[0][1] == parts[0][0] else no("ratio_differs", certain=False)
-    if len(parts[0]) != len(parts[1]) or 0 in parts[1]:
-        return no("ratio_differs")
-    scale = parts[1][0] / parts[0][0]
-    return yes("ratio_equal") if [p * scale for p in parts[0]] == parts[1] else no("ratio_differs")
-
-
-def _parts(text: str) -> list[Fraction] | None:
-    numbers = [parse_number(part.strip()) for part in re.sub(r" to |\\\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
-    values = [number.value for number in numbers if number is not None]
-    return values if len(values) == len(numbers) > 1 else None
-
-
 # ---------------------------------------------------------------- words
-
-
-def _date(wanted: Form, answer: str, context: Context) -> Result | None:
-    return compare_dates(wanted.text, opened(answer)) or unsure("not_a_date")
-
-
-def _time(wanted: Form, answer: str, context: Context) -> Result | None:
-    result = compare_clocks(wanted.text, opened(answer), context.question)
-    if "ratio" in context.question.lower():
-        return _ratio(wanted, answer, context)
-    if result is not None and result.outcome is Outcome.WRONG and _parts(answer) and _ratio(wanted, answer, context) == yes("ratio_equal"):
-        return unsure("time_or_ratio")
-    return result
 
 
 def _letter(wanted: Form, answer: str, context: Context) -> Result | None:
     """`B`, `(B)` or `(B) 12` for a gold `(B) 12`, and the text alone."""
-    gold, got = letter_of(wanted.text), letter_of(opened(answer))
+    gold, got = letter_of(wanted.text), letter_of(_OPTION.sub("", opened(answer)))
     if gold is None:
         return None
     if got is None:
@@ -172,6 +156,22 @@ def _formula(wanted: Form, answer: str, context: Context) -> Result | None:
     return _text_or_symbols(wanted, answer, context)
 
 
+def _cases(wanted: Form, answer: str, context: Context) -> Result | None:
+    """Row by row in any order: one value where one condition holds."""
+    gold, got = cases(wanted.text), cases(answer)
+    if gold is None or got is None:
+        return None
+    return unordered([" \0 ".join(row) for row in gold], [" \0 ".join(row) for row in got], lambda a, b: _row(a, b, context))
+
+
+def _row(gold: str, answer: str, context: Context) -> Result | None:
+    (value, condition), (other, given) = gold.split(" \0 "), answer.split(" \0 ")
+    if condition == given == "":
+        return compare(value, other, context)
+    where = compare_words(condition, given) if bare(condition) and bare(given) else compare(condition, given, context)
+    return all_of([compare(value, other, context), where]) if condition and given else no("other_condition", certain=False)
+
+
 def _text(wanted: Form, answer: str, context: Context) -> Result | None:
     if means_same(wanted.text, answer):
         return yes("text_same", certain=False)
@@ -182,6 +182,9 @@ def _text(wanted: Form, answer: str, context: Context) -> Result | None:
         if opened(gold).replace(" ", "") == opened(answer).replace(" ", ""):
             return yes("text_equal")
         return no("number_for_text") if parse_number(answer) is not None else _sentence(gold, answer)
+    names = listed(gold), listed(got)
+    if names[0] is not None and names[1] is not None and sorted(map(folded, names[0])) == sorted(map(folded, names[1])):
+        return yes("names_equal", certain=False)
     if len(split_items(got)) > 1 and folded(gold) != folded(got) and not re.match(r"(?:yes|no|true|false)\b", got, re.IGNORECASE):
         return no("several_answers", certain=False)
     if gold != got and gold.casefold() == got.casefold() and FORMULA.match(gold) and FORMULA.match(got) and gold.casefold() != "no":
@@ -217,7 +220,14 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     """Sets, lists and tuples, with or without names; intervals whose ends are no numbers; matrices."""
     if means_same(wanted.text, answer):
         return yes("text_same", certain=False)
+    families = family(wanted.text), family(answer)
+    if families[0] is not None and families[1] is not None:
+        same = compare(families[0][0], families[1][0], context) if families[0][1] == families[1][1] else None
+        return same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")  # 2k + 1 and 2k - 1 are one set
     gold, answer = without_member(wanted.text), without_member(answer)
+    gold, answer = _laid_out(gold), _laid_out(answer)
+    if wanted.kind is Kind.TUPLE:
+        answer = _POINT.sub("", answer)
     gold_names, names = bindings(gold), bindings(answer)
     if gold_names and names:
         result = compare_bindings(gold_names, names, _same(context))
@@ -237,6 +247,16 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     return _symbolic(gold, answer, context) if result is None else result
 
 
+def _laid_out(text: str) -> str:
+    """Unit vectors as a tuple, `a = 1, b = 2 or a = 3, b = 4` as two tuples; words between numbers without their command."""
+    parts = unit_vectors(text)
+    if parts is not None:
+        return f"({', '.join(parts)})"
+    if "=" in text:
+        return alternatives(text) or text
+    return opened(text) if JOINED.search(text) else text
+
+
 def _listed(text: str) -> str:
     """`0, \\pm 1` as `0, 1, -1`; braces stay."""
     if "\\pm" not in text:
@@ -250,6 +270,8 @@ def _listed(text: str) -> str:
 def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
     """Gold `x = 3`: the same name or no name, and the same value. Other equations are the symbolic layer's."""
     answer = renamed(answer, wanted.text)
+    if alternatives(wanted.text):
+        return _collection(wanted, answer, context)
     gold_names, names = bindings(wanted.text), bindings(answer)
     if gold_names and names:
         result = compare_bindings(gold_names, names, _same(context))
@@ -260,7 +282,10 @@ def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
         result = compare(values_of(gold_names), answer, context)
         return replace(result, certain=False) if result is not None and result.outcome is Outcome.WRONG else result
     if answer.count("=") > 1:
-        return no("not_one_value", certain=False)
+        name, last = answer.partition("=")[0].strip(), last_of_chain(answer)
+        if last is None or not NAME.match(name.replace(" ", "")):
+            return no("not_one_value", certain=False)
+        return _equation(wanted, f"{name} = {last}", context)
     return _symbolic(wanted.text, answer, context)
 
 
@@ -268,11 +293,18 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
     """A gold with or without unknowns; an answer that names it (`y = 2x` for `2x`) gives its value, a unit is compared apart."""
     if "\\pm" in answer and "\\pm" not in wanted.text:
         return no("several_answers")
+    if "\\ne" in answer and (domain := _DOMAIN.search(answer)) is not None and domain.start():
+        answer = answer[: domain.start()]
     names = bindings(answer)
+    if names is None and "=" in answer and (last := last_of_chain(answer)) is not None:
+        return _expression(wanted, last, context)
     if names:
         if len(names) > 1 or len(next(iter(names.values()))) > 1:
             return no("several_answers")
         answer = values_of(names)
+    power = parse_number(answer)
+    if power is not None and power.form == "scientific" and not power.unit and not power.percent:
+        answer = power.plain()  # 1e-3 is no 1 e - 3
     if (factor := _unit_factor(wanted.text, answer)) is not None:
         gold, answer, size = factor
         result = _symbolic(gold, answer if size == 1 else f"({answer}) * {size.numerator}/{size.denominator}", context)
@@ -295,9 +327,23 @@ def _unit_factor(gold: str, answer: str) -> tuple[str, str, Fraction] | None:
 
 
 def _other(wanted: Form, answer: str, context: Context) -> Result | None:
-    if opened(wanted.text).replace(" ", "") == opened(answer).replace(" ", ""):
+    if _worded(wanted.text) == _worded(answer):
         return yes("text_equal")
+    if "\\dots" in wanted.text and "\\dots" in answer:
+        terms = [[term.strip() for term in side.split("+")] for side in (wanted.text, answer)]
+        if len(terms[0]) == len(terms[1]) > 2:
+            return all_of([_term(a, b, context) for a, b in zip(*terms, strict=True)])
     return _collection(wanted, answer, context)
+
+
+def _term(gold: str, answer: str, context: Context) -> Result | None:
+    return yes("text_equal") if gold == answer == "\\dots" else compare(gold, answer, context)
+
+
+def _worded(text: str) -> str:
+    """Without blanks; the names of figures as words."""
+    text = _REMAINDER.sub("remainder", opened(text))
+    return re.sub(r"\\(?=(?:triangle|angle)(?![A-Za-z]))| ", "", text)
 
 
 def _same(context: Context) -> Callable[[str, str], Result | None]:
@@ -324,6 +370,7 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     **dict.fromkeys((Kind.SET, Kind.TUPLE, Kind.MATRIX), _collection),
     **dict.fromkeys((Kind.INTERVAL, Kind.INEQUALITY), _region),
     **dict.fromkeys((Kind.EXPRESSION, Kind.COMPLEX), _expression),
-    Kind.BASED: _based, Kind.RATIO: _ratio, Kind.DATE: _date, Kind.TIME: _time, Kind.LETTER: _letter, Kind.FORMULA: _formula,
-    Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
+    Kind.BASED: plainkinds.based, Kind.RATIO: plainkinds.ratio, Kind.DATE: plainkinds.date, Kind.TIME: plainkinds.time,
+    Kind.LETTER: _letter, Kind.FORMULA: _formula, Kind.REACTION: plainkinds.reaction, Kind.RESIDUE: plainkinds.residue,
+    Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip

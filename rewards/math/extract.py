@@ -6,11 +6,13 @@ Knows nothing of values: it returns source text. Thinking has been cut off befor
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
+from rewards.math.lastnumber import NUMBER, last_match, last_number
+from rewards.math.spans import Part, last_line, last_span, tagged
 from rewards.visible import is_blank
 
 MAX_BOXES = 32
@@ -24,27 +26,30 @@ _BRACES = re.compile(
 )
 _HIDDEN = (("<!--", "-->"), ("\\iffalse", "\\fi"), ("\\begin{comment}", "\\end{comment}"))
 _COMMENT = re.compile(r"(?:^|(?<=\s))%(?=[\s\\]|$)")
-_LABEL = re.compile(r"(?:\b(?:step|case|part|question|problem|figure|table|example|equation|section|line|page)\s+|\n\s*)\Z", re.IGNORECASE)
-_DENIED = re.compile(
-    r"\b(?:not|never|cannot|between|at least|at most|(?:less|more|fewer|greater|larger|smaller|other) than|neither|nor|maybe|perhaps|"
-    r"possibly|wrong|incorrect)\b|n't\b",
-    re.IGNORECASE,
-)
 # One run of marks after the word: two would be quadratic.
 _ANSWER = re.compile(
-    r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>[ \t*:：=]*)(?=[^.,])", re.IGNORECASE
+    r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>(?:[ \t*:：=]|\.(?=\*\*))*)(?=[^.,])",
+    re.IGNORECASE,
 )
 _CORRECT_VALUE = re.compile(
     r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|instead of|rather than)\b)"
 )
 _NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE)  # as an answer: "No. It is not possible."
-_NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
 # What stands between boxes that are one answer: marks of mathematics, and words of which the first is kept.
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
+_SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b")
+_SENTENCE_END = re.compile(
+    r"(?:[.?]|!(?!\s{0,4}[=+*/^\\-]))(?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b"
+)
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
+_FORMULA = re.compile(r"\\(?:begin|end) ?\{[A-Za-z]{1,10}\*?\}|\\[A-Za-z]+|\{[lcr|]{1,9}\}")
+_ALL_BUT = re.compile(
+    r"\b(?:all|any|every)(?: (?:real|the|values?|numbers?|reals|of|x)){1,4},? (?:except|other than|but)(?: for)? [^\d]{0,8}\Z",
+    re.IGNORECASE,
+)
+_BUILDER = re.compile(r"\{ ?(?:[A-Za-z]|\([A-Za-z], ?[A-Za-z]\))[^{}|:]{0,30}[|:]")  # {x | x > 0}
 _GOES_ON = re.compile(r"\d\.\d{1,60}(?:\.\.\.|…)\Z")  # 0.333... is no 0.333
 _COMMANDS = (
     "\\text",
@@ -56,6 +61,8 @@ _COMMANDS = (
     "\\mbox",
     "\\boxed",
     "\\fbox",
+    "\\framebox",
+    "\\underline",
     "\\displaystyle",
     "\\rm",
     "\\bf",
@@ -64,10 +71,14 @@ _COMMANDS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """source: box, answer_line, bold, bare, last_number; text None and a reason (denied, taken_back, ...) where there is no answer."""
+    """source: box, answer_line, bold, bare, span, line, last_number; text None and a reason (denied, ...) where there is no answer.
+
+    `spare`: where the text is no answer as a whole, the mathematics in it, or the number said before a line such as "I hope this helps".
+    """
 
     text: str | None
     source: str
+    spare: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +91,12 @@ class Box:
 
 
 def find_answer(shown: str, *, fallback: bool) -> Found:
-    """The candidate in visible text."""
+    """The candidate in visible text: what the last <answer> tag holds, unless a box stands behind it; else the last box; else prose."""
+    if "<answer>" in shown or "<ANSWER>" in shown or "<Answer>" in shown:
+        clean = _without_comments(shown)
+        tag = tagged(clean)
+        if tag is not None and "\\boxed" not in clean[tag.end :]:
+            return _in_tag(tag, clean[tag.end :])
     box = boxed_answer(shown)
     if box is not None:
         return box
@@ -89,6 +105,17 @@ def find_answer(shown: str, *, fallback: bool) -> Found:
     if not fallback:
         return Found(text=None, source="no_box")
     return _without_box(without_contrast(shown[-_TAIL_CHARS:]))
+
+
+def _in_tag(tag: Part, after: str) -> Found:
+    """The claim inside a tag, unless the prose behind it takes it back."""
+    inner = boxed_answer(tag.text) or _without_box(without_contrast(tag.text[-_TAIL_CHARS:]))
+    if inner.text is None or is_blank(after):
+        return inner
+    if any(head["link"] for head in _ANSWER.finditer(after[:_TAIL_CHARS])):  # "... is what I thought; the answer is 18"
+        return _without_box(without_contrast(after[-_TAIL_CHARS:]))
+    settled = _settled("", inner.text, after[:_TAIL_CHARS], "box")
+    return inner if settled.text == inner.text else settled
 
 
 def boxed_answer(shown: str) -> Found | None:
@@ -122,17 +149,44 @@ def _without_box(tail: str) -> Found:
         head = (linked or heads)[-1]
         if denied(plain(tail[: head.start()])):
             return Found(text=None, source="denied")
-        return _settled("", *_first_line(tail[head.end() :]), "answer_line")
-    if len(tail.strip()) <= 80 and "\n" not in tail.strip():
-        return _settled("", tail.strip(), "", "bare")
-    bold = _last_match(_BOLD, tail)
-    if bold and any(map(str.isdigit, bold[1])):
+        line, rest = _first_line(tail[head.end() :])
+        if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
+            line = line.replace("**", "", 1)
+        return _settled("", line, rest, "answer_line")
+    if "\n" not in tail.strip() and (len(tail.strip()) <= 80 or _is_formula(tail)):
+        tail = _SET_BOLD.sub(r"\1", tail)
+        whole, span = _settled("", tail.strip(), "", "bare"), last_span(tail)
+        if span is None or whole.text is None or not re.search(r"[A-Za-z]{3}", tail[: span.start] + tail[span.end :]):
+            return whole
+        return replace(whole, spare=_claim_of(span, tail).text)
+    bold, span = last_match(_BOLD, tail), last_span(tail)
+    if bold and any(map(str.isdigit, bold[1])) and (span is None or span.start < bold.end()):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
+    return _last_claim(tail) if span is None else _claim_of(span, tail)
+
+
+def _is_formula(text: str) -> bool:
+    """Mathematics only, with no word in it."""
+    return len(text) <= 600 and "\\" in text and not re.search(r"[A-Za-z]{4}", _FORMULA.sub(" ", text))
+
+
+def _claim_of(span: Part, tail: str) -> Found:
+    if denied(plain(tail[: span.start])):
+        return Found(text=None, source="denied")
+    return _settled(tail[: span.start], span.text.strip(" .,"), tail[span.end :], "span")
+
+
+def _last_claim(tail: str) -> Found:
+    """The last line, where it is short; else the last number."""
     number = last_number(tail)
-    if number is None:
-        return Found(text=None, source="no_answer")
-    taken_back = retracted(plain(tail.rpartition(number)[2]))
-    return Found(text=None, source="taken_back") if taken_back else Found(text=number, source="last_number")
+    taken_back = number is not None and retracted(plain(tail.rpartition(number)[2]))
+    if taken_back:
+        return Found(text=None, source="taken_back")
+    line = last_line(tail)
+    if line is not None:
+        found = _settled("", line.text, "", "line")
+        return replace(found, spare=number) if found.text is not None and not any(map(str.isdigit, line.text)) else found
+    return Found(text=number, source="last_number") if number is not None else Found(text=None, source="no_answer")
 
 
 def _first_line(text: str) -> tuple[str, str]:
@@ -146,11 +200,11 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
     A box and bold text end where they end; a line of prose goes on behind its value, the last number of its first sentence.
     """
     sentence, number = text, None
-    if source in ("box", "bold"):
+    if source in ("box", "bold", "span"):
         behind = prose = plain(f",{after}")
     else:
         sentence = first_sentence(text)
-        number = _last_match(_NUMBER, sentence)
+        number = last_match(NUMBER, sentence)
         before, behind = (text[: number.start()], text[number.end() :]) if number else (before, text[len(sentence) :])
         behind, prose = plain(behind + after), plain(text + after)
     end = retracted(prose)
@@ -158,6 +212,8 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
         return _corrected(prose, end)
     if has_alternative(prose):
         return Found(text=None, source="several_answers")
+    if _ALL_BUT.search(before[-60:]):
+        return Found(text=text, source=source)
     denies = doubtful(plain(before)) or (refused(behind) and (number or not _NEGATIVE.search(sentence)))
     return Found(text=None, source="denied") if denies else Found(text=text, source=source)
 
@@ -174,30 +230,10 @@ def _corrected(prose: str, end: int) -> Found:
     return Found(text=value.group(0), source="answer_line")
 
 
-def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    last = None
-    for match in pattern.finditer(text):
-        last = match
-    return last
-
-
 def first_sentence(text: str) -> str:
     """Up to the end of the first sentence or clause: 'the answer is 42 apples, because ...'."""
     match = _SENTENCE_END.search(text)
     return text[: match.start()] if match else text
-
-
-def last_number(text: str) -> str | None:
-    """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of numbers."""
-    last = _last_match(_NUMBER, text)
-    if last is None:
-        return None
-    before, after = text[: last.start()], text[last.end() :]
-    labelled = _LABEL.search(before[-30:]) and (after[:1] in (".", ")", ":", "") or not before.endswith("\n"))
-    if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or doubtful(plain(before[-80:])) or refused(plain(after[:200])):
-        return None
-    listed = not any(character.isalpha() for character in text) and len(_NUMBER.findall(text)) > 1 and "=" not in text
-    return None if listed else last.group(0).rstrip(",")
 
 
 def visible_boxes(text: str) -> tuple[str, list[Box]]:
@@ -280,6 +316,8 @@ def _unwrap_command(text: str) -> str:
     rest = text[len(command) :].lstrip()
     if not rest.startswith("{"):
         return rest if command in ("\\displaystyle", "\\rm", "\\bf") else text
+    if not command and _BUILDER.match(rest):
+        return text
     end = matching_brace(rest, 0)
     return rest[1:-1] if end == len(rest) - 1 else text
 

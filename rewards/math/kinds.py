@@ -8,12 +8,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from functools import lru_cache
 
 from rewards.math.calendar import read_clock, read_date
 from rewards.math.extract import strip_wrappers
+from rewards.math.layouts import cases, system
 from rewards.math.number import Num, parse_number
+from rewards.math.numeric import value_of
+from rewards.math.reactions import reaction
 from rewards.math.regions import looks_like_region, read_region
+from rewards.math.residues import residue
 from rewards.math.sequences import JOINED, brackets, split_items
 from rewards.math.tree import NotReadable, holds_i, parse, symbols
 from rewards.math.units import is_currency, split_unit
@@ -22,7 +27,7 @@ from rewards.math.words import bare, opened, spelled
 FORMULA = re.compile(r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?:\^\{?\d?[+-]\}?)?\Z")
 _LETTER = re.compile(r"\(?(?P<letter>[A-J])(?:\)|(?=[.:] )|(?=[.:]?\Z))[.:]? ?(?P<rest>.*)\Z")
 _RATIO = re.compile(r"-?[\d.]+(?: ?: ?-?[\d.]+)+\Z")
-_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60})\)?_ ?\{? ?(?P<base>\d{1,2}|[a-z]{3,8}) ?\}?\Z")
+_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60}|(?=[a-z]{0,60}\d)[0-9a-z]{2,60})\)?_ ?\{? ?(?P<base>\d{1,2}|[a-z]{3,8}) ?\}?\Z")
 _DANGLING = re.compile(r"[-+*/^_=<,]\Z|\A[*/^_=]|\\frac\Z|\\frac ?\{[^{}]*\}\Z|\\sqrt\Z|\ufffd")
 
 
@@ -41,6 +46,9 @@ class Kind(StrEnum):
     BASED = "number in a base"
     LETTER = "letter"
     FORMULA = "chemical formula"
+    REACTION = "chemical equation"
+    RESIDUE = "residue class"
+    CASES = "cases"
     TEXT = "text"
     MATRIX = "matrix"
     INTERVAL = "interval"
@@ -68,7 +76,7 @@ class Form:
 @lru_cache(maxsize=20_000)
 def read(text: str) -> Form:
     """A normalised text with its kind."""
-    text = strip_wrappers(text)
+    text = system(strip_wrappers(text))
     plain = opened(text)
     if read_date(plain) is not None:
         return Form(text=plain, kind=Kind.DATE)
@@ -91,12 +99,16 @@ def _worded(text: str) -> Kind | None:
     """Kinds that are written in words, digits and signs, not in mathematics."""
     if read_clock(text) is not None:
         return Kind.TIME
-    if _RATIO.match(text):
+    if _RATIO.match(text) or (":" in text and proportion(text) is not None):
         return Kind.RATIO
     if in_base(text) is not None:
         return Kind.BASED
     if letter_of(text) is not None:
         return Kind.LETTER
+    if reaction(text) is not None:
+        return Kind.REACTION
+    if "mod" in text and residue(text) is not None:
+        return Kind.RESIDUE
     if FORMULA.match(text) and (any(c.isdigit() for c in text) or len(text) > 3):
         return Kind.FORMULA
     words = bare(text)
@@ -104,6 +116,8 @@ def _worded(text: str) -> Kind | None:
 
 
 def _mathematical(text: str) -> Kind:
+    if "{cases}" in text and any(condition for _, condition in cases(text) or ()):
+        return Kind.CASES
     if "\\begin{" in text:
         return Kind.MATRIX
     if looks_like_region(text) and is_region(text):
@@ -122,6 +136,14 @@ def _mathematical(text: str) -> Kind:
     except NotReadable:
         return Kind.TEXT if bare(re.sub(r"[()$]", "", text)) else Kind.OTHER
     return Kind.COMPLEX if not symbols(tree) and holds_i(tree) else Kind.EXPRESSION
+
+
+def proportion(text: str) -> list[Fraction] | None:
+    """The terms of 2 : 3, also of 1 : \\sqrt{3} (to 50 digits); None for other text."""
+    parts = [part.strip() for part in re.sub(r" to |\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
+    values = [value_of(part) for part in parts] if 1 < len(parts) <= 8 and all(parts) else [None]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
 
 
 def is_region(text: str) -> bool:
@@ -150,7 +172,7 @@ def in_base(text: str) -> tuple[str, int] | None:
         or any(int(digit, 36) >= base for digit in match["digits"])
     ):
         return None
-    return match["digits"].lstrip("0") or "0", base
+    return match["digits"].upper().lstrip("0") or "0", base
 
 
 def unreadable(text: str) -> str | None:

@@ -34,9 +34,12 @@ _HEAD = re.compile(
 )
 _INTEGER = re.compile(r"-?\d+\Z")
 _REPEATING = re.compile(r"(?P<sign>-?)(?P<whole>\d{0,30})\.(?P<fixed>\d{0,30})\\overline ?\{ ?(?P<period>\d{1,30}) ?\}\Z")
+_PERIOD = re.compile(r"(?<=\d)\((\d{1,30})\)|\\bar ?\{ ?(\d{1,30}) ?\}|\\dot ?\{? ?(\d) ?\}?(?:(\d{0,28})\\dot ?\{? ?(\d) ?\}?)?")
 _UNWRAPPED = re.compile(r"\\(?:text|mathrm) ?\{ ?([A-Za-z. ]{1,30}?) ?\}")
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]{1,12})")
 _SUM = re.compile(r"\d{1,9} ?[A-Za-z]{1,12}\.?(?:(?: |,|and)+\d{1,9}(?:\.\d{1,9})? ?[A-Za-z]{1,12}\.?){1,3}\Z")
+_FEET = re.compile(r"(\d{1,6}) ?' ?(\d{1,2}(?:\.\d{1,6})?) ?(?:\"|'')\Z")
+_DOTTED_GROUPS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,8}(?![\d.])")
 _DOTTED = re.compile(r"(?P<head>-?\d{0,30}\.\d{3,60}?) ?(?:\\[lc]?dots|\.\.\.|…)\Z")
 _PERCENT = re.compile(r" ?(?:\\?%|\\?percent\b|per ?cent\b|\\text ?\{ ?percent ?\})")
 
@@ -74,11 +77,17 @@ def parse_number(text: str) -> Num | None:
         return Num(value=value, bare=value, form="integer")
     if len(text) > MAX_DIGITS + 200:
         return None
+    if "." in text and ("\\bar" in text or "\\dot" in text or text.endswith(")")):  # 0.1(6), 0.1\\bar{6}, 0.\\dot{1}4\\dot{2}
+        text = _PERIOD.sub(lambda m: f"\\overline{{{''.join(filter(None, m.groups()))}}}", text, count=1)
     if "\\overline" in text:
-        return _repeating(text)
+        end = text.find("}") + 1
+        found = _repeating(text[:end])
+        return found and _with_rest(found.value, "fraction", 0, True, None, text[end:])
     if text.endswith(("...", "dots", "…")):
         dotted = _DOTTED.match(text)
         return None if dotted is None else _going_on(dotted)
+    if text.count(".") > 1 and _DOTTED_GROUPS.match(text):  # 1.000.000; one group alone is a decimal
+        text = text.replace(".", ",")
     match = _HEAD.match(text)
     if match is None:
         return None
@@ -108,6 +117,7 @@ def _repeating(text: str) -> Num | None:
 def _compound(text: str) -> Num | None:
     """`1 hour 30 minutes`, `5 \\text{ feet } 6 \\text{ inches}`: a sum in the first unit; each unit smaller than the one before."""
     plain = _UNWRAPPED.sub(r" \1 ", text).strip() if "\\" in text else text
+    plain = _FEET.sub(r"\1 ft \2 in", plain) if "'" in plain else plain
     if len(plain) > 80 or _SUM.match(plain) is None:
         return None
     parts = _PART.findall(plain)

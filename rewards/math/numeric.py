@@ -9,8 +9,10 @@ import re
 from fractions import Fraction
 
 from rewards.math.bindings import NAME
+from rewards.math.chains import posed
 from rewards.math.extract import strip_wrappers
 from rewards.math.number import Num, parse_number
+from rewards.math.residues import residue_value
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.sequences import JOINED, split_items
 from rewards.math.tree import NotReadable, parse
@@ -20,11 +22,14 @@ from rewards.math.words import bare, opened, spelled
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
+_PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
 
 
 def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
     """None where the answer is no number, list or text: the symbolic layer may read it."""
+    if "mod" in answer:
+        answer = residue_value(answer) or answer
     if "=" in answer:
         side = _last_side(answer)
         if side is None:
@@ -32,6 +37,8 @@ def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
         answer = side
     if "\\pm" in answer:
         return no("several_answers")
+    if wanted.form == "fraction" and (" to " in answer or ":" in answer) and (ratio := _PROPORTION.match(answer)) is not None:
+        answer = f"{ratio[1]}/{ratio[2]}"
     got = parse_number(answer) or parse_number(spelled(opened(answer)))
     if got is not None:
         if not got.reduced and wanted.form != "fraction" and not context.allow_unevaluated and _restates(answer, context.question):
@@ -139,7 +146,7 @@ def _last_side(answer: str) -> str | None:
     sides = [side.strip() for side in answer.split("=")]
     if not all(sides):
         return None
-    if len(sides) > 1 and (NAME.match(sides[0]) or _LEFT_NAME.match(opened(sides[0]))):
+    if len(sides) > 1 and (NAME.match(sides[0]) or _LEFT_NAME.match(opened(sides[0])) or posed(sides[0])):
         sides = sides[1:]
     if len(sides) == 1:
         return sides[0]

@@ -30,6 +30,24 @@ _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _MEMBER = re.compile(r"\$?(?P<name>[A-Za-z]|\\[A-Za-z]+) ?\\in(?![A-Za-z]) ?(?P<rest>.+)", re.DOTALL)
 _BUILDER = re.compile(r"\\\{ ?(?:[A-Za-z]|\\[a-z]+)(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<body>.*?) ?\\\}\Z")
 _ALL = ("\\mathbb{R}", "\\mathbb R", "all real numbers", "all reals", "(-\\infty, +\\infty)")
+_ALL_BUT = re.compile(
+    r"(?:all|any|every|the set of all)(?: (?:real|numbers?|reals|values? of))*(?: (?P<name>[a-z]))?,? (?:except|other than|but)(?: for)? "
+    r"(?:[a-z] ?= ?)?(?P<rest>.+)\Z"
+)
+_SIGNED = re.compile(
+    r"(?:(?:the )?(?:set of )?(?:all )?(?=\w+[- ]?\w* real)|(?P<name>[a-z]) is )(?P<kind>(?:non[- ]?)?(?:positive|negative))"
+    r"(?: real(?: number)?s?)?\Z",
+    re.IGNORECASE,
+)
+_SUCH_THAT = re.compile(
+    r"\A(?:all|the set of(?: all)?)(?: real| values?| numbers?| of| [a-z]){1,4} (?:with|such that|where|for which|satisfying) "
+)
+_SPOKEN = (  # longer ones first: "greater than or equal to" holds "greater than"
+    (re.compile(r"\A([a-z]) is (?:at least|no less than|not less than|greater than or equal to) "), ">="),
+    (re.compile(r"\A([a-z]) is (?:at most|no more than|not more than|less than or equal to) "), "<="),
+    (re.compile(r"\A([a-z]) is (?:greater|more|larger) than (?!or )"), ">"),
+    (re.compile(r"\A([a-z]) is (?:less|smaller) than (?!or )"), "<"),
+)
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
 _REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
 
@@ -108,7 +126,7 @@ def _intersection(text: str) -> Region:
             regions.append(Region(_atom(item).pieces, regions[-1].name))
         else:
             regions.append(_atom(item))
-        excluded = "\\ne" in item
+        excluded = "\\ne" in item or _ALL_BUT.match(item) is not None
     names = {region.name for region in regions if region.name}
     if len(names) > 1:
         raise _NotARegion
@@ -123,7 +141,15 @@ def _intersection(text: str) -> Region:
 
 
 def _atom(text: str) -> Region:
-    text = text.strip(" $")
+    text = _SUCH_THAT.sub("", text.strip(" $"))
+    for words, sign in _SPOKEN:
+        text = words.sub(rf"\1 {sign} ", text)
+    if (worded := _SIGNED.match(text)) is not None:
+        kind = worded["kind"].lower().replace("-", "").replace(" ", "")
+        sign = {"positive": ">", "negative": "<", "nonnegative": ">=", "nonpositive": "<="}[kind]
+        return _chain(f"{worded['name'] or 'x'} {sign} 0")._replace(name=worded["name"])
+    if (but := _ALL_BUT.match(text)) is not None:
+        return _atom(f"{but['name'] or 'x'} \\ne {but['rest']}")._replace(name=but["name"])
     if member := _MEMBER.match(text):
         return Region(_atom(member["rest"]).pieces, member["name"])
     if minus := _MINUS.search(text):

@@ -11,10 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 from rewards.math.compare import compare
-from rewards.math.extract import MAX_ANSWER_CHARS, Found, find_answer, first_sentence, last_number, strip_wrappers
+from rewards.math.extract import MAX_ANSWER_CHARS, Found, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
+from rewards.math.lastnumber import last_number
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
+from rewards.math.numeric import value_of
 from rewards.math.result import Context, Result, no, unsure
 from rewards.options import MathOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
@@ -24,6 +26,11 @@ from rewards.visible import visible
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
+GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
+_CONCLUDES = re.compile(r"\b(?:so|therefore|hence|thus|but)\b[^.]{0,60}\d", re.IGNORECASE)
+_HEAD = re.compile(r"\A(?:final )?answer ?[:=] ?", re.IGNORECASE)
+_ABOUT = re.compile(r"\A(?:\\(?:approx|simeq|sim)(?![A-Za-z])|about(?= [\d$])|approximately(?= [\d$])) ?")
+_WORD, _COMMAND = re.compile(r"[A-Za-z]{3}"), re.compile(r"\\[A-Za-z]+")
 FORMS = ("reduced", "decimal", "factored", "expanded")
 
 
@@ -40,7 +47,7 @@ class MathRule(Rule):
     def __init__(self, options: dict[str, Any], think: tuple[str, str]) -> None:
         self.options = MathOptions(**options)
         self.think = think
-        self._golds: dict[str, Gold | str] = {}
+        self._golds: dict[tuple[bool, str], Gold | str] = {}
 
     def check_gold(self, gold: Any) -> str | None:
         """Unreadable golds are refused at load; a gold must also be accepted as its own answer."""
@@ -68,7 +75,7 @@ class MathRule(Rule):
         return _verdict(result, text, found.source)
 
     def _gold(self, given: Any) -> Gold | str:
-        key = given if isinstance(given, str) else repr(given)
+        key = (isinstance(given, str), given if isinstance(given, str) else repr(given))  # the list [1, 2] is no text "[1, 2]"
         if key not in self._golds:
             if len(self._golds) > 50_000:
                 self._golds.clear()
@@ -79,12 +86,20 @@ class MathRule(Rule):
         """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last number."""
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
-        if found.source in ("box", "last_number") or result.outcome is Outcome.CORRECT:
+        if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
+        if result.reason in ("value_differs", "unknowns_left") and not _WORD.search(_COMMAND.sub("", text)):
+            return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
+        if found.spare is not None:
+            return self._decide(gold, found.spare, question), found.spare
         if _HEDGE.search(text):
             return no("several_answers"), text
         sentence = first_sentence(text)
-        number = last_number(sentence) if any(parse_number(form) for form in gold.forms) else None
+        whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None  # "5 \\text{ cm}": its number alone says less
+        told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
+        number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
+            sentence, number = "", last_number(text)
         for candidate in (sentence, number):
             if candidate and candidate != text:
                 other = self._decide(gold, candidate, question)
@@ -126,13 +141,27 @@ def parse_gold(given: Any) -> Gold | str:
     """A gold as JSON to its accepted forms, or what is wrong with it."""
     if isinstance(given, dict):
         return _gold_from_dict(given)
-    if isinstance(given, list):
-        parts = [_gold_text(member) for member in given]
-        if not parts or any(part is None for part in parts):
-            return "a list with an empty or unreadable member"
-        return Gold(forms=(str(parts[0]) if len(parts) == 1 else "\\{" + ", ".join(map(str, parts)) + "\\}",))
-    text = _gold_text(given)
-    return "empty or unreadable" if text is None else Gold(forms=(text,))
+    text = _gold_form(given)
+    if text is None:
+        return "a list with an empty or unreadable member" if isinstance(given, list) else "empty or unreadable"
+    return Gold(forms=_same_forms(text) or (text,))
+
+
+def _same_forms(text: str) -> tuple[str, ...] | None:
+    """`\\frac{11}{2} or 5.5` is one value written twice; None for anything else."""
+    parts = [part.strip() for part in text.split(" or ")]
+    values = {value_of(part) for part in parts} if len(parts) > 1 else {None}
+    return tuple(parts) if len(values) == 1 and None not in values else None
+
+
+def _gold_form(given: Any) -> str | None:
+    """A list is the set of its members."""
+    if not isinstance(given, list):
+        return _gold_text(given)
+    parts = [_gold_text(member) for member in given]
+    if not parts or any(part is None for part in parts):
+        return None
+    return str(parts[0]) if len(parts) == 1 else "\\{" + ", ".join(map(str, parts)) + "\\}"
 
 
 def _gold_from_dict(given: dict[str, Any]) -> Gold | str:
@@ -140,9 +169,12 @@ def _gold_from_dict(given: dict[str, Any]) -> Gold | str:
     if unknown:
         return f"unknown key {unknown[0]!r}; known: {', '.join(_GOLD_KEYS)}"
     accepted = [given["answer"]] if "answer" in given else []
-    accepted += given.get("accepted", [])
+    others = given.get("accepted")
+    accepted += others if isinstance(others, list) else [] if others is None else [others]
+    if not isinstance(given.get("unit"), str | None):
+        return f"unit {given['unit']!r} is no text"
     unit = f" {given['unit']}" if given.get("unit") else ""
-    forms = [_gold_text(entry) for entry in accepted]
+    forms = [_gold_form(entry) for entry in accepted]
     if not forms or any(form is None for form in forms):
         return "no answer, or an empty one"
     if given.get("form") not in (None, *FORMS):
@@ -161,20 +193,22 @@ def _gold_from_dict(given: dict[str, Any]) -> Gold | str:
 
 def _gold_text(given: Any) -> str | None:
     """A gold's text without its working: GSM8K's line after #### and a lone box are opened."""
-    if isinstance(given, bool) or not isinstance(given, (str, int, float)):
+    if not isinstance(given, (str, int, float)):
+        return None
+    if isinstance(given, int) and abs(given) >= 10**MAX_ANSWER_CHARS:  # str() of it may raise
         return None
     text = repr(given) if isinstance(given, float) else str(given)
     if "####" in text:
         text = text.rpartition("####")[2]
-    text = normalise(strip_wrappers(text)) or ""
+    text = _ABOUT.sub("", _HEAD.sub("", normalise(strip_wrappers(text)) or ""))
     return text if text and len(text) <= MAX_ANSWER_CHARS else None
 
 
 def _verdict(result: Result, text: str, source: str) -> Verdict:
     if result.outcome is Outcome.CORRECT:
-        verdict = correct(result.reason, text, certain=result.certain and source != "last_number")
+        verdict = correct(result.reason, text, certain=result.certain and source not in GUESSED)
     elif result.outcome is Outcome.WRONG:
-        verdict = wrong(result.reason, text, certain=result.certain and source != "last_number")
+        verdict = wrong(result.reason, text, certain=result.certain and source not in GUESSED)
     else:
         verdict = abstain(result.reason, text)
     verdict.certificate["source"] = source

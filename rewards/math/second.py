@@ -21,14 +21,14 @@ MAX_CHARS = 120
 _COMMANDS = frozenset((
     "frac", "over", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "ln", "log", "pi", "infty", "cdot",
     "times", "div", "lfloor", "rfloor", "lceil", "rceil", "circ", "angle", "triangle", "begin", "end", "vec", "hat", "bar", "overline",
-    "overrightarrow", "mathbf", "mathbb", "mathrm", "mid", "parallel", "perp", "to", "cup", "cap", "in", "subset", "setminus", "emptyset",
+    "overrightarrow", "mathbf", "mathbb", "mathrm", "parallel", "perp", "to", "cup", "cap", "subset", "setminus", "emptyset",
     "forall", "prime", "partial", "nabla", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho",
     "sigma", "tau", "phi", "varphi", "chi", "psi", "omega",
 ))  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _CALLED = re.compile(r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\(")  # \mathrm{lcm}(, \zeta(: a function of any growth
-_REFUSED = re.compile(r"!|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
+_REFUSED = re.compile(r"!|:|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
 _POWER = re.compile(r"[\^_] ?")
 _EXPONENT = re.compile(
     r"(?:[0-9A-Za-z](?![0-9^!])|\\circ|\\prime"

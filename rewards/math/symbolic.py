@@ -11,17 +11,20 @@ import re
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import permutations
 from typing import Any
 
 from rewards.math.evaluate import DIGITS, ROUNDINGS, NotRational, TooLarge, Undefined, agree, approximate, exact
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.tree import Node, NotReadable, holds_i, number, parse, substituted, symbols
+from rewards.types import Outcome
 from rewards.warmup import outside_deadline
 
 _POINTS = 6
 _TRIES = 24
 _CLOSE = 240  # digits
 _RELATION = re.compile(r"\\(?:le|ge|ne)(?![A-Za-z])|[<>=]")
+_CONSTANT, _ANY_CONSTANT = re.compile(r"(?:[CK]|[cCk]_\d)\Z"), re.compile(r"(?:[A-DK]|[ck]|[cCkK]_\d)\Z")
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 
 
@@ -35,7 +38,12 @@ def equivalent(gold: str, answer: str, context: Context) -> Result | None:
             return _relations(wanted, got) if len(got) == 3 else no("no_relation", certain=False)
         if len(got) == 3:
             return None
-        return _expressions(parse(gold), parse(answer), gold, answer, context)
+        result = _expressions(parse(gold), parse(answer), gold, answer, context)
+        if result.outcome is Outcome.WRONG and result.reason == "value_differs":
+            for other in _with_constants_of(parse(gold), parse(answer)):
+                if same_value(parse(gold), other).outcome is Outcome.CORRECT:
+                    return yes("other_constant", certain=False)
+        return result
     except NotReadable:
         return None
     except TooLarge:
@@ -57,6 +65,8 @@ def split_relation(text: str) -> list[str] | None:
 
 def _expressions(wanted: Node, got: Node, gold: str, answer: str, context: Context) -> Result:
     if symbols(got) - symbols(wanted) and not symbols(wanted):
+        if any(same_value(wanted, other) == yes("identity") for other in _with_constants_of(wanted, got) if not symbols(other)):
+            return yes("other_constant", certain=False)
         return no("unknowns_left", certain=False)
     if not context.allow_unevaluated and _is_plain(wanted) and _is_arithmetic(got):
         return no("not_evaluated", certain=False)
@@ -65,6 +75,33 @@ def _expressions(wanted: Node, got: Node, gold: str, answer: str, context: Conte
     if context.form and not has_form(got, context.form):
         return no(f"not_{context.form}")
     return same_value(wanted, got)
+
+
+def _with_constants_of(wanted: Node, got: Node) -> Iterator[Node]:
+    """`got` with its constants of integration named as in `wanted`: x^2 + c for x^2 + C, A and B for C_1 and C_2. I and j for i, too.
+
+    A lone C counts only where it is added: that of C V^2/2 is a capacity.
+    """
+    names, others = sorted(symbols(wanted) - symbols(got)), sorted(symbols(got) - symbols(wanted))
+    if holds_i(wanted) and others in (["I"], ["j"]):
+        yield substituted(got, others[0], Node("const", "i"))
+        return
+    alone = any("_" not in name for name in names)
+    if symbols(wanted) <= set(names) or (alone and not (set(names) <= _added(wanted) and set(others) <= _added(got))):
+        return
+    if 0 < len(names) == len(others) <= 2 and all(map(_CONSTANT.match, names)) and all(map(_ANY_CONSTANT.match, others)):
+        for order in permutations(names):
+            tree = got
+            for old, new in zip(others, order, strict=True):
+                tree = substituted(tree, old, Node("sym", new))
+            yield tree
+
+
+def _added(node: Node) -> frozenset[str]:
+    """Names that are terms of a sum."""
+    if node.kind == "sym":
+        return frozenset([node.value])
+    return frozenset().union(*map(_added, node.args)) if node.kind in ("add", "neg") and node.args else frozenset()
 
 
 def _compact(text: str) -> str:
@@ -256,13 +293,46 @@ def _relations(wanted: list[str], got: list[str]) -> Result | None:
     left = Node("add", None, (parse(wanted[0]), Node("neg", None, (parse(wanted[2]),))))
     right = Node("add", None, (parse(got[0]), Node("neg", None, (parse(got[2]),))))
     names = symbols(left)
+    if names and symbols(right) != names:
+        right = next(_with_constants_of(left, right), right)
     if not names or symbols(right) != names:
         return no("other_unknowns")
     ratio = _constant_ratio(left, right, sorted(names))
     if ratio is None:
+        if wanted[1] == got[1] == "=" and (_solves(wanted, right) or _solves(got, left)):
+            return yes("same_solution", certain=False)
         return no("other_relation", certain=False)
     op = got[1] if ratio > 0 else _FLIPPED[got[1]]
     return yes("same_relation") if op == wanted[1] else no("other_direction")
+
+
+def _solves(solved: list[str], difference: Node) -> bool:
+    """Whether `y = E` is the one solution of difference = 0, as for x y = 1: linear in y, nothing left of it at y = E, and the factor
+    before y is 0 only where E has no value, so that (y - E)(x - 1) = 0 with its further line is none."""
+    name, value = parse(solved[0]), parse(solved[2])
+    if name.kind != "sym" or name.value in symbols(value):
+        return False
+    zero, one, two = (substituted(difference, name.value, number(point)) for point in (0, 1, 2))
+    bend = Node("add", None, (zero, two, Node("mul", None, (number(-2), one))))
+    slope = Node("add", None, (one, Node("neg", None, (zero,))))
+    left_over = substituted(difference, name.value, value)
+    if not (_vanishes(left_over) and _vanishes(bend)) or len(symbols(slope)) != 1:
+        return False
+    [other] = symbols(slope)
+    line = linear(slope, other)
+    if line is None:
+        return False
+    try:
+        exact(substituted(value, other, number(-line[1] / line[0])), {})
+    except Undefined:
+        return True
+    except ValueError:
+        return False
+    return False
+
+
+def _vanishes(node: Node) -> bool:
+    return _same_value(node, number(0), whole=False).outcome is Outcome.CORRECT
 
 
 def _constant_ratio(a: Node, b: Node, names: list[str]) -> Fraction | Any:

@@ -12,6 +12,18 @@ from typing import Any, NamedTuple
 
 MAX_TOKENS = 400
 MAX_DEPTH = 40
+# Ways to write a binomial coefficient without \\binom: {}_{10}C_3, ^{10}C_{3}, C(10, 3), and of numerals C_{10}^{3}.
+_CHOSEN = (
+    re.compile(r"(?:\{ ?\})? ?[_^] ?\{? ?(?P<n>\w{1,4}) ?\}? ?(?:C|\\mathrm ?\{C\}) ?_ ?\{? ?(?P<k>\w{1,4}) ?\}?"),
+    re.compile(r"(?<![A-Za-z\\])C ?\((?P<n>[^(),]{1,20}),(?P<k>[^(),]{1,20})\)"),
+    re.compile(r"(?<![\w\\])(?P<n>\w{1,4}) choose (?P<k>\w{1,4})(?!\w)"),
+    re.compile(r"(?<![A-Za-z\\])(?:C|\\mathrm ?\{C\}) ?_ ?\{? ?(?P<n>\d{1,4}) ?\}? ?\^ ?\{? ?(?P<k>\d{1,4}) ?\}?"),
+)
+_ARRANGED = (
+    re.compile(r"(?:\{ ?\})? ?[_^] ?\{? ?(?P<n>\d{1,4}) ?\}? ?P ?_ ?\{? ?(?P<k>\d{1,4}) ?\}?"),
+    re.compile(r"(?<![A-Za-z\\])P ?\( ?(?P<n>\d{1,4}), ?(?P<k>\d{1,4}) ?\)"),
+)
+_LONE_LETTER = re.compile(r"\\(?:text|mathrm|mathit|textrm|rm) ?\{ ?([A-Za-z]) ?\}")
 _MAX_DIGITS = 60
 
 FUNCTIONS = (
@@ -41,7 +53,7 @@ _GREEK = (
 )  # fmt: skip
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[A-Za-z]+)|(?P<op>\*\*|\\[{}|]|[-+*/^_!()\[\]{}|])"
-    r"|(?P<word>arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
+    r"|(?P<word>floor|cis|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
 )
 
 
@@ -70,7 +82,7 @@ def parse(text: str) -> Node:
 def tokenise(text: str) -> list[tuple[str, str]]:
     """(kind, text) of each token; kinds: number, command, op, word, letter. Raises NotReadable."""
     tokens: list[tuple[str, str]] = []
-    text = text.strip()
+    text = _respelled(text).strip()
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -87,6 +99,18 @@ def tokenise(text: str) -> list[tuple[str, str]]:
     if not tokens:
         raise NotReadable("empty")
     return tokens
+
+
+def _respelled(text: str) -> str:
+    if "C" in text or "choose" in text:
+        for pattern in _CHOSEN:
+            text = pattern.sub(r"\\binom{\g<n>}{\g<k>}", text)
+    if "P" in text:
+        for pattern in _ARRANGED:
+            text = pattern.sub(r"(\\binom{\g<n>}{\g<k>}\\cdot \g<k>!)", text)
+    if "{" in text and "\\" in text:
+        text = _LONE_LETTER.sub(r" \1 ", text)
+    return text
 
 
 def number(value: int | Fraction) -> Node:
@@ -132,7 +156,7 @@ class _Parser:
                 self.take()
                 left = Node("div", None, (left, self.factor(depth)))
             elif self._starts_atom(token):
-                if token[0] == "number":
+                if token[0] == "number" and self.tokens[self.position - 1] != ("op", "!"):
                     raise NotReadable("a number after a factor")  # x2, 2 3: ambiguous
                 left = _product(left, self.power(depth))
             else:
@@ -248,6 +272,16 @@ class _Parser:
     def command(self, name: str, depth: int) -> Node:
         if name in FUNCTIONS:
             return self.function(name, depth)
+        if name in ("floor", "ceil"):
+            return Node("call", name, (self.group("(", ")", depth),))
+        if name == "cbrt":
+            return Node("pow", None, (self.group("(", ")", depth), Node("div", None, (number(1), number(3)))))
+        if name == "cis":
+            angle = self.function_argument(depth)
+            turned = Node("mul", None, (Node("const", "i"), Node("call", "sin", (angle,))))
+            return Node("add", None, (Node("call", "cos", (angle,)), turned))
+        if name in ("vec", "mathbf", "overrightarrow"):
+            return self.vector(depth)
         if name in _BRACKETS:
             return self.whole_part(name, depth)
         if name in ("frac", "binom"):
@@ -261,6 +295,13 @@ class _Parser:
             self.position += 3
             return Node("const", "e")
         raise NotReadable("a command outside the allow-list")
+
+    def vector(self, depth: int) -> Node:
+        """\\vec a, \\mathbf{a}, \\overrightarrow{AB}: an unknown of its own, never the plain letter."""
+        name = self.subscript() if self.peek() == ("op", "{") else self.take()[1]
+        if not name.isalpha():
+            raise NotReadable("no name of a vector")
+        return self.symbol(f"vec {name}")
 
     def whole_part(self, name: str, depth: int) -> Node:
         """\\lfloor x \\rfloor, \\lceil x \\rceil."""
@@ -291,6 +332,10 @@ class _Parser:
             raise NotReadable("too deep")
         if name == "sqrt":
             root = self.group("[", "]", depth) if self.peek() == ("op", "[") else number(2)
+            kind, value = self.peek()
+            if kind == "number" and value.isdigit():  # \\sqrt13 and √13 mean the root of 13
+                self.take()
+                return Node("pow", None, (number(int(value)), Node("div", None, (number(1), root))))
             return Node("pow", None, (self.argument(depth), Node("div", None, (number(1), root))))
         base = power = None
         for _ in range(2):
@@ -306,7 +351,9 @@ class _Parser:
             node = Node("div", None, (node, Node("call", "ln", (base if base is not None else number(10),))))
         if power is not None:
             if power == Node("neg", None, (number(1),)):
-                raise NotReadable("an inverse function or a reciprocal")
+                if name not in ("sin", "cos", "tan"):
+                    raise NotReadable("an inverse function or a reciprocal")
+                return Node("call", f"arc{name}", (inner,))
             node = Node("pow", None, (node, power))
         return node
 

@@ -23,6 +23,8 @@ _PARTS = {
     "tenth": 10,
 }  # fmt: skip
 
+_NEGATIVE = re.compile(r"(?:minus|negative) (?=[A-Za-z\d])", re.IGNORECASE)
+
 # A word that turns, widens or doubts what stands beside it: prose that holds one is never taken off.
 DOUBT = re.compile(
     r"\b(?:not|or|nor|neither|either|never|no|cannot|maybe|perhaps|possibly|between|than|least|most|except|unless|if|but|wrong|incorrect|"
@@ -31,14 +33,17 @@ DOUBT = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
+    r"(?:the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
+    r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
     r"|(?:for )?(?:all|every|any)(?: [a-z]{2,12}){0,3} (?=[A-Za-z] ?(?:\\[gl]e|[<>=])))",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
     r"[ ,]*(?:\b(?:for|with) (?:all|every|any|each|some|integers?|real)\b|\\forall(?![A-Za-z])|\b(?:where|only)\b"
     r"|,? ?\(?[A-Za-z] ?\\in ?\\mathbb(?![A-Za-z])"
-    r"|\b(?:is|are) the (?:only|unique|smallest|largest|minimum|maximum|least|greatest|answer|required|desired)\b).*\Z",
+    r"|\b(?:from|with|by) the (?:given )?information\b(?: given)?"
+    r"|\bby (?:the )?[a-z-]{3,20}(?: [a-z-]{3,20})? (?:test|theorem|criterion|rule|lemma)\b"
+    r"|\b(?:is|are) the (?:only|unique|smallest|largest|minimum|maximum|least|greatest|answer|correct|right|best|required|desired)\b).*\Z",
     re.DOTALL,
 )
 _ASIDE = re.compile(r" ?\([A-Za-z][A-Za-z' ,-]{2,80}\)\Z")
@@ -57,6 +62,10 @@ def bare(text: str) -> str | None:
 
 def spelled(text: str) -> str:
     """Number words in front as digits: "twenty-five apples" -> "25 apples", "two thirds" -> "2/3"; other text as it is."""
+    lead = _NEGATIVE.match(text)
+    if lead is not None:
+        rest = spelled(text[lead.end() :])
+        return f"-{rest}" if rest[:1].isdigit() else text
     tokens = text.lower().replace("-", " ").split()
     if len(tokens) > 1 and tokens[0] == "a" and (tokens[1] in _SCALES or tokens[1] == "dozen"):
         tokens[0] = "one"
@@ -102,10 +111,19 @@ def core(text: str) -> tuple[str, str]:
 _SAME = (
     ("no solution", "no solutions exist", "no solution exists", "there is no solution", "there are no solutions", "no such solution"),
     ("no real solution", "no real solutions exist", "there are no real solutions"),
+    *((f"no such {n} exists", f"no such {n}", f"there is no such {n}", "none", "no such number") for n in "nmkpxf"),
     ("does not exist", "dne", "doesn't exist", "limit does not exist", "undefined"),
     ("infinitely many", "infinite", "infinity", "an infinite number", "infinitely many solutions", "infinite solutions", "\\infty"),
     ("all real numbers", "all reals", "every real number", "any real number", "\\mathbb{R}"),
-    ("empty set", "\\emptyset", "\\{\\}", "no solution"),
+    ("empty set", "\\emptyset", "\\{\\}", "no solution", "no real solution", "no real solutions exist", "there are no real solutions"),
+    ("\\infty", "+\\infty", "infinity", "positive infinity", "plus infinity", "diverges to infinity"),
+    ("-\\infty", "negative infinity", "minus infinity"),
+    (">", "\\gt", "greater than"),
+    ("<", "\\lt", "less than"),
+    ("=", "equal", "equal to"),
+    *((day[:3].lower(), day.lower()) for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")),
+    ("converges", "convergent"),
+    ("diverges", "divergent"),
     ("true", "yes"),
     ("false", "no"),
 )
@@ -125,7 +143,9 @@ def _singular(word: str) -> str:
 # What may stand around a gold in a sentence without changing what it says. Verbs of winning: answers to "who wins?" are sentences.
 _NEUTRAL = frozenset(map(_singular, (
     "the", "a", "an", "is", "are", "was", "it", "its", "it's", "this", "that", "there", "be", "will", "must", "always", "only", "so",
-    "therefore", "thus", "hence", "answer", "number", "n", "x", "function", "value", "has", "have", "win", "winning", "strategy",
+    "they", "he", "she", "we", "fall", "on", "option", "choice", "triangle", "sequence", "series", "matrix", "graph", "limit", "statement",
+    "curve", "relation", "therefore", "thus", "hence", "answer", "number", "n", "x", "function", "value", "has", "have", "win", "winning",
+    "strategy",
 )))  # fmt: skip
 
 
@@ -134,6 +154,13 @@ def folded(text: str) -> str:
     words = text.casefold().replace("-", " ").replace(",", " ").strip(" .").split()
     words = words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words
     return " ".join(map(_singular, words))
+
+
+def listed(text: str) -> list[str] | None:
+    """The names of `Alice, Bob and Carol`; None for a single text, a sentence, or an answer of yes or no with its reason."""
+    parts = [part.strip(" .") for part in re.split(r",(?: and)? | and ", opened(text))]
+    short = len(parts) > 1 and all(part and len(part.split()) <= 3 for part in parts)
+    return parts if short and parts[0].casefold() not in _POLAR and not DOUBT.search(text) else None
 
 
 def means_same(gold: str, answer: str) -> bool:
@@ -149,7 +176,7 @@ def compare_words(gold: str, answer: str) -> Result:
     """Two bare texts."""
     if gold.casefold() == answer.casefold():
         return yes("text_equal")
-    if folded(gold) == folded(answer) or means_same(gold, answer):
+    if folded(gold) == folded(answer) or folded(gold).replace(" ", "") == folded(answer).replace(" ", "") or means_same(gold, answer):
         return yes("text_same", certain=False)
     lead = _POLAR_LEAD.match(answer)
     if lead and gold.casefold() in _POLAR:

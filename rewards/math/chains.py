@@ -1,0 +1,76 @@
+"""Answers that say more than the value: chains of equal things (S = 1 + 2 + ... = 55), and the name of what was asked on the left.
+
+Texts in, texts out; whether two sides are equal is asked of the symbolic layer, which executes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.math.bindings import NAME
+from rewards.math.number import parse_number
+from rewards.math.tree import NotReadable, parse
+from rewards.types import Outcome
+
+_MAX_SIDES = 8
+# What restates the question and is no value that could contradict: a sum with dots, an integral, a limit, a derivative.
+_POSED = re.compile(
+    r"\\(?:sum|prod|int|iint|oint|lim|limsup|liminf|cdots|ldots|dots|gcd|max|min|det|deg|Pr)(?![A-Za-z])|\.\.\.|\\frac ?\{ ?d ?\}"
+)
+# The name of a quantity that is no unknown to be solved for: |A|, P(X > 1), m\angle A, x + y, ab. No digit, no minus, no power: 2x = 12 and
+# x^2 = 5 leave work to do, and x + y = 12 is what "find x + y" asks for.
+_CARDINALITY = re.compile(r"\| ?[A-Z](?: ?\\(?:cup|cap) ?[A-Z])* ?\|\Z")
+_ANGLE = re.compile(r"m ?\\angle ?[A-Z]{1,3}\Z")
+_CALLED = re.compile(
+    r"(?:[A-Z]|\\[A-Za-z]{2,8}|\\mathbb ?\{?[EP]\}?|\\mathrm ?\{[A-Za-z]{1,6}\}|\\text ?\{[A-Za-z ]{1,20}\}) ?[(\[][^()\[\]]{1,40}[)\]]\Z"
+)
+_PARTS = re.compile(r" ?(?:\+|\\cdot(?![A-Za-z])| ) ?|(?<=[a-z])(?=[a-z])")
+
+
+def posed(left: str) -> bool:
+    """Whether the left side of `left = value` only says what was asked."""
+    left = left.strip()
+    if _POSED.search(left) or _CARDINALITY.match(left) or _ANGLE.match(left) or _CALLED.match(left):
+        return True
+    parts = [part for part in _PARTS.split(left) if part]
+    letters = all(re.fullmatch(r"[a-z](?:_\{?\w\}?)?|[A-Z]{1,3}", part) for part in parts)
+    return letters and 1 < len(parts) <= 6 and len(set(parts)) == len(parts)
+
+
+def last_of_chain(text: str) -> str | None:
+    """The last side of `a = b = c` where every side is a name, says what was asked, or equals the last; None for anything else.
+
+    Example: "2^{10} - 1 = 1023" -> "1023"; "x = 3 = 4" -> None.
+    """
+    sides = [side.strip() for side in _outer_sides(text)]
+    if not 1 < len(sides) <= _MAX_SIDES or not all(sides) or re.search(r"[<>]|\\(?:le|ge|ne|approx)(?![A-Za-z])", text):
+        return None
+    *earlier, last = sides
+    first = earlier[0]
+    rest = earlier[1:] if NAME.match(first.replace(" ", "")) or posed(first) else earlier
+    if not rest and first == earlier[0] and len(earlier) == 1 and NAME.match(first.replace(" ", "")):
+        return None  # a binding: its name counts
+    return last if all(posed(side) or _equal(side, last) for side in rest) else None
+
+
+def _outer_sides(text: str) -> list[str]:
+    """Split at the signs that stand in no braces: that of \\sum_{k=1}^{n} is none of them."""
+    sides, depth, start = [], 0, 0
+    for i, character in enumerate(text):
+        depth += (character == "{") - (character == "}")
+        if character == "=" and depth == 0:
+            sides.append(text[start:i])
+            start = i + 1
+    return [*sides, text[start:]]
+
+
+def _equal(left: str, right: str) -> bool:
+    from rewards.math.symbolic import same_value  # on first need, as elsewhere
+
+    numbers = parse_number(left), parse_number(right)
+    if numbers[0] is not None and numbers[1] is not None:
+        return numbers[0].value == numbers[1].value
+    try:
+        return same_value(parse(left), parse(right)).outcome is Outcome.CORRECT
+    except (NotReadable, ArithmeticError, ValueError):
+        return False
