@@ -133,13 +133,17 @@ def validate(tree: Any, depth: int = 0) -> None:
     elif tag in _SEQUENCES and isinstance(body, list):
         for item in body:
             validate(item, depth + 1)
-        if tag == "range" and not (len(body) == 3 and all(isinstance(unpack(part), int) for part in body) and unpack(body[2])):
+        if tag == "range" and not (len(body) == 3 and all(_is_whole(part) for part in body) and unpack(body[2])):
             raise Malformed("a range that is not three integers, the last of them not 0")
     elif tag in ("fraction", "decimal") and isinstance(body, str):
         if not (_FRACTION if tag == "fraction" else _DECIMAL).fullmatch(body):
             raise Malformed(f"a {tag} that is none, or too long")
     elif not (tag in ("bytes", "opaque") and isinstance(body, str)) and not _is_special(tree):
         raise Malformed("an unknown tag or a body of the wrong type")
+
+
+def _is_whole(tree: Any) -> bool:
+    return isinstance(tree, int) or (isinstance(tree, dict) and tree["t"] == "int")
 
 
 def _is_special(tree: Any) -> bool:

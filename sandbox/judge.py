@@ -113,7 +113,9 @@ class Judge:
             program, fail_fast, future = job
             try:
                 future.set_result(slot.judge(program, fail_fast))
-            except BaseException as error:  # noqa: BLE001 - a bug of ours goes to the caller, not to a lost thread
+            except Exception as error:  # noqa: BLE001 - a bug of ours, over what one program made us read, costs no other its judgement
+                future.set_result(slot.gave_up(program, error))
+            except BaseException as error:  # noqa: BLE001 - to the caller, not to a lost thread
                 future.set_exception(error)
         slot.drop()
 
@@ -240,6 +242,13 @@ class Slot:
         outcome = Outcome.TAMPER if deaths == ATTEMPTS and self._healthy() else Outcome.FAULT
         results = [TestResult(outcome=outcome, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (len(lifted) - 1)
         return self._verdict(program, lifted, results, started, retries=retries - 1, error=reason)
+
+    def gave_up(self, program: Program, error: Exception) -> Judgement:
+        """The judgement of a program that the judge itself failed over: a fault."""
+        self.drop()  # they may be in the middle of a test
+        reason = f"the judge failed: {type(error).__name__}: {error}"[:400]
+        results = [TestResult(outcome=Outcome.FAULT, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (len(program.tests) - 1)
+        return self._verdict(program, [], results, time.monotonic(), error=reason)
 
     def _healthy(self) -> bool:
         """Whether a plain program passes in a fresh box right now."""

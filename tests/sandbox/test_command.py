@@ -39,10 +39,13 @@ def test_every_line_is_answered_in_order_and_bad_ones_are_invalid() -> None:
         b"",
         {**call("def f(x): return x", [1], 2), "id": 7, "score": "fraction"},
         [1, 2],
+        b'{"id": NaN}',
+        b'{"id": ' + b"[" * 900 + b"]" * 900 + b"}",
         {**asserting("def f(x): return x", "assert f(1) == 1"), "id": "c"},
     )
     done = posttrain("run", "--backend", "local", "--allow-unsafe", "--slots", "2", stdin=given)
     assert done.returncode == 0, done.stderr
+    assert b"NaN" not in done.stdout
     records = [json.loads(line) for line in done.stdout.splitlines()]
     found = [(record["id"], record["outcome"], record["score"]) for record in records]
     assert found == [
@@ -52,6 +55,8 @@ def test_every_line_is_answered_in_order_and_bad_ones_are_invalid() -> None:
         (None, "invalid", None),
         ("b", "invalid", None),
         (7, "wrong", 0.0),
+        (None, "invalid", None),
+        (None, "invalid", None),
         (None, "invalid", None),
         ("c", "pass", 1.0),
     ]
