@@ -32,9 +32,9 @@ class Tolerance:
     rel: float = 0.0
 
     def agrees(self, expected: float | Fraction, got: float | Fraction) -> bool:
-        if not all(math.isfinite(number) for number in (expected, got) if isinstance(number, float)):
+        if any(isinstance(number, float) and not math.isfinite(number) for number in (expected, got)):
             return expected == got
-        if abs(expected) < _WHOLE and abs(got) < _WHOLE:
+        if -_WHOLE < expected < _WHOLE and -_WHOLE < got < _WHOLE:
             return abs(float(expected) - float(got)) <= max(self.abs, self.rel * abs(float(expected)))
         wanted = Fraction(expected)
         return abs(wanted - Fraction(got)) <= max(Fraction(self.abs), Fraction(self.rel) * abs(wanted))

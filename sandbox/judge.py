@@ -18,21 +18,22 @@ from types import TracebackType
 from typing import Any
 
 from sandbox import calibration
-from sandbox.checker import run_checker
+from sandbox.checker import checker_limits, run_checker
 from sandbox.doctor import choose
 from sandbox.errors import Fault, ImageError, ProgramError
 from sandbox.executor import SMALL, Backend, Box, Size
 from sandbox.frames import MOST_WAITING_SECONDS, MOST_WALL, from_text, to_text
 from sandbox.image import PLAIN, SCIENCE, profile_of, science_packages
 from sandbox.interpreter import SESSION, Session, SessionLimits
-from sandbox.lift import Call, Judged, Split, TestFile, lift
+from sandbox.lift import Call, Judged, Split, TestFile, lift, runs_text
 from sandbox.quiet import Floor, near_limit
 from sandbox.split import GRACE_SECONDS, run_split, test_side_limits
-from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
+from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, Test, TestResult
 from sandbox.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
 
 ATTEMPTS = 3  # boxes that may die under a program
 CONFIRMED = 3  # tests of a program past a limit also on the quiet floor, after which no more are run again
+_FRAME_BYTES = 8 * 1024 * 1024  # of standard input go to a box together: it holds a frame several times while it reads it
 _CANARY = Program(id="canary", program="print(6 * 7)", tests=(StdinTest(stdin=b"", stdout=b"42"),))
 _PAUSES_SECONDS = (0.0, 0.2, 1.0, 3.0, 8.0)  # before each try; the long ones only where no box starts: a daemon may come back
 
@@ -205,8 +206,8 @@ class Slot:
             self._boxes[role, profile] = (box, size)
         return box
 
-    def _test_box(self, program: Program, source: str) -> Box:
-        return self.box("test", profile_of(program.preamble, source), Size.of(Limits(**test_side_limits(asdict(program.limits)))))
+    def _test_box(self, program: Program, source: str, limits: dict[str, Any]) -> Box:
+        return self.box("test", profile_of(program.preamble, source), Size.of(Limits(**limits)))
 
     def drop(self) -> None:
         """End this slot's boxes; the next use starts fresh ones."""
@@ -228,7 +229,7 @@ class Slot:
             time.sleep(pauses[retries])
             ran = False
             try:
-                self.box("candidate", profile, Size.of(program.limits))
+                self.box("candidate", profile, _size(program))
                 ran = True
                 results, reruns = self._settled(program, lifted, fail_fast)
                 self._patient = True
@@ -294,11 +295,8 @@ class Slot:
             if index in results:
                 continue
             if isinstance(test, Split):
-                boxes = (
-                    self.box("candidate", _profile(program), Size.of(program.limits)),
-                    self.box("test", profile_of(program.preamble, test.source)),
-                )
-                results[index] = run_split(*boxes, program, test, limits)
+                candidate = self.box("candidate", _profile(program), _size(program))
+                results[index] = run_split(candidate, self._test_box(program, test.source, test_side_limits(limits)), program, test, limits)
             else:
                 results[index] = self._plain(program, [test], limits)[0]
             if fail_fast and results[index].outcome is not Outcome.PASS:
@@ -306,18 +304,18 @@ class Slot:
         return [results.get(index, TestResult(outcome=Outcome.NOT_RUN)) for index in range(len(lifted))]
 
     def _plain(self, program: Program, tests: list[Judged], limits: dict[str, Any]) -> list[TestResult]:
-        """Script and call tests, sent as one frame; their results come back one by one."""
-        box = self.box("candidate", _profile(program), Size.of(program.limits))
-        box.send(
-            {"op": "run", "program": program.program, "limits": limits, "interactive": False, "cases": [_case(test) for test in tests]}
-        )
-        results = []
-        for index, test in enumerate(tests):
-            # A result that just missed the last write comes with the next one.
-            raw = box.receive(MOST_WALL * program.limits.wall_seconds + MOST_WAITING_SECONDS + GRACE_SECONDS)
-            if raw.get("op") != "result" or raw.get("case") != index:
-                raise Fault(f"the box answered {raw.get('op')!r} for case {raw.get('case')!r} where {index} was due")
-            results.append(self._result(program, test, raw, limits))
+        """Script and call tests, sent as one frame or, with much input, a few; their results come back one by one."""
+        box = self.box("candidate", _profile(program), _size(program))
+        results: list[TestResult] = []
+        for portion in _portions(tests):
+            cases = [_case(test) for test in portion]
+            box.send({"op": "run", "program": program.program, "limits": limits, "interactive": False, "cases": cases})
+            for index, test in enumerate(portion):
+                # A result that just missed the last write comes with the next one.
+                raw = box.receive(MOST_WALL * program.limits.wall_seconds + MOST_WAITING_SECONDS + GRACE_SECONDS)
+                if raw.get("op") != "result" or raw.get("case") != index:
+                    raise Fault(f"the box answered {raw.get('op')!r} for case {raw.get('case')!r} where {index} was due")
+                results.append(self._result(program, test, raw, limits))
         return results
 
     def _result(self, program: Program, test: Judged, raw: dict[str, Any], limits: dict[str, Any]) -> TestResult:
@@ -332,8 +330,11 @@ class Slot:
         failed = script_failure(raw, program.limits)
         if failed is not None:
             return failed
-        box = self._test_box(program, test.checker)
-        return result_of(raw, *run_checker(box, test, from_text(raw["stdout"]), program.preamble, limits))
+        output = from_text(raw["stdout"])
+        mine = checker_limits(test, output, limits)
+        outcome, detail = run_checker(self._test_box(program, test.checker, mine), test, output, program.preamble, mine)
+        trust = "low" if runs_text(test.checker) or runs_text(program.preamble) else "full"
+        return replace(result_of(raw, outcome, detail), trust=trust)
 
     def _verdict(
         self,
@@ -360,6 +361,29 @@ class Slot:
             cpu_scale=self.scale,
             seconds=round(time.monotonic() - started, 6),
         )
+
+
+def _input_bytes(test: Test | Judged) -> int:
+    return len(test.stdin) if isinstance(test, StdinTest | CheckerTest) else 0
+
+
+def _portions(tests: list[Judged]) -> list[list[Judged]]:
+    """Tests in order, together as far as their input is small."""
+    portions: list[list[Judged]] = []
+    room = 0
+    for test in tests:
+        if not portions or room < _input_bytes(test):
+            portions.append([])
+            room = _FRAME_BYTES
+        portions[-1].append(test)
+        room -= _input_bytes(test)
+    return portions
+
+
+def _size(program: Program) -> Size:
+    """A box whose folders hold the largest input beside what the program may write there."""
+    largest = max(map(_input_bytes, program.tests)) // (1024 * 1024)
+    return Size.of(replace(program.limits, disk_mb=max(program.limits.disk_mb, largest + 8 if largest > 8 else 0)))
 
 
 def _case(test: Judged) -> dict[str, Any]:

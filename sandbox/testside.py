@@ -17,15 +17,20 @@ from sandbox.codec import Opaque, pack, unpack
 _OPERATORS = ("__len__", "__getitem__", "__setitem__", "__iter__")
 
 
+# What says that a test's own text is broken, unless it is the program's answer that says so.
+BROKEN_TEST = (NameError, ImportError, SyntaxError)
+_OWN_FILES = ("preamble.py", "test.py")
+
+
 class CandidateError(Exception):
     """Raised in a test when the candidate raised something that is not a built-in exception."""
 
 
 class Candidate:
-    """The program, as its test sees it. `failed`: it has raised something."""
+    """The program, as its test sees it. `answered`: it was asked something; `failed`: it has raised something."""
 
     def __init__(self, write: Callable[[dict[str, Any]], None], read: Callable[[], dict[str, Any] | None]) -> None:
-        self.failed = False
+        self.answered = self.failed = False
         self._write = write
         self._read = read
 
@@ -56,6 +61,7 @@ class Candidate:
         reply = self._read()
         if reply is None:
             os._exit(0)
+        self.answered = True
         if reply["k"] == "value":
             return reply
         self.failed = True
@@ -132,3 +138,18 @@ def run(case: dict[str, Any], space: dict[str, Any], candidate: Candidate) -> Ba
     except BaseException as error:  # noqa: BLE001 - whatever a test raises is its verdict
         return error
     return None
+
+
+def broken(error: BaseException, case: dict[str, Any], candidate: Candidate) -> bool:
+    """Whether what a failed test raised says that its own text is broken. A test may evaluate, parse or load what the program answered:
+    a name or a module that only the answer knows is the program's failure, as no answer may be a way out of a score."""
+    if not isinstance(error, BROKEN_TEST):
+        return False
+    if not candidate.answered:
+        return True
+    if isinstance(error, ImportError):
+        return bool(error.name) and str(error.name) in case["preamble"] + case["source"]
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return isinstance(error, NameError) and frame is not None and frame.tb_frame.f_code.co_filename in _OWN_FILES

@@ -71,14 +71,14 @@ def _answer_all(judge: Any, fail_fast: bool) -> None:
 def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
     """Answer lines, the first of them number `first`; returns how many are no program."""
     from sandbox.judge import invalid
-    from sandbox.rows import parse_program
+    from sandbox.rows import parse_program, read_row
 
     records: list[Any] = []
     programs = []
     for number, line in enumerate(lines, start=first):
         row: Any = None
         try:
-            row = json.loads(line)
+            row = read_row(line)
             programs.append((parse_program(row), row["id"]))
             records.append(None)
         except (ValueError, RecursionError) as error:  # ProgramError and UnicodeDecodeError are ValueErrors

@@ -220,6 +220,6 @@ def test_no_long_number_as_a_key_brings_the_host_down() -> None:
 def test_deeply_nested_keys_do_not_grow_on_the_host() -> None:
     nested: Any = ("a",)
     for _ in range(140):
-        nested = (nested, "\"\\")
+        nested = (nested, '"\\')
     assert same_value(pack({nested}), through_json(pack({nested})), PYTHON)
     assert not same_value(pack({(1, ("2",))}), pack({(1, ("2", ""))}), PYTHON)

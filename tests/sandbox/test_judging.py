@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from sandbox.judge import Judge
+from sandbox.judge import Judge, Slot
 from sandbox.rows import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import HONEST, SENTENCE, asserting, call, check, need_namespaces, script
@@ -183,6 +184,44 @@ def test_broken_test_is_invalid_and_no_score(judge: Judge) -> None:
     row = check("def f(x): return x", "import no_such_module")
     result = judge.run([parse_program(row)])[0]
     assert (result.outcome, result.score) == (Outcome.INVALID, None)
+
+
+NO_WAY_OUT = [  # what the program answers, what the check does with it, the outcome
+    ("'('", "import ast\nassert ast.literal_eval(candidate(1)) == [1]", "wrong", "full"),
+    ("'no_such_name'", "assert eval(candidate(1)) == 24", "wrong", "low"),
+    ("'24'", "assert eval(candidate(1)) == 24", "pass", "low"),
+    ("b'cno_such_module\\nx\\n.'", "import pickle\nassert pickle.loads(candidate(1)) == 24", "wrong", "low"),
+    ("1", "assert candidate(1) == x\nx = 1", "invalid", "full"),
+    ("1", "candidate(1)\nimport no_such_module", "invalid", "full"),
+]
+
+
+@pytest.mark.parametrize(("answer", "body", "outcome", "trust"), NO_WAY_OUT)
+def test_what_a_program_answers_never_makes_its_test_invalid(judge: Judge, answer: str, body: str, outcome: str, trust: str) -> None:
+    result = judge.run([parse_program(check(f"def f(x): return {answer}", body))])[0]
+    assert (result.outcome.value, result.trust) == (outcome, trust), result
+
+
+def test_much_input_is_judged(judge: Judge) -> None:
+    many = script("import sys\nprint(len(sys.stdin.read()))")
+    many["tests"] = [{"stdin": "x" * size, "stdout": str(size)} for size in (3_000_000, 40_000_000, 0, *[3_000_000] * 6)]
+    large = check("def f(numbers): return sum(numbers)", "assert candidate(list(range(1_500_000))) == 1124999250000")
+    large["limits"] = {"cpu_seconds": 60, "wall_seconds": 120, "memory_mb": 1024}
+    for result in judge.run([parse_program(row) for row in (many, large)]):
+        assert (result.outcome, result.trust, result.retries) == (Outcome.PASS, "full", 0), result.error
+
+
+def test_a_failure_of_the_judge_itself_is_one_programs_fault(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_over_five(self: Any, program: Any, test: Any, raw: Any, limits: Any) -> Any:
+        if program.id == "5":
+            raise ZeroDivisionError("a bug")
+        return result(self, program, test, raw, limits)
+
+    result = Slot._result
+    monkeypatch.setattr(Slot, "_result", fails_over_five)
+    found = judge.run([parse_program({**script("print(1)", "", "1"), "id": number}) for number in range(9)])
+    assert [one.outcome.value for one in found] == ["pass"] * 5 + ["fault"] + ["pass"] * 3
+    assert found[5].score is None and "a bug" in str(found[5].error)
 
 
 @pytest.mark.parametrize("test", [{"assert": "assert"}, {"assert": "x = 1"}, {"check": "x = 1"}])
