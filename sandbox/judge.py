@@ -26,14 +26,14 @@ from sandbox.frames import MOST_WAITING_SECONDS, MOST_WALL, from_text, to_text
 from sandbox.image import PLAIN, SCIENCE, profile_of, science_packages
 from sandbox.interpreter import SESSION, Session, SessionLimits
 from sandbox.lift import Call, Judged, Split, TestFile, lift, runs_text
+from sandbox.portions import box_size, portions
 from sandbox.quiet import Floor, near_limit
 from sandbox.split import GRACE_SECONDS, run_split, test_side_limits
-from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, Test, TestResult
+from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
 from sandbox.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
 
 ATTEMPTS = 3  # boxes that may die under a program
 CONFIRMED = 3  # tests of a program past a limit also on the quiet floor, after which no more are run again
-_FRAME_BYTES = 8 * 1024 * 1024  # of standard input go to a box together: it holds a frame several times while it reads it
 _CANARY = Program(id="canary", program="print(6 * 7)", tests=(StdinTest(stdin=b"", stdout=b"42"),))
 _PAUSES_SECONDS = (0.0, 0.2, 1.0, 3.0, 8.0)  # before each try; the long ones only where no box starts: a daemon may come back
 
@@ -90,14 +90,18 @@ class Judge:
         """A stateful interpreter of its own. At most `slots` at once, beside the programs: waits for a box. Raises Fault, RuntimeError."""
         return Session(self._sessions.lease(Size.of(limits.of_a_cell())), limits, self._sessions.give_back)
 
-    def close(self) -> None:
-        """End all boxes. Programs already given are judged first; sessions are ended where they are."""
+    def close(self, *, at_once: bool = False) -> None:
+        """End all boxes. Programs already given are judged first, unless `at_once`; sessions are ended where they are."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            while at_once and not self._jobs.empty():
+                self._give_up(self._jobs.get())
             for _ in self._threads:
                 self._jobs.put(None)
+        for slot in self._slots if at_once else ():
+            slot.abandon()
         for thread in self._threads:
             thread.join()
         self._sessions.close()
@@ -107,7 +111,12 @@ class Judge:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self.close(at_once=kind is not None)  # as by an interrupt: nobody waits for the rest any more
+
+    @staticmethod
+    def _give_up(job: tuple[Program, bool, Future[Judgement]] | None) -> None:
+        if job is not None:
+            job[2].set_exception(RuntimeError("this judge is closed"))
 
     def _work(self, slot: Slot) -> None:
         while (job := self._jobs.get()) is not None:
@@ -190,6 +199,7 @@ class Slot:
         self.floor = floor or Floor()
         self.scale = scale
         self._patient = True
+        self._abandoned = False
         self._boxes: dict[tuple[str, str], tuple[Box, Size]] = {}
 
     def box(self, role: str, profile: str = PLAIN, size: Size = SMALL) -> Box:
@@ -204,7 +214,15 @@ class Slot:
             except ImageError as error:  # it was there when the judge started, and may be again
                 raise Fault(f"no image: {error.what}") from error
             self._boxes[role, profile] = (box, size)
+        if self._abandoned:
+            raise Fault("the judge was closed")
         return box
+
+    def abandon(self) -> None:
+        """From another thread: end what is running, for good."""
+        self._abandoned = True
+        for box, _ in list(self._boxes.values()):
+            box.close()
 
     def _test_box(self, program: Program, source: str, limits: dict[str, Any]) -> Box:
         return self.box("test", profile_of(program.preamble, source), Size.of(Limits(**limits)))
@@ -225,11 +243,11 @@ class Slot:
             return self._verdict(program, [], [], started, error=str(error))
         retries, deaths, reason = 0, 0, ""
         pauses = _PAUSES_SECONDS if self._patient else _PAUSES_SECONDS[:1]
-        while deaths < ATTEMPTS and retries < len(pauses):
+        while deaths < ATTEMPTS and retries < len(pauses) and not (retries and self._abandoned):
             time.sleep(pauses[retries])
             ran = False
             try:
-                self.box("candidate", profile, _size(program))
+                self.box("candidate", profile, box_size(program))
                 ran = True
                 results, reruns = self._settled(program, lifted, fail_fast)
                 self._patient = True
@@ -295,7 +313,7 @@ class Slot:
             if index in results:
                 continue
             if isinstance(test, Split):
-                candidate = self.box("candidate", _profile(program), _size(program))
+                candidate = self.box("candidate", _profile(program), box_size(program))
                 results[index] = run_split(candidate, self._test_box(program, test.source, test_side_limits(limits)), program, test, limits)
             else:
                 results[index] = self._plain(program, [test], limits)[0]
@@ -305,9 +323,9 @@ class Slot:
 
     def _plain(self, program: Program, tests: list[Judged], limits: dict[str, Any]) -> list[TestResult]:
         """Script and call tests, sent as one frame or, with much input, a few; their results come back one by one."""
-        box = self.box("candidate", _profile(program), _size(program))
+        box = self.box("candidate", _profile(program), box_size(program))
         results: list[TestResult] = []
-        for portion in _portions(tests):
+        for portion in portions(tests):
             cases = [_case(test) for test in portion]
             box.send({"op": "run", "program": program.program, "limits": limits, "interactive": False, "cases": cases})
             for index, test in enumerate(portion):
@@ -361,29 +379,6 @@ class Slot:
             cpu_scale=self.scale,
             seconds=round(time.monotonic() - started, 6),
         )
-
-
-def _input_bytes(test: Test | Judged) -> int:
-    return len(test.stdin) if isinstance(test, StdinTest | CheckerTest) else 0
-
-
-def _portions(tests: list[Judged]) -> list[list[Judged]]:
-    """Tests in order, together as far as their input is small."""
-    portions: list[list[Judged]] = []
-    room = 0
-    for test in tests:
-        if not portions or room < _input_bytes(test):
-            portions.append([])
-            room = _FRAME_BYTES
-        portions[-1].append(test)
-        room -= _input_bytes(test)
-    return portions
-
-
-def _size(program: Program) -> Size:
-    """A box whose folders hold the largest input beside what the program may write there."""
-    largest = max(map(_input_bytes, program.tests)) // (1024 * 1024)
-    return Size.of(replace(program.limits, disk_mb=max(program.limits.disk_mb, largest + 8 if largest > 8 else 0)))
 
 
 def _case(test: Judged) -> dict[str, Any]:
