@@ -35,6 +35,7 @@ from typing import Any, NoReturn
 
 from sandbox import testfile, testside
 from sandbox.codec import pack, unpack
+from sandbox.objects import Objects, attributes, lineage, operate
 
 INBOX_FD, OUTBOX_FD = 3, 4
 MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
@@ -244,38 +245,44 @@ def _load(case: dict[str, Any], name: str) -> types.ModuleType:
 
 def _call(case: dict[str, Any]) -> NoReturn:
     module = _load(case, "program")
-    kept: list[Any] = []
     if case["interactive"]:
+        objects = Objects(module.__dict__, _write, _read, lambda message: _answer_asked(module, message, objects))
         while (message := _read()) is not None:
-            _write(_answer(module, message, kept))
+            _write(_answer_asked(module, message, objects))
         os._exit(0)
-    _write(_answer(module, case, kept))
+    try:
+        args, kwargs = [unpack(item) for item in case["args"]], {key: unpack(item) for key, item in case["kwargs"].items()}
+        answer = {"k": "value", "v": pack(_resolve(module, case["name"])(*args, **kwargs))}
+    except BaseException as error:  # noqa: BLE001 - a program's own function is called here
+        answer = _failure(error, "call")
+    _write(answer)
     os._exit(0)
 
 
-def _answer(module: types.ModuleType, message: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
-    """Call what is named, or what was kept of an earlier answer (`held`); or look up an attribute of it."""
+def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
+    """What the test side asks: `call` a name or a kept object, `look` at an attribute of one, `op` an operator, `get` what a name is."""
     try:
-        found = _resolve(module, message["name"]) if message.get("held") is None else kept[message["held"]]
-        if message.get("k") == "look":
-            return _kept(getattr(found, message["name"]), kept)
-        args = [kept[item["held"]] if isinstance(item, dict) and "held" in item else unpack(item) for item in message["args"]]
-        kwargs = {key: unpack(item) for key, item in message["kwargs"].items()}
-        answer = _kept(found(*args, **kwargs), kept)
-        if answer["v"] is None and message.get("k"):
+        kind, held = message["k"], message["held"]
+        if kind == "get":
+            return {"k": "value", "v": pack(_resolve(module, message["name"]))}
+        if kind == "look":
+            return {"k": "value", "v": pack(getattr(objects.kept[held], message["name"]))}
+        objects.take(message.get("objects", []))
+        args = [unpack(item) for item in message["args"]]
+        if kind == "op":
+            return {"k": "value", "v": pack(operate(message["name"], args))}
+        found = _resolve(module, message["name"]) if held is None else objects.kept[held]
+        answer: dict[str, Any] = {"k": "value", "v": pack(found(*args, **{key: unpack(item) for key, item in message["kwargs"].items()}))}
+        if answer["v"] is None:
             answer["changed"] = [[place, new] for place, arg in enumerate(args) if (new := pack(arg)) != message["args"][place]]
+        answer["objects"] = objects.changed()
         return answer
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
-        return _failure(error, "call")
-
-
-def _kept(result: Any, kept: list[Any]) -> dict[str, Any]:
-    """The answer that holds a result. What has no plain form stays here, under the number it is asked for by."""
-    packed = pack(result)
-    if not isinstance(packed, dict) or packed["t"] != "opaque":
-        return {"k": "value", "v": packed}
-    kept.append(result)
-    return {"k": "value", "v": packed, "held": len(kept) - 1}
+        failure = _failure(error, "call")
+        with contextlib.suppress(Exception):  # its class is the program's own
+            state = [[key, pack(value)] for key, value in attributes(error).items()]
+            failure |= {"bases": lineage(type(error)), "state": state}
+        return failure
 
 
 def _resolve(module: types.ModuleType, name: str) -> Any:

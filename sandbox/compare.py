@@ -116,8 +116,10 @@ def truth(tree: Any) -> bool | None:
     """Python's truth of a packed value; None for an opaque one, whose class would have to be asked."""
     if isinstance(tree, dict):
         tag, body = tree["t"], tree["v"]
-        if tag == "opaque":
+        if tag in ("opaque", "held", "lent", "error"):
             return None
+        if tag == "named":
+            return True
         if tag == "complex":
             return any(truth(part) for part in body)
         if tag in ("fraction", "decimal"):
@@ -138,13 +140,15 @@ def _kind(tree: Any, how: Equality) -> str:
     if not isinstance(tree, dict):
         return "none" if tree is None else "str"
     tag = str(tree["t"])
-    if tag == "tuple":
+    if tag in ("tuple", "named"):
         return "sequence" if how.json else "tuple"
     return {"int": "number", "float": "number", "fraction": "number", "decimal": "number", "frozenset": "set"}.get(tag, tag)
 
 
 def _items(tree: Any) -> list[Any]:
-    return tree if isinstance(tree, list) else tree["v"]
+    if isinstance(tree, list):
+        return tree
+    return list(tree["v"][1] if tree["t"] == "named" else tree["v"])
 
 
 def _number(tree: Any) -> int | float | Fraction:

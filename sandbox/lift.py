@@ -40,7 +40,7 @@ class Call:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
     """Test source that runs in a box of its own. `borrowed` are the program's names it uses; `low_trust` when more than the one tested,
-    or when it runs text (see runs_text).
+    or when it runs text (see runs_text). `looked_at`: of those borrowed, the names that it does more with than call them.
 
     Example: Split(source="assert abs(f(2) - 1.41) < 0.01", entry_point=None, borrowed=("f",), low_trust=False)
     """
@@ -49,6 +49,7 @@ class Split:
     entry_point: str | None
     borrowed: tuple[str, ...]
     low_trust: bool
+    looked_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,8 +134,10 @@ def _split(source: str, tree: ast.Module, program: Program, entry_point: str | N
     names = tuple(name for name in borrowed if not imports.get(name))
     tested = {program.entry_point} if program.entry_point or entry_point else set(names[:1])
     lines = [line for line in imports.values() if line]
+    calls = Counter(node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+    looked_at = tuple(name for name in names if reads[name] > calls[name])
     low_trust = bool(set(names) - tested) or runs_text(source) or runs_text(program.preamble)
-    return Split(source="\n".join([*lines, source]), entry_point=entry_point, borrowed=names, low_trust=low_trust)
+    return Split(source="\n".join([*lines, source]), entry_point=entry_point, borrowed=names, low_trust=low_trust, looked_at=looked_at)
 
 
 @lru_cache(maxsize=256)
