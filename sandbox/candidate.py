@@ -272,11 +272,10 @@ def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Ob
         if kind == "op":
             return {"k": "value", "v": pack(operate(message["name"], args))}
         found = _resolve(module, message["name"]) if held is None else objects.kept[held]
-        answer: dict[str, Any] = {"k": "value", "v": pack(found(*args, **{key: unpack(item) for key, item in message["kwargs"].items()}))}
-        if answer["v"] is None:
-            answer["changed"] = [[place, new] for place, arg in enumerate(args) if (new := pack(arg)) != message["args"][place]]
-        answer["objects"] = objects.changed()
-        return answer
+        value = pack(found(*args, **{key: unpack(item) for key, item in message["kwargs"].items()}))
+        mutable = [(place, arg) for place, arg in enumerate(args) if isinstance(arg, list | dict | set)]
+        changed = [[place, new] for place, arg in mutable if (new := pack(arg)) != message["args"][place]]
+        return {"k": "value", "v": value, "changed": changed, "objects": objects.changed()}
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
         failure = _failure(error, "call")
         with contextlib.suppress(Exception):  # its class is the program's own

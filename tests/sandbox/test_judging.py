@@ -202,6 +202,8 @@ BY_NAME += [  # objects that stay with the program, and the test's own that go t
         "pass",
         "full",
     ),
+    ("def f(a):\n    a.append(1)\n    return a", "a = [0]\nassert f(a) == [0, 1]\nassert a == [0]", "wrong", "low"),
+    ("def f(a):\n    a.append(1)\n    return a", "a = [0]\nassert f(a) == [0, 1]", "pass", "full"),
     (MAPPED, "assert f(lambda x: x + 1, [1, 2]) == [2, 3] and f(str, [1]) == ['1']", "pass", "full"),
     (MAPPED, "assert f(lambda x: x + 1, [1, 2]) == [2, 4]", "wrong", "full"),
     (
