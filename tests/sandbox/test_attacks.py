@@ -121,7 +121,8 @@ def test_limits_are_overshot_by_little(isolated: Slot) -> None:
 def test_a_test_cannot_lower_the_share_of_the_next(isolated: Slot) -> None:
     if not Path("/proc/self/autogroup").exists():
         pytest.skip("this kernel gives no session a share of its own; remedy: none needed")
-    lower = 'import subprocess, sys\ncode = \'open("/proc/self/autogroup", "w").write("19")\'\nsubprocess.run([sys.executable, \'-c\', code], check=True)\n'
+    code = "open('/proc/self/autogroup', 'w').write('19')"
+    lower = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {code!r}], check=True)\n"
     show = "print(open('/proc/self/autogroup').read().split()[-1])"
     lowered, next_one = (slot_row(isolated, program, number) for program, number in ((lower + show, "19"), (show, "0")))
     assert (lowered.outcome, next_one.outcome) == (Outcome.PASS, Outcome.PASS)
