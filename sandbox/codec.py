@@ -67,7 +67,7 @@ def pack(value: Any, depth: int = 0) -> Any:
     if issubclass(kind, list):
         return [pack(item, depth + 1) for item in list.__iter__(value)]
     if issubclass(kind, tuple):
-        if kind is not tuple and _is_names(names := list(getattr(kind, "_fields", ()))) and len(names) == tuple.__len__(value):
+        if kind is not tuple and _is_names(names := _fields(kind)) and len(names) == tuple.__len__(value):
             return {"t": "named", "v": [names, [pack(item, depth + 1) for item in tuple.__iter__(value)]]}
         return {"t": "tuple", "v": [pack(item, depth + 1) for item in tuple.__iter__(value)]}
     if issubclass(kind, dict):
@@ -142,6 +142,11 @@ def is_lineage(names: Any) -> bool:
 
 def _is_names(names: Any) -> bool:
     return isinstance(names, list) and 0 < len(names) <= 100 and all(isinstance(name, str) and name.isidentifier() for name in names)
+
+
+def _fields(kind: type) -> list[Any]:
+    names = getattr(kind, "_fields", None)
+    return list(names) if type(names) is tuple else []
 
 
 @lru_cache(maxsize=100)

@@ -61,6 +61,10 @@ def parse_body(body: bytes) -> dict[str, Any]:
     return message
 
 
+class FrameTooLong(FrameError):
+    """A frame that says that it is longer than its reader takes."""
+
+
 class FrameBuffer:
     """Collects bytes as they come and gives out whole frames. `limit` bounds one frame, so memory stays bounded."""
 
@@ -77,7 +81,7 @@ class FrameBuffer:
             return None
         (length,) = HEADER.unpack_from(self._bytes)
         if length > self.limit:
-            raise FrameError(f"a frame of {length} bytes; at most {self.limit} are taken")
+            raise FrameTooLong(f"a frame of {length} bytes; at most {self.limit} are taken")
         end = HEADER.size + length
         if len(self._bytes) < end:
             return None

@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.codec import Malformed, is_lineage, validate
 from sandbox.errors import Fault
 from sandbox.executor import Box
-from sandbox.frames import MOST_WALL, FrameBuffer, FrameError, from_text, pack_frame, to_text
+from sandbox.frames import MOST_WALL, FrameBuffer, FrameError, FrameTooLong, from_text, pack_frame, to_text
 from sandbox.lift import Split
 from sandbox.types import Limits, Outcome, Program, TestResult
 from sandbox.verdicts import failure_outcome, judge_call_end, result_of
@@ -142,6 +142,8 @@ def _relay(candidate: Side, test: Side, limits: Limits) -> tuple[Outcome, str]:
             else:
                 failure = reply
                 told = _error(reply)
+        except FrameTooLong as error:
+            return Outcome.OUTPUT_LIMIT, str(error)
         except (FrameError, Malformed) as error:
             return Outcome.TAMPER, f"a message that the judge's own child does not write: {error}"
         if told.get("changed") or told.get("objects") or asked["k"] in _LOOKING or asked.get("held") is not None or asked.get("objects"):

@@ -313,9 +313,9 @@ class Space(dict[str, Any]):
 
 
 def _set(lent: Any, state: list[Any]) -> None:
-    """What the program has set on an object of the test's: data, and no method of its class."""
+    """What the program has set on an object of the test's: data, in place of no method."""
     for name, value in state:
-        if not name.startswith("__") and (name in attributes(lent) or not hasattr(type(lent), name)):
+        if not name.startswith("__") and not callable(getattr(type(lent), name, None)):
             object.__setattr__(lent, name, unpack(value))
 
 
@@ -344,6 +344,7 @@ def run(case: dict[str, Any], space: dict[str, Any], candidate: Candidate) -> Ba
         space.update(lent)  # a preamble may hold a stub of the function that is tested
         for name in case["looked_at"]:
             space.pop(name, None)
+        # As is this.
         exec(compile(case["source"], "test.py", "exec", dont_inherit=True), space)
         if case["entry_point"] is not None:
             space["check"](candidate.function(case["entry_point"]))

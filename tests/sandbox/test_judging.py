@@ -139,6 +139,7 @@ BY_NAME = [  # program, assert, outcome, trust
     (LIAR.format("sub", "a[0]"), "assert abs(f(1) - 2) < 1", "wrong", "low"),
     (LIAR.format("sub", "Liar()") + "\nLiar.__abs__ = lambda s: 0", "assert abs(f(1) - 2) < 1", "wrong", "low"),
     (LIAR.format("lt", "True"), "assert f(1) < 2", "wrong", "low"),
+    ("def f(n): return [0] * n", "x = f(10**6)\nassert x", "output_limit", "full"),
     (LIAR.format("eq", "True"), "assert [f(1)] == [2] or f(1) in (2, 3)", "wrong", "full"),
     ("from math import sqrt as f", "assert math.isclose(f(4), 2)", "pass", "full"),
     ("import numpy as np\ndef f(x): return np.ones(x)", "assert np.allclose(f(2), [1, 1])", "pass", "full"),
@@ -273,7 +274,9 @@ def test_broken_test_is_invalid_and_no_score(judge: Judge) -> None:
 
 
 NODES = """class Node:
+    kind = 'node'
     def __init__(self, value, next=None): self.value, self.next = value, next
+    def is_leaf(self): return False
 def build(values):
     head = None
     for value in reversed(values): head = Node(value, head)
@@ -295,6 +298,8 @@ ON_NODES = [
         "pass",
     ),
     ("def f(h):\n    while h: h.value *= 2; h = h.next", "h = build([1, 2])\nf(h)\nassert values(h) == [2, 4]", "pass"),
+    ("def f(h): h.kind = 'leaf'", "h = build([1])\nf(h)\nassert h.kind == 'leaf'", "pass"),
+    ("def f(h): h.is_leaf = lambda: True", "h = build([1])\nf(h)\nassert h.is_leaf()", "wrong"),
     ("def f(h): return h.next", "h = build([1, 2])\nassert f(h) is h.next", "pass"),
     ("def f(h): return h", "assert values(f(build([1, 2, 3]))) == [3, 2, 1]", "wrong"),
     ("def f(h):\n    type(h).__eq__ = lambda *a: True\n    return h", "h = build([1, 2])\nassert f(h) == build([2, 1])", "wrong"),
