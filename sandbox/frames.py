@@ -81,7 +81,8 @@ class FrameBuffer:
             return None
         (length,) = HEADER.unpack_from(self._bytes)
         if length > self.limit:
-            raise FrameTooLong(f"a frame of {length} bytes; at most {self.limit} are taken")
+            kind = FrameTooLong if length <= MAX_FRAME_BYTES else FrameError  # beyond it nobody means a length
+            raise kind(f"a frame of {length} bytes; at most {self.limit} are taken")
         end = HEADER.size + length
         if len(self._bytes) < end:
             return None
