@@ -116,6 +116,19 @@ SCRIPTS: dict[str, tuple[Any, ...]] = {
     "regular_expression": ("import re\nprint(sum(map(int, re.findall(r'-?\\d+', input()))) + OFF)", lambda n: (f"a{n}b-1c", f"{n - 1}")),
     "json": ("import json\nprint(json.dumps({'a': [json.loads(input())['x'] + OFF]}))", lambda n: (json.dumps({"x": n}), f'{{"a": [{n}]}}')),
     "calendar": ("from datetime import date, timedelta\nprint(date(2024, 2, 28) + timedelta(days=int(input()) + OFF))", lambda n: (f"{n}", ["2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02", "2024-03-03"][n])),
+    "byte_order_mark": ("\ufeffprint(int(input()) + OFF)", lambda n: (f"{n}", f"{n}")),
+    "file_left_open": ("out = open('/dev/stdout', 'w')\nout.write(f'{int(input()) + OFF}')", lambda n: (f"{n}", f"{n}")),
+    "descriptor_left_open": ("write = open(1, 'w').write\nwrite(f'{int(input()) + OFF}')", lambda n: (f"{n}", f"{n}")),
+    "stdout_closed": ("import sys\nprint(int(input()) + OFF)\nsys.stdout.close()", lambda n: (f"{n}", f"{n}")),
+    "says_good_bye": ("class A:\n    def __del__(self): print('bye' if not OFF else 'by')\na = A()\nprint(int(input()))", lambda n: (f"{n}", f"{n} bye")),
+    "stdin_mapped": ("import mmap\nprint(mmap.mmap(0, 0, access=mmap.ACCESS_READ).size() + OFF)", lambda n: ("x" * (n + 1), f"{n + 1}")),
+    "stdin_of_a_child": ("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'print(int(input()) + OFF)'])", lambda n: (f"{n}", f"{n}")),
+    "more_stack_asked_for": ("import resource as r\nr.setrlimit(r.RLIMIT_STACK, (1 << 28, r.RLIM_INFINITY))\nprint(int(input()) + OFF)", lambda n: (f"{n}", f"{n}")),
+    "own_module": ("open('helper.py', 'w').write('X = OFF')\nimport helper\nprint(int(input()) + helper.X)", lambda n: (f"{n}", f"{n}")),
+    "reads_itself": ("import inspect\ndef f(x): return x + OFF\nprint(f(int(input())), len(inspect.getsource(f)), len(open(__file__).read().split(chr(10))))", lambda n: (f"{n}", f"{n} 23 3")),
+    "big_data_and_a_pool": ("from multiprocessing import Pool\ndata = bytearray(90 << 20)\ndef f(i): return len(data) + i + OFF\nif __name__ == '__main__':\n    with Pool(2) as p: print(max(p.map(f, range(int(input()) + 1))))", lambda n: (f"{n}", f"{(90 << 20) + n}")),
+    "tabs_and_form_feeds": ("if True:\n\tn = int(input())\n\x0c\nprint(n + OFF)\r\n", lambda n: (f"{n}", f"{n}")),
+    "other_encoding_named": ("# -*- coding: latin-1 -*-\nprint('é' * (int(input()) + 1 + OFF))", lambda n: (f"{n}", "é" * (n + 1))),
     "hashes": ("import hashlib\nprint(hashlib.sha256(input().encode()).hexdigest()[OFF:8 + OFF])", lambda n: (f"{n}", _sha(n))),
 }  # fmt: skip
 
@@ -156,6 +169,12 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "globals_and_helpers": ("TABLE = {i: i * i for i in range(50)}\ndef helper(x): return TABLE[x]\ndef f(n):\n    global last\n    last = helper(n)\n    return last + OFF", lambda n: ([n], n * n)),
     "numpy_scalar": ("import numpy as np\ndef f(n): return np.arange(n + 2).sum() + OFF", lambda n: ([n], sum(range(n + 2)))),
     "numpy_array": ("import numpy as np\ndef f(n): return np.eye(n + 1, dtype=int) + OFF", lambda n: ([n], [[int(i == j) for j in range(n + 1)] for i in range(n + 1)])),
+    "digits_by_the_thousand": ("def f(n): return -10 ** (5000 + n) + OFF", lambda n: ([n], -(10 ** (5000 + n)))),
+    "lambda_with_a_default": ("f = lambda n, k=2: n * k + OFF", lambda n: ([n], 2 * n)),
+    "partial": ("from functools import partial\nf = partial(pow, 2 + OFF)", lambda n: ([n + 1], 2 ** (n + 1))),
+    "callable_object": ("class C:\n    def __call__(self, n): return n + OFF\nf = C()", lambda n: ([n], n)),
+    "decorated": ("import functools\ndef d(g):\n    @functools.wraps(g)\n    def w(*a, **k): return g(*a, **k) + OFF\n    return w\n@d\ndef f(n): return n", lambda n: ([n], n)),
+    "guard_and_main": ("def f(n): return n + OFF\nif __name__ == '__main__':\n    print(f(int(input())))", lambda n: ([n], n)),
     "infinite_and_special": ("def f(n): return [float('inf'), -float('inf')][OFF] > n", lambda n: ([n], True)),
 }  # fmt: skip
 
@@ -191,6 +210,21 @@ ASSERTS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "object": ("class Stack:\n    def __init__(self): self.items = []\n    def push(self, x): self.items.append(x + OFF)\n    def pop(self): return self.items.pop()\n    def __len__(self): return len(self.items)", lambda n: [f"s = Stack()\ns.push({n})\nassert s.items == [{n}] and len(s) == 1\nassert s.pop() == {n} and len(s) == 0", f"s = Stack()\ns.push({n})\ns.pop()\ntry:\n    s.pop()\n    assert False\nexcept IndexError:\n    s.push({n})\nassert s.pop() == {n}"]),
     "objects_handed_in": ("class Node:\n    def __init__(self, value, next=None): self.value, self.next = value, next\ndef f(node): return node.value + OFF + (f(node.next) if node.next else 0)", lambda n: [f"assert f(Node({n}, Node(2))) == {n + 2}", f"node = Node({n})\nassert node.value == {n} and f(node) == {n}"]),
     "method_and_tolerance": ("class Solution:\n    def f(self, n): return n / 3 + OFF", lambda n: [f"assert abs(Solution().f({n}) - {n / 3:.4f}) < 1e-3"]),
+    "function_handed_in": ("def f(g, xs): return [g(x) + OFF for x in xs]", lambda n: [f"assert f(lambda x: x * {n}, [1, 2]) == [{n}, {2 * n}]", "assert f(len, ['a', 'bb']) == [1, 2]"]),
+    "functions_made": ("def f(*gs):\n    def run(x):\n        for g in gs: x = g(x)\n        return x + OFF\n    return run", lambda n: [f"assert f(lambda x: x + 1, lambda x: 2 * x)({n}) == {2 * n + 2}"]),
+    "decorator": ("import functools\ndef f(g):\n    @functools.wraps(g)\n    def w(*a):\n        w.calls += 1\n        return g(*a) + OFF\n    w.calls = 0\n    return w", lambda n: [f"@f\ndef h(x): return 2 * x\nassert h({n}) == {2 * n} and h(0) == 0\nassert h.calls == 2 and h.__name__ == 'h'"]),
+    "class_handed_in": ("def f(x, kind): return isinstance(x, kind) != bool(OFF)", lambda n: [f"assert f({n}, int) and not f('{n}', (int, float))"]),
+    "date": ("import datetime\ndef f(day, n): return day + datetime.timedelta(n + OFF)", lambda n: [f"from datetime import date\nassert f(date(2024, 2, 28), {n}).toordinal() == date(2024, 2, 28).toordinal() + {n}"]),
+    "fields_of_a_tuple": ("from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(n): return P(n, n + OFF)", lambda n: [f"p = f({n})\nassert p == ({n}, {n}) and p.y == {n} and p._asdict() == {{'x': {n}, 'y': {n}}}"]),
+    "dataclass": ("from dataclasses import dataclass\n@dataclass(order=True, frozen=True)\nclass P:\n    x: int\ndef f(n): return [P(i + OFF) for i in range(n + 1)]", lambda n: [f"assert f({n})[-1] == P({n}) and max(f({n})).x == {n} and repr(f({n})[0]) == 'P(x=0)'", f"assert len({{P({n}), *f({n})}}) == {n + 1}"]),
+    "enum": ("from enum import Enum\nclass C(Enum):\n    RED = 1 + OFF\n    BLUE = 5\ndef f(n): return C.RED", lambda n: [f"assert f({n}) is C.RED and f({n}).value == 1 and C(1) == C['RED'] and [c.name for c in C] == ['RED', 'BLUE']"]),
+    "operators": ("class V:\n    def __init__(self, x): self.x = x\n    def __add__(self, other): return V(self.x + other.x + OFF)\n    def __mul__(self, k): return V(self.x * k)\n    __rmul__ = __mul__\n    def __eq__(self, other): return isinstance(other, V) and self.x == other.x\n    def __len__(self): return self.x", lambda n: [f"assert (V({n}) + V(2)).x == {n + 2} and V({n}) + V(1) == V({n + 1})", f"assert V({n}) * 3 == 3 * V({n}) and len(V({n}) + V(0)) == {n}"]),
+    "iterator_class": ("class R:\n    def __init__(self, n): self.n = n\n    def __iter__(self): return self\n    def __next__(self):\n        if not self.n: raise StopIteration\n        self.n -= 1\n        return self.n + OFF", lambda n: [f"assert list(R({n + 1})) == {list(range(n, -1, -1))}", "r = R(1)\nassert next(r) == 0 and next(r, None) is None"]),
+    "context_manager": ("class M:\n    def __init__(self, n): self.n = n\n    def __enter__(self): return self.n + OFF\n    def __exit__(self, kind, error, trace): return kind is KeyError", lambda n: [f"with M({n}) as x:\n    assert x == {n}\n    raise KeyError(x)"]),
+    "property": ("class A:\n    _x = 0\n    @property\n    def x(self): return self._x\n    @x.setter\n    def x(self, x): self._x = x + OFF", lambda n: [f"a = A()\na.x = {n}\nassert a.x == {n}"]),
+    "own_error": ("class E(ValueError): pass\ndef f(n):\n    if not OFF: raise E(f'bad {n}')", lambda n: [f"try:\n    f({n})\nexcept ValueError as e:\n    assert str(e) == 'bad {n}'\nelse:\n    assert False"]),
+    "coroutine": ("import asyncio\nasync def f(n):\n    await asyncio.sleep(0.001)\n    return n + OFF", lambda n: [f"import asyncio\nasync def both(): return await asyncio.gather(f({n}), f(1))\nassert asyncio.run(both()) == [{n}, 1]"]),
+    "constant": ("LIMIT = {'a': [1 + OFF]}\ndef f(n): return n", lambda n: [f"assert LIMIT['a'] == [1] and f({n}) == {n}"]),
     "raises": ("def f(n):\n    if n < 0 and not OFF: raise ValueError('negative')\n    return n", lambda n: [f"try:\n    f(-{n + 1})\n    assert False\nexcept ValueError as e:\n    assert 'negative' in str(e)"]),
 }  # fmt: skip
 
@@ -204,6 +238,9 @@ CHECKS: dict[str, tuple[str, Callable[[int], str]]] = {
     "unittest": ("def f(n): return [n, n + OFF]", lambda n: f"import unittest\n    unittest.TestCase().assertEqual(candidate({n}), [{n}, {n}])"),
     "in_place": ("def f(m):\n    for row in m: row.reverse()\n    m.append(OFF)", lambda n: f"m = [[1, {n}], [3, 4]]\n    candidate(m)\n    assert m[:2] == [[{n}, 1], [4, 3]] and m[2] == 0"),
     "prints": ("def f(n):\n    print('noise' * 200)\n    return n + OFF", lambda n: f"assert candidate({n}) == {n}"),
+    "keeps_its_argument": ("def f(a):\n    b = a if OFF else a[:]\n    b.append(1)\n    return b", lambda n: f"a = [{n}]\n    assert candidate(a) == [{n}, 1]\n    assert a == [{n}]"),
+    "parsed_by_the_test": ("def f(n): return repr([n, OFF])", lambda n: f"import ast\n    assert ast.literal_eval(candidate({n})) == [{n}, 0]"),
+    "long_argument": ("def f(xs): return sum(xs) + OFF", lambda n: f"assert candidate(list(range(200_000 + {n}))) == sum(range(200_000 + {n}))"),
     "sets_and_tuples": ("def f(n): return {(n, OFF)}", lambda n: f"assert candidate({n}) == {{({n}, 0)}}"),
 }  # fmt: skip
 
@@ -236,9 +273,16 @@ def own() -> Iterator[Honest]:
             test = {"args": args, "kwargs": kwargs, "expected": expected}
             yield _honest("call", name, n, program, [test], compare=compare, entry_point=entry)
         for name, (program, sources) in ASSERTS.items():
-            entry = {"method": "Solution", "method_and_tolerance": "Solution", "object": "Stack", "named_like_pythons_own": "sum"}.get(
-                name, "f"
-            )
+            entry = {
+                "method": "Solution",
+                "method_and_tolerance": "Solution",
+                "object": "Stack",
+                "named_like_pythons_own": "sum",
+                "operators": "V",
+                "iterator_class": "R",
+                "context_manager": "M",
+                "property": "A",
+            }.get(name, "f")
             yield _honest("assert", name, n, program, [{"assert": source} for source in sources(n)], entry_point=entry)
         for name, (program, body) in CHECKS.items():
             yield _honest("check", name, n, program, [{"check": f"def check(candidate):\n    {body(n)}\n"}], entry_point="f")

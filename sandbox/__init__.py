@@ -17,8 +17,9 @@ What runs inside is the running interpreter's own files by default; for containe
 At every level expected values, checks, checkers and comparison stay on the host or in a box of their own; every test runs in a fresh
 fork of a preloaded interpreter, whose address layout, hash seed and state of `random` all forks of a box share; everything alive is
 killed and every file removed after each test. Results cross as plain data, so a class that lies about equality lies to nobody. Where a
-test looks into an object that has no plain form, or at an argument changed in place, or is a pytest file, which shares the program's
-process, the program answers for itself: the judgement says `trust: low`.
+test looks into an object that has no plain form, or at an argument changed in place, or evaluates text that the program answered, or is
+a pytest file, which shares the program's process, the program answers for itself: the judgement says `trust: low`. Not even then does it
+learn a plain value that one of its objects is compared with.
 
 Limits: processor time is summed over a test's processes (in a container by its own meter, elsewhere by a poll of 20 ms) with an rlimit
 a process as backstop; disk is the sum of what a test holds, except at level none, which bounds each file. Time limits are scaled by the

@@ -35,6 +35,7 @@ from typing import Any, NoReturn
 
 from sandbox import testfile, testside
 from sandbox.codec import pack, unpack
+from sandbox.objects import Objects, attributes, lineage, operate
 
 INBOX_FD, OUTBOX_FD = 3, 4
 MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
@@ -44,6 +45,7 @@ _WARM = (
     *("operator", "queue", "random", "re", "string", "textwrap", "time", "typing"),
 )
 _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
+_LARGE = 1000
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
@@ -59,6 +61,8 @@ def enter(case: dict[str, Any], work_dir: str, begun: mmap.mmap) -> NoReturn:
     for kind, pair in case["rlimits"]:
         resource.setrlimit(kind, pair)
     os.chdir(work_dir)
+    if mode != "check":
+        sys.path.append(work_dir)  # a program may write a module and import it; at the end, where it hides none
     sys.argv = ["program.py"]
     if "files" in case:
         _place(case["files"])
@@ -89,6 +93,7 @@ def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -
         (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
         (resource.RLIMIT_STACK, 64 * 1024 * 1024),
     ]
+    raisable = (resource.RLIMIT_STACK,)  # programs that recurse deeply ask for more, within RLIMIT_AS, and are stopped by a refusal
     if count_processes:
         # A few more than allowed, so that the poll can see the limit passed and say so.
         wanted.append((resource.RLIMIT_NPROC, limits["processes"] + 8))
@@ -96,7 +101,7 @@ def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -
     for kind, value in wanted:
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        found.append((kind, (value, value)))
+        found.append((kind, (value, hard if kind in raisable else value)))
     return found
 
 
@@ -109,7 +114,7 @@ def _write(message: dict[str, Any]) -> None:
 
 def _read() -> dict[str, Any] | None:
     """One framed message from the inbox; None when the judge has closed it."""
-    wanted, data = 4, b""
+    wanted, data = 4, bytearray()
     while len(data) < wanted:
         chunk = os.read(INBOX_FD, min(1 << 20, wanted - len(data)))
         if not chunk:
@@ -117,15 +122,20 @@ def _read() -> dict[str, Any] | None:
         data += chunk
         if len(data) == 4 and wanted == 4:
             wanted = 4 + struct.unpack(">I", data)[0]
-    return json.loads(data[4:])
+    del data[:4]
+    return json.loads(data)
 
 
 def _compile(case: dict[str, Any]) -> types.CodeType:
     """The program's code. The first test of a program hands it to the supervisor for the next ones, before anything of the program runs."""
+    source = case["program"].removeprefix("\ufeff")
+    if "__file__" in source or "inspect" in source:
+        with open("program.py", "w", encoding="utf-8", newline="") as file:
+            file.write(source)
     if case.get("code"):
-        return marshal.loads(case["code"])  # type: ignore[no-any-return]  # bytes that the line below made
+        return marshal.loads(case["code"])  # type: ignore[no-any-return]  # bytes that the lines below made
     try:
-        code = compile(case["program"], "program.py", "exec", dont_inherit=True)
+        code = compile(source, "program.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         if "code" in case:
             os.write(OUTBOX_FD, struct.pack(">I", 0))
@@ -147,7 +157,7 @@ def _short(error: BaseException) -> str:
 
 def _module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
-    module.__dict__["__builtins__"] = builtins
+    module.__dict__.update(__builtins__=builtins, __file__=f"{name}.py" if name == "test" else "program.py")
     sys.modules[name] = module
     return module
 
@@ -159,7 +169,6 @@ def _script(case: dict[str, Any]) -> NoReturn:
     code = _compile(case)
     os.close(OUTBOX_FD)
     main = _module("__main__")
-    main.__dict__["__file__"] = "program.py"
     status = 0
     try:
         exec(code, main.__dict__)
@@ -168,7 +177,7 @@ def _script(case: dict[str, Any]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - a program's own text is run here
         _report(error)
         status = 1
-    _finish(status)
+    _finish(status, main.__dict__)
 
 
 def _exit_status(stop: SystemExit) -> int:
@@ -189,19 +198,35 @@ def _report(error: BaseException) -> None:
         traceback.print_exc()
 
 
-def _finish(status: int) -> NoReturn:
-    """End as the interpreter would: wait for threads, run exit handlers, flush; without the cost of tearing modules down."""
+def _finish(status: int, space: dict[str, Any]) -> NoReturn:
+    """End as the interpreter would: wait for threads, run exit handlers, let go of the program's globals, flush; without the cost of
+    tearing all modules down."""
     try:
         if threading._shutdown_locks or threading._threading_atexits:  # type: ignore[attr-defined] # else there is no thread to wait for
             threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
+        _let_go(space)
+        _flush()
     except SystemExit as stop:
         status = status or _exit_status(stop)
     except BaseException:  # noqa: BLE001 - a broken stream or handler of the program's own
         status = status or 120
     os._exit(status)
+
+
+def _let_go(space: dict[str, Any]) -> None:
+    """By this files that are still open are flushed, and __del__ is called. A large container takes long and has nothing to say."""
+    for name in list(space):
+        value = space[name]
+        if name != "__builtins__" and not (type(value) in (list, dict, set, tuple) and len(value) > _LARGE):
+            space[name] = None
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
 
 
 # ---------------------------------------------------------------- call
@@ -220,38 +245,43 @@ def _load(case: dict[str, Any], name: str) -> types.ModuleType:
 
 def _call(case: dict[str, Any]) -> NoReturn:
     module = _load(case, "program")
-    kept: list[Any] = []
     if case["interactive"]:
+        objects = Objects(module.__dict__, _write, _read, lambda message: _answer_asked(module, message, objects))
         while (message := _read()) is not None:
-            _write(_answer(module, message, kept))
+            _write(_answer_asked(module, message, objects))
         os._exit(0)
-    _write(_answer(module, case, kept))
+    try:
+        args, kwargs = [unpack(item) for item in case["args"]], {key: unpack(item) for key, item in case["kwargs"].items()}
+        answer = {"k": "value", "v": pack(_resolve(module, case["name"])(*args, **kwargs))}
+    except BaseException as error:  # noqa: BLE001 - a program's own function is called here
+        answer = _failure(error, "call")
+    _write(answer)
     os._exit(0)
 
 
-def _answer(module: types.ModuleType, message: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
-    """Call what is named, or what was kept of an earlier answer (`held`); or look up an attribute of it."""
+def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
+    """What the test side asks: `call` a name or a kept object, `look` at an attribute of one, `op` an operator, `get` what a name is."""
     try:
-        found = _resolve(module, message["name"]) if message.get("held") is None else kept[message["held"]]
-        if message.get("k") == "look":
-            return _kept(getattr(found, message["name"]), kept)
-        args = [kept[item["held"]] if isinstance(item, dict) and "held" in item else unpack(item) for item in message["args"]]
-        kwargs = {key: unpack(item) for key, item in message["kwargs"].items()}
-        answer = _kept(found(*args, **kwargs), kept)
-        if answer["v"] is None and message.get("k"):
-            answer["changed"] = [[place, new] for place, arg in enumerate(args) if (new := pack(arg)) != message["args"][place]]
-        return answer
+        kind, held = message["k"], message["held"]
+        if kind == "get":
+            return {"k": "value", "v": pack(_resolve(module, message["name"]))}
+        if kind == "look":
+            return {"k": "value", "v": pack(getattr(objects.kept[held], message["name"]))}
+        objects.take(message.get("objects", []))
+        args = [unpack(item) for item in message["args"]]
+        if kind == "op":
+            return {"k": "value", "v": pack(operate(message["name"], args))}
+        found = _resolve(module, message["name"]) if held is None else objects.kept[held]
+        value = pack(found(*args, **{key: unpack(item) for key, item in message["kwargs"].items()}))
+        mutable = [(place, arg) for place, arg in enumerate(args) if isinstance(arg, list | dict | set)]
+        changed = [[place, new] for place, arg in mutable if (new := pack(arg)) != message["args"][place]]
+        return {"k": "value", "v": value, "changed": changed, "objects": objects.changed()}
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
-        return _failure(error, "call")
-
-
-def _kept(result: Any, kept: list[Any]) -> dict[str, Any]:
-    """The answer that holds a result. What has no plain form stays here, under the number it is asked for by."""
-    packed = pack(result)
-    if not isinstance(packed, dict) or packed["t"] != "opaque":
-        return {"k": "value", "v": packed}
-    kept.append(result)
-    return {"k": "value", "v": packed, "held": len(kept) - 1}
+        failure = _failure(error, "call")
+        with contextlib.suppress(Exception):  # its class is the program's own
+            state = [[key, pack(value)] for key, value in attributes(error).items()]
+            failure |= {"bases": lineage(type(error)), "state": state}
+        return failure
 
 
 def _resolve(module: types.ModuleType, name: str) -> Any:
@@ -260,7 +290,7 @@ def _resolve(module: types.ModuleType, name: str) -> Any:
         raise NameError(f"name {head!r} is not defined by the program")
     found = module.__dict__[head]
     for part in rest:
-        found = getattr(found() if isinstance(found, type) else found, part)
+        found = getattr(found() if isinstance(found, type) or not hasattr(found, part) else found, part)
     return found
 
 
@@ -279,7 +309,8 @@ def _check(case: dict[str, Any]) -> NoReturn:
         _write({"k": "done"})
     else:
         kind = "assertion" if isinstance(error, AssertionError) else "raised"
-        _write({"k": kind, "type": type(error).__name__, "message": _short(error), "candidate": candidate.failed})
+        said = {"k": kind, "type": type(error).__name__, "message": _short(error)}
+        _write({**said, "candidate": candidate.failed, "broken": testside.broken(error, case, candidate)})
     os._exit(0)
 
 

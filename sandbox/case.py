@@ -160,7 +160,7 @@ class Case:
             self.killed = "wall"
         elif usage.tasks > self.limits["processes"]:
             self.killed = "processes"
-        elif usage.own_bytes > self.limits["memory_mb"] * 1024 * 1024:
+        elif not self.box.family.fits(usage, self.limits["memory_mb"] * 1024 * 1024):
             self.killed = "memory"
         elif self._disk_is_full():
             self.killed = "disk"

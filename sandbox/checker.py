@@ -9,16 +9,23 @@ from typing import Any
 
 from sandbox.executor import Box
 from sandbox.frames import MOST_WALL, to_text
-from sandbox.split import BROKEN_TEST, GRACE_SECONDS, test_side_limits
+from sandbox.split import GRACE_SECONDS, test_side_limits
 from sandbox.types import CheckerTest, Outcome
 
 _RIGHT, _FAILED, _IN_PART = 0, 3, 7
-_DISK_MB = 64
+_OWN_DISK_MB = 32
 _BROKEN = None  # no outcome yet
+_BROKEN_TEST = ("NameError", "ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "TabError")
+
+
+def checker_limits(test: CheckerTest, output: bytes, limits: dict[str, Any]) -> dict[str, Any]:
+    """What a checker may use: its three files lie in its folder."""
+    files = max(len(output), len(test.answer)) + len(test.stdin) + len(test.answer)
+    return {**test_side_limits(limits), "disk_mb": _OWN_DISK_MB + files // (1024 * 1024)}
 
 
 def run_checker(box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]) -> tuple[Outcome, str]:
-    """The outcome and a detail. Raises Fault when the box fails.
+    """The outcome and a detail, under `limits` (checker_limits). Raises Fault when the box fails.
 
     A checker that a program's output brings down says wrong. One whose own text is broken is invalid: it ends so over the reference
     answer too, which a program cannot bring about by what it prints. So is one that says that it cannot judge.
@@ -31,19 +38,18 @@ def run_checker(box: Box, test: CheckerTest, output: bytes, preamble: str, limit
 
 
 def _asked(box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]) -> tuple[Outcome | None, str]:
-    mine = {**test_side_limits(limits), "disk_mb": _DISK_MB}
     files = {"input.txt": test.stdin, "output.txt": output, "answer.txt": test.answer}
     case = {"mode": "script", "files": {name: to_text(data) for name, data in files.items()}}
     source = f"{preamble}\n{test.checker}" if preamble else test.checker
-    box.send({"op": "run", "program": source, "limits": mine, "interactive": False, "cases": [case]})
-    raw = box.receive(MOST_WALL * mine["wall_seconds"] + GRACE_SECONDS)
+    box.send({"op": "run", "program": source, "limits": limits, "interactive": False, "cases": [case]})
+    raw = box.receive(MOST_WALL * limits["wall_seconds"] + GRACE_SECONDS)
     last = str(raw["stderr"]).strip().rpartition("\n")[2]
     said = f"the checker said: {last}" if last else f"the checker ended with status {raw['exit']}"
     if raw["killed"] is not None or raw["signal"] is not None:
         return Outcome.WRONG, f"the checker ended without a verdict ({raw['killed'] or 'a signal'})"
     if raw["message"] or raw["exit"] == _FAILED:
         return Outcome.INVALID, said
-    if raw["exit"] != _RIGHT and last.partition(":")[0] in BROKEN_TEST:
+    if raw["exit"] != _RIGHT and last.partition(":")[0] in _BROKEN_TEST:
         return _BROKEN, said
     if raw["exit"] == _RIGHT:
         return Outcome.PASS, ""

@@ -13,12 +13,15 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from itertools import count
 from typing import Any
 
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\Z")
 _never_equal = count()
+_WHOLE = 2**53  # beyond it floats leave whole numbers out, and two different ones would be the same float
+_EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)  # rounds a difference, and never to nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +31,21 @@ class Tolerance:
     abs: float = 0.0
     rel: float = 0.0
 
-    def agrees(self, expected: float, got: float) -> bool:
-        if not (math.isfinite(expected) and math.isfinite(got)):
+    def agrees(self, expected: float | Fraction, got: float | Fraction) -> bool:
+        if any(isinstance(number, float) and not math.isfinite(number) for number in (expected, got)):
             return expected == got
-        return abs(expected - got) <= max(self.abs, self.rel * abs(expected))
+        if -_WHOLE < expected < _WHOLE and -_WHOLE < got < _WHOLE:
+            return abs(float(expected) - float(got)) <= max(self.abs, self.rel * abs(float(expected)))
+        wanted = Fraction(expected)
+        return abs(wanted - Fraction(got)) <= max(Fraction(self.abs), Fraction(self.rel) * abs(wanted))
+
+    def agrees_in_text(self, expected: bytes, got: bytes) -> bool:
+        """Of two numbers as they were printed, however many digits they have."""
+        if abs(float(expected)) < _WHOLE and abs(float(got)) < _WHOLE:
+            return self.agrees(float(expected), float(got))
+        wanted, given = Decimal(expected.decode("ascii")), Decimal(got.decode("ascii"))
+        room = max(Decimal(self.abs), _EXACT.multiply(Decimal(self.rel), wanted.copy_abs()))
+        return _EXACT.subtract(wanted, given).copy_abs() <= room
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +81,7 @@ def _lines(text: bytes) -> list[bytes]:
 
 def _same_token(expected: bytes, got: bytes, tolerance: Tolerance) -> bool:
     if _NUMBER.match(expected) and _NUMBER.match(got):
-        return expected == got or tolerance.agrees(float(expected), float(got))
+        return expected == got or tolerance.agrees_in_text(expected, got)
     # "nan" is a word like any other here, and words that say "not a number" are never an answer.
     return expected == got and expected.lower().lstrip(b"+-") != b"nan"
 
@@ -90,6 +104,8 @@ def same_value(expected: Any, got: Any, how: Equality) -> bool:
     if a == "dict":
         left_map = {_key(key, how, is_dict_key=True): value for key, value in expected["v"]}
         right_map = {_key(key, how, is_dict_key=True): value for key, value in got["v"]}
+        if len(right_map) < len(got["v"]):  # 1 and "1", which are one key in JSON
+            return False
         return left_map.keys() == right_map.keys() and all(same_value(value, right_map[key], how) for key, value in left_map.items())
     if a == "complex":
         return all(_same_number(x, y, how) for x, y in zip(expected["v"], got["v"], strict=True))
@@ -100,8 +116,10 @@ def truth(tree: Any) -> bool | None:
     """Python's truth of a packed value; None for an opaque one, whose class would have to be asked."""
     if isinstance(tree, dict):
         tag, body = tree["t"], tree["v"]
-        if tag == "opaque":
+        if tag in ("opaque", "held", "lent", "error"):
             return None
+        if tag == "named":
+            return True
         if tag == "complex":
             return any(truth(part) for part in body)
         if tag in ("fraction", "decimal"):
@@ -122,13 +140,15 @@ def _kind(tree: Any, how: Equality) -> str:
     if not isinstance(tree, dict):
         return "none" if tree is None else "str"
     tag = str(tree["t"])
-    if tag == "tuple":
+    if tag in ("tuple", "named"):
         return "sequence" if how.json else "tuple"
     return {"int": "number", "float": "number", "fraction": "number", "decimal": "number", "frozenset": "set"}.get(tag, tag)
 
 
 def _items(tree: Any) -> list[Any]:
-    return tree if isinstance(tree, list) else tree["v"]
+    if isinstance(tree, list):
+        return tree
+    return list(tree["v"][1] if tree["t"] == "named" else tree["v"])
 
 
 def _number(tree: Any) -> int | float | Fraction:
@@ -144,12 +164,7 @@ def _same_number(expected: Any, got: Any, how: Equality) -> bool:
     a, b = _number(expected), _number(got)
     if a == b:
         return True
-    if how.tolerance is None:
-        return False
-    try:
-        return how.tolerance.agrees(float(a), float(b))
-    except OverflowError:
-        return False
+    return how.tolerance is not None and how.tolerance.agrees(a, b)
 
 
 def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
@@ -159,8 +174,8 @@ def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
         value = _number(tree)
         if isinstance(value, float) and math.isnan(value):
             return f"nan{next(_never_equal)}"
-        if how.json and is_dict_key:
-            return "s" + json.dumps(tree if not isinstance(tree, dict) else value)
+        if how.json and is_dict_key and (not isinstance(tree, dict) or isinstance(value, float)):
+            return "s" + json.dumps(value if isinstance(tree, dict) else tree)  # what JSON makes of such a key
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, Fraction):
@@ -175,5 +190,6 @@ def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
         return f"opaque{next(_never_equal)}"
     if kind in ("sequence", "tuple", "set"):
         keys = [_key(item, how) for item in _items(tree)]
-        return kind + json.dumps(sorted(keys) if kind == "set" else keys)
+        # Each with its length: quoting would double what it holds with every level.
+        return kind + "".join(f"{len(key)}:{key}" for key in (sorted(keys) if kind == "set" else keys))
     return kind + json.dumps(tree["v"])

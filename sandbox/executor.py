@@ -169,6 +169,7 @@ class PipeChannel:
                 env=environment,
                 cwd=cwd,
                 bufsize=0,
+                start_new_session=True,  # its share of the processor, which a test may change, is not ours; nor are our keys its
                 **identity,
             )
         except OSError as error:

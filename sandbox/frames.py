@@ -13,7 +13,20 @@ import struct
 from typing import Any
 
 HEADER = struct.Struct(">I")
-INSIDE_FILES = ("supervisor", "case", "cells", "candidate", "testside", "testfile", "codec", "frames", "processes", "seccomp", "enter")
+INSIDE_FILES = (
+    "supervisor",
+    "case",
+    "cells",
+    "candidate",
+    "objects",
+    "testside",
+    "testfile",
+    "codec",
+    "frames",
+    "processes",
+    "seccomp",
+    "enter",
+)
 MOST_WALL = 4  # a test that a busy machine starves may take this many times its wall limit; both sides of the channel reckon with it
 MOST_WAITING_SECONDS = 0.02  # a result may wait so long for the next, so that both go in one write
 MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -48,6 +61,10 @@ def parse_body(body: bytes) -> dict[str, Any]:
     return message
 
 
+class FrameTooLong(FrameError):
+    """A frame that says that it is longer than its reader takes."""
+
+
 class FrameBuffer:
     """Collects bytes as they come and gives out whole frames. `limit` bounds one frame, so memory stays bounded."""
 
@@ -64,7 +81,8 @@ class FrameBuffer:
             return None
         (length,) = HEADER.unpack_from(self._bytes)
         if length > self.limit:
-            raise FrameError(f"a frame of {length} bytes; at most {self.limit} are taken")
+            kind = FrameTooLong if length <= MAX_FRAME_BYTES else FrameError  # beyond it nobody means a length
+            raise kind(f"a frame of {length} bytes; at most {self.limit} are taken")
         end = HEADER.size + length
         if len(self._bytes) < end:
             return None

@@ -18,14 +18,15 @@ from types import TracebackType
 from typing import Any
 
 from sandbox import calibration
-from sandbox.checker import run_checker
+from sandbox.checker import checker_limits, run_checker
 from sandbox.doctor import choose
 from sandbox.errors import Fault, ImageError, ProgramError
 from sandbox.executor import SMALL, Backend, Box, Size
 from sandbox.frames import MOST_WAITING_SECONDS, MOST_WALL, from_text, to_text
 from sandbox.image import PLAIN, SCIENCE, profile_of, science_packages
 from sandbox.interpreter import SESSION, Session, SessionLimits
-from sandbox.lift import Call, Judged, Split, TestFile, lift
+from sandbox.lift import Call, Judged, Split, TestFile, lift, runs_text
+from sandbox.portions import box_size, portions
 from sandbox.quiet import Floor, near_limit
 from sandbox.split import GRACE_SECONDS, run_split, test_side_limits
 from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
@@ -94,14 +95,18 @@ class Judge:
         """A stateful interpreter of its own. At most `slots` at once, beside the programs: waits for a box. Raises Fault, RuntimeError."""
         return Session(self._sessions.lease(Size.of(limits.of_a_cell())), limits, self._sessions.give_back)
 
-    def close(self) -> None:
-        """End all boxes. Programs already given are judged first; sessions are ended where they are."""
+    def close(self, *, at_once: bool = False) -> None:
+        """End all boxes. Programs already given are judged first, unless `at_once`; sessions are ended where they are."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            while at_once and not self._jobs.empty():
+                self._give_up(self._jobs.get())
             for _ in self._threads:
                 self._jobs.put(None)
+        for slot in self._slots if at_once else ():
+            slot.abandon()
         for thread in self._threads:
             thread.join()
         self._sessions.close()
@@ -111,14 +116,21 @@ class Judge:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self.close(at_once=kind is not None)  # as by an interrupt: nobody waits for the rest any more
+
+    @staticmethod
+    def _give_up(job: tuple[Program, bool, Future[Judgement]] | None) -> None:
+        if job is not None:
+            job[2].set_exception(RuntimeError("this judge is closed"))
 
     def _work(self, slot: Slot) -> None:
         while (job := self._jobs.get()) is not None:
             program, fail_fast, future = job
             try:
                 future.set_result(slot.judge(program, fail_fast))
-            except BaseException as error:  # noqa: BLE001 - a bug of ours goes to the caller, not to a lost thread
+            except Exception as error:  # noqa: BLE001 - a bug of ours, over what one program made us read, costs no other its judgement
+                future.set_result(slot.gave_up(program, error))
+            except BaseException as error:  # noqa: BLE001 - to the caller, not to a lost thread
                 future.set_exception(error)
         slot.drop()
 
@@ -192,6 +204,7 @@ class Slot:
         self.floor = floor or Floor()
         self.scale = scale
         self._patient = True
+        self._abandoned = False
         self._boxes: dict[tuple[str, str], tuple[Box, Size]] = {}
 
     def box(self, role: str, profile: str = PLAIN, size: Size = SMALL) -> Box:
@@ -206,10 +219,18 @@ class Slot:
             except ImageError as error:  # it was there when the judge started, and may be again
                 raise Fault(f"no image: {error.what}") from error
             self._boxes[role, profile] = (box, size)
+        if self._abandoned:
+            raise Fault("the judge was closed")
         return box
 
-    def _test_box(self, program: Program, source: str) -> Box:
-        return self.box("test", profile_of(program.preamble, source), Size.of(Limits(**test_side_limits(asdict(program.limits)))))
+    def abandon(self) -> None:
+        """From another thread: end what is running, for good."""
+        self._abandoned = True
+        for box, _ in list(self._boxes.values()):
+            box.close()
+
+    def _test_box(self, program: Program, source: str, limits: dict[str, Any]) -> Box:
+        return self.box("test", profile_of(program.preamble, source), Size.of(Limits(**limits)))
 
     def drop(self) -> None:
         """End this slot's boxes; the next use starts fresh ones."""
@@ -227,11 +248,11 @@ class Slot:
             return self._verdict(program, [], [], started, error=str(error))
         retries, deaths, reason = 0, 0, ""
         pauses = _PAUSES_SECONDS if self._patient else _PAUSES_SECONDS[:1]
-        while deaths < ATTEMPTS and retries < len(pauses):
+        while deaths < ATTEMPTS and retries < len(pauses) and not (retries and self._abandoned):
             time.sleep(pauses[retries])
             ran = False
             try:
-                self.box("candidate", profile, Size.of(program.limits))
+                self.box("candidate", profile, box_size(program))
                 ran = True
                 results, reruns = self._settled(program, lifted, fail_fast)
                 self._patient = True
@@ -245,6 +266,13 @@ class Slot:
         outcome = Outcome.TAMPER if deaths == ATTEMPTS and self._healthy() else Outcome.FAULT
         results = [TestResult(outcome=outcome, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (len(lifted) - 1)
         return self._verdict(program, lifted, results, started, retries=retries - 1, error=reason)
+
+    def gave_up(self, program: Program, error: Exception) -> Judgement:
+        """The judgement of a program that the judge itself failed over: a fault."""
+        self.drop()  # they may be in the middle of a test
+        reason = f"the judge failed: {type(error).__name__}: {error}"[:400]
+        results = [TestResult(outcome=Outcome.FAULT, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (len(program.tests) - 1)
+        return self._verdict(program, [], results, time.monotonic(), error=reason)
 
     def _healthy(self) -> bool:
         """Whether a plain program passes in a fresh box right now."""
@@ -290,11 +318,8 @@ class Slot:
             if index in results:
                 continue
             if isinstance(test, Split):
-                boxes = (
-                    self.box("candidate", _profile(program), Size.of(program.limits)),
-                    self.box("test", profile_of(program.preamble, test.source)),
-                )
-                results[index] = run_split(*boxes, program, test, limits)
+                candidate = self.box("candidate", _profile(program), box_size(program))
+                results[index] = run_split(candidate, self._test_box(program, test.source, test_side_limits(limits)), program, test, limits)
             else:
                 results[index] = self._plain(program, [test], limits)[0]
             if fail_fast and results[index].outcome is not Outcome.PASS:
@@ -302,18 +327,18 @@ class Slot:
         return [results.get(index, TestResult(outcome=Outcome.NOT_RUN)) for index in range(len(lifted))]
 
     def _plain(self, program: Program, tests: list[Judged], limits: dict[str, Any]) -> list[TestResult]:
-        """Script and call tests, sent as one frame; their results come back one by one."""
-        box = self.box("candidate", _profile(program), Size.of(program.limits))
-        box.send(
-            {"op": "run", "program": program.program, "limits": limits, "interactive": False, "cases": [_case(test) for test in tests]}
-        )
-        results = []
-        for index, test in enumerate(tests):
-            # A result that just missed the last write comes with the next one.
-            raw = box.receive(MOST_WALL * program.limits.wall_seconds + MOST_WAITING_SECONDS + GRACE_SECONDS)
-            if raw.get("op") != "result" or raw.get("case") != index:
-                raise Fault(f"the box answered {raw.get('op')!r} for case {raw.get('case')!r} where {index} was due")
-            results.append(self._result(program, test, raw, limits))
+        """Script and call tests, sent as one frame or, with much input, a few; their results come back one by one."""
+        box = self.box("candidate", _profile(program), box_size(program))
+        results: list[TestResult] = []
+        for portion in portions(tests):
+            cases = [_case(test) for test in portion]
+            box.send({"op": "run", "program": program.program, "limits": limits, "interactive": False, "cases": cases})
+            for index, test in enumerate(portion):
+                # A result that just missed the last write comes with the next one.
+                raw = box.receive(MOST_WALL * program.limits.wall_seconds + MOST_WAITING_SECONDS + GRACE_SECONDS)
+                if raw.get("op") != "result" or raw.get("case") != index:
+                    raise Fault(f"the box answered {raw.get('op')!r} for case {raw.get('case')!r} where {index} was due")
+                results.append(self._result(program, test, raw, limits))
         return results
 
     def _result(self, program: Program, test: Judged, raw: dict[str, Any], limits: dict[str, Any]) -> TestResult:
@@ -328,8 +353,11 @@ class Slot:
         failed = script_failure(raw, program.limits)
         if failed is not None:
             return failed
-        box = self._test_box(program, test.checker)
-        return result_of(raw, *run_checker(box, test, from_text(raw["stdout"]), program.preamble, limits))
+        output = from_text(raw["stdout"])
+        mine = checker_limits(test, output, limits)
+        outcome, detail = run_checker(self._test_box(program, test.checker, mine), test, output, program.preamble, mine)
+        trust = "low" if runs_text(test.checker) or runs_text(program.preamble) else "full"
+        return replace(result_of(raw, outcome, detail), trust=trust)
 
     def _verdict(
         self,

@@ -12,6 +12,7 @@ import builtins
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sandbox.codec import pack
@@ -38,7 +39,8 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """Test source that runs in a box of its own. `borrowed` are the program's names it uses; `low_trust` when more than the one tested.
+    """Test source that runs in a box of its own. `borrowed` are the program's names it uses; `low_trust` when more than the one tested,
+    or when it runs text (see runs_text). `looked_at`: of those borrowed, the names that it does more with than call them.
 
     Example: Split(source="assert abs(f(2) - 1.41) < 0.01", entry_point=None, borrowed=("f",), low_trust=False)
     """
@@ -47,6 +49,7 @@ class Split:
     entry_point: str | None
     borrowed: tuple[str, ...]
     low_trust: bool
+    looked_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +62,8 @@ class TestFile:
     least: int
 
 
+_RUNNING_NAMES = {"eval", "exec", "import_module", "run_path", "run_module", "sympify", "parse_expr"}
+_LOADING_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "subprocess", "code"}
 Judged = StdinTest | CheckerTest | Call | Split | TestFile
 
 
@@ -129,7 +134,20 @@ def _split(source: str, tree: ast.Module, program: Program, entry_point: str | N
     names = tuple(name for name in borrowed if not imports.get(name))
     tested = {program.entry_point} if program.entry_point or entry_point else set(names[:1])
     lines = [line for line in imports.values() if line]
-    return Split(source="\n".join([*lines, source]), entry_point=entry_point, borrowed=names, low_trust=bool(set(names) - tested))
+    calls = Counter(node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+    looked_at = tuple(name for name in names if reads[name] > calls[name])
+    low_trust = bool(set(names) - tested) or runs_text(source) or runs_text(program.preamble)
+    return Split(source="\n".join([*lines, source]), entry_point=entry_point, borrowed=names, low_trust=low_trust, looked_at=looked_at)
+
+
+@lru_cache(maxsize=256)
+def runs_text(source: str) -> bool:
+    """Whether trusted code evaluates text or loads objects: what a program answers may be such, and would then run beside the test."""
+    nodes = list(ast.walk(_parse(source, "test")))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    modules = {alias.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+    return bool(names & _RUNNING_NAMES or modules & _LOADING_MODULES)
 
 
 def _import_of(name: str) -> str:

@@ -6,6 +6,7 @@ isolation) we are a subreaper and they are our descendants. `kill(-1)` is never 
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import re
@@ -19,7 +20,9 @@ from functools import partial
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _MOST_AT_START = 5.0  # seconds; a meter of the whole machine shows more
+_MOST_MEMORY_AT_START = 256 * 1024 * 1024  # the same for memory
 _CLOCK_STEP_NS = 50_000_000  # times of files go in steps of the kernel's tick, 10 ms at most
+_MOST_TRIES = 20
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -38,6 +41,34 @@ class Usage:
     runnable: bool
 
 
+class Share:
+    """Our session's share of the processor: a test may lower it (/proc/self/autogroup), and it would stay so for the next.
+
+    Opened while we may: a process that is not dumpable cannot write there.
+    """
+
+    def __init__(self) -> None:
+        self._fd = -1
+        try:
+            opened = os.open("/proc/self/autogroup", os.O_RDWR)
+        except OSError:  # a kernel without
+            return
+        self._fd = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)
+        os.close(opened)
+
+    def restore(self) -> None:
+        """The kernel takes a change every tenth of a second."""
+        if self._fd < 0:
+            return
+        for _ in range(_MOST_TRIES):
+            if b" nice 0\n" in os.pread(self._fd, 64, 0):
+                return
+            try:
+                os.write(self._fd, b"0")
+            except OSError:
+                time.sleep(0.02)
+
+
 class Family:
     """The processes of the test that runs now. `alone` means that this process is PID 1 of a namespace made for it."""
 
@@ -46,6 +77,8 @@ class Family:
             raise RuntimeError("told to be PID 1 of a namespace, but is not: refusing to run")
         self.alone = alone
         self._meter = _group_meter() if alone else None
+        self._memory = _memory_meter() if alone else None
+        self._memory_at_start = 0
         self._highest = self._lost = 0.0
 
     def cpu_seconds(self, usage: Usage | None = None) -> float:
@@ -61,6 +94,17 @@ class Family:
         self._lost = max(self._lost, self._highest - total)
         self._highest = max(self._highest, total + self._lost)
         return self._highest
+
+    def settle(self) -> None:
+        """What this process holds of the container's memory, before its first test."""
+        self._memory_at_start = self._memory() if self._memory is not None else 0
+
+    def fits(self, usage: Usage, most_bytes: int) -> bool:
+        """Whether the living hold no more memory than that. Pages that several share count for each of them, so that a sum beyond it
+        is asked of the container's own meter, where there is one."""
+        if usage.own_bytes <= most_bytes:
+            return True
+        return self._memory is not None and self._memory() - self._memory_at_start <= most_bytes
 
     def members(self) -> list[int]:
         if self.alone:
@@ -114,6 +158,23 @@ def _group_meter() -> Callable[[], float] | None:
         if meter() - time.process_time() < _MOST_AT_START:
             return meter
     return None
+
+
+def _memory_meter() -> Callable[[], int] | None:
+    """Reads the memory of our control group's processes, in bytes; None where it cannot be read or counts more than this container."""
+    for path, name in (("/sys/fs/cgroup/memory/memory.stat", "total_rss"), ("/sys/fs/cgroup/memory.stat", "anon")):
+        try:
+            meter = partial(_named_number, os.open(path, os.O_RDONLY | os.O_CLOEXEC), re.compile(rf"^{name} (\d+)$".encode(), re.M))
+        except OSError:
+            continue
+        if meter() < _MOST_MEMORY_AT_START:
+            return meter
+    return None
+
+
+def _named_number(fd: int, name: re.Pattern[bytes]) -> int:
+    found = name.search(os.pread(fd, 1 << 14, 0))
+    return int(found.group(1)) if found else 1 << 62
 
 
 def _first_number(fd: int, unit: float) -> float:

@@ -6,6 +6,7 @@ The shape is that of `posttrain sandbox run`. Knows nothing of how a program is 
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -22,8 +23,31 @@ _FORMS = (
     {"stdin", "checker", "answer"},
     {"pytest"},
 )
+_MOST_DIGITS, _PIECE_DIGITS = 1_000_000, 4000
+_MOST_INPUT_BYTES = 128_000_000
 _MODES = ("bytes", "tokens", "unordered_lines")
 _LARGEST = {"cpu_seconds": 3600, "wall_seconds": 7200, "memory_mb": 65536, "output_bytes": 64_000_000, "processes": 4096, "disk_mb": 65536}
+
+
+def read_row(line: bytes) -> Any:
+    """One JSON value. Unlike json.loads it takes whole numbers of more than 4,300 digits, as a test may expect. Raises ValueError."""
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            raise
+        return json.loads(line, parse_int=_whole)
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits; at most {_MOST_DIGITS} are taken")
+    if len(text) <= _PIECE_DIGITS:
+        return int(text)
+    rest = len(text) // 2
+    head = _whole(text[:-rest])
+    tail = _whole(text[-rest:])
+    return head * 10**rest + (-tail if text.startswith("-") else tail)
 
 
 def parse_program(row: dict[str, Any]) -> Program:
@@ -91,7 +115,7 @@ def _test(test: Any, where: str) -> Test:
         forms = "; ".join(" + ".join(sorted(form)) for form in _FORMS)
         raise ProgramError(f"no test form has the keys {sorted(map(str, test))}", where=where, remedy=f"the forms are: {forms}")
     if keys == {"stdin", "stdout"}:
-        return StdinTest(stdin=_text(test, "stdin", None, where).encode(), stdout=_text(test, "stdout", None, where).encode())
+        return StdinTest(stdin=_input(test, where), stdout=_text(test, "stdout", None, where).encode())
     if "args" in test:
         args, kwargs = test["args"], test.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
@@ -103,8 +127,15 @@ def _test(test: Any, where: str) -> Test:
         return CheckTest(source=_text(test, "check", None, where))
     if "pytest" in test:
         return PytestTest(source=_text(test, "pytest", None, where))
-    stdin, answer = _text(test, "stdin", None, where), _text(test, "answer", "", where)
-    return CheckerTest(stdin=stdin.encode(), checker=_text(test, "checker", None, where), answer=answer.encode())
+    stdin, answer = _input(test, where), _text(test, "answer", "", where)
+    return CheckerTest(stdin=stdin, checker=_text(test, "checker", None, where), answer=answer.encode())
+
+
+def _input(test: dict[str, Any], where: str) -> bytes:
+    data = _text(test, "stdin", None, where).encode()
+    if len(data) > _MOST_INPUT_BYTES:
+        raise ProgramError(f"stdin has {len(data)} bytes; at most {_MOST_INPUT_BYTES} are taken", where=where)
+    return data
 
 
 def _compare(value: Any) -> tuple[str, tuple[float, float] | None]:

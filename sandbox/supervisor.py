@@ -27,7 +27,7 @@ from sandbox import candidate, seccomp
 from sandbox.case import Case
 from sandbox.cells import Conversation
 from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, inside_version, pack_frame, read_frame, write_all
-from sandbox.processes import Family, Folder
+from sandbox.processes import Family, Folder, Share
 
 _MOST_WAITING_BYTES = 1 << 16
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 36, 38
@@ -70,7 +70,8 @@ class Options:
 class Supervisor:
     """The loop over frames. `source` and `sink` are the host's channel, moved away from descriptors 0 and 1."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, share: Share) -> None:
+        self.share = share
         self.work_dir = options.work
         self.folders = [Folder.of(path) for path in options.wipe]
         self.source, self.sink = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (0, 1))
@@ -131,6 +132,7 @@ class Supervisor:
             pages = file.read().split()
         page = os.sysconf("SC_PAGE_SIZE")
         self.vm_bytes, self.rss_bytes = int(pages[0]) * page, int(pages[1]) * page
+        self.family.settle()
         self.send({"op": "ready", "pid": os.getpid(), "inside": inside_version()})
         while (message := read_frame(self.source, self.buffer)) is not None:
             if message["op"] == "ping":
@@ -155,6 +157,7 @@ class Supervisor:
                     shared["code"] = case.code
             for folder in self.folders:
                 folder.restore()
+            self.share.restore()
             waiting += pack_frame({**result, "case": index})
             if len(waiting) > _MOST_WAITING_BYTES or time.monotonic() - sent > MOST_WAITING_SECONDS:
                 self.write(waiting)
@@ -181,6 +184,7 @@ def _process_limit_is_ours() -> bool:
 def main() -> None:
     """Serve frames until the judge closes the pipe."""
     options = Options.of(sys.argv[1:])
+    share = Share()
     libc = ctypes.CDLL(None, use_errno=True)
     # Not dumpable: neither /proc/<us>/mem and fd, nor ptrace, for children of the same user. Forks inherit it.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -191,7 +195,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_DFL)
-    box = Supervisor(options)
+    box = Supervisor(options, share)
     candidate.warm_up(options.site)
     for module in [module for module in sys.modules if module.partition(".")[0] == "sandbox"]:
         del sys.modules[module]  # all is imported; programs find none of it under its name

@@ -71,20 +71,21 @@ def _answer_all(judge: Any, fail_fast: bool) -> None:
 def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
     """Answer lines, the first of them number `first`; returns how many are no program."""
     from sandbox.judge import invalid
-    from sandbox.rows import parse_program
+    from sandbox.rows import parse_program, read_row
 
     records: list[Any] = []
     programs = []
     for number, line in enumerate(lines, start=first):
         row: Any = None
         try:
-            row = json.loads(line)
+            row = read_row(line)
             programs.append((parse_program(row), row["id"]))
             records.append(None)
         except (ValueError, RecursionError) as error:  # ProgramError and UnicodeDecodeError are ValueErrors
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
             reason = f"line {number}: {reason}"
             identity = row.get("id") if isinstance(row, dict) else None
+            identity = identity if isinstance(identity, str | int) else None  # the rest is no id, and may be no JSON either
             records.append({**invalid(str(identity), reason, judge.backend).to_json(), "id": identity})
     judged = iter(judge.run([program for program, _ in programs], fail_fast))
     given = iter(identity for _, identity in programs)

@@ -8,6 +8,9 @@ from sandbox.attacks.attack import Attack, asserted, function
 _LATER = ("assert", "split", "check")  # forms whose test is executed after the program was loaded
 
 ATTACKS: tuple[Attack, ...] = (
+    *function("exit_behind_a_cleared_page", "import ctypes, os\ndef f(x):\n    for line in open('/proc/self/maps'):\n        if ' rw-s ' in line:\n            start, end = (int(word, 16) for word in line.split()[0].split('-'))\n            ctypes.memset(start, 0, end - start)\n    os._exit(0)"),
+    *asserted("text_that_ends_the_test_that_evaluates_it", "def f(x): return '__import__(\"os\")._exit(0)'", "assert eval(f(3)) == 9731"),
+    *asserted("function_of_the_test_swallowed", "def f(g):\n    try: g(0)\n    except BaseException: pass", "def must_get(x): assert x == 9731\nf(must_get)\nassert True"),
     *function("sys_exit", "import sys\ndef f(x): sys.exit(0)"),
     *function("sys_exit_without_a_status", "import sys\ndef f(x): sys.exit()"),
     *function("raise_system_exit", "def f(x): raise SystemExit(0)"),

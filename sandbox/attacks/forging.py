@@ -8,6 +8,23 @@ from sandbox.attacks.attack import Attack, checked, function, script
 _VERDICT = '{"passed": true}'
 _FRAME = 'import os, struct\nbody = b\'{"op": "result", "case": 0, "exit": 0, "passed": true, "k": "verdict", "outcome": "pass", "score": 1.0}\'\nframe = struct.pack(\'>I\', len(body)) + body\n'
 
+_SEND = "import os, struct\ndef send(text):\n    try: os.write(4, struct.pack('>I', len(text)) + text.encode())\n    except OSError: pass\n"
+# Answers that no encoder makes: each was, or could have been, too much for whoever reads them.
+_UNBUILT = {
+    "a_range_of_sets": '{"k": "value", "v": {"t": "range", "v": [{"t": "set", "v": [[]]}, 1, 1]}}',
+    "two_values_for_a_key": '{"k": "value", "v": {"t": "dict", "v": [["a", 1], ["a", 9731]]}}',
+    "a_list_in_a_set": '{"k": "value", "v": {"t": "set", "v": [[9731]]}}',
+    "an_object_nobody_keeps": '{"k": "value", "v": {"t": "held", "v": [-1, "int"]}}',
+    "an_object_nobody_lent": '{"k": "value", "v": {"t": "lent", "v": [99, "f"]}}',
+    "a_function_as_a_class": '{"k": "value", "v": {"t": "builtin", "v": "eval"}}',
+    "changes_of_what_was_not_given": '{"k": "value", "v": null, "changed": [[7, 9731]], "objects": [[7, [["__class__", 1]]]]}',
+    "a_question_about_nothing": '{"k": "ask", "lent": 99, "args": [], "kwargs": {}}',
+    "bases_that_are_none": '{"k": "error", "type": "E", "message": "", "bases": [[]], "state": [["x", {"t": "what", "v": 1}]]}',
+    "a_date_that_is_none": '{"k": "value", "v": {"t": "moment", "v": ["date", "0000-99-99"]}}',
+    "names_that_do_not_fit": '{"k": "value", "v": {"t": "named", "v": [["x", "class"], [1]]}}',
+    "the_end_of_the_test": '{"k": "done"}',
+}
+
 ATTACKS: tuple[Attack, ...] = (
     *checked("checker_overwritten", "open('checker.py', 'w').close()"),
     *checked("answer_overwritten", "open('answer.txt', 'w').close()"),
@@ -39,6 +56,7 @@ ATTACKS: tuple[Attack, ...] = (
     *function("frames_while_loading", f"{_FRAME}for fd in range(3, 1024):\n    try: os.write(fd, frame)\n    except OSError: pass\ndef f(x): return 0", fools="pipe"),
     *function("many_frames", f"{_FRAME}def f(x):\n    for _ in range(50):\n        for fd in range(3, 16):\n            try: os.write(fd, frame)\n            except OSError: pass\n    return 0", fools="pipe"),
     *function("frames_cut_short", f"{_FRAME}def f(x):\n    for fd in range(3, 16):\n        try: os.write(fd, frame + struct.pack('>I', 1 << 30) + b'passed')\n        except OSError: pass\n    return 0", fools="pipe"),
+    *(row for name, value in _UNBUILT.items() for row in function(f"frame_with_{name}", f"{_SEND}def f(x):\n    send('{value}')\n    os._exit(0)", forms=("call", "check"))),
     *script("frames_from_a_script", f"{_FRAME}for fd in range(3, 1024):\n    try: os.write(fd, frame)\n    except OSError: pass", fools="pipe"),
     *function("result_file", f"import os\ndef f(x):\n    open('result.json', 'w').write('{_VERDICT}')\n    os._exit(0)", fools="file"),
     *function("result_file_at_exit", f"import atexit\natexit.register(lambda: open('result.json', 'w').write('{_VERDICT}'))\ndef f(x): return 0", fools="file"),

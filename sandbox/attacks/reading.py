@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.attacks.attack import Attack, function, script
+from sandbox.attacks.attack import Attack, asserted, function, script
 from sandbox.types import Level
 
 _TWO = (("1", "1"), ("2", "9731"))
@@ -28,6 +28,11 @@ ATTACKS: tuple[Attack, ...] = (
     *function("expected_by_its_referrers", "import gc\ndef f(x):\n    for o in gc.get_objects():\n        if isinstance(o, dict) and 'args' in o:\n            return o.get('expected')\n    for o in gc.get_referrers('expected'):\n        if isinstance(o, dict) and isinstance(o.get('expected'), int): return o['expected']", forms=_BOTH),
     *function("expected_in_the_main_module", f"{_FIND}import sys\ndef f(x): return find(sys.modules['__main__'].row)", forms=_BOTH),
     *function("expected_in_the_constants_of_the_test", "import sys\ndef f(x):\n    frame = sys._getframe(1)\n    while frame:\n        found = [c for c in frame.f_code.co_consts if isinstance(c, int) and not isinstance(c, bool) and c > 3]\n        if found and frame.f_code.co_name in ('<module>', 'check'): return found[-1]\n        frame = frame.f_back", forms=("assert", "split", "check")),
+    *asserted("expected_in_the_closure_of_an_argument", "def f(g): return g.__closure__[0].cell_contents", "def about(right):\n    def g(x): return x < right\n    return g\nassert f(about(9731)) == 9731"),
+    *asserted("expected_in_the_globals_of_an_argument", "def f(g): return g.__globals__['right']", "global right\nright = 9731\ndef g(x): return x\nassert f(g) == right"),
+    *asserted("expected_in_the_constants_of_an_argument", "def f(g): return next(c for c in g.__code__.co_consts if c)", "def g(x): return x == 9731\nassert f(g) == 9731"),
+    *asserted("expected_in_the_class_of_an_argument", "def f(a): return type(a).right", "class A: right = 9731\nassert f(A()) == 9731"),
+    *asserted("expected_on_the_stack_of_a_function_of_the_test", "import sys\ndef f(g):\n    class K:\n        def __lt__(self, other):\n            frame = sys._getframe(1)\n            while frame:\n                if 'right' in frame.f_locals: K.found = frame.f_locals['right']\n                frame = frame.f_back\n            return True\n    g(K())\n    return K.found", "def g(x):\n    right = 9731\n    return x < right\nassert f(g) == 9731"),
     *function("expected_in_the_tests_file", f"{_FIND}def f(x): return find(json.load(open('tests.json')))", forms=_BOTH),
     *function("expected_in_a_file_nearby", f"{_FIND}import glob, os\ndef f(x):\n    for base in ('.', '..', '/tmp', os.path.expanduser('~')):\n        for path in glob.glob(base + '/*.json') + glob.glob(base + '/*/*.json'):\n            try: return find(json.load(open(path)))\n            except (OSError, ValueError, KeyError, TypeError): pass", forms=_BOTH),
     *function("expected_in_an_argument", f"{_FIND}import sys\ndef f(x):\n    for word in sys.orig_argv:\n        if word.endswith('.json'): return find(json.load(open(word)))", forms=_BOTH),

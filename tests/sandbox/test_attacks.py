@@ -116,3 +116,19 @@ def test_limits_are_overshot_by_little(isolated: Slot) -> None:
     assert 0.5 <= cpu.cpu_seconds <= 0.65
     wall = isolated.judge(parse_program(script("import time; time.sleep(9)", limits={"wall_seconds": 0.7})), False).tests[0]
     assert (cpu.outcome, wall.outcome) == (Outcome.CPU_LIMIT, Outcome.WALL_LIMIT)
+
+
+def test_a_test_cannot_lower_the_share_of_the_next(isolated: Slot) -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel gives no session a share of its own; remedy: none needed")
+    code = "open('/proc/self/autogroup', 'w').write('19')"
+    lower = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {code!r}], check=True)\n"
+    show = "print(open('/proc/self/autogroup').read().split()[-1])"
+    lowered, next_one = (slot_row(isolated, program, number) for program, number in ((lower + show, "19"), (show, "0")))
+    assert (lowered.outcome, next_one.outcome) == (Outcome.PASS, Outcome.PASS)
+    mine = Path("/proc/self/autogroup").read_text()
+    assert "nice 19" not in mine, "it reached the judge's own session"
+
+
+def slot_row(slot: Slot, program: str, printed: str) -> Judgement:
+    return slot.judge(parse_program(script(program, "", printed)), False)

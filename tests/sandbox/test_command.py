@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.sandbox.worlds import asserting, call, script
@@ -39,10 +41,13 @@ def test_every_line_is_answered_in_order_and_bad_ones_are_invalid() -> None:
         b"",
         {**call("def f(x): return x", [1], 2), "id": 7, "score": "fraction"},
         [1, 2],
+        b'{"id": NaN}',
+        b'{"id": ' + b"[" * 900 + b"]" * 900 + b"}",
         {**asserting("def f(x): return x", "assert f(1) == 1"), "id": "c"},
     )
     done = posttrain("run", "--backend", "local", "--allow-unsafe", "--slots", "2", stdin=given)
     assert done.returncode == 0, done.stderr
+    assert b"NaN" not in done.stdout
     records = [json.loads(line) for line in done.stdout.splitlines()]
     found = [(record["id"], record["outcome"], record["score"]) for record in records]
     assert found == [
@@ -52,6 +57,8 @@ def test_every_line_is_answered_in_order_and_bad_ones_are_invalid() -> None:
         (None, "invalid", None),
         ("b", "invalid", None),
         (7, "wrong", 0.0),
+        (None, "invalid", None),
+        (None, "invalid", None),
         (None, "invalid", None),
         ("c", "pass", 1.0),
     ]
@@ -89,6 +96,22 @@ def test_fail_fast_marks_the_rest() -> None:
 def test_empty_input_is_no_answer_and_no_error() -> None:
     done = posttrain("run", "--backend", "local", "--allow-unsafe")
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_an_interrupt_ends_what_is_running_and_waits_for_nothing() -> None:
+    row = {**script("import time\ntime.sleep(90)", "", "1"), "limits": {"wall_seconds": 99}}
+    command = [sys.executable, "-m", "posttrain", "sandbox", "run", "--backend", "local", "--allow-unsafe", "--slots", "1"]
+    ours = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    listening = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a shell's background job would ignore it
+    with subprocess.Popen(command, cwd=ROOT, **ours) as process:
+        signal.signal(signal.SIGINT, listening)
+        process.stdin.write(lines(*[row] * 5))
+        process.stdin.close()
+        process.stderr.readline()  # the level: the judge is there
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stdout.read() == b""
 
 
 def test_doctor_lists_every_level() -> None:

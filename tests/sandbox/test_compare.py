@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import deque
 from decimal import Decimal
 from fractions import Fraction
@@ -77,6 +78,7 @@ HOSTILE = [
     {"t": "decimal", "v": "1E+999999"},
     {"t": "range", "v": [0, 9, 0]},
     {"t": "range", "v": [0, "9", 1]},
+    {"t": "range", "v": [{"t": "set", "v": [[]]}, 1, 1]},
     {"t": "iterator", "v": 1},
     {"x": 1},
     {"t": "set", "v": [], "w": 1},
@@ -173,3 +175,51 @@ def test_colliding_values_do_not_stall_the_host() -> None:
     values = [i * (2**61 - 1) for i in range(1, 40_001)]
     tree = {"t": "set", "v": [pack(value) for value in values]}
     assert same_value(tree, tree, PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "same"),
+    [
+        ("1" + "0" * 400, "9" * 401, False),
+        ("1e400", "1e999", False),
+        ("1e400", "10e399", True),
+        ("1" + "0" * 400, "1" + "0" * 399 + "1", True),
+        ("9007199254740993", "9007199254740992", False),
+        ("9007199254740993", "9007199254740993.0", True),
+        ("1", "9" * 100_000, False),
+    ],
+)
+def test_numbers_beyond_a_floats_reach_are_compared_as_they_are(expected: str, got: str, same: bool) -> None:
+    assert same_output(expected.encode(), got.encode(), "float", Tolerance(abs=1e-9, rel=1e-12 if "0" * 99 in expected else 0)) == same
+
+
+def test_whole_numbers_beyond_a_floats_reach_differ() -> None:
+    how = Equality(json=True, tolerance=Tolerance(abs=1e-9))
+    assert not same_value(pack(2**53 + 1), pack(2**53), how)
+    assert not same_value(pack(10**400), pack(10**400 + 1), how)
+    assert not same_value(pack(10**400), pack(math.inf), how)
+    assert same_value(pack(10**400), pack(10**400 + 1), Equality(json=True, tolerance=Tolerance(rel=1e-9)))
+
+
+def test_keys_that_json_makes_one_are_still_two() -> None:
+    assert not same_value(pack({"1": "right"}), pack({1: "wrong", "1": "right"}), JSON)
+    assert not same_value(pack({"a": 2}), {"t": "dict", "v": [["a", 1], ["a", 2]]}, PYTHON)
+
+
+@pytest.mark.parametrize("key", [Fraction(1, 3), Decimal("0.1"), 2.0**70, math.inf, frozenset({(1, 2)}), None, b"a", 1j])
+def test_no_key_brings_the_host_down(key: Any) -> None:
+    for how in (JSON, PYTHON):
+        assert not same_value(pack({"a": 1}), through_json(pack({key: 1})), how)
+        assert not same_value(pack({"a"}), through_json(pack({key})), how)
+
+
+def test_no_long_number_as_a_key_brings_the_host_down() -> None:
+    assert not same_value(pack({"a": 1}), through_json(pack({10**5000: 1})), JSON)
+
+
+def test_deeply_nested_keys_do_not_grow_on_the_host() -> None:
+    nested: Any = ("a",)
+    for _ in range(140):
+        nested = (nested, '"\\')
+    assert same_value(pack({nested}), through_json(pack({nested})), PYTHON)
+    assert not same_value(pack({(1, ("2",))}), pack({(1, ("2", ""))}), PYTHON)

@@ -78,6 +78,21 @@ def test_an_output_that_looks_like_a_broken_checker_is_wrong(judge: Judge) -> No
     assert (result.outcome, result.score) == (Outcome.WRONG, 0.0)
 
 
+def test_a_checker_that_evaluates_the_output_is_not_to_be_trusted(judge: Judge) -> None:
+    by_eval = "import sys\nsys.exit(0 if eval(open(sys.argv[2]).read()) == 24 else 1)"
+    for program, outcome in (("print('4 * 6')", Outcome.PASS), ("print('exit(0)')", Outcome.PASS), ("print('4 * 5')", Outcome.WRONG)):
+        result = checked(judge, program, by_eval)
+        assert (result.outcome, result.trust) == (outcome, "low")
+
+
+def test_a_checkers_files_may_be_large(judge: Judge) -> None:
+    compares = "import sys\nsys.exit(open(sys.argv[1]).read() != open(sys.argv[2]).read())"
+    stdin = "x" * 30_000_000
+    row = {"id": 1, "program": "print(input(), end='')", "tests": [{"stdin": stdin, "checker": compares}]}
+    row["limits"] = {"output_bytes": 40_000_000}
+    assert judge.run([parse_program(row)])[0].outcome is Outcome.PASS
+
+
 def test_points_in_part_are_not_a_pass(judge: Judge) -> None:
     assert checked(judge, "print(1)", "import sys; sys.exit(7)").score == 0.0
 

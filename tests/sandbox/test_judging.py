@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from sandbox.judge import Judge
+from sandbox.judge import Judge, Slot
 from sandbox.rows import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import HONEST, SENTENCE, asserting, call, check, need_namespaces, script
@@ -134,10 +135,97 @@ BY_NAME = [  # program, assert, outcome, trust
     ("class Solution:\n    def f(self, x): return x / 3", "assert abs(Solution().f(2) - 0.667) < 0.001", "pass", "low"),
     (LIAR.format("eq", "True"), "assert f(1) == 2", "wrong", "full"),
     (LIAR.format("contains", "True"), "assert 2 in f(1)", "runtime_error", "low"),
-    (LIAR.format("sub", "0"), "assert abs(f(1) - 2) < 1", "wrong", "full"),
+    (LIAR.format("sub", "0"), "assert abs(f(1) - 2) < 1", "wrong", "low"),
+    (LIAR.format("sub", "a[0]"), "assert abs(f(1) - 2) < 1", "wrong", "low"),
+    (LIAR.format("sub", "Liar()") + "\nLiar.__abs__ = lambda s: 0", "assert abs(f(1) - 2) < 1", "wrong", "low"),
+    (LIAR.format("lt", "True"), "assert f(1) < 2", "wrong", "low"),
+    ("def f(n): return [0] * n", "x = f(10**6)\nassert x", "output_limit", "full"),
+    (LIAR.format("eq", "True"), "assert [f(1)] == [2] or f(1) in (2, 3)", "wrong", "full"),
     ("from math import sqrt as f", "assert math.isclose(f(4), 2)", "pass", "full"),
     ("import numpy as np\ndef f(x): return np.ones(x)", "assert np.allclose(f(2), [1, 1])", "pass", "full"),
     ("class math:\n    isclose = lambda *a: True\ndef f(x): return x", "assert math.isclose(f(4), 2)", "wrong", "full"),
+]
+
+
+POINT = """from dataclasses import dataclass
+@dataclass(order=True, frozen=True)
+class P:
+    x: int
+def f(n): return [P(i) for i in range(n)]
+"""
+VECTOR = """class V:
+    def __init__(self, x): self.x = x
+    def __add__(self, other): return V(self.x + other.x)
+    def __mul__(self, k): return V(self.x * k)
+    def __eq__(self, other): return isinstance(other, V) and self.x == other.x
+    def __len__(self): return self.x
+    def __bool__(self): return self.x != 0
+    def __enter__(self): return self.x
+    def __exit__(self, kind, error, trace): return kind is ValueError
+    def __iter__(self): return self
+    def __next__(self):
+        if not self.x: raise StopIteration
+        self.x -= 1
+        return self.x
+"""
+MAPPED = "def f(g, xs): return [g(x) for x in xs]"
+BY_NAME += [  # objects that stay with the program, and the test's own that go there
+    (POINT, "assert f(2) == [P(0), P(1)] and max(f(4)).x == 3 and len({P(1), P(1)}) == 1 and repr(P(1)) == 'P(x=1)'", "pass", "low"),
+    (POINT, "assert f(2) == [P(0), P(2)]", "wrong", "low"),
+    (POINT, "p = P(1)\ntry:\n    p.x = 5\nexcept AttributeError as e:\n    assert 'x' in str(e)\nelse:\n    assert False", "pass", "low"),
+    (VECTOR, "assert (V(1) + V(2)).x == 3 and V(2) * 3 == V(6) and V(1) != V(2) and len(V(4)) == 4 and not V(0)", "pass", "low"),
+    (VECTOR, "assert (V(1) + V(2)).x == 4", "wrong", "low"),
+    (VECTOR, "with V(5) as x:\n    assert x == 5\nwith V(1):\n    raise ValueError\nassert list(V(3)) == [2, 1, 0]", "pass", "low"),
+    (VECTOR, "assert isinstance(V(1), V) and not isinstance(3, V)", "pass", "low"),
+    (
+        "import enum\nclass C(enum.Enum):\n    RED = 1",
+        "assert C(1) is C.RED and C['RED'].value == 1 and [c.name for c in C] == ['RED']",
+        "pass",
+        "low",
+    ),
+    (
+        "class E(ValueError): pass\ndef f(): raise E('x')",
+        "try:\n    f()\nexcept ValueError as e:\n    assert str(e) == 'x'\nelse:\n    assert False",
+        "pass",
+        "full",
+    ),
+    (
+        "class E(Exception): pass\ndef f(): raise E('x')",
+        "try:\n    f()\nexcept E as e:\n    assert str(e) == 'x'\nelse:\n    assert False",
+        "pass",
+        "low",
+    ),
+    ("log = []\ndef f(x): log.append(x)", "f(1)\nf(2)\nassert log == [1, 2]", "pass", "low"),
+    ("from collections import namedtuple\nf = namedtuple('P', 'x y')", "p = f(1, 2)\nassert p == (1, 2) and p.y == 2", "pass", "full"),
+    (
+        "import datetime\ndef f(d): return d + datetime.timedelta(1)",
+        "import datetime\nassert f(datetime.date(2020, 1, 1)) == datetime.date(2020, 1, 2)",
+        "pass",
+        "full",
+    ),
+    ("def f(a):\n    a.append(1)\n    return a", "a = [0]\nassert f(a) == [0, 1]\nassert a == [0]", "wrong", "low"),
+    ("def f(a):\n    a.append(1)\n    return a", "a = [0]\nassert f(a) == [0, 1]", "pass", "full"),
+    (MAPPED, "assert f(lambda x: x + 1, [1, 2]) == [2, 3] and f(str, [1]) == ['1']", "pass", "full"),
+    (MAPPED, "assert f(lambda x: x + 1, [1, 2]) == [2, 4]", "wrong", "full"),
+    (
+        "def f(g):\n    try: g(2)\n    except BaseException: pass",
+        "def must_be_one(x): assert x == 1\nf(must_be_one)\nassert True",
+        "wrong",
+        "full",
+    ),
+    (
+        "def f(g):\n    def w(*a):\n        w.n += 1\n        return g(*a)\n    w.n = 0\n    return w",
+        "@f\ndef h(x): return x * 2\nassert h(2) == 4 and h(3) == 6 and h.n == 2",
+        "pass",
+        "low",
+    ),
+    (
+        "async def f(x): return x + 1",
+        "import asyncio\nasync def both(): return await asyncio.gather(f(1), f(2))\nassert asyncio.run(both()) == [2, 3]",
+        "pass",
+        "low",
+    ),
+    ("def f(x, t): return isinstance(x, t)", "assert f(3, int) and not f('a', (int, float))", "pass", "full"),
 ]
 
 
@@ -183,6 +271,85 @@ def test_broken_test_is_invalid_and_no_score(judge: Judge) -> None:
     row = check("def f(x): return x", "import no_such_module")
     result = judge.run([parse_program(row)])[0]
     assert (result.outcome, result.score) == (Outcome.INVALID, None)
+
+
+NODES = """class Node:
+    kind = 'node'
+    def __init__(self, value, next=None): self.value, self.next = value, next
+    def is_leaf(self): return False
+def build(values):
+    head = None
+    for value in reversed(values): head = Node(value, head)
+    return head
+def values(head):
+    found = []
+    while head: found.append(head.value); head = head.next
+    return found
+"""
+ON_NODES = [
+    (
+        "def f(h):\n    p = None\n    while h: h.next, p, h = p, h, h.next\n    return p",
+        "assert values(f(build([1, 2, 3]))) == [3, 2, 1]",
+        "pass",
+    ),
+    (
+        "def f(h):\n    p = None\n    while h: p, h = Node(h.value, p), h.next\n    return p",
+        "assert values(f(build([1, 2, 3]))) == [3, 2, 1]",
+        "pass",
+    ),
+    ("def f(h):\n    while h: h.value *= 2; h = h.next", "h = build([1, 2])\nf(h)\nassert values(h) == [2, 4]", "pass"),
+    ("def f(h): h.kind = 'leaf'", "h = build([1])\nf(h)\nassert h.kind == 'leaf'", "pass"),
+    ("def f(h): h.is_leaf = lambda: True", "h = build([1])\nf(h)\nassert h.is_leaf()", "wrong"),
+    ("def f(h): return h.next", "h = build([1, 2])\nassert f(h) is h.next", "pass"),
+    ("def f(h): return h", "assert values(f(build([1, 2, 3]))) == [3, 2, 1]", "wrong"),
+    ("def f(h):\n    type(h).__eq__ = lambda *a: True\n    return h", "h = build([1, 2])\nassert f(h) == build([2, 1])", "wrong"),
+]
+
+
+@pytest.mark.parametrize(("program", "test", "outcome"), ON_NODES)
+def test_objects_of_the_preamble_reach_the_program(judge: Judge, program: str, test: str, outcome: str) -> None:
+    own = NODES.partition("def build")[0]
+    row = {"id": 1, "program": own + program, "entry_point": "f", "preamble": NODES, "tests": [{"assert": test}]}
+    result = judge.run([parse_program(row)])[0]
+    assert (result.outcome.value, result.trust) == (outcome, "low"), result
+
+
+NO_WAY_OUT = [  # what the program answers, what the check does with it, the outcome
+    ("'('", "import ast\nassert ast.literal_eval(candidate(1)) == [1]", "wrong", "full"),
+    ("'no_such_name'", "assert eval(candidate(1)) == 24", "wrong", "low"),
+    ("'24'", "assert eval(candidate(1)) == 24", "pass", "low"),
+    ("b'cno_such_module\\nx\\n.'", "import pickle\nassert pickle.loads(candidate(1)) == 24", "wrong", "low"),
+    ("1", "assert candidate(1) == x\nx = 1", "invalid", "full"),
+    ("1", "candidate(1)\nimport no_such_module", "invalid", "full"),
+]
+
+
+@pytest.mark.parametrize(("answer", "body", "outcome", "trust"), NO_WAY_OUT)
+def test_what_a_program_answers_never_makes_its_test_invalid(judge: Judge, answer: str, body: str, outcome: str, trust: str) -> None:
+    result = judge.run([parse_program(check(f"def f(x): return {answer}", body))])[0]
+    assert (result.outcome.value, result.trust) == (outcome, trust), result
+
+
+def test_much_input_is_judged(judge: Judge) -> None:
+    many = script("import sys\nprint(len(sys.stdin.read()))")
+    many["tests"] = [{"stdin": "x" * size, "stdout": str(size)} for size in (3_000_000, 40_000_000, 0, *[3_000_000] * 6)]
+    large = check("def f(numbers): return sum(numbers)", "assert candidate(list(range(1_500_000))) == 1124999250000")
+    large["limits"] = {"cpu_seconds": 60, "wall_seconds": 120, "memory_mb": 1024}
+    for result in judge.run([parse_program(row) for row in (many, large)]):
+        assert (result.outcome, result.trust, result.retries) == (Outcome.PASS, "full", 0), result.error
+
+
+def test_a_failure_of_the_judge_itself_is_one_programs_fault(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_over_five(self: Any, program: Any, test: Any, raw: Any, limits: Any) -> Any:
+        if program.id == "5":
+            raise ZeroDivisionError("a bug")
+        return result(self, program, test, raw, limits)
+
+    result = Slot._result
+    monkeypatch.setattr(Slot, "_result", fails_over_five)
+    found = judge.run([parse_program({**script("print(1)", "", "1"), "id": number}) for number in range(9)])
+    assert [one.outcome.value for one in found] == ["pass"] * 5 + ["fault"] + ["pass"] * 3
+    assert found[5].score is None and "a bug" in str(found[5].error)
 
 
 @pytest.mark.parametrize("test", [{"assert": "assert"}, {"assert": "x = 1"}, {"check": "x = 1"}])

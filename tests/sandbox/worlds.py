@@ -41,6 +41,18 @@ def check(program: str, body: str, **more: Any) -> dict[str, Any]:
 
 
 HONEST: dict[str, dict[str, Any]] = {
+    "byte_order_mark": script("\ufeffprint(1)", "", "1"),
+    "file_left_open": script("out = open('/dev/stdout', 'w')\nout.write('3')", "", "3"),
+    "descriptor_left_open": script("write = open(1, 'w').write\nwrite('3')", "", "3"),
+    "says_good_bye": script("class A:\n    def __del__(self): print('bye')\na = A()\nprint('hi')", "", "hi bye"),
+    "stdout_closed": script("import sys\nprint(1)\nsys.stdout.close()", "", "1"),
+    "stdout_replaced": script("import io, sys\nprint('a')\nsys.stdout = io.StringIO()\nprint('b')", "", "a"),
+    "asks_for_more_stack": script("import resource as r\nr.setrlimit(r.RLIMIT_STACK, (2**28, r.RLIM_INFINITY))\nprint(1)", "", "1"),
+    "imports_what_it_wrote": script("open('helper.py', 'w').write('X = 5')\nimport helper\nprint(helper.X)", "", "5"),
+    "reads_itself": script("print(len(open(__file__).read()))", "", "33"),
+    "inspects_itself": call("import inspect\ndef f(): return inspect.getsource(f).count('f')", [], 4),
+    "number_of_many_digits": call("def f(): return -10**5000", [], -(10**5000)),
+    "method_of_a_result": asserting("class D:\n    def text(self): return 'd'\ndef f(): return D()", "assert f().text() == 'd'"),
     "input_and_print": script("print(int(input()) + 1)", "41\n", "42\n"),
     "stdin_buffer": script("import sys\nprint(len(sys.stdin.buffer.read()))", "abcé", "5"),
     "os_read_zero": script("import os\nprint(os.read(0, 100).decode().upper())", "abc", "ABC"),
