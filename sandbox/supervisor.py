@@ -181,6 +181,7 @@ def _process_limit_is_ours() -> bool:
 def main() -> None:
     """Serve frames until the judge closes the pipe."""
     options = Options.of(sys.argv[1:])
+    os.environ.pop("LD_BIND_NOW", None)  # has done its work, and is nothing that programs should start others with
     libc = ctypes.CDLL(None, use_errno=True)
     # Not dumpable: neither /proc/<us>/mem and fd, nor ptrace, for children of the same user. Forks inherit it.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
