@@ -31,6 +31,7 @@ import sys
 import threading
 import traceback
 import types
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sandbox import testfile, testside
@@ -44,6 +45,7 @@ _WARM = (
     *("operator", "queue", "random", "re", "string", "textwrap", "time", "typing"),
 )
 _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
+End = Callable[[int], NoReturn]  # of the process; a rehearsal goes on instead
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
@@ -155,7 +157,30 @@ def _module(name: str) -> types.ModuleType:
 # ---------------------------------------------------------------- script
 
 
-def _script(case: dict[str, Any]) -> NoReturn:
+def _threads() -> tuple[object, ...]:
+    """What the interpreter waits for at its end: locks of threads, the main one's among them, and handlers."""
+    return tuple(getattr(threading, "_shutdown_locks", ("unknown",))), len(getattr(threading, "_threading_atexits", ()))
+
+
+_NO_THREADS = _threads()
+
+
+def _finish(status: int) -> NoReturn:
+    """End as the interpreter would: wait for threads, run exit handlers, flush; without the cost of tearing modules down."""
+    try:
+        if _threads() != _NO_THREADS:
+            threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except SystemExit as stop:
+        status = status or _exit_status(stop)
+    except BaseException:  # noqa: BLE001 - a broken stream or handler of the program's own
+        status = status or 120
+    os._exit(status)
+
+
+def script(case: dict[str, Any], end: End = _finish) -> NoReturn:
     code = _compile(case)
     os.close(OUTBOX_FD)
     main = _module("__main__")
@@ -168,7 +193,7 @@ def _script(case: dict[str, Any]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - a program's own text is run here
         _report(error)
         status = 1
-    _finish(status)
+    end(status)
 
 
 def _exit_status(stop: SystemExit) -> int:
@@ -189,21 +214,6 @@ def _report(error: BaseException) -> None:
         traceback.print_exc()
 
 
-def _finish(status: int) -> NoReturn:
-    """End as the interpreter would: wait for threads, run exit handlers, flush; without the cost of tearing modules down."""
-    try:
-        if threading._shutdown_locks or threading._threading_atexits:  # type: ignore[attr-defined] # else there is no thread to wait for
-            threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except SystemExit as stop:
-        status = status or _exit_status(stop)
-    except BaseException:  # noqa: BLE001 - a broken stream or handler of the program's own
-        status = status or 120
-    os._exit(status)
-
-
 # ---------------------------------------------------------------- call
 
 
@@ -218,7 +228,7 @@ def _load(case: dict[str, Any], name: str) -> types.ModuleType:
     return module
 
 
-def _call(case: dict[str, Any]) -> NoReturn:
+def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
     module = _load(case, "program")
     kept: list[Any] = []
     if case["interactive"]:
@@ -226,7 +236,7 @@ def _call(case: dict[str, Any]) -> NoReturn:
             _write(_answer(module, message, kept))
         os._exit(0)
     _write(_answer(module, case, kept))
-    os._exit(0)
+    end(0)
 
 
 def _answer(module: types.ModuleType, message: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
@@ -357,4 +367,4 @@ def warm_up(folders: list[str]) -> None:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
-_MODES = {"script": _script, "call": _call, "check": _check, "pytest": _pytest, "cells": _cells}
+_MODES = {"script": script, "call": call, "check": _check, "pytest": _pytest, "cells": _cells}

@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import candidate, seccomp
+from sandbox import candidate, rehearsal, seccomp
 from sandbox.case import Case
 from sandbox.cells import Conversation
 from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, inside_version, pack_frame, read_frame, write_all
@@ -194,6 +194,7 @@ def main() -> None:
         signal.signal(name, signal.SIG_DFL)
     box = Supervisor(options)
     candidate.warm_up(options.site)
+    rehearsal.rehearse(box.null)
     for module in [module for module in sys.modules if module.partition(".")[0] == "sandbox"]:
         del sys.modules[module]  # all is imported; programs find none of it under its name
     gc.collect()
