@@ -181,6 +181,7 @@ def _finish(status: int) -> NoReturn:
 
 
 def script(case: dict[str, Any], end: End = _finish) -> NoReturn:
+    """The program as `__main__`."""
     code = _compile(case)
     os.close(OUTBOX_FD)
     main = _module("__main__")
@@ -229,6 +230,7 @@ def _load(case: dict[str, Any], name: str) -> types.ModuleType:
 
 
 def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
+    """Load the program, then answer what is asked of it: the case itself, or one message after the other."""
     module = _load(case, "program")
     kept: list[Any] = []
     if case["interactive"]:

@@ -36,7 +36,8 @@ def inside_version() -> int:
 
 
 def pack_frame(message: dict[str, Any]) -> bytes:
-    body = json.dumps(message, separators=(",", ":")).encode()
+    """Bytes in a message go as base64."""
+    body = _encode(message).encode()
     return HEADER.pack(len(body)) + body
 
 
@@ -94,6 +95,9 @@ def read_frame(fd: int, buffer: FrameBuffer) -> dict[str, Any] | None:
 
 def to_text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=to_text).encode
 
 
 def from_text(text: str) -> bytes:
