@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import candidate, rehearsal, seccomp
+from sandbox import candidate, footprint, rehearsal, seccomp
 from sandbox.case import Case
 from sandbox.cells import Conversation
 from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, inside_version, pack_frame, read_frame, write_all
@@ -206,6 +206,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+    footprint.lighten(libc)
     box.serve()
 
 
