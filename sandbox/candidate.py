@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import atexit
-import base64
 import builtins
 import contextlib
 import gc
@@ -36,6 +35,7 @@ from typing import Any, NoReturn
 
 from sandbox import testfile, testside
 from sandbox.codec import pack, unpack
+from sandbox.frames import from_text
 
 INBOX_FD, OUTBOX_FD = 3, 4
 MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
@@ -46,6 +46,12 @@ _WARM = (
 )
 _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
 End = Callable[[int], NoReturn]  # of the process; a rehearsal goes on instead
+_LASTING = (
+    (resource.RLIMIT_NOFILE, 128),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
+    (resource.RLIMIT_STACK, 64 * 1024 * 1024),
+)
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
@@ -75,7 +81,7 @@ def _place(files: dict[str, str]) -> None:
     sys.argv += files
     for name, data in files.items():
         with open(name, "wb") as file:
-            file.write(base64.b64decode(data))
+            file.write(from_text(data))
 
 
 def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -> list[tuple[int, tuple[int, int]]]:
@@ -86,20 +92,23 @@ def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_FSIZE, limits["disk_mb"] * 1024 * 1024),
         (resource.RLIMIT_AS, base_vm_bytes + limits["memory_mb"] * 1024 * 1024 + _AS_SLACK),
-        (resource.RLIMIT_NOFILE, 128),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
-        (resource.RLIMIT_STACK, 64 * 1024 * 1024),
     ]
     if count_processes:
         # A few more than allowed, so that the poll can see the limit passed and say so.
         wanted.append((resource.RLIMIT_NPROC, limits["processes"] + 8))
-    found = []
-    for kind, value in wanted:
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        found.append((kind, (value, value)))
-    return found
+    return [_bounded(kind, value) for kind, value in wanted]
+
+
+def take_lasting_rlimits() -> None:
+    """Limits that are the same for every test: the supervisor takes them on itself, and each fork has them."""
+    for kind, value in _LASTING:
+        resource.setrlimit(*_bounded(kind, value))
+
+
+def _bounded(kind: int, value: int) -> tuple[int, tuple[int, int]]:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    return kind, (value, value)
 
 
 def _write(message: dict[str, Any]) -> None:

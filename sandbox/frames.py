@@ -5,7 +5,6 @@ Knows bytes and lengths; nothing of what a frame means. Whoever reads from an un
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import os
@@ -94,11 +93,11 @@ def read_frame(fd: int, buffer: FrameBuffer) -> dict[str, Any] | None:
 
 
 def to_text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=to_text).encode
 
 
 def from_text(text: str) -> bytes:
-    return base64.b64decode(text)
+    return binascii.a2b_base64(text)
