@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import atexit
-import base64
 import builtins
 import contextlib
 import gc
@@ -31,10 +30,12 @@ import sys
 import threading
 import traceback
 import types
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sandbox import testfile, testside
 from sandbox.codec import pack, unpack
+from sandbox.frames import from_text
 from sandbox.objects import Objects, attributes, lineage, operate
 
 INBOX_FD, OUTBOX_FD = 3, 4
@@ -46,6 +47,14 @@ _WARM = (
 )
 _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
 _LARGE = 1000
+End = Callable[..., NoReturn]  # of the process; a rehearsal goes on instead
+_LASTING = (
+    (resource.RLIMIT_NOFILE, 128),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
+    (resource.RLIMIT_STACK, 64 * 1024 * 1024),
+)
+_RAISABLE = (resource.RLIMIT_STACK,)  # programs that recurse deeply ask for more, within RLIMIT_AS, and are stopped by a refusal
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
@@ -77,7 +86,7 @@ def _place(files: dict[str, str]) -> None:
     sys.argv += files
     for name, data in files.items():
         with open(name, "wb") as file:
-            file.write(base64.b64decode(data))
+            file.write(from_text(data))
 
 
 def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -> list[tuple[int, tuple[int, int]]]:
@@ -88,21 +97,23 @@ def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_FSIZE, limits["disk_mb"] * 1024 * 1024),
         (resource.RLIMIT_AS, base_vm_bytes + limits["memory_mb"] * 1024 * 1024 + _AS_SLACK),
-        (resource.RLIMIT_NOFILE, 128),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
-        (resource.RLIMIT_STACK, 64 * 1024 * 1024),
     ]
-    raisable = (resource.RLIMIT_STACK,)  # programs that recurse deeply ask for more, within RLIMIT_AS, and are stopped by a refusal
     if count_processes:
         # A few more than allowed, so that the poll can see the limit passed and say so.
         wanted.append((resource.RLIMIT_NPROC, limits["processes"] + 8))
-    found = []
-    for kind, value in wanted:
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        found.append((kind, (value, hard if kind in raisable else value)))
-    return found
+    return [_bounded(kind, value) for kind, value in wanted]
+
+
+def take_lasting_rlimits() -> None:
+    """Limits that are the same for every test: the supervisor takes them on itself, and each fork has them."""
+    for kind, value in _LASTING:
+        resource.setrlimit(*_bounded(kind, value))
+
+
+def _bounded(kind: int, value: int) -> tuple[int, tuple[int, int]]:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    return kind, (value, hard if kind in _RAISABLE else value)
 
 
 def _write(message: dict[str, Any]) -> None:
@@ -165,7 +176,48 @@ def _module(name: str) -> types.ModuleType:
 # ---------------------------------------------------------------- script
 
 
-def _script(case: dict[str, Any]) -> NoReturn:
+def _threads() -> tuple[object, ...]:
+    """What the interpreter waits for at its end: locks of threads, the main one's among them, and handlers."""
+    return tuple(getattr(threading, "_shutdown_locks", ("unknown",))), len(getattr(threading, "_threading_atexits", ()))
+
+
+_NO_THREADS = _threads()
+
+
+def _finish(status: int, space: dict[str, Any]) -> NoReturn:
+    """End as the interpreter would: wait for threads, run exit handlers, let go of the program's globals, flush; without the cost of
+    tearing all modules down."""
+    try:
+        if _threads() != _NO_THREADS:
+            threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        flush()
+        let_go(space)
+        flush()
+    except SystemExit as stop:
+        status = status or _exit_status(stop)
+    except BaseException:  # noqa: BLE001 - a broken stream or handler of the program's own
+        status = status or 120
+    os._exit(status)
+
+
+def let_go(space: dict[str, Any]) -> None:
+    """By this files that are still open are flushed, and __del__ is called. A large container takes long and has nothing to say."""
+    for name in list(space):
+        value = space[name]
+        if name != "__builtins__" and not (type(value) in (list, dict, set, tuple) and len(value) > _LARGE):
+            space[name] = None
+
+
+def flush() -> None:
+    """Of streams that the program may have replaced or closed."""
+    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+
+
+def script(case: dict[str, Any], end: End = _finish) -> NoReturn:
+    """The program as `__main__`."""
     code = _compile(case)
     os.close(OUTBOX_FD)
     main = _module("__main__")
@@ -177,7 +229,7 @@ def _script(case: dict[str, Any]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - a program's own text is run here
         _report(error)
         status = 1
-    _finish(status, main.__dict__)
+    end(status, main.__dict__)
 
 
 def _exit_status(stop: SystemExit) -> int:
@@ -198,37 +250,6 @@ def _report(error: BaseException) -> None:
         traceback.print_exc()
 
 
-def _finish(status: int, space: dict[str, Any]) -> NoReturn:
-    """End as the interpreter would: wait for threads, run exit handlers, let go of the program's globals, flush; without the cost of
-    tearing all modules down."""
-    try:
-        if threading._shutdown_locks or threading._threading_atexits:  # type: ignore[attr-defined] # else there is no thread to wait for
-            threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        _flush()
-        _let_go(space)
-        _flush()
-    except SystemExit as stop:
-        status = status or _exit_status(stop)
-    except BaseException:  # noqa: BLE001 - a broken stream or handler of the program's own
-        status = status or 120
-    os._exit(status)
-
-
-def _let_go(space: dict[str, Any]) -> None:
-    """By this files that are still open are flushed, and __del__ is called. A large container takes long and has nothing to say."""
-    for name in list(space):
-        value = space[name]
-        if name != "__builtins__" and not (type(value) in (list, dict, set, tuple) and len(value) > _LARGE):
-            space[name] = None
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
-        if stream is not None and not getattr(stream, "closed", False):
-            stream.flush()
-
-
 # ---------------------------------------------------------------- call
 
 
@@ -243,7 +264,8 @@ def _load(case: dict[str, Any], name: str) -> types.ModuleType:
     return module
 
 
-def _call(case: dict[str, Any]) -> NoReturn:
+def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
+    """Load the program, then answer what is asked of it: the case itself, or one message after the other."""
     module = _load(case, "program")
     if case["interactive"]:
         objects = Objects(module.__dict__, _write, _read, lambda message: _answer_asked(module, message, objects))
@@ -256,7 +278,7 @@ def _call(case: dict[str, Any]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
         answer = _failure(error, "call")
     _write(answer)
-    os._exit(0)
+    end(0)
 
 
 def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
@@ -388,4 +410,4 @@ def warm_up(folders: list[str]) -> None:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
-_MODES = {"script": _script, "call": _call, "check": _check, "pytest": _pytest, "cells": _cells}
+_MODES = {"script": script, "call": call, "check": _check, "pytest": _pytest, "cells": _cells}

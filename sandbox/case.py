@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandbox.supervisor import Supervisor
 
 POLL_SECONDS = 0.02
-AT_ONCE_SECONDS = 0.005
+AT_ONCE_MS = 5
 MOST_FILES = 8192
 _STDERR_TAIL = 2000
 _FIONREAD = 0x541B  # how many bytes a pipe holds; the module that names it brings a library along
@@ -28,27 +28,30 @@ _FIONREAD = 0x541B  # how many bytes a pipe holds; the module that names it brin
 class Case:
     """One forked child and all that belongs to it: pipes, clocks, what it wrote. Lives for one test."""
 
+    # What every case begins with. Here and not in each: few attributes of its own keep an object small, see run().
+    stderr_bytes = 0
+    stderr_tail = b""
+    code: bytes | None = None
+    killed: str | None = None
+    ended_itself = False
+    status = 0
+    max_rss_bytes = 0
+    waited = 0.0
+    runnable = False
+    asked = False
+    cpu = 0.0
+    inbox = -1
+
     def __init__(self, spec: dict[str, Any], box: Supervisor) -> None:
         self.spec = spec
         self.limits = spec["limits"]
         self.box = box
         self.interactive = bool(spec.get("interactive"))
         self.stdout = bytearray()
-        self.stderr_bytes = 0
-        self.stderr_tail = b""
         self.message = bytearray()
-        self.code: bytes | None = None
         self.code_due = spec.get("code") == b""
-        self.killed: str | None = None
-        self.ended_itself = False
-        self.status: int | None = None
-        self.max_rss_bytes = 0
         self.to_child = bytearray()
         self.started = self.looked = time.monotonic()
-        self.waited = 0.0
-        self.runnable = False
-        self.asked = False
-        self.cpu = 0.0
         self.cpu_before = box.family.cpu_seconds()
         self.cpu_allowed: float = self.limits["cpu_seconds"]
         self.wall_allowed: float = self.limits["wall_seconds"]
@@ -57,11 +60,12 @@ class Case:
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
         box_r, box_w = os.pipe()
-        in_r, in_w = os.pipe() if self.interactive else (self.box.null, -1)
-        stdin = self._stdin()
-        self.out, self.err, self.outbox, self.inbox = out_r, err_r, box_r, in_w
-        self.open = {out_r, err_r, box_r}
-        self.childs = {out_w, err_w, box_w, in_r, stdin} - {self.box.null}
+        in_r, stdin = self.box.null, self._stdin()
+        if self.interactive:
+            in_r, self.inbox = os.pipe()
+        self.out, self.err, self.outbox = out_r, err_r, box_r
+        self.open = [out_r, err_r, box_r]
+        self.childs = [fd for fd in (out_w, err_w, box_w, in_r, stdin) if fd != self.box.null]
         self.disk_before = [folder.used() for folder in self.box.folders] if self.box.family.alone else []
         self.spec["rlimits"] = self.box.rlimits(self.limits)
         self.box.begun[0] = 0
@@ -94,19 +98,20 @@ class Case:
 
     def run(self) -> dict[str, Any]:
         self.start()
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
         # Most tests are over at once. Until then nothing is read and nothing written here: every page that this process touches while
         # the child lives is copied, and a pipe holds what a short test has to say.
-        if not self.interactive and select.select((self.pidfd,), (), (), AT_ONCE_SECONDS)[0]:
+        if not self.interactive and poll.poll(AT_ONCE_MS):
             self.ended_itself = True
         else:
-            self._watch()
+            self._watch(poll)
         return self._end()
 
-    def _watch(self) -> None:
+    def _watch(self, poll: select.poll) -> None:
         """Until the child's end, its answer, one of its limits, or the host's word."""
         self._close_childs()
-        poll = select.poll()
-        for fd in (self.pidfd, self.out, self.err, self.outbox):
+        for fd in (self.out, self.err, self.outbox):
             poll.register(fd, select.POLLIN)
         # Without interaction the host says nothing meanwhile; its end of stream (POLLHUP) is always reported.
         poll.register(self.box.source, select.POLLIN if self.interactive else 0)
@@ -132,7 +137,7 @@ class Case:
     def _close_childs(self) -> None:
         for fd in self.childs:
             os.close(fd)
-        self.childs = set()
+        self.childs = []
         if self.interactive:
             os.set_blocking(self.inbox, False)
 
@@ -177,7 +182,7 @@ class Case:
         """Take what is there, of a descriptor that has something; True at end of stream. More than the limit ends the case."""
         data = os.read(fd, 1 << 16)
         if not data:
-            self.open.discard(fd)
+            self.open.remove(fd)
             return True
         self._took(fd, data)
         return False
@@ -257,28 +262,29 @@ class Case:
         self._close_childs()
         for fd in list(self.open):
             self._drain(fd)
-        for fd in {self.pidfd, self.out, self.err, self.outbox, self.inbox} - {-1}:
-            os.close(fd)
+        for fd in (self.pidfd, self.out, self.err, self.outbox, self.inbox):
+            if fd >= 0:
+                os.close(fd)
         if self.code_due:  # it ended over the compiling
             self.message.clear()
         wall = time.monotonic() - self.started
         self.cpu = max(self.cpu, self.box.family.cpu_seconds() - self.cpu_before)
         if self.killed is None:
             self.killed = "cpu" if self.cpu > self.cpu_allowed else "disk" if self._disk_is_full() else None
-        status = self.status if self.status is not None else 0
+        ended = os.waitstatus_to_exitcode(self.status)
         limit = self.limits["output_bytes"]
         return {
             "op": "result",
-            "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            "exit": ended if ended >= 0 else None,
             # A child that has answered is ended by us, which says nothing about it.
-            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) and (self.ended_itself or self.killed) else None,
+            "signal": -ended if ended < 0 and (self.ended_itself or self.killed) else None,
             "killed": self.killed,
             # It ended, or was ended over a limit, before anything of the program ran: that is not the program's doing.
             "stillborn": not self.box.begun[0] and (self.ended_itself or self.killed is not None),
-            "stdout": to_text(bytes(self.stdout[:limit])) if self.spec["mode"] == "script" else "",
+            "stdout": bytes(self.stdout[:limit]) if self.spec["mode"] == "script" else b"",
             "stderr": self.stderr_tail.decode("utf-8", "replace"),
             "bytes": len(self.stdout) + self.stderr_bytes,
-            "message": to_text(bytes(self.message)) if self.killed != "output" else "",
+            "message": bytes(self.message) if self.killed != "output" else b"",
             "cpu": self.cpu,
             "wall": wall,
             "rss_mb": self.max_rss_bytes / 1024 / 1024,

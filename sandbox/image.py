@@ -30,6 +30,11 @@ from sandbox.frames import INSIDE_FILES
 PYTHON = "/opt/python/bin/python3"
 INSIDE = "/opt/judge"
 BOOT = f"import sys; sys.path.insert(0, {INSIDE!r}); from sandbox.supervisor import main; sys.path.pop(0); main()"
+_COMPILE = """import os, py_compile, sys
+for file in sys.argv[2:]:
+    shown = os.path.join(sys.argv[1], os.path.basename(file))
+    py_compile.compile(file, dfile=shown, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+"""
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "lib2to3", "ensurepip", "tkinter", "__pycache__"}
 PLAIN, SCIENCE = "plain", "science"
 SITE = f"{INSIDE}/site"
@@ -181,7 +186,7 @@ def _lay_out(root: Path, profile: str) -> None:
     (inside / "__init__.py").write_text("")
     for name in INSIDE_FILES:
         _copy(Path(__file__).with_name(f"{name}.py"), inside / f"{name}.py")
-        _copy_bytecode(Path(__file__).with_name(f"{name}.py"), inside / f"{name}.py")
+    _compile_inside(inside)
 
 
 def _packages(root: Path) -> list[tuple[Path, Path]]:
@@ -217,6 +222,18 @@ def _copy_bytecode(source: Path, target: Path) -> None:
     place = target.parent / "__pycache__" / cached.name
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(unchecked)
+
+
+def _compile_inside(folder: Path) -> None:
+    """Bytecode of our own files: a supervisor that compiled them itself would hand the memory that this takes on to every fork.
+
+    By a fresh process, as the bytes depend a little on what the compiling one has in memory. Raises ImageError.
+    """
+    files = [str(folder / f"{name}.py") for name in INSIDE_FILES]
+    command = [sys.executable, "-I", "-S", "-c", _COMPILE, f"{INSIDE}/sandbox", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ImageError(f"the inside files do not compile: {done.stderr.strip()[-300:]}", remedy="install this package again")
 
 
 def _shared_libraries(binaries: list[Path]) -> set[tuple[str, str]]:

@@ -7,9 +7,7 @@ isolation) we are a subreaper and they are our descendants. `kill(-1)` is never 
 from __future__ import annotations
 
 import fcntl
-import math
 import os
-import re
 import resource
 import signal
 import stat
@@ -150,21 +148,21 @@ class Family:
 
 def _group_meter() -> Callable[[], float] | None:
     """Reads the processor time of our control group, in seconds; None where it cannot be read or counts more than this container."""
-    for path, unit in (("/sys/fs/cgroup/cpuacct/cpuacct.usage", 1e-9), ("/sys/fs/cgroup/cpu.stat", 1e-6)):
+    for path, place, unit in (("/sys/fs/cgroup/cpuacct/cpuacct.usage", 0, 1e-9), ("/sys/fs/cgroup/cpu.stat", 1, 1e-6)):
         try:
-            meter = partial(_first_number, os.open(path, os.O_RDONLY | os.O_CLOEXEC), unit)
-        except OSError:
+            meter = partial(_number_at, os.open(path, os.O_RDONLY | os.O_CLOEXEC), place, unit)
+            if meter() - time.process_time() < _MOST_AT_START:
+                return meter
+        except (OSError, ValueError, IndexError):
             continue
-        if meter() - time.process_time() < _MOST_AT_START:
-            return meter
     return None
 
 
 def _memory_meter() -> Callable[[], int] | None:
     """Reads the memory of our control group's processes, in bytes; None where it cannot be read or counts more than this container."""
-    for path, name in (("/sys/fs/cgroup/memory/memory.stat", "total_rss"), ("/sys/fs/cgroup/memory.stat", "anon")):
+    for path, name in (("/sys/fs/cgroup/memory/memory.stat", b"total_rss"), ("/sys/fs/cgroup/memory.stat", b"anon")):
         try:
-            meter = partial(_named_number, os.open(path, os.O_RDONLY | os.O_CLOEXEC), re.compile(rf"^{name} (\d+)$".encode(), re.M))
+            meter = partial(_named_number, os.open(path, os.O_RDONLY | os.O_CLOEXEC), name)
         except OSError:
             continue
         if meter() < _MOST_MEMORY_AT_START:
@@ -172,14 +170,14 @@ def _memory_meter() -> Callable[[], int] | None:
     return None
 
 
-def _named_number(fd: int, name: re.Pattern[bytes]) -> int:
-    found = name.search(os.pread(fd, 1 << 14, 0))
-    return int(found.group(1)) if found else 1 << 62
+def _named_number(fd: int, name: bytes) -> int:
+    """Of a file of lines `name number`; more than there can be where it has none of that name."""
+    return next((int(line[len(name) :]) for line in os.pread(fd, 1 << 14, 0).splitlines() if line.startswith(name + b" ")), 1 << 62)
 
 
-def _first_number(fd: int, unit: float) -> float:
-    found = re.search(rb"\d+", os.pread(fd, 64, 0))
-    return int(found.group()) * unit if found else math.inf
+def _number_at(fd: int, place: int, unit: float) -> float:
+    """The word at this place of a file, in units: `2377079359`, or `usage_usec 2377079` and more. Raises ValueError, IndexError."""
+    return int(os.pread(fd, 64, 0).split()[place]) * unit
 
 
 def _children(parent: int) -> list[int]:

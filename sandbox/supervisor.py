@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import candidate, seccomp
+from sandbox import candidate, footprint, rehearsal, seccomp
 from sandbox.case import Case
 from sandbox.cells import Conversation
 from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, inside_version, pack_frame, read_frame, write_all
@@ -142,9 +142,12 @@ class Supervisor:
         self.leave()
 
     def run_cases(self, message: dict[str, Any]) -> None:
-        """All cases of one program. Results wait for each other for a while: each write wakes the daemon that carries it."""
+        """All cases of one program. Results wait for each other for a while, as they are: each write wakes the daemon that carries it,
+        and what works between two forks pays for every page that it touches, as all are shared with the next child again.
+        """
         shared = {key: value for key, value in message.items() if key not in ("op", "cases")}
-        waiting, sent = b"", time.monotonic()
+        waiting: list[dict[str, Any]] = []
+        waiting_bytes, sent = 0, time.monotonic()
         if len(message["cases"]) > 1:
             shared["code"] = b""  # asks the first child for it
         for index, spec in enumerate(message["cases"]):
@@ -158,11 +161,14 @@ class Supervisor:
             for folder in self.folders:
                 folder.restore()
             self.share.restore()
-            waiting += pack_frame({**result, "case": index})
-            if len(waiting) > _MOST_WAITING_BYTES or time.monotonic() - sent > MOST_WAITING_SECONDS:
-                self.write(waiting)
-                waiting, sent = b"", time.monotonic()
-        self.write(waiting)
+            result["case"] = index
+            waiting.append(result)
+            waiting_bytes += len(result["stdout"]) + len(result["message"])
+            if waiting_bytes > _MOST_WAITING_BYTES or time.monotonic() - sent > MOST_WAITING_SECONDS:
+                self.write(b"".join(map(pack_frame, waiting)))
+                waiting.clear()
+                waiting_bytes, sent = 0, time.monotonic()
+        self.write(b"".join(map(pack_frame, waiting)))
 
 
 def _process_limit_is_ours() -> bool:
@@ -185,23 +191,25 @@ def main() -> None:
     """Serve frames until the judge closes the pipe."""
     options = Options.of(sys.argv[1:])
     share = Share()
+    os.environ.pop("LD_BIND_NOW", None)  # has done its work, and is nothing that programs should start others with
     libc = ctypes.CDLL(None, use_errno=True)
     # Not dumpable: neither /proc/<us>/mem and fd, nor ptrace, for children of the same user. Forks inherit it.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     seccomp.apply(libc)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    candidate.take_lasting_rlimits()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_DFL)
     box = Supervisor(options, share)
     candidate.warm_up(options.site)
+    rehearsal.rehearse(box.null)
     for module in [module for module in sys.modules if module.partition(".")[0] == "sandbox"]:
         del sys.modules[module]  # all is imported; programs find none of it under its name
     gc.collect()
     gc.freeze()
     gc.disable()
+    footprint.lighten(libc)
     box.serve()
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import container_profile, errors, seccomp
+from sandbox import container_profile, errors, processes, seccomp
 from sandbox.errors import ProgramError
 from sandbox.frames import FrameBuffer, FrameError, pack_frame
 from sandbox.lift import Call, Split, lift
@@ -133,6 +133,52 @@ def test_the_filter_ends_in_allow_and_jumps_stay_inside(machine: str) -> None:
 def test_everyone_is_killed_only_as_first_process_of_a_namespace() -> None:
     with pytest.raises(RuntimeError, match="PID 1"):
         Family(alone=True)
+
+
+def _in_a_process_of_its_own(code: str) -> None:
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_rehearsal_leaves_everything_that_programs_see_as_it_was() -> None:
+    _in_a_process_of_its_own(
+        "import atexit, os, sys, threading\n"
+        "from sandbox import candidate, rehearsal\n"
+        "candidate.warm_up([])\n"
+        "null = os.open('/dev/null', os.O_RDWR)\n"
+        "for fd in (0, 1, 3, 4): os.dup2(null, fd)\n"
+        "null = os.dup2(null, 20)\n"
+        "atexit.register(print)\n"
+        "def seen():\n"
+        "    streams = [sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.argv, sys.excepthook]\n"
+        "    ends = [threading._shutdown_locks, threading._SHUTTING_DOWN, atexit._ncallbacks(), sorted(os.listdir('/proc/self/fd'))]\n"
+        "    return [dict(sys.modules), *streams, *map(repr, ends)]\n"
+        "before = seen()\n"
+        "rehearsal.rehearse(null)\n"
+        "assert seen() == before, [pair for pair in zip(before, seen()) if pair[0] != pair[1]]\n"
+        "assert os.path.samestat(os.fstat(0), os.fstat(null)) and os.path.samestat(os.fstat(4), os.fstat(null))\n"
+    )
+
+
+def test_a_lighter_process_has_fewer_mappings_and_none_that_can_be_written_and_run() -> None:
+    _in_a_process_of_its_own(
+        "import ctypes, math, random, json, datetime\n"
+        "from sandbox import footprint\n"
+        "def maps(): return [line.split()[:2] for line in open('/proc/self/maps')]\n"
+        "before = maps()\n"
+        "footprint.lighten(ctypes.CDLL(None))\n"
+        "after = maps()\n"
+        "assert len(after) < 0.8 * len(before), (len(before), len(after))\n"
+        "assert not any('w' in kind and 'x' in kind for _, kind in after), after\n"
+        "assert math.sqrt(4) == 2 and json.loads('[1]') == [1]\n"
+    )
+
+
+@pytest.mark.parametrize(("text", "place", "number"), [("2377079359\n", 0, 2377079359), ("usage_usec 17\nuser_usec 12\n", 1, 17)])
+def test_a_meter_of_either_kind_of_control_group_is_read(tmp_path: Path, text: str, place: int, number: int) -> None:
+    (tmp_path / "meter").write_text(text)
+    with (tmp_path / "meter").open("rb") as file:
+        assert processes._number_at(file.fileno(), place, 1.0) == number
 
 
 def test_wiping_never_follows_a_link(tmp_path: Path) -> None:
