@@ -127,10 +127,12 @@ class Judge:
         while (job := self._jobs.get()) is not None:
             program, fail_fast, future = job
             try:
-                future.set_result(slot.judge(program, fail_fast))
-            except Exception as error:  # noqa: BLE001 - a bug of ours, over what one program made us read, costs no other its judgement
-                future.set_result(slot.gave_up(program, error))
-            except BaseException as error:  # noqa: BLE001 - to the caller, not to a lost thread
+                try:
+                    judged = slot.judge(program, fail_fast)
+                except Exception as error:  # noqa: BLE001 - a bug of ours, over what one program made us read, costs no other its judgement
+                    judged = slot.gave_up(program, error)
+                future.set_result(judged)
+            except BaseException as error:  # noqa: BLE001 - to the caller, not to a lost thread: nobody may wait for ever
                 future.set_exception(error)
         slot.drop()
 
