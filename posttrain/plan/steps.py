@@ -33,7 +33,7 @@ from posttrain.recipe.resolve import (
     start_of,
     verifiers_of,
 )
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData
+from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
 from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
 
@@ -86,7 +86,8 @@ def build_plan(
     for stage in chosen:
         if isinstance(stage, Dpd):
             builder.model(f"{stage.name}.teacher", stage.teacher)
-    builder.fitness(chosen)
+    if recipe.evaluate.suites or any(isinstance(stage, Training) for stage in chosen):
+        builder.fitness(chosen)  # stages of the user's own alone may ask nothing of a model
     if not external:
         builder.evaluations(BASE)
         builder.few_shot_evaluations()
