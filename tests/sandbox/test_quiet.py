@@ -161,6 +161,16 @@ def test_a_program_that_loops_for_ever_in_every_test_is_not_run_again_for_each(t
     assert found.reruns == CONFIRMED
 
 
+def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll() -> None:
+    """Looks that came evenly found such a program awake each time, once in four programs: charged for no sleep, it passed."""
+    asleep = "import time\ndef f(x):\n    for _ in range(150): time.sleep(0.01)\n    return 42\n"
+    row = {"program": asleep, "entry_point": "f", "limits": {"wall_seconds": 0.4}}
+    row["tests"] = [{"check": "def check(candidate):\n    assert candidate(1) == 42\n"}]
+    with Judge("local", "none", SENTENCE, slots=2) as judge:
+        found = judge.run([parse_program({**row, "id": number}) for number in range(16)])
+    assert {judgement.outcome for judgement in found} == {Outcome.WALL_LIMIT}
+
+
 def test_limits_scale_in_steps_and_are_recorded() -> None:
     assert [calibration.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [1.0, 1.0, 1.0, 2.0, 0.25, 8.0]
     assert 0.25 <= calibration.cpu_scale() <= 8.0
