@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -75,10 +76,12 @@ print(json.dumps({"transformers": tokenizer.decode(mine), "vllm": tokenizer.deco
 """
 
 
-@pytest.mark.vllm
 def test_transformers_and_vllm_load_the_model_that_is_handed_over_and_stop_where_it_says(
     results: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
+    # No mark: in `make test`, where no run is named, this is not a vLLM test that the machine could have run.
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed; remedy: posttrain setup")
     folder = Path(request.config.getoption("--demo-run")) / "model"
     done = subprocess.run([sys.executable, "-c", GREEDY, str(folder), "What is 12 + 30?"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
