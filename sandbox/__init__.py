@@ -23,6 +23,6 @@ learn a plain value that one of its objects is compared with.
 
 Limits: processor time is summed over a test's processes (in a container by its own meter, elsewhere by a poll of 20 ms) with an rlimit
 a process as backstop; disk is the sum of what a test holds, except at level none, which bounds each file. Time limits are scaled by the
-host's measured speed (calibration.py), and outcomes near one are decided with no other slot of the judge busy (quiet.py). Not covered:
-what other programs on the machine take meanwhile.
+host's measured speed (calibration.py), and a test past one is run again with no other slot of the judge busy, one that missed its
+processor time by little up to three times (quiet.py). Not covered: what other programs on the machine take meanwhile.
 """

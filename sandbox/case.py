@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sandbox import candidate
-from sandbox.frames import MOST_WALL, from_text, to_text, write_all
+from sandbox.frames import MOST_WALL, cpu_end, from_text, to_text, write_all
 
 if TYPE_CHECKING:
     from sandbox.supervisor import Supervisor
@@ -166,7 +166,7 @@ class Case:
         starved, self.runnable = usage.runnable and self.runnable, usage.runnable
         if not starved and (self.asked or not self.interactive):
             self.waited += max(0.0, elapsed - used)
-        if cpu > self.cpu_allowed:
+        if cpu > cpu_end(self.cpu_allowed):
             self.killed = "cpu"
         elif self.waited + cpu > self.wall_allowed or now - self.started > self.wall_allowed * MOST_WALL:
             self.killed = "wall"

@@ -27,7 +27,7 @@ from sandbox.image import PLAIN, SCIENCE, profile_of, science_packages
 from sandbox.interpreter import SESSION, Session, SessionLimits
 from sandbox.lift import Call, Judged, Split, TestFile, lift, runs_text
 from sandbox.portions import box_size, portions
-from sandbox.quiet import Floor, near_limit
+from sandbox.quiet import JUST_OVER_RUNS, Floor, just_over, over_time
 from sandbox.split import GRACE_SECONDS, run_split, test_side_limits
 from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
 from sandbox.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
@@ -285,7 +285,7 @@ class Slot:
             return False
 
     def _settled(self, program: Program, lifted: list[Judged], fail_fast: bool) -> tuple[list[TestResult], int]:
-        """All tests, those near a limit once more on a quiet floor, whose word is final; and how many those were. Raises Fault.
+        """All tests, those past a time limit with their runs on the quiet floor; and how many those were. Raises Fault.
 
         Of a program that ran into the same limit again and again there, the rest is believed: endless loops would cost all slots dearly.
         """
@@ -299,15 +299,22 @@ class Slot:
                 if results[index].outcome is Outcome.NOT_RUN:
                     del results[index:]  # what stopped it has passed after all
                     break
-                if not turn.undisturbed and near_limit(results[index], program.limits) and confirmed < CONFIRMED:
-                    with self.floor.quiet():
-                        again = self.attempt(program, [lifted[index]], fail_fast)[0]
-                    reruns += 1
-                    confirmed += again.outcome is results[index].outcome is not Outcome.PASS
-                    results[index] = again
+                if over_time(results[index]) and confirmed < CONFIRMED:
+                    results[index], runs = self._once_more(program, lifted[index], results[index], turn.undisturbed)
+                    reruns += runs
+                    confirmed += runs > 0 and over_time(results[index])
                 if results[index].outcome is not Outcome.PASS and (fail_fast or program.score == "all"):
                     return results, reruns  # whatever follows changes neither outcome nor score
         return results, reruns
+
+    def _once_more(self, program: Program, test: Judged, result: TestResult, undisturbed: bool) -> tuple[TestResult, int]:
+        """What became of a test past a time limit on the quiet floor, the first other outcome or the last; and its runs. Raises Fault."""
+        runs = 0
+        while runs < JUST_OVER_RUNS and (just_over(result, program.limits) or (runs == 0 and not undisturbed)):
+            with self.floor.quiet():
+                result = self.attempt(program, [test], False)[0]
+            runs += 1
+        return result, runs
 
     def attempt(self, program: Program, lifted: list[Judged], fail_fast: bool) -> list[TestResult]:
         """All tests once. Raises Fault."""

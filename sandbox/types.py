@@ -177,8 +177,8 @@ class Judgement:
 
     `trust` is low when a test called names of the program other than its entry point, looked at arguments that it changed in place or
     into objects of its classes, or shared its process (pytest). `seconds` is time from a free slot to the end. `limits` are those used:
-    as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: tests near a time limit that were run once more with no
-    other slot busy.
+    as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: runs of tests past a time limit that were repeated with
+    no other slot busy.
     Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container", backend="docker")
     """
 

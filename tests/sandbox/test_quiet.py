@@ -1,4 +1,4 @@
-"""Outcomes near a time limit: run again while nobody else is busy, once, and that run decides. Limits that scale with the host."""
+"""Tests past a time limit: run again while nobody else is busy, those past it by little more than once. Limits that scale with the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from sandbox import calibration
 from sandbox.judge import CONFIRMED, Judge, Slot
 from sandbox.local_backend import LocalBackend
-from sandbox.quiet import Floor, Turn, near_limit
+from sandbox.quiet import JUST_OVER_RUNS, Floor, Turn, just_over, over_time
 from sandbox.rows import parse_program
 from sandbox.types import Limits, Outcome, TestResult
 from tests.sandbox.worlds import SENTENCE, script
@@ -45,18 +45,17 @@ def busy_cores() -> Iterator[None]:
         loop.join()
 
 
-def test_near_is_a_limit_passed_or_a_pass_that_used_nine_tenths() -> None:
+def test_over_is_a_time_limit_passed_and_just_over_a_cpu_limit_missed_by_little() -> None:
     limits = Limits(cpu_seconds=1.0, wall_seconds=4.0)
 
-    def near(outcome: Outcome, cpu: float, wall: float) -> bool:
-        return near_limit(TestResult(outcome=outcome, cpu_seconds=cpu, wall_seconds=wall), limits)
+    def said(outcome: Outcome, cpu: float) -> tuple[bool, bool]:
+        result = TestResult(outcome=outcome, cpu_seconds=cpu, wall_seconds=4.1)
+        return over_time(result), just_over(result, limits)
 
-    assert near(Outcome.CPU_LIMIT, 1.1, 1.2)
-    assert near(Outcome.WALL_LIMIT, 0.1, 4.1)
-    assert near(Outcome.PASS, 0.95, 1.0)
-    assert near(Outcome.PASS, 0.1, 3.9)
-    assert not near(Outcome.PASS, 0.8, 1.0)
-    assert not near(Outcome.WRONG, 0.95, 1.0)
+    assert said(Outcome.CPU_LIMIT, 1.02) == (True, True)
+    assert said(Outcome.CPU_LIMIT, 1.03) == (True, False)
+    assert said(Outcome.WALL_LIMIT, 0.1) == (True, False)
+    assert said(Outcome.PASS, 0.999) == said(Outcome.WRONG, 0.999) == (False, False)
 
 
 @pytest.mark.parametrize("places", [1, 2])
@@ -106,7 +105,7 @@ def test_a_stay_that_nobody_shared_is_undisturbed() -> None:
     assert (first.undisturbed, second.undisturbed, third.undisturbed) == (False, False, True)
 
 
-def test_near_outcomes_are_run_again_and_clear_ones_are_not(busy_cores: None) -> None:
+def test_what_is_over_is_run_again_and_what_passed_is_not(busy_cores: None) -> None:
     rows = [using(0.0), using(0.1), using(0.285), using(0.6), {**using(0.0), "limits": {"wall_seconds": 0.3}}]
     rows[4]["program"] = "import time\ntime.sleep(9)"
     rows = [{**row, "id": index} for index, row in enumerate(rows)] * 2
@@ -115,7 +114,7 @@ def test_near_outcomes_are_run_again_and_clear_ones_are_not(busy_cores: None) ->
     outcomes = [str(one.outcome) for one in found]
     assert outcomes == ["pass", "pass", outcomes[2], "cpu_limit", "wall_limit"] * 2
     assert [one.reruns for one in found][:2] == [0, 0]
-    assert sum(one.reruns for one in found) >= 3, "what shared the floor near a limit was not run again"
+    assert sum(one.reruns for one in found) >= 3, "what shared the floor and was over was not run again"
 
 
 def test_what_had_the_floor_to_itself_is_not_run_again() -> None:
@@ -134,6 +133,46 @@ class Neighbour(Floor):
             with super().shared():
                 pass
             yield turn
+
+
+def test_one_that_misses_its_limit_by_little_is_run_again_even_alone(tmp_path: Path) -> None:
+    """Each run leaves a file, and from the third on the program uses less."""
+    work = (
+        f"import os, time\nrun = len(os.listdir({str(tmp_path)!r}))\nopen({str(tmp_path)!r} + f'/{{run}}', 'w').close()\n"
+        "while time.process_time() < (0.1 if run > 1 else 0.803): pass\nprint(42)"
+    )
+    slot = Slot(LocalBackend(), 0)
+    found = slot.judge(parse_program({**script(work, "", "42"), "limits": {"cpu_seconds": 0.8}}), False)
+    slot.drop()
+    assert (found.outcome, found.reruns) == (Outcome.PASS, 2)
+
+
+class Scripted(Slot):
+    """A slot whose tests come to the processor seconds it is given, one a run; the limit is one second."""
+
+    def __init__(self, *seconds: float) -> None:
+        super().__init__(LocalBackend(), 0)
+        self.seconds = list(seconds)
+
+    def attempt(self, *_: Any) -> list[TestResult]:
+        used = self.seconds.pop(0)
+        return [TestResult(outcome=Outcome.CPU_LIMIT if used > 1.0 else Outcome.PASS, cpu_seconds=used)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome", "reruns"),
+    [
+        ((0.999,), Outcome.PASS, 0),  # a pass stands: noise only ever adds
+        ((1.01, 1.02, 1.01, 1.01), Outcome.CPU_LIMIT, JUST_OVER_RUNS),
+        ((1.01, 1.01, 0.999), Outcome.PASS, 2),
+        ((1.01, 1.04), Outcome.CPU_LIMIT, 1),  # had to be ended: by more than noise
+        ((1.04,), Outcome.CPU_LIMIT, 0),
+    ],
+)
+def test_how_often_one_is_run_again(seconds: tuple[float, ...], outcome: Outcome, reruns: int) -> None:
+    slot = Scripted(*seconds)
+    found = slot.judge(parse_program({**script("", "", "42"), "limits": {"cpu_seconds": 1.0}}), False)
+    assert (found.outcome, found.reruns, slot.seconds) == (outcome, reruns, [])
 
 
 @pytest.mark.parametrize("fail_fast", [False, True])
