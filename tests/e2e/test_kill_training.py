@@ -29,7 +29,8 @@ PLUGIN = '''"""A verifier that needs no model to be right: the parity of the ans
 def parity(question, response, gold):
     return float(len(response) % 2)
 '''
-RL_STEPS = 8
+RL_STEPS = 8  # three kills in a row, and what an orphaned trainer still does after the driver's
+SWEEP_STEPS = 3  # every failpoint of every step is a run and its rerun
 RECIPE = f"""\
 schema: 1
 name: killed
@@ -136,14 +137,14 @@ def check_equal(found: dict[str, bytes], expected: dict[str, bytes], where: str 
     assert not differing, f"{where}: {differing}; {lines[:1]}"
 
 
-def check_once_each(files: dict[str, bytes]) -> None:
+def check_once_each(files: dict[str, bytes], steps: int) -> None:
     """No metrics row and no rollout appears twice, none is missing."""
     metrics = {
         name: [json.loads(line)["step"] for line in text.splitlines()] for name, text in files.items() if name.endswith("metrics.jsonl")
     }
-    assert sorted(metrics.values()) == [list(range(1, RL_STEPS + 1)), list(range(1, 9))], metrics
+    assert sorted(metrics.values()) == [list(range(1, steps + 1)), list(range(1, 9))], metrics
     rollouts = {Path(name).name: text for name, text in files.items() if "/rollouts/" in name and not name.endswith("#files")}
-    assert sorted(rollouts) == [f"step-{step:05d}.jsonl" for step in range(1, RL_STEPS + 1)]
+    assert sorted(rollouts) == [f"step-{step:05d}.jsonl" for step in range(1, steps + 1)]
     for name, text in rollouts.items():
         groups = [json.loads(line) for line in text.splitlines()]
         assert len(groups) == len({group["prompt_id"] for group in groups}) == 2, name
@@ -189,7 +190,7 @@ def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
 def test_killed_nine_times_in_training_it_publishes_the_same_bytes(world: World, undisturbed: tuple[dict[str, bytes], list[str]]) -> None:
     """Eight times at a failpoint, and once the driver alone, from outside, in the middle of RL."""
     expected, hits = undisturbed
-    check_once_each(expected)
+    check_once_each(expected, RL_STEPS)
     missing = {point.split(":")[0] for point in SFT_POINTS + GRPO_POINTS} - {hit.split(":")[0] for hit in hits}
     assert not missing, f"an undisturbed run never passes {missing}"
     for point in (*SFT_POINTS, *GRPO_POINTS):
@@ -204,7 +205,7 @@ def test_killed_nine_times_in_training_it_publishes_the_same_bytes(world: World,
     assert code == 0, output
     found = published(world.store("again"))
     check_equal(found, expected)
-    check_once_each(found)
+    check_once_each(found, RL_STEPS)
     results = json.loads((world.folder / "again" / "run" / "results.json").read_text())
     assert {row["status"] for row in results["stages"]} <= {"ran", "resumed", "cached"}
     assert not list((world.store("again") / "work").glob("*"))
@@ -217,12 +218,13 @@ def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:
     """A stage at a time: its failpoints, each in a store that holds what comes before it."""
     log, ready = world.folder / f"hits-{stage}.txt", world.folder / f"ready-{stage}"
     whole, sweep = f"whole-{stage}", f"sweep-{stage}"
+    options = ("--until", stage, "--set", f"stages.rl.steps={SWEEP_STEPS}")
     ready.mkdir()
     if stage == "rl":
         code, output = world.run(ready.name, "--until", "warm")
         assert code == 0, output
     shutil.copytree(ready, world.folder / whole, symlinks=True)
-    code, output = world.run(whole, "--until", stage, log=log)
+    code, output = world.run(whole, *options, log=log)
     assert code == 0, output
     expected = published(world.store(whole))
     hits = set(log.read_text().split())
@@ -230,13 +232,13 @@ def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:
     assert len(points) > 30
     for point in points:
         shutil.copytree(ready, world.folder / sweep, symlinks=True)
-        code, output = world.run(sweep, "--until", stage, failpoint=point)
+        code, output = world.run(sweep, *options, failpoint=point)
         assert code == -signal.SIGKILL or (code == 1 and "died" in output), f"{point} ({code}): {output}"
-        code, output = world.run(sweep, "--until", stage)
+        code, output = world.run(sweep, *options)
         assert code == 0, f"{point}: {output}"
         found = published(world.store(sweep))
         check_equal(found, expected, point)
         if stage == "rl":
-            check_once_each(found)
+            check_once_each(found, SWEEP_STEPS)
         shutil.rmtree(world.folder / sweep)
     print(f"{stage}: killed at {len(points)} failpoints, each rerun gave the same bytes")
