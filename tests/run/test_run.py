@@ -96,6 +96,13 @@ def test_a_failed_stage_is_recorded_logged_and_resumed_from_its_checkpoint(tmp_p
     assert resumed[f"{failing[0].id}/state.bin"] in clean.values()
 
 
+def test_a_stage_that_leaves_by_sys_exit_failed(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"first failed: it left by sys\.exit\(0\)"):
+        run_steps([step("first", "Leaver"), step("second")], tmp_path / "run", tmp_path / "store")
+    assert statuses(json.loads((tmp_path / "run" / "results.json").read_bytes())) == {"first": "failed", "second": "pending"}
+    assert not list(Store(tmp_path / "store").work.glob("*/tmp.*"))
+
+
 def test_a_folder_of_another_recipe_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     run_steps([step("first")], tmp_path / "run", tmp_path / "store")
     before = tree(tmp_path)
