@@ -180,6 +180,16 @@ def test_a_run_folder_and_its_store_can_be_moved_together(tmp_path: Path) -> Non
     assert set(statuses(results).values()) == {"cached"}
 
 
+def test_a_run_folder_that_is_a_link_to_another_disk_has_links_that_lead_to_the_artefacts(tmp_path: Path) -> None:
+    scratch = tmp_path / "deep" / "scratch"
+    scratch.mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a").symlink_to(scratch)
+    run_steps(two_stages(), tmp_path / "runs" / "a", tmp_path / "runs" / ".store")
+    assert (tmp_path / "runs" / "a" / "stages" / "first" / "state.bin").exists()
+    assert (scratch / "stages" / "second" / "state.bin").exists()
+
+
 def test_secrets_of_the_environment_reach_no_record_and_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_API_KEY", "canary-4711-value")
     steps = [step("first", note="canary-4711-value hf_abcdefghijklmnopqrstuvwxyz0123456789", fail_at=2)]
