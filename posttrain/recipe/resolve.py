@@ -253,7 +253,7 @@ def _check_verifiers(recipe: Recipe, source: Source) -> None:
 def _verifier_key(name: str, where: str | None) -> Key:
     """The place that rewards writes as text: "verifiers.stem.steps.0.kind"."""
     parts = (where or "").split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts) if parts[:2] == ["verifiers", name] else ("verifiers", name)
+    return tuple(int(part) if part.isdecimal() else part for part in parts) if parts[:2] == ["verifiers", name] else ("verifiers", name)
 
 
 def _check_judges(recipe: Recipe, source: Source) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -159,7 +160,15 @@ def test_resolved_json_holds_every_default_and_loads_back_equal(tmp_path: Path) 
     assert dump_resolved(load_resolved(text)) == text
 
 
-@pytest.mark.parametrize("text", ["[1]", "3", ""])
+@pytest.mark.parametrize("rendered", [dump_resolved, lambda recipe: json.dumps(json.loads(dump_resolved(recipe)))], ids=["dump", "ascii"])
+def test_resolved_json_loads_back_equal_whatever_characters_it_holds(tmp_path: Path, rendered: Callable[[Recipe], str]) -> None:
+    think = '["<\\U0001F914>", "a\\u2028b\\u0085c\\td"]'
+    recipe = load_recipe(write_world(tmp_path, RECIPE.replace('["<think>", "</think>"]', think))).recipe
+    assert recipe.chat.think == ("<\U0001f914>", "a\u2028b\u0085c\td")
+    assert load_resolved(rendered(recipe)) == recipe
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "", "{", "[" * 100_000, '{"schema": NaN}'])
 def test_what_is_no_resolved_recipe_is_refused(text: str) -> None:
     with pytest.raises(RecipeError):
         load_resolved(text)
@@ -206,6 +215,8 @@ def test_an_override_is_read_by_the_same_rules(tmp_path: Path, path: str, text: 
     [
         ("stages.cold_strat.steps=3", "cold_strat", "'cold_start'"),
         ("stages.cold_start.stepz=3", "stepz", "'steps'"),
+        ("stages.².steps=3", "²", "cold_start"),
+        (f"stages.{'9' * 5000}.steps=3", "999", "cold_start"),
         ("evalute.k=3", "evalute", "'evaluate'"),
         ("data.warmpu.limit=3", "warmpu", "'warmup'"),
         ("evaluate.suites.stme.max_tokens=3", "stme", "'stem'"),
