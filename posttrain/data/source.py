@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from posttrain.errors import DataError
 from posttrain.jsonl import read_lines, write_lines
+from posttrain.recipe.paths import located
 from posttrain.recipe.schema import Data, FileData, GymData, HubData, StageData, ToyData
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 
@@ -200,7 +201,7 @@ def _raw_rows(spec: FileData | HubData, recipe_dir: Path) -> Iterator[tuple[int,
     if isinstance(spec, HubData):
         yield from _hub_rows(spec, recipe_dir)
         return
-    path = (recipe_dir / spec.path).expanduser()
+    path = located(spec.path, recipe_dir)
     if not path.is_file():
         raise DataError(f"no file '{spec.path}'", where=str(path), remedy="paths are relative to the recipe")
     if spec.source == "parquet":
@@ -241,7 +242,7 @@ def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, 
         import datasets
     except ImportError as error:
         raise DataError("source: hub needs the datasets package", remedy="pip install 'posttrain[cpu]'") from error
-    local = (recipe_dir / spec.path).expanduser()
+    local = located(spec.path, recipe_dir)
     if not local.is_dir() and spec.revision is None:
         raise DataError(
             f"no folder '{spec.path}', and hub data needs a revision", where=str(local), remedy="pin it: revision: <40 hex digits>"

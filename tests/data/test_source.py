@@ -33,6 +33,13 @@ def refused(folder: Path, load: Any = load_conversations, **options: Any) -> Dat
     return caught.value
 
 
+def test_a_path_may_start_at_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    jsonl(tmp_path, GOOD)
+    assert len(load_conversations("rows", spec("~/rows.jsonl"), Path("/elsewhere")).items) == 1
+    assert refused(tmp_path, path="~nobody-here/rows.jsonl").what == "no file '~nobody-here/rows.jsonl'"
+
+
 # ---------------------------------------------------------------- shapes
 
 

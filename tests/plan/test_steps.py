@@ -240,6 +240,7 @@ FILE_FAULTS = [
         "sha256:00",
     ),
     ("base missing", lambda folder: None, ("base.path=nowhere",), "base.path", "no folder"),
+    ("base at the home of nobody", lambda folder: None, ("base.path=~nobody-here/model",), "base.path", "no folder"),
     ("hub base without revision", lambda folder: None, ("base.path=some/model",), "base.path", "no revision"),
     ("local base with revision", lambda folder: None, (f"base.revision='{'a' * 40}'",), "base.revision", "local folder"),
     ("base without config", _remove("base/config.json"), (), "base.path", "config.json"),
