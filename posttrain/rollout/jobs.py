@@ -6,14 +6,14 @@ Each writes its files into the output folder and returns headline metrics. Only 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from posttrain.data.difficulty import decide, histogram
 from posttrain.data.mix import draw
-from posttrain.data.source import Fault, Rows, load_conversations, load_prompts, set_aside, write_set_aside
+from posttrain.data.source import Fault, Rows, load_conversations, load_problems, load_prompts, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, StageError
 from posttrain.evaluate.statistics import score_samples
@@ -26,6 +26,8 @@ from posttrain.train.trainer import is_first_rank
 from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
 from rewards.types import Outcome, Verdict
 from rewards.visible import visible
+
+Loader = Callable[[str, Data, Path], Rows[Prompt]]
 
 
 def judged(verdict: Verdict) -> bool | None:
@@ -45,9 +47,11 @@ def format_valid(completion: Completion, think: tuple[str, ...]) -> bool:
     )
 
 
-def checked_prompts(name: str, data: Data, recipe_dir: Path, scorer: Any, verifier: str | Mapping[str, str]) -> Rows[Prompt]:
+def checked_prompts(
+    name: str, data: Data, recipe_dir: Path, scorer: Any, verifier: str | Mapping[str, str], *, load: Loader = load_prompts
+) -> Rows[Prompt]:
     """Prompts whose golds their verifier can use; the others are faulty rows, and above the stated share the run stops here."""
-    rows = load_prompts(name, data, recipe_dir)
+    rows = load(name, data, recipe_dir)
     return set_aside(rows, data, scorer.gold_problems(verifier, rows.items))
 
 
@@ -73,7 +77,7 @@ def evaluate(
     if not is_first_rank():
         return None
     template = ChatTemplate.load(model, chat, recipe_dir)
-    read = checked_prompts(name, data, recipe_dir, scorer, verifier)
+    read = checked_prompts(name, data, recipe_dir, scorer, verifier, load=load_problems)
     prompts = list(read.items)
     encoder: Any = template
     if few_shot:
