@@ -291,8 +291,11 @@ def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:
     module_name, _, class_name = kind.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        source.fail(key, f"module '{module_name}' cannot be imported: {error}", "install it, or put its folder on PYTHONPATH")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may raise anything at import
+        from rewards.plugin import import_fault
+
+        what = f"module '{module_name}' cannot be imported: {import_fault(error)}"
+        source.fail(key, what, "install it, or put its folder on PYTHONPATH; a script's work goes below `if __name__ == '__main__':`")
     found = getattr(module, class_name, None)
     if found is None:
         source.fail(

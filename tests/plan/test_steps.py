@@ -211,6 +211,24 @@ def test_a_wrong_stage_of_the_users_own_is_named(tmp_path: Path, kind: str, what
     assert "stages.mine.kind" in str(caught.value.where)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("torn_stage", "class Mine(:\n", r"SyntaxError: .*torn_stage\.py, line 1"),
+        ("raising_stage", "\nraise ValueError('no key')\n", r"ValueError: no key \(.*raising_stage\.py:2\)"),
+        ("leaving_stage", "raise SystemExit(0)\n", "SystemExit: 0"),
+    ],
+)
+def test_a_stage_whose_module_breaks_at_import_is_named_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, what: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(RecipeError, match=f"cannot be imported: {what}") as caught:
+        plan_of(write_world(tmp_path, CUSTOM.replace("KIND", f"{name}:Mine")))
+    assert "stages.mine.kind" in str(caught.value.where)
+
+
 # ---------------------------------------------------------------- faults of files
 
 
