@@ -358,6 +358,9 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
             )
         if suite.examples is not None and suite.examples not in recipe.data:
             source.fail((*key, "examples"), f"no data set '{suite.examples}'", near(suite.examples, recipe.data))
+        if suite.examples is not None and isinstance(recipe.data[suite.examples], StageData):
+            remedy = "name a data set of worked conversations: the base is scored before any stage runs"
+            source.fail((*key, "examples"), f"data '{suite.examples}' holds answers of a stage", remedy)
         if suite.verifier not in recipe.verifiers:
             source.fail((*key, "verifier"), f"no verifier '{suite.verifier}'", near(suite.verifier, recipe.verifiers))
         if judge_stages(recipe.verifiers[suite.verifier].options) & judges:

@@ -211,6 +211,14 @@ def test_a_wrong_stage_of_the_users_own_is_named(tmp_path: Path, kind: str, what
     assert "stages.mine.kind" in str(caught.value.where)
 
 
+@pytest.mark.parametrize(("few_shot", "read"), [(2, True), (0, False)])
+def test_worked_examples_of_a_suite_are_read_with_all_other_data_before_the_first_stage(tmp_path: Path, few_shot: int, read: bool) -> None:
+    text = RECIPE.replace("examples: warmup", "examples: shown").replace("few_shot: 2", f"few_shot: {few_shot}")
+    shown = "  shown: {source: jsonl, path: data/warmup.jsonl, card: cards/warmup.md}\n"
+    plan = plan_of(write_world(tmp_path, text.replace("data:\n", f"data:\n{shown}", 1)))
+    assert ("data.shown" in plan.step("fitness").digests) is read
+
+
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
