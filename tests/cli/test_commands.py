@@ -225,3 +225,17 @@ def test_a_question_that_cannot_be_asked_is_2_with_one_message(folder: Path, arg
     code = "import posttrain.evaluate.one as one, posttrain.cli as cli, sys; one.talk = lambda *_: None; sys.exit(cli.main())"
     done = call("sample", str(folder), *arguments, cwd=folder, code=code)
     assert done.returncode == 2 and "remedy:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show_is_shown_escaped(folder: Path) -> None:
+    run_dir = os.fsdecode(b"runs/\xff")
+    assert run_recipe(folder, "--out", run_dir, "--quiet").returncode == 0
+    shown = call("status", run_dir, cwd=folder, env={"PYTHONIOENCODING": "ascii:strict"})
+    assert shown.returncode == 0 and shown.stdout.startswith("runs/\\udcff: done"), shown.stderr
+
+
+def test_a_run_whose_streams_are_closed_is_done_all_the_same(folder: Path) -> None:
+    command = f"exec {sys.executable} -m posttrain run {write_recipe(folder)} --until second <&- >&- 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(["sh", "-c", command], cwd=folder, env=environment, timeout=60, check=False).returncode == 0
+    assert json.loads((folder / "runs" / "small" / "results.json").read_bytes())["stages"][-1]["status"] == "ran"
