@@ -117,6 +117,7 @@ def score(checkpoint: Path, recipe: Recipe, recipe_dir: Path, suite_name: str, l
             engine=machine.engine("policy", folder, str(folder)),
             scorer=machine.scorer(),
             portions=Portions(folder=Path(scratch) / "portions", earlier=(), stop_file=Path(scratch) / "stop", samples=SAMPLES_PER_ENGINE),
+            context_tokens=recipe.engine.context_tokens,
             k=rules.k,
             sampling=SamplingParams(temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens),
             seed=recipe.seed,

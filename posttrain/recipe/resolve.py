@@ -91,6 +91,12 @@ def own_data(recipe: Recipe, stage: AnyStage) -> dict[str, Data]:
     return {name: recipe.data[name] for name in data_of(stage) if not isinstance(recipe.data[name], StageData)}
 
 
+def asked_data(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, Data]:
+    """Data sets whose rows are asked as prompts, by these stages and by every suite."""
+    asked = {name: data for stage in stages if isinstance(stage, Dpd | Grpo) for name, data in own_data(recipe, stage).items()}
+    return asked | {suite.data: recipe.data[suite.data] for suite in recipe.evaluate.suites.values()}
+
+
 def verifiers_of(stage: AnyStage) -> dict[str, str]:
     """Verifier name of each data set of a stage; empty where the stage judges nothing."""
     if not isinstance(stage, Dpd | Grpo):

@@ -217,9 +217,7 @@ class Supervised(Training):
 
 class Sft(Supervised):
     kind: Literal["sft"]
-    data: dict[str, Weight] = Field(
-        min_length=1, description="Data set to weight; weights are shares of the rows drawn."
-    )
+    data: dict[str, Weight] = Field(min_length=1, description="Data set to weight; weights are shares of the rows drawn.")
     max_tokens: Positive = Field(32768, description="Longest row; longer rows are dropped and counted.")
     packing: bool = Field(True, description="Rows share a sequence without attending to each other.")
 
