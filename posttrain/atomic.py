@@ -76,8 +76,11 @@ def write_json(path: Path, value: Any, *, point: str | None, durable: bool = Tru
 
 
 def replace_link(link: Path, target: Path, *, point: str) -> None:
-    """Point the symbolic link `link` at `target`, relative to the link's folder so that both can move together."""
-    relative = os.path.relpath(target, link.parent)
+    """Point the symbolic link `link` at `target`, relative to the link's folder so that both can move together.
+
+    That is the folder as it lies on the disk: `..` of a link's target does not go back through a link on the way to it.
+    """
+    relative = os.path.relpath(target.parent.resolve() / target.name, link.parent.resolve())
     if link.is_symlink() and os.readlink(link) == relative:
         return
     temporary = link.with_name(f".{link.name}.tmp")

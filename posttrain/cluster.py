@@ -313,11 +313,11 @@ def _group_of_its_own() -> Iterator[None]:
 def _answers(address: str) -> None:
     """Ray itself waits for minutes where nobody listens: knock first. Addresses without a port ("auto") are Ray's to resolve."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
+    if not port.isdecimal():
         return
     try:
         socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one, such as a..b
         raise BackendError(
             f"no Ray cluster answers at {address!r}: {error}",
             where="cluster.address",

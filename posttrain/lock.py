@@ -85,7 +85,9 @@ class Lock:
             yield
 
     def release(self) -> None:
-        """Give it up, keeping the number. Of a lock that others hold by now nothing is changed."""
+        """Give it up, keeping the number. Of a lock that others hold by now, or that went with its folder, nothing is changed."""
+        if not self.path.parent.is_dir():
+            return
         with _guard(self.path):
             holder = read_holder(self.path)
             if holder is not None and holder.fence == self.fence:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.atomic import write_json
-from posttrain.errors import StageError
+from posttrain.errors import RunFolderError, StageError
 from posttrain.stages.protocol import Step
 from posttrain.telemetry import redact_json
 
@@ -74,12 +74,16 @@ def finite(value: Any) -> Any:
 
 
 def read_results(run_dir: Path) -> dict[str, Any] | None:
-    """The results of a run folder, or None while there are none."""
+    """The results of a run folder, or None while there are none. Raises RunFolderError for a file that is none."""
+    path = run_dir / RESULTS
     try:
-        results: dict[str, Any] = json.loads((run_dir / RESULTS).read_bytes())
+        results: dict[str, Any] = json.loads(path.read_bytes())
+        return {**results, "stages": list(results["stages"]), "evaluations": list(results["evaluations"])}
     except FileNotFoundError:
         return None
-    return results
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = "run the same `posttrain run` command again: it writes results.json anew and repeats no finished stage"
+        raise RunFolderError(f"results.json cannot be read ({error!r})", where=str(path), remedy=remedy) from error
 
 
 def read_progress(run_dir: Path) -> dict[str, Any] | None:

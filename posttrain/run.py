@@ -219,7 +219,7 @@ class _Runner:
             self.store.drop_output(attempt)
             self.results.save()
             raise
-        except Exception as error:  # the boundary to stages, plug-ins and libraries: whatever they raise is attributed here
+        except (Exception, SystemExit) as error:  # the boundary to stages, plug-ins and libraries: whatever they raise is attributed here
             self.store.drop_output(attempt)
             shown = self._failure(step, error, log, time.monotonic() - began)
             if shown is error:
@@ -302,7 +302,7 @@ class _Runner:
         }
         return cast("dict[str, Any]", redact_json(finite(record)))
 
-    def _failure(self, step: Step, error: Exception, log: Path, seconds: float) -> Exception:
+    def _failure(self, step: Step, error: Exception | SystemExit, log: Path, seconds: float) -> Exception:
         """The error to show, after the failure is on record. An error of ours keeps its class, and so its exit code."""
         shown = _attribute(step, error, log)
         self.results.record(step, status="failed", seconds=seconds, metrics={"error": str(shown).splitlines()[0]})
@@ -359,11 +359,13 @@ def _stage(kind: str) -> StageKind:
     return STAGES[kind]()
 
 
-def _attribute(step: Step, error: Exception, log: Path) -> Exception:
+def _attribute(step: Step, error: Exception | SystemExit, log: Path) -> Exception:
     """An error of ours (or of rewards and sandbox) as it is; a full disk and anything else as a StageError with the log's place."""
     if is_full_disk(error):
         remedy = "free space (posttrain store gc shows what nobody needs); the same command continues"
         return StageError(f"{step.name}: the disk is full ({error})", where=str(log), remedy=remedy)
+    if isinstance(error, SystemExit):  # a script made into a stage; left alone, sys.exit(0) would pass for a run that is done
+        return StageError(f"{step.name} failed: it left by sys.exit({error.code!r})", where=str(log), remedy="raise an error, or return")
     if isinstance(error, PosttrainError) or hasattr(error, "exit_code"):
         return error
     if isinstance(error, ModuleNotFoundError) and (absent := missing_backend(error)):

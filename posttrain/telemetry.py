@@ -9,6 +9,7 @@ Bars and lines go to stderr, JSON events to stdout. `redact` takes the values of
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -120,6 +121,19 @@ def open_display(mode: str = "auto", *, stream: TextIO | None = None) -> Display
     return BarDisplay(stream) if stream.isatty() else LineDisplay(stream)
 
 
+def _say(line: str, stream: TextIO) -> TextIO:
+    """Print a line; returns where the next one goes. Whoever reads a pipe may go away: the run goes on, and says nothing at exit."""
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # what could not be written is tried again when the interpreter ends
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return io.StringIO()
+    return stream
+
+
 class QuietDisplay:
     """Says nothing: the exit code and results.json speak."""
 
@@ -162,7 +176,7 @@ class JsonDisplay(QuietDisplay):
         self._emit("finished", **summary)
 
     def _emit(self, event: str, **fields: Any) -> None:
-        print(redact(json.dumps({"event": event, **fields}, default=str)), file=self._stream, flush=True)
+        self._stream = _say(redact(json.dumps({"event": event, **fields}, default=str)), self._stream)
 
 
 class LineDisplay(QuietDisplay):
@@ -192,10 +206,7 @@ class LineDisplay(QuietDisplay):
         self._print(text)
 
     def _print(self, text: str) -> None:
-        try:
-            print(redact(text), file=self._stream, flush=True)
-        except BrokenPipeError:
-            self._stream = io.StringIO()  # whoever read the pipe has gone; the run goes on
+        self._stream = _say(redact(text), self._stream)
 
 
 class BarDisplay(LineDisplay):

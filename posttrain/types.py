@@ -9,10 +9,12 @@ Knows nothing of files, models or recipes. `Verdict` lives in `rewards.types`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from posttrain.errors import InputError
 from rewards.types import Verdict
 
 Message = dict[str, Any]
@@ -112,12 +114,23 @@ class RolloutGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParams:
-    """How to sample. temperature 0 is greedy; top_p 1.0 keeps all; max_tokens counts generated tokens, the stop token included."""
+    """How to sample. temperature 0 is greedy; top_p 1.0 keeps all; max_tokens counts generated tokens, the stop token included.
+
+    Raises InputError for a number outside its range.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 256
     stop_token_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise InputError(f"temperature is {self.temperature}", remedy="0 (greedy) or above")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}", remedy="above 0, up to 1 (which keeps all)")
+        if self.max_tokens < 1:
+            raise InputError(f"max_tokens is {self.max_tokens}", remedy="1 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,12 +17,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from posttrain import lock as locking
 from posttrain.atomic import write_json
 from posttrain.digests import walk_files
+from posttrain.errors import RunFolderError
 from posttrain.reference import place_file
 from posttrain.store import MANIFEST, Store, entries, parse_manifest
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,16 +93,21 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 
 def register_run(store: Store, run_dir: Path) -> None:
-    """Remember that this run folder uses the store; its plan.json protects artefacts from gc."""
-    path = os.path.abspath(run_dir)
-    record = store.runs / f"{hashlib.sha256(path.encode()).hexdigest()[:16]}.json"
+    """Remember that this run folder uses the store; its plan.json protects artefacts from gc. By its way from here, as its links are
+    from there: both can move together.
+    """
+    path = os.path.relpath(run_dir.resolve(), store.runs.resolve())
+    record = store.runs / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.json"
     if not record.exists():
         store.runs.mkdir(parents=True, exist_ok=True)
         write_json(record, {"path": path}, point="register")
 
 
 def collect(store: Store, *, remove: bool = False) -> list[Garbage]:
-    """What no registered run folder names, and work folders nobody builds in. Only with `remove` is anything deleted."""
+    """What no registered run folder names, and work folders nobody builds in. Only with `remove` is anything deleted.
+
+    Raises RunFolderError where a run folder does not say what it needs.
+    """
     if not store.root.is_dir():
         return []
     with gc_guard(store, exclusive=True):
@@ -109,7 +118,15 @@ def collect(store: Store, *, remove: bool = False) -> list[Garbage]:
                 (store.stats / f"{item.path.name}.json").unlink(missing_ok=True)
                 if item.path.parent == store.artefacts:
                     place_file(item.path).unlink(missing_ok=True)
+            for record, run_dir in _registered(store):
+                if not run_dir.exists():
+                    record.unlink()
     return garbage
+
+
+def missing_runs(store: Store) -> list[Path]:
+    """Registered run folders that are not there: removed, moved, or on a disk that is not mounted. They protect nothing."""
+    return sorted(run_dir for _, run_dir in _registered(store) if not run_dir.exists())
 
 
 def _garbage(store: Store) -> Iterator[Garbage]:
@@ -139,13 +156,22 @@ def _referenced(store: Store) -> set[str]:
 
 
 def _users(store: Store) -> dict[Path, set[str]]:
-    users = {}
+    return {run_dir: _planned_ids(run_dir) for _, run_dir in _registered(store)}
+
+
+def _registered(store: Store) -> Iterator[tuple[Path, Path]]:
+    """(record, run folder) of every run folder that ever used the store."""
     for record in entries(store.runs):
-        if record.suffix != ".json":
-            continue
-        run_dir = Path(json.loads(record.read_bytes())["path"])
-        users[run_dir] = _planned_ids(run_dir)
-    return users
+        if record.suffix == ".json":
+            yield record, Path(os.path.normpath(store.runs.resolve() / _parsed(record, lambda value: str(value["path"]))))
+
+
+def _parsed(path: Path, pick: Callable[[Any], Found]) -> Found:
+    try:
+        return pick(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"cannot be read ({error!r}), so it is unknown which artefacts are needed"
+        raise RunFolderError(what, where=str(path), remedy="restore the file; or remove it, if nobody needs its run any more") from error
 
 
 def _is_building(store: Store, id: str) -> bool:
@@ -154,13 +180,10 @@ def _is_building(store: Store, id: str) -> bool:
 
 
 def _planned_ids(run_dir: Path) -> set[str]:
-    """Ids in the run folder's plan, and those it links to (stages that a plan with --until leaves out)."""
-    try:
-        plan = json.loads((run_dir / "plan.json").read_bytes())
-    except FileNotFoundError:
-        return set()  # the run folder was removed: it needs nothing any more
+    """Ids in the run folder's plan, and those it links to (stages that --until leaves out); none of a folder that was removed."""
     linked = {Path(os.readlink(link)).name for link in entries(run_dir / "stages") if link.is_symlink()}
-    return linked | {step["id"] for step in plan["steps"]}
+    plan = run_dir / "plan.json"
+    return linked | (_parsed(plan, lambda value: {step["id"] for step in value["steps"]}) if plan.exists() else set())
 
 
 def _tree_bytes(folder: Path) -> int:

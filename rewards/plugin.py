@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import traceback
 from dataclasses import replace
 from typing import Any
 
@@ -102,15 +103,21 @@ def check_target(target: str, *, where: str) -> Any:
         raise VerifierError(f"unknown library {library!r} in {target!r}", where=where, remedy=near(library, ADAPTERS))
     try:
         found = load_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # a module of the user's own may raise anything at import
         remedy = "write it as module:Name, importable from where posttrain runs (installed, or on PYTHONPATH)"
-        raise VerifierError(f"verifier {name!r} cannot be imported: {error}", where=where, remedy=remedy) from error
+        raise VerifierError(f"verifier {name!r} cannot be imported: {import_fault(error)}", where=where, remedy=remedy) from error
     if library is None and inspect.isclass(found):
         if getattr(found, "verify", None) is None:
             raise VerifierError(f"class {target!r} has no method verify(request)", where=where, remedy="give it one that returns a Verdict")
     elif not callable(found) and not (library == "verifiers" and hasattr(found, "funcs")):
         raise VerifierError(f"{target!r} is a {type(found).__name__}, expected a function or a class", where=where, remedy="name one")
     return found
+
+
+def import_fault(error: BaseException) -> str:
+    """What the import of a module of the user's own raised, which may be anything. Example: "ValueError: no key (/home/me/rules.py:7)" """
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error}" + ("" if last.filename.startswith("<") else f" ({last.filename}:{last.lineno})")
 
 
 def _verdict(value: Any) -> Verdict:

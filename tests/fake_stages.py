@@ -126,6 +126,15 @@ class Waiter:
             time.sleep(0.05)
 
 
+class Leaver:
+    """Leaves as a script does that was made into a stage."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        raise SystemExit(0)
+
+
 class Scores:
     """An evaluation with fixed scores."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -53,6 +55,7 @@ def build_app() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    _ready_streams()
     telemetry.silence_libraries()
     try:
         refuse_shadowed()
@@ -70,6 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last place: every error becomes a message and an exit code
         return say(error)
     return 0
+
+
+def _ready_streams() -> None:
+    """Whatever started us: streams are open, and take any character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: its number would go to the next file of ours, and libraries write to that number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lasts
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # an answer in a Latin-1 terminal, a folder whose name is no UTF-8
 
 
 def say(error: Exception) -> int:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from posttrain.errors import InputError
+
 
 def register(app: typer.Typer) -> None:
     app.command("sample")(sample_command)
@@ -22,7 +24,7 @@ def sample_command(
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
     top_p: Annotated[float, typer.Option(help="Nucleus.")] = 0.95,
     max_tokens: Annotated[int, typer.Option(help="Longest answer, tokens.")] = 256,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same answer.")] = 0,
     recipe: Annotated[Path | None, typer.Option(help="Recipe whose chat settings to use; a run's stage brings its own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer.")] = False,
 ) -> None:
@@ -35,7 +37,7 @@ def sample_command(
     answer = talk(checkpoint, _given(recipe) or find_recipe(checkpoint), sampling, seed)
     messages: list[dict[str, str]] = []
     while True:
-        question = prompt if prompt is not None else _ask()
+        question = _ask(prompt)
         if question is None:
             return
         messages.append({"role": "user", "content": question})
@@ -83,12 +85,16 @@ def _given(recipe: Path | None) -> Any:
     return loaded.recipe, loaded.recipe_dir
 
 
-def _ask() -> str | None:
+def _ask(prompt: str | None) -> str | None:
+    """The prompt, or the next line of stdin; None at its end. Bytes that are no text raise InputError."""
     try:
-        question = input("you> " if sys.stdin.isatty() else "")
+        question = prompt if prompt is not None else input("you> " if sys.stdin.isatty() else "").strip()
+        question.encode("utf-8")
     except EOFError:
         return None
-    return question.strip() or None
+    except UnicodeError as error:
+        raise InputError("the question is not UTF-8", where="stdin" if prompt is None else "--prompt", remedy="send UTF-8") from error
+    return question or prompt
 
 
 def _show(thinking: str, said: str, as_json: bool) -> None:

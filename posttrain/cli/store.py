@@ -75,14 +75,18 @@ def gc(
     as_json: AsJson = False,
 ) -> None:
     """What no run folder needs any more. Only says so, unless --yes."""
-    from posttrain.upkeep import collect
+    from posttrain.upkeep import collect, missing_runs
 
-    garbage = collect(_opened(store), remove=yes)
+    opened = _opened(store)
+    missing = missing_runs(opened)
+    garbage = collect(opened, remove=yes)
     if as_json:
         print(json.dumps([{"path": str(item.path), "bytes": item.bytes, "why": item.why} for item in garbage]))
         return
     for item in garbage:
         print(f"{item.path}  {megabytes(item.bytes)}  {item.why}")
+    for run_dir in missing:
+        print(f"{run_dir} is not there any more, and keeps nothing; if it was moved, run its recipe there once before you delete")
     verb = "deleted" if yes else "would be deleted (repeat with --yes)"
     print(f"{len(garbage)} folders, {megabytes(sum(item.bytes for item in garbage))}, {verb}")
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from posttrain.errors import DataError
+from posttrain.recipe.paths import located
 from posttrain.recipe.schema import Data, GymData, StageData, ToyData
+from posttrain.recipe.yaml_core import read_text
 from posttrain.shipped import shipped_dir
 
 REQUIRED = ("license",)
@@ -26,25 +26,20 @@ def card_path(spec: Data, recipe_dir: Path) -> Path | None:
         return shipped_dir("data_cards") / "toy.md"
     if isinstance(spec, GymData) and spec.card is None:
         return shipped_dir("data_cards") / "reasoning_gym.md"
-    return (recipe_dir / str(spec.card)).expanduser()
+    return located(str(spec.card), recipe_dir)
 
 
 def read_card(path: Path) -> Mapping[str, Any]:
-    """The front matter. Raises DataError: no file, no front matter, a required key missing."""
+    """The front matter, read with the care of a recipe. Raises DataError: no file, no front matter, a required key missing."""
     if not path.is_file():
         raise DataError("no data card", where=str(path), remedy="copy data_cards/TEMPLATE.md and fill it in")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"the card is not UTF-8 (byte {error.start})", where=str(path), remedy="save it as UTF-8") from error
     if not text.startswith("---\n") or "\n---" not in text[4:]:
         raise DataError("the card has no front matter between --- lines", where=str(path), remedy="start it as data_cards/TEMPLATE.md does")
-    try:
-        facts = yaml.safe_load(text[4 : text.index("\n---", 4)])
-    except yaml.YAMLError as error:
-        raise DataError(
-            f"the card's front matter is not YAML: {error}", where=str(path), remedy="mend it as data_cards/TEMPLATE.md shows"
-        ) from error
+    facts = read_text(text[: text.index("\n---", 4)], str(path), DataError).data
     if not isinstance(facts, dict):
         raise DataError("the card's front matter is not a mapping", where=str(path), remedy="start it as data_cards/TEMPLATE.md does")
     missing = [key for key in REQUIRED if not facts.get(key)]

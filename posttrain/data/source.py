@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from posttrain.errors import DataError
 from posttrain.jsonl import read_lines, write_lines
+from posttrain.recipe.paths import located
 from posttrain.recipe.schema import Data, FileData, GymData, HubData, StageData, ToyData
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 
@@ -80,6 +81,18 @@ def load_prompts(name: str, spec: Data, recipe_dir: Path) -> Rows[Prompt]:
     if isinstance(spec, StageData):
         raise DataError(f"data '{name}' holds answers of a stage, not prompts", remedy="name a prompt data set here")
     return _read(name, spec, recipe_dir, _prompt)
+
+
+def load_problems(name: str, spec: Data, recipe_dir: Path) -> Rows[Prompt]:
+    """Questions of a suite: as load_prompts, but an id that stands twice is a fault, because scores know a problem by its id."""
+    rows = load_prompts(name, spec, recipe_dir)
+    first: dict[str, int] = {}
+    owners = [first.setdefault(prompt.id, number) for prompt, number in zip(rows.items, rows.numbers, strict=True)]
+    reasons = [
+        None if owner == number else f"its id {prompt.id!r} is that of row {owner}"
+        for prompt, number, owner in zip(rows.items, rows.numbers, owners, strict=True)
+    ]
+    return set_aside(rows, spec, reasons)
 
 
 def load_pairs(name: str, spec: Data, recipe_dir: Path, stage_folders: Mapping[str, Path] | None = None) -> Rows[PreferencePair]:
@@ -200,7 +213,7 @@ def _raw_rows(spec: FileData | HubData, recipe_dir: Path) -> Iterator[tuple[int,
     if isinstance(spec, HubData):
         yield from _hub_rows(spec, recipe_dir)
         return
-    path = (recipe_dir / spec.path).expanduser()
+    path = located(spec.path, recipe_dir)
     if not path.is_file():
         raise DataError(f"no file '{spec.path}'", where=str(path), remedy="paths are relative to the recipe")
     if spec.source == "parquet":
@@ -241,7 +254,7 @@ def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, 
         import datasets
     except ImportError as error:
         raise DataError("source: hub needs the datasets package", remedy="pip install 'posttrain[cpu]'") from error
-    local = (recipe_dir / spec.path).expanduser()
+    local = located(spec.path, recipe_dir)
     if not local.is_dir() and spec.revision is None:
         raise DataError(
             f"no folder '{spec.path}', and hub data needs a revision", where=str(local), remedy="pin it: revision: <40 hex digits>"
@@ -283,11 +296,11 @@ def _messages(row: dict[str, Any], key_hint: str) -> tuple[Message, ...]:
             raise _FaultyRow(f"messages[{index}] is not an object")
         if "from" in turn and "value" in turn:
             turn = {"role": _SHAREGPT.get(str(turn["from"]), str(turn["from"])), "content": turn["value"]}
-        if turn.get("role") not in _ROLES:
+        if not isinstance(turn.get("role"), str) or turn["role"] not in _ROLES:
             raise _FaultyRow(f"messages[{index}].role is {turn.get('role')!r}, not one of {', '.join(sorted(_ROLES))}")
         if not isinstance(turn.get("content"), str):
             raise _FaultyRow(f"messages[{index}] has no text in 'content'")
-        _check_unicode(turn["content"], f"messages[{index}].content")
+        _check_unicode(turn, f"messages[{index}]")
         turns.append(turn)
     return tuple(turns)
 
@@ -300,16 +313,26 @@ def _text(row: dict[str, Any], key: str) -> str:
     return value
 
 
-def _check_unicode(text: str, where: str) -> None:
+def _check_unicode(value: Any, where: str) -> None:
     """JSON can spell half a surrogate pair, which no tokenizer takes and no file can hold."""
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _FaultyRow(f"'{where}' holds half a surrogate pair at character {error.start}") from None
+        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
+    except UnicodeEncodeError:
+        raise _FaultyRow(f"'{where}' holds half a surrogate pair") from None
+
+
+def _check_json(value: Any, where: str) -> None:
+    """What is published with the answers to a prompt has to be JSON: no NaN, which Python reads, nor a date or bytes of a parquet file."""
+    _check_unicode(value, where)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise _FaultyRow(f"'{where}' is not JSON: {error}") from None
 
 
 def _id(name: str, number: int, row: dict[str, Any]) -> str:
     given = row.get("id")
+    _check_unicode(given, "id")
     return f"{name}/{number}" if given is None else str(given)
 
 
@@ -330,6 +353,8 @@ def _prompt(name: str, number: int, row: dict[str, Any]) -> Prompt:
     reference = row.get("reference")
     if row.get("gold") is None and reference is None:
         raise _FaultyRow("no key 'gold' (or 'reference')")
+    for key, value in (("messages", messages), ("gold", row.get("gold")), ("reference", reference), ("metadata", metadata)):
+        _check_json(value, key)
     return Prompt(id=_id(name, number, row), source=name, messages=messages, gold=row.get("gold"), reference=reference, metadata=metadata)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.source import load_conversations, load_pairs, load_prompts
+from posttrain.data.source import load_conversations, load_pairs, load_problems, load_prompts
 from posttrain.recipe.resolve import data_of
 from posttrain.recipe.schema import Recipe, RewardModel, Sft, StageData
 
@@ -21,7 +21,10 @@ def readers(recipe: Recipe, stages: Collection[str]) -> dict[str, Callable[..., 
         if stage.name in stages:
             reader = load_conversations if isinstance(stage, Sft) else load_pairs if isinstance(stage, RewardModel) else load_prompts
             found |= dict.fromkeys(data_of(stage), reader)
-    return found | {suite.data: load_prompts for suite in recipe.evaluate.suites.values()}
+    rules = recipe.evaluate
+    found |= {suite.data: load_problems for suite in rules.suites.values()}
+    shown = rules.few_shot > 0 and rules.after == "every_stage"
+    return found | {suite.examples: load_conversations for suite in rules.suites.values() if shown and suite.examples is not None}
 
 
 def read_all(recipe: Recipe, recipe_dir: Path, stages: Collection[str]) -> dict[str, int]:

@@ -29,12 +29,16 @@ def find_model(checkpoint: Path) -> Path:
 
 
 def find_recipe(checkpoint: Path) -> tuple[Recipe, Path] | None:
-    """The recipe of the run whose folder holds this checkpoint, with the folder its paths are relative to; None outside a run."""
+    """The recipe of the run whose folder holds this checkpoint, with the folder its paths are relative to; None outside a run.
+
+    Raises RunFolderError or RecipeError where that run's records cannot be read.
+    """
     from posttrain.recipe.load import load_resolved
+    from posttrain.run_folder import read_facts
 
     for folder in Path(checkpoint).absolute().parents:
-        if (folder / "recipe.json").is_file() and (folder / "run.json").is_file():
-            facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = read_facts(folder) if (folder / "recipe.json").is_file() else None
+        if facts is not None:
             return load_resolved((folder / "recipe.json").read_text(encoding="utf-8")), Path(facts["recipe_dir"])
     return None
 
@@ -113,6 +117,7 @@ def score(checkpoint: Path, recipe: Recipe, recipe_dir: Path, suite_name: str, l
             engine=machine.engine("policy", folder, str(folder)),
             scorer=machine.scorer(),
             portions=Portions(folder=Path(scratch) / "portions", earlier=(), stop_file=Path(scratch) / "stop", samples=SAMPLES_PER_ENGINE),
+            context_tokens=recipe.engine.context_tokens,
             k=rules.k,
             sampling=SamplingParams(temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens),
             seed=recipe.seed,

@@ -17,7 +17,7 @@ from typing import Any
 from posttrain.errors import RunFolderError
 
 MAX_ROLLOUT_BYTES = 256 * 1024 * 1024  # read at most this much of a stage's rollouts to count verdicts; a larger stage is counted in part
-POLICY_KINDS = frozenset({"sft", "dpd", "grpo"})
+NO_POLICY = frozenset({"base", "reward_model"})  # kinds whose checkpoint no stage goes on from by default
 LEVELS = ("none", "namespaces", "container", "kernel")
 
 
@@ -232,11 +232,11 @@ def reference_checkpoints(run: Run) -> dict[str, str]:
     kinds = {stage.name: stage.kind for stage in run.stages}
     beside: dict[str, str] = {}
     for name in dict.fromkeys(evaluation.checkpoint for evaluation in run.evaluations):
-        if name == "teacher" or name.endswith(".teacher"):
+        if name.endswith(".teacher"):  # with the dot: a stage may be named teacher
             beside[name] = "teacher"
-        elif "few" in name and "shot" in name:
+        elif name.endswith(".few_shot"):
             beside[name] = "few-shot"
-        elif line and kinds.get(name) in POLICY_KINDS and name not in line:
+        elif line and name in kinds and kinds[name] not in NO_POLICY and name not in line:
             beside[name] = "control"
     return beside
 
@@ -245,7 +245,7 @@ def _line_to_final(recipe: Mapping[str, Any]) -> set[str]:
     parents: dict[str, str] = {}
     previous = "base"
     for stage in recipe.get("stages") or ():
-        if stage.get("kind") in POLICY_KINDS:
+        if stage.get("kind") not in NO_POLICY:
             parents[stage["name"]] = stage.get("from") or stage.get("from_") or previous
             previous = stage["name"]
     line: set[str] = set()

@@ -15,6 +15,7 @@ from typing import Any
 
 from posttrain.data.mix import num_rows
 from posttrain.plan.steps import Plan
+from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
     Dpd,
@@ -173,7 +174,7 @@ def _num_rows(plan: Plan, name: str) -> int | None:
     if isinstance(spec, ToyData | GymData):
         return spec.rows
     if isinstance(spec, FileData) and spec.source == "jsonl":
-        path = plan.recipe_dir / Path(spec.path).expanduser()
+        path = located(spec.path, plan.recipe_dir)
         if path.stat().st_size <= COUNTED_FILE_BYTES:
             with path.open("rb") as lines:
                 rows = sum(1 for line in lines if line.strip())

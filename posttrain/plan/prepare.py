@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from posttrain.errors import RecipeError
+from posttrain.errors import InputError, RecipeError
 from posttrain.plan.steps import Plan, build_plan, recorded_steps
 from posttrain.recipe import load_recipe
 from posttrain.recipe.load import Loaded
@@ -26,11 +26,15 @@ def prepare(
 ) -> tuple[Loaded, Plan]:
     """Load, check and plan a recipe by path or shipped name. `starts` are "STAGE=FOLDER". `remember` keeps new file digests in the store.
 
-    Raises RecipeError, DataError, CheckpointError (all exit 2).
+    Raises RecipeError, DataError, CheckpointError (all exit 2); InputError for a file that the system does not let us read.
     """
-    loaded = load_recipe(find_recipe(recipe), overrides)
     digests = store.digests
-    plan = build_plan(loaded, digests, until=until, starts=parse_starts(starts), smoke_run=smoke_run)
+    try:
+        loaded = load_recipe(find_recipe(recipe), overrides)
+        plan = build_plan(loaded, digests, until=until, starts=parse_starts(starts), smoke_run=smoke_run)
+    except OSError as error:  # no right to read it, a name too long, a link to nowhere inside a model folder
+        what, place = error.strerror or str(error), str(error.filename or recipe)
+        raise InputError(f"cannot be read: {what}", where=place, remedy="name one that can be read") from error
     if remember:
         digests.save()
     return loaded, plan

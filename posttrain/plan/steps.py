@@ -22,6 +22,7 @@ from posttrain.errors import CheckpointError, RecipeError, RunFolderError
 from posttrain.plan import identity
 from posttrain.recipe.files import Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
+from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import (
     BASE,
     data_of,
@@ -133,7 +134,7 @@ def _chosen_stages(recipe: Recipe, until: str | None, starts: Mapping[str, Path]
 
 def _external(name: str, path: Path, recipe: Recipe, digests: Digests) -> tuple[Path, str]:
     """Folder with the weights (a stage's published folder holds it as model/) and its digest."""
-    folder = path.expanduser().absolute()
+    folder = located(path, Path.cwd())
     where = f"--from {name}={path}"
     if not folder.is_dir():
         raise CheckpointError(f"no folder {folder}", where=where, remedy="give a checkpoint folder, such as runs/demo/stages/general")
@@ -290,8 +291,11 @@ def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:
     module_name, _, class_name = kind.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        source.fail(key, f"module '{module_name}' cannot be imported: {error}", "install it, or put its folder on PYTHONPATH")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may raise anything at import
+        from rewards.plugin import import_fault
+
+        what = f"module '{module_name}' cannot be imported: {import_fault(error)}"
+        source.fail(key, what, "install it, or put its folder on PYTHONPATH; a script's work goes below `if __name__ == '__main__':`")
     found = getattr(module, class_name, None)
     if found is None:
         source.fail(

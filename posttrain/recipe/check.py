@@ -20,7 +20,7 @@ from posttrain.data.survey import readers
 from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
 from posttrain.plan.steps import Plan
-from posttrain.recipe.resolve import BASE, judge_stages, longest_rows, own_data, verifiers_of
+from posttrain.recipe.resolve import BASE, asked_data, judge_stages, longest_rows, own_data, verifiers_of
 from posttrain.recipe.schema import AnyStage, Data, Dpd, Grpo, Sft, StageData, ToyData
 from posttrain.recipe.sizes import check_positions
 from posttrain.types import Prompt
@@ -54,6 +54,7 @@ def check_plan(plan: Plan, store_root: Path) -> list[Finding]:
         *_check_lengths(plan),
         *_check_data(plan),
         *_check_rows(plan),
+        *_check_prompts(plan),
         _check_overlap(plan),
         *_check_verifiers(plan),
         _check_disk(plan, store_root),
@@ -164,6 +165,18 @@ def _check_rows(plan: Plan) -> Iterator[Finding]:
             continue
         look = partial(check_rows, model, plan.recipe.chat, plan.recipe_dir, own_data(plan.recipe, stage), stage)
         yield _guarded(title, "", look)
+
+
+def _check_prompts(plan: Plan) -> Iterator[Finding]:
+    """Prompts that the template takes and that leave room for an answer."""
+    from posttrain.train.fitness import check_prompts
+
+    model, room = dict(_folders(plan))[_student(plan)], plan.recipe.engine.context_tokens
+    for name, spec in asked_data(plan.recipe, _stages(plan)).items():
+        if model is None:
+            yield Finding(name=f"prompts of {name}", status="later", detail="the tokenizer is not here yet; checked at run, first of all")
+        else:
+            yield _guarded(f"prompts of {name}", "", partial(check_prompts, model, plan.recipe.chat, plan.recipe_dir, {name: spec}, room))
 
 
 def _check_overlap(plan: Plan) -> Finding:

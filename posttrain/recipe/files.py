@@ -15,6 +15,7 @@ from posttrain.data.cards import card_path, read_card
 from posttrain.digests import Digests
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.load import Loaded
+from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import models_of, plugin_modules
 from posttrain.recipe.schema import Data, FileData, HubData, ModelRef
 from posttrain.recipe.source import near
@@ -160,7 +161,7 @@ def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:
     """The local folder of a reference, None for a toy or a pinned hub id."""
     if model.path == "toy":
         return None
-    folder = (loaded.recipe_dir / Path(model.path).expanduser()).absolute()
+    folder = located(model.path, loaded.recipe_dir).absolute()
     if folder.is_dir():
         if model.revision is not None:
             loaded.source.fail(
@@ -179,7 +180,7 @@ def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:
 
 def _find_data(name: str, spec: FileData | HubData, loaded: Loaded, digests: Digests, found: Files) -> None:
     key: Key = ("data", name, "path")
-    path = (loaded.recipe_dir / Path(spec.path).expanduser()).absolute()
+    path = located(spec.path, loaded.recipe_dir).absolute()
     if isinstance(spec, HubData):
         if not path.is_dir():
             if not is_hub_id(spec.path):

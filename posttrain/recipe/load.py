@@ -71,11 +71,14 @@ def dump_resolved(recipe: Recipe) -> str:
 
 
 def load_resolved(text: str, name: str = "recipe.json") -> Recipe:
-    """Inverse of dump_resolved. Raises RecipeError."""
-    document = read_text(text, name)
-    if not isinstance(document.data, dict):
+    """Inverse of dump_resolved, however the JSON is escaped: YAML reads half of "\\ud83e\\udd14" as a fault. Raises RecipeError."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"not JSON: {error}", where=name, remedy="give the recipe.json of a run folder") from error
+    if not isinstance(data, dict):
         raise RecipeError("not a resolved recipe", where=name, remedy="give the recipe.json of a run folder")
-    return validate(Source(file=name, data=document.data, lines=document.lines))
+    return validate(Source(file=name, data=data))
 
 
 # ---------------------------------------------------------------- overrides
@@ -134,8 +137,9 @@ def _enter(at: Any, key: Key, name: str, override: str, source: Source) -> tuple
 
 
 def _position(items: list[Any], name: str, key: Key, override: str) -> int:
-    if name.isdigit() and int(name) < len(items):
-        return int(name)
+    places = [str(index) for index in range(len(items))]  # not int(name): to int, "²" is a digit and no number
+    if name in places:
+        return places.index(name)
     known = {item["name"]: index for index, item in enumerate(items) if isinstance(item, dict) and isinstance(item.get("name"), str)}
     if name not in known:
         what = "stage" if key == ("stages",) else f"item of {'.'.join(map(str, key))}"

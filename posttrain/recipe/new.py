@@ -12,6 +12,7 @@ from pathlib import Path
 from posttrain.errors import InputError, RecipeError
 from posttrain.recipe.files import is_hub_id
 from posttrain.recipe.load import read_recipe
+from posttrain.recipe.paths import located
 from posttrain.shipped import find_recipe
 
 
@@ -19,7 +20,7 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
     """Write `out`. Raises InputError: the file exists, no such shipped recipe, a hub id without revision, or a name the schema refuses."""
     if out.exists():
         raise InputError("the file exists", where=str(out), remedy="give another one with --out; nothing is overwritten")
-    local = Path(base).expanduser()
+    local = located(base, Path.cwd())
     if base != "toy" and not local.is_dir():
         if not is_hub_id(base):
             raise InputError(f"no folder '{base}'", where="--base", remedy="give a local folder, a hub id (owner/name), or toy")

@@ -91,6 +91,12 @@ def own_data(recipe: Recipe, stage: AnyStage) -> dict[str, Data]:
     return {name: recipe.data[name] for name in data_of(stage) if not isinstance(recipe.data[name], StageData)}
 
 
+def asked_data(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, Data]:
+    """Data sets whose rows are asked as prompts, by these stages and by every suite."""
+    asked = {name: data for stage in stages if isinstance(stage, Dpd | Grpo) for name, data in own_data(recipe, stage).items()}
+    return asked | {suite.data: recipe.data[suite.data] for suite in recipe.evaluate.suites.values()}
+
+
 def verifiers_of(stage: AnyStage) -> dict[str, str]:
     """Verifier name of each data set of a stage; empty where the stage judges nothing."""
     if not isinstance(stage, Dpd | Grpo):
@@ -253,7 +259,7 @@ def _check_verifiers(recipe: Recipe, source: Source) -> None:
 def _verifier_key(name: str, where: str | None) -> Key:
     """The place that rewards writes as text: "verifiers.stem.steps.0.kind"."""
     parts = (where or "").split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts) if parts[:2] == ["verifiers", name] else ("verifiers", name)
+    return tuple(int(part) if part.isdecimal() else part for part in parts) if parts[:2] == ["verifiers", name] else ("verifiers", name)
 
 
 def _check_judges(recipe: Recipe, source: Source) -> None:
@@ -358,6 +364,9 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
             )
         if suite.examples is not None and suite.examples not in recipe.data:
             source.fail((*key, "examples"), f"no data set '{suite.examples}'", near(suite.examples, recipe.data))
+        if suite.examples is not None and isinstance(recipe.data[suite.examples], StageData):
+            remedy = "name a data set of worked conversations: the base is scored before any stage runs"
+            source.fail((*key, "examples"), f"data '{suite.examples}' holds answers of a stage", remedy)
         if suite.verifier not in recipe.verifiers:
             source.fail((*key, "verifier"), f"no verifier '{suite.verifier}'", near(suite.verifier, recipe.verifiers))
         if judge_stages(recipe.verifiers[suite.verifier].options) & judges:

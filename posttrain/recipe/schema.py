@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(gt=0, le=1e9)]  # of a data set in a mixture
 Form = Literal["safetensors"]
 
 
@@ -211,14 +212,12 @@ class Supervised(Training):
     """Keys of a stage whose batches are rows of data (a grpo batch is prompts_per_step * group)."""
 
     batch_size: Positive = Field(32, description="Rows an optimiser step, over all workers.")
-    epochs: float | None = Field(None, gt=0, description="Passes over the data; give one of steps and epochs.")
+    epochs: float | None = Field(None, gt=0, le=1e6, description="Passes over the data; give one of steps and epochs.")
 
 
 class Sft(Supervised):
     kind: Literal["sft"]
-    data: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        min_length=1, description="Data set to weight; weights are shares of the rows drawn."
-    )
+    data: dict[str, Weight] = Field(min_length=1, description="Data set to weight; weights are shares of the rows drawn.")
     max_tokens: Positive = Field(32768, description="Longest row; longer rows are dropped and counted.")
     packing: bool = Field(True, description="Rows share a sequence without attending to each other.")
 
@@ -231,7 +230,7 @@ class DpdWeights(Strict):
 
 class Dpd(Supervised):
     kind: Literal["dpd"]
-    prompts: str | dict[str, Annotated[float, Field(gt=0)]] = Field(description="Data set (or mixture) of prompts.")
+    prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
     teacher: ModelRef = Field(description="Writes the good answers and gives token distributions; same vocabulary as the student.")
     verifier: str | dict[str, str] = Field(description="Verifier, or one a data set: good answers must pass, bad ones fail.")
     teacher_samples: Positive = Field(4, description="Answers a prompt from the teacher.")
@@ -257,7 +256,7 @@ class Filter(Strict):
 
 class Grpo(Training):
     kind: Literal["grpo"]
-    prompts: str | dict[str, Annotated[float, Field(gt=0)]] = Field(description="Data set (or mixture) of prompts.")
+    prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
     verifier: str | dict[str, str] = Field(description="Verifier, or one a data set.")
     filter: Filter | None = Field(default_factory=Filter, description="Plans a step <name>.filter before this one; null: no filter.")
     group: int = Field(16, ge=2, description="Answers a prompt. Not published in the report.")
@@ -276,7 +275,7 @@ class Grpo(Training):
 
 class RewardModel(Supervised):
     kind: Literal["reward_model"]
-    data: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1, description="Preference pairs.")
+    data: dict[str, Weight] = Field(min_length=1, description="Preference pairs.")
     max_tokens: Positive = Field(8192, description="Longest comparison, tokens.")
     held_out_share: Share = Field(0.1, description="Pairs kept for accuracy and swap consistency.")
 

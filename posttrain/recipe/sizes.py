@@ -10,21 +10,26 @@ from posttrain.recipe.schema import Lora, Training
 
 FLOAT_BYTES = 4  # trained and published in float32
 OPTIMISER_BYTES = 8  # two moments of Adam in float32
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
 
 def num_parameters(config: Mapping[str, Any]) -> int | None:
-    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for another family."""
-    try:
-        hidden, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
-        vocabulary, feed_forward = config["vocab_size"], config["intermediate_size"]
-    except KeyError:
+    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for others and odd ones."""
+    sizes = [_count(config, key) for key in _SIZES]
+    if None in sizes:
         return None
-    head = config.get("head_dim") or hidden // heads
-    attention = 2 * hidden * heads * head + 2 * hidden * (config.get("num_key_value_heads") or heads) * head
-    experts = config.get("num_local_experts") or config.get("num_experts") or 1
+    hidden, layers, heads, vocabulary, feed_forward = (size or 0 for size in sizes)
+    head = _count(config, "head_dim") or hidden // heads
+    attention = 2 * hidden * heads * head + 2 * hidden * (_count(config, "num_key_value_heads") or heads) * head
+    experts = _count(config, "num_local_experts") or _count(config, "num_experts") or 1
     router = hidden * experts if experts > 1 else 0
     embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    return int(embeddings + layers * (attention + 3 * hidden * feed_forward * experts + router + 2 * hidden) + hidden)
+    return embeddings + layers * (attention + 3 * hidden * feed_forward * experts + router + 2 * hidden) + hidden
+
+
+def _count(config: Mapping[str, Any], key: str) -> int | None:
+    value = config.get(key)
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def training_disk_bytes(stage: Training, size: int) -> int:
@@ -43,6 +48,8 @@ def num_positions(config: Mapping[str, Any]) -> int | None:
     if not isinstance(limit, int):
         return None
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    if not isinstance(rope, Mapping):
+        return limit
     kind, factor = rope.get("rope_type") or rope.get("type"), rope.get("factor")
     if kind not in ("yarn", "linear", "dynamic") or not isinstance(factor, int | float):
         return limit

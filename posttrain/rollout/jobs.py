@@ -6,14 +6,14 @@ Each writes its files into the output folder and returns headline metrics. Only 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from posttrain.data.difficulty import decide, histogram
 from posttrain.data.mix import draw
-from posttrain.data.source import Fault, Rows, load_conversations, load_prompts, set_aside, write_set_aside
+from posttrain.data.source import Fault, Rows, load_conversations, load_problems, load_prompts, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, StageError
 from posttrain.evaluate.statistics import score_samples
@@ -22,10 +22,13 @@ from posttrain.recipe.schema import Chat, Data, Dpd, Filter
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.portions import Portions, answers
 from posttrain.rollout.rows import completion_row
+from posttrain.rollout.sampler import PromptEncoder, refusals
 from posttrain.train.trainer import is_first_rank
 from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
 from rewards.types import Outcome, Verdict
 from rewards.visible import visible
+
+Loader = Callable[[str, Data, Path], Rows[Prompt]]
 
 
 def judged(verdict: Verdict) -> bool | None:
@@ -45,17 +48,28 @@ def format_valid(completion: Completion, think: tuple[str, ...]) -> bool:
     )
 
 
-def checked_prompts(name: str, data: Data, recipe_dir: Path, scorer: Any, verifier: str | Mapping[str, str]) -> Rows[Prompt]:
+def checked_prompts(
+    name: str, data: Data, recipe_dir: Path, scorer: Any, verifier: str | Mapping[str, str], *, load: Loader = load_prompts
+) -> Rows[Prompt]:
     """Prompts whose golds their verifier can use; the others are faulty rows, and above the stated share the run stops here."""
-    rows = load_prompts(name, data, recipe_dir)
+    rows = load(name, data, recipe_dir)
     return set_aside(rows, data, scorer.gold_problems(verifier, rows.items))
 
 
+def askable(rows: Rows[Prompt], data: Data, encoder: PromptEncoder, context_tokens: int) -> Rows[Prompt]:
+    """Prompts that the template takes and that leave room for an answer; the others are faulty rows, like those of an unusable gold."""
+    return set_aside(rows, data, refusals(rows.items, encoder, context_tokens))
+
+
 def pick_prompts(
-    weights: Mapping[str, float], data: Mapping[str, Data], recipe_dir: Path, seed: int, scorer: Any, verifier: str | Mapping[str, str]
-) -> tuple[list[Prompt], dict[str, Sequence[Fault]]]:
+    weights: Mapping[str, float], data: Mapping[str, Data], recipe_dir: Path, seed: int, scorer: Any, verifier: str | Mapping[str, str],
+    *, encoder: PromptEncoder, context_tokens: int,
+) -> tuple[list[Prompt], dict[str, Sequence[Fault]]]:  # fmt: skip
     """All prompts of one data set, or a mixture as long as its weights allow. Also the faulty rows."""
-    pools = {name: checked_prompts(name, data[name], recipe_dir, scorer, verifier) for name in sorted(weights)}
+    pools = {
+        name: askable(checked_prompts(name, data[name], recipe_dir, scorer, verifier), data[name], encoder, context_tokens)
+        for name in sorted(weights)
+    }
     faults: dict[str, Sequence[Fault]] = {name: rows.faults for name, rows in pools.items()}
     if len(pools) == 1:
         return list(next(iter(pools.values())).items), faults
@@ -66,15 +80,13 @@ def pick_prompts(
 
 def evaluate(
     *, model: Path, chat: Chat, recipe_dir: Path, data: Data, name: str, suite: str, checkpoint: str, verifier: str, engine: Engine,
-    scorer: Any, k: int, sampling: SamplingParams, seed: int, output: Path, portions: Portions, examples: Data | None = None,
-    few_shot: int = 0,
+    scorer: Any, k: int, sampling: SamplingParams, seed: int, output: Path, portions: Portions, context_tokens: int,
+    examples: Data | None = None, few_shot: int = 0,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Score a checkpoint on a suite: k answers a problem. Publishes samples.jsonl and scores.json."""
     if not is_first_rank():
         return None
     template = ChatTemplate.load(model, chat, recipe_dir)
-    read = checked_prompts(name, data, recipe_dir, scorer, verifier)
-    prompts = list(read.items)
     encoder: Any = template
     if few_shot:
         if examples is None:
@@ -84,6 +96,8 @@ def evaluate(
         encoder = FewShot(template, load_conversations(f"{name}.examples", examples, recipe_dir).items[:few_shot])
     import dataclasses
 
+    read = askable(checked_prompts(name, data, recipe_dir, scorer, verifier, load=load_problems), data, encoder, context_tokens)
+    prompts = list(read.items)
     stops = tuple(encoder.stop_ids)
     scored = answers(
         portions, "suite", prompts, engine=engine, encoder=encoder, scorer=scorer, verifier=verifier, group=k,
@@ -139,7 +153,8 @@ class FewShot:
 
 def filter_prompts(
     *, model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], weights: Mapping[str, float], verifier: str | Mapping[str, str],
-    engine: Engine, scorer: Any, band: Filter, sampling: SamplingParams, seed: int, output: Path, portions: Portions, smoke: bool = False,
+    engine: Engine, scorer: Any, band: Filter, sampling: SamplingParams, seed: int, output: Path, portions: Portions, context_tokens: int,
+    smoke: bool = False,
 ) -> dict[str, Any] | None:  # fmt: skip
     """avg@k of every prompt by the current checkpoint. Publishes kept.jsonl, table.jsonl, summary.json; one prompt at least must be kept.
 
@@ -150,7 +165,7 @@ def filter_prompts(
     import dataclasses
 
     template = ChatTemplate.load(model, chat, recipe_dir)
-    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed, scorer, verifier)
+    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed, scorer, verifier, encoder=template, context_tokens=context_tokens)
     scored = answers(
         portions, "filter", prompts, engine=engine, encoder=template, scorer=scorer, verifier=verifier, group=band.k,
         sampling=dataclasses.replace(sampling, stop_token_ids=template.stop_ids), seed_parts=(seed, "filter", 0),
@@ -195,7 +210,7 @@ def sample_answers(
 def make_pairs(
     *, stage: Dpd, weights: Mapping[str, float], data: Mapping[str, Data], chat: Chat, recipe_dir: Path, teacher: Path, student: Path,
     teacher_engine: Engine, student_engine: Engine, teacher_id: str, student_id: str, scorer: Any, seed: int, output: Path,
-    portions: Portions, smoke: bool = False,
+    portions: Portions, context_tokens: int, smoke: bool = False,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Good answers from the teacher that pass, bad ones from the student that fail; one pair a prompt where both exist.
 
@@ -203,7 +218,8 @@ def make_pairs(
     """
     if not is_first_rank():
         return None
-    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed, scorer, stage.verifier)
+    template = ChatTemplate.load(student, chat, recipe_dir)
+    prompts, faulty = pick_prompts(weights, data, recipe_dir, seed, scorer, stage.verifier, encoder=template, context_tokens=context_tokens)
     sampling = SamplingParams(temperature=stage.temperature, max_tokens=stage.max_tokens)
     common: dict[str, Any] = {
         "chat": chat,

@@ -36,6 +36,21 @@ def sample_seed(seed_parts: Sequence[Any], prompt: Prompt, occurrence: int, inde
     return int.from_bytes(hashlib.sha256(parts.encode()).digest()[:8], "big") >> (64 - _SEED_BITS)
 
 
+def refusals(prompts: Sequence[Prompt], encoder: PromptEncoder, context_tokens: int) -> list[str | None]:
+    """Why a prompt [P] cannot be asked, or None: the template refuses it, or it leaves no room for an answer in the context."""
+    return [_refusal(prompt, encoder, context_tokens) for prompt in prompts]
+
+
+def _refusal(prompt: Prompt, encoder: PromptEncoder, context_tokens: int) -> str | None:
+    try:
+        tokens = len(encoder.prompt_ids(prompt.messages))
+    except DataError as error:
+        return error.what
+    if tokens == 0:
+        return "the prompt is empty once encoded"
+    return None if tokens < context_tokens else f"{tokens} tokens leave no room for an answer in engine.context_tokens: {context_tokens}"
+
+
 def sample(
     engine: Engine, prompts: Sequence[Prompt], encoder: PromptEncoder, group: int, sampling: SamplingParams, seed_parts: Sequence[Any],
     seen: Counter[tuple[str, str]] | None = None,

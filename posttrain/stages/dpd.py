@@ -36,6 +36,7 @@ class Pairs:
             seed=ctx.seed,
             output=ctx.output,
             portions=portions_of(ctx),
+            context_tokens=ctx.recipe.engine.context_tokens,
             smoke=ctx.smoke,
         )
         ctx.machine.release("teacher")

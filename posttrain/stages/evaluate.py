@@ -38,6 +38,7 @@ class Evaluation:
             seed=ctx.recipe.seed,  # the same problems and seeds for every checkpoint: differences are paired
             output=ctx.output,
             portions=portions_of(ctx),
+            context_tokens=ctx.recipe.engine.context_tokens,
             examples=ctx.recipe.data[suite.examples] if few_shot and suite.examples else None,
             few_shot=rules.few_shot if few_shot else 0,
         )

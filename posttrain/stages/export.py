@@ -11,13 +11,14 @@ from posttrain.data.cards import card_facts, read_card
 from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.failpoints import failpoint
+from posttrain.recipe.paths import located
 from posttrain.recipe.schema import Dpd, ModelRef
 from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 
 
 class Export:
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.report.card import write_card  # brings the hub library, which planning does not need
@@ -63,7 +64,7 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
     """The licence that a model's own card states in its front matter: beside a local folder's weights, or fetched with a hub snapshot."""
     from huggingface_hub import try_to_load_from_cache
 
-    card: Any = (recipe_dir / model.path).expanduser() / "README.md"
+    card: Any = located(model.path, recipe_dir) / "README.md"
     if model.revision is not None:
         card = try_to_load_from_cache(model.path, "README.md", revision=model.revision)
     try:

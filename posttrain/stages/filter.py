@@ -33,6 +33,7 @@ class FilterStage:
             seed=ctx.seed,
             output=ctx.output,
             portions=portions_of(ctx),
+            context_tokens=ctx.recipe.engine.context_tokens,
             smoke=ctx.smoke,
         )
         return result

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.recipe.resolve import longest_rows, own_data
+from posttrain.recipe.resolve import asked_data, longest_rows, own_data
 from posttrain.recipe.schema import AnyStage, Sft, Training
 from posttrain.recipe.sizes import check_positions, num_parameters, training_disk_bytes
 from posttrain.reference import model_dir
@@ -40,6 +40,8 @@ class Fitness:
             if isinstance(stage, Sft):
                 data = own_data(ctx.recipe, stage)
                 ctx.machine.train("posttrain.train.fitness:check_rows", model=models[student], **common, data=data, stage=stage)
+        asked, room = asked_data(ctx.recipe, stages), ctx.recipe.engine.context_tokens
+        ctx.machine.train("posttrain.train.fitness:check_prompts", model=models[student], **common, data=asked, context_tokens=room)
         needed = _room(ctx.output, stages, num_parameters(configs[student]))
         return {"models": len(models), "rows": sum(rows.values()), "disk_bytes": needed}
 

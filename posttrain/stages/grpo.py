@@ -27,4 +27,5 @@ class GrpoStage:
             engine=ctx.machine.engine("policy", model, ctx.inputs["checkpoint"].name),
             scorer=scorer_for(ctx),
             tolerance=ctx.recipe.engine.parity_tolerance,
+            context_tokens=ctx.recipe.engine.context_tokens,
         )

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from posttrain.data.source import load_conversations
+from posttrain.data.source import load_conversations, load_prompts, set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.files import check_model_folder
 from posttrain.recipe.schema import Chat, Data, Sft
+from posttrain.rollout.sampler import refusals
 from posttrain.types import Conversation
 
 SAMPLE = 256
@@ -65,6 +66,19 @@ def check_rows(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Dat
             f"{len(fitting)} of {len(lengths)} rows of '{name}' fit in {stage.max_tokens} tokens, longest {max(lengths):,}{packed}"
         )
     return "; ".join(words)
+
+
+def check_prompts(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], context_tokens: int) -> str:
+    """Every prompt, as it will be asked. Raises DataError at the first that cannot be, or above the stated share of such rows.
+
+    Example: "400 prompts fit in a context of 512 tokens"
+    """
+    template = ChatTemplate.load(model, chat, recipe_dir)
+    fitting = 0
+    for name, spec in data.items():
+        rows = load_prompts(name, spec, recipe_dir)
+        fitting += len(set_aside(rows, spec, refusals(rows.items, template, context_tokens)).items)
+    return f"{fitting:,} prompts fit in a context of {context_tokens:,} tokens"
 
 
 def _lengths(template: ChatTemplate, rows: Sequence[Conversation]) -> list[int]:

@@ -249,15 +249,18 @@ def _carry_rollouts(job: Job) -> None:
 
 
 def train(
-    job: Job, *, prompts: Sequence[Prompt] | None, weights: Mapping[str, float], engine: Engine, scorer: Any, tolerance: float
-) -> dict[str, Any]:
+    job: Job, *, prompts: Sequence[Prompt] | None, weights: Mapping[str, float], engine: Engine, scorer: Any, tolerance: float,
+    context_tokens: int,
+) -> dict[str, Any]:  # fmt: skip
     """Runs in every trainer worker; without kept prompts all of the mixture are used. Returns headline metrics, or {"stopped": True}."""
     stage: Grpo = job.stage
     steps = stage.steps or 1
     faulty: dict[str, Sequence[Fault]] = {}
-    if prompts is None:
-        prompts, faulty = pick_prompts(weights, job.data, job.recipe_dir, job.seed, scorer, stage.verifier)
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
+    if prompts is None:
+        prompts, faulty = pick_prompts(
+            weights, job.data, job.recipe_dir, job.seed, scorer, stage.verifier, encoder=template, context_tokens=context_tokens
+        )
     model = load_model(job.model, adapter=stage.adapter)
     recorder = Recorder(job)
     _carry_rollouts(job)

@@ -191,6 +191,7 @@ def test_a_flipped_byte_is_named_by_store_verify_and_refused_by_run(folder: Path
         (["stop", "nowhere"], "no run was started"),
         (["run"], "RECIPE"),
         (["walk"], "walk"),
+        (["sample", "nowhere", "--seed", "-1"], "--seed"),
     ],
 )
 def test_wrong_input_is_2_with_one_message(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -216,3 +217,25 @@ def test_libraries_are_told_not_to_report_home(tmp_path: Path) -> None:
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['1', '1', '1', '0', 'false']"
+
+
+@pytest.mark.parametrize("arguments", [["--temperature", "nan"], ["--max-tokens", "0"], ["--prompt", os.fsdecode(b"\xff")]])
+def test_a_question_that_cannot_be_asked_is_2_with_one_message(folder: Path, arguments: list[str]) -> None:
+    (folder / "config.json").write_text("{}")
+    code = "import posttrain.evaluate.one as one, posttrain.cli as cli, sys; one.talk = lambda *_: None; sys.exit(cli.main())"
+    done = call("sample", str(folder), *arguments, cwd=folder, code=code)
+    assert done.returncode == 2 and "remedy:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show_is_shown_escaped(folder: Path) -> None:
+    run_dir = os.fsdecode(b"runs/\xff")
+    assert run_recipe(folder, "--out", run_dir, "--quiet").returncode == 0
+    shown = call("status", run_dir, cwd=folder, env={"PYTHONIOENCODING": "ascii:strict"})
+    assert shown.returncode == 0 and shown.stdout.startswith("runs/\\udcff: done"), shown.stderr
+
+
+def test_a_run_whose_streams_are_closed_is_done_all_the_same(folder: Path) -> None:
+    command = f"exec {sys.executable} -m posttrain run {write_recipe(folder)} --until second <&- >&- 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(["sh", "-c", command], cwd=folder, env=environment, timeout=60, check=False).returncode == 0
+    assert json.loads((folder / "runs" / "small" / "results.json").read_bytes())["stages"][-1]["status"] == "ran"

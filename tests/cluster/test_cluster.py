@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,11 +117,12 @@ def test_no_room_is_an_error_that_names_who_holds_what(cluster) -> None:  # type
     cluster.stop(holder)
 
 
-def test_an_address_where_no_cluster_answers_is_a_missing_backend() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "a..b:1"])
+def test_an_address_where_no_cluster_answers_is_a_missing_backend(address: str) -> None:
     from posttrain.cluster import _connect
 
-    with pytest.raises(BackendError, match=r"127\.0\.0\.1:1") as caught:
-        _connect("127.0.0.1:1")
+    with pytest.raises(BackendError, match=re.escape(address)) as caught:
+        _connect(address)
     assert (caught.value.where, caught.value.exit_code) == ("cluster.address", 69)
 
 

@@ -97,6 +97,15 @@ def test_the_histogram_counts_judged_prompts_only() -> None:
 CARD = "---\nlicense: cc-by-4.0\npretty_name: Sums\nprovenance: made by hand\n---\n\nSums.\n"
 
 
+_MULTIPLIED = "".join(f"{here}: &{here} [{', '.join([f'*{before}'] * 8)}]\n" for before, here in zip("abcdefghi", "bcdefghij", strict=True))
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_card_written_elsewhere_may_hold_what_yaml_cannot_make_a_date_of(tmp_path: Path, start: str) -> None:
+    (tmp_path / "card.md").write_text(f"{start}---\nlicense: mit\ndate: 2023-13-45\n---\n", encoding="utf-8")
+    assert read_card(tmp_path / "card.md") == {"license": "mit", "date": "2023-13-45"}
+
+
 def test_a_card_gives_its_front_matter(tmp_path: Path) -> None:
     (tmp_path / "card.md").write_text(CARD)
     data = FileData.model_validate({"source": "jsonl", "path": "rows.jsonl", "card": "card.md"})
@@ -111,6 +120,9 @@ def test_a_card_gives_its_front_matter(tmp_path: Path) -> None:
         ("Sums.\n", "no front matter"),
         ("---\nlicense: mit\n", "no front matter"),
         ("---\n{\n---\n", "not YAML"),
+        (f"---\nlicense: {'[' * 3000}{']' * 3000}\n---\n", "nested deeper"),
+        ("---\na: &a [x, x, x, x, x, x, x, x]\n" + _MULTIPLIED + "license: *j\n---\n", "expands to"),
+        ("---\nlicense: !!python/name:os.system\n---\n", "tag"),
         ("---\n- mit\n---\n", "not a mapping"),
         ("---\npretty_name: Sums\n---\n", "lacks license"),
         ("---\nlicense:\n---\n", "lacks license"),
@@ -123,7 +135,7 @@ def test_a_bad_card_says_what_is_wrong_with_it(tmp_path: Path, text: Any, what: 
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=what) as caught:
         read_card(path)
-    assert caught.value.where == str(path) and caught.value.remedy
+    assert str(caught.value.where).startswith(str(path)) and caught.value.remedy
 
 
 def test_generated_data_have_shipped_cards_and_rows_of_a_stage_none(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.data.source import load_conversations, load_pairs, load_prompts, read_pairs
+from posttrain.data.source import load_conversations, load_pairs, load_problems, load_prompts, read_pairs
 from posttrain.errors import DataError
 from posttrain.recipe.schema import FileData, GymData, HubData, StageData, ToyData
 
@@ -31,6 +31,13 @@ def refused(folder: Path, load: Any = load_conversations, **options: Any) -> Dat
         load("rows", spec(**options), folder)
     assert caught.value.exit_code == 2 and caught.value.remedy
     return caught.value
+
+
+def test_a_path_may_start_at_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    jsonl(tmp_path, GOOD)
+    assert len(load_conversations("rows", spec("~/rows.jsonl"), Path("/elsewhere")).items) == 1
+    assert refused(tmp_path, path="~nobody-here/rows.jsonl").what == "no file '~nobody-here/rows.jsonl'"
 
 
 # ---------------------------------------------------------------- shapes
@@ -135,6 +142,9 @@ def test_data_without_a_row_are_refused(tmp_path: Path, lines: tuple[bytes, ...]
         (b'{"prompt": "x", "completion": ' + b"1" * 5000 + b"}", "not JSON"),
         (b'{"prompt": "\\ud800", "completion": "2"}', "half a surrogate pair"),
         ({"messages": [{"role": "user", "content": "a\udc00"}, {"role": "assistant", "content": "b"}]}, "half a surrogate pair"),
+        ({"messages": [{"role": "user", "content": "a", "name": "\udc00"}]}, "half a surrogate pair"),
+        ({"id": "\ud800", **GOOD}, "'id' holds half a surrogate pair"),
+        ({"messages": [{"role": ["user"], "content": "a"}]}, "messages[0].role is ['user']"),
     ],
 )
 def test_a_faulty_row_is_named_with_its_number_and_reason(tmp_path: Path, row: Any, reason: str) -> None:
@@ -150,12 +160,24 @@ def test_a_faulty_row_is_named_with_its_number_and_reason(tmp_path: Path, row: A
         ({"prompt": "x", "gold": None}, "no key 'gold'"),
         ({"gold": "4"}, "no key 'prompt'"),
         ({"prompt": "x", "gold": "4", "metadata": [1]}, "'metadata' is not an object"),
+        ({"prompt": "x", "gold": "\ud800"}, "'gold' holds half a surrogate pair"),
+        ({"prompt": "x", "gold": "4", "metadata": {"a": ["\udfff"]}}, "'metadata' holds half a surrogate pair"),
+        (b'{"prompt": "x", "gold": NaN}', "'gold' is not JSON"),
+        (b'{"prompt": "x", "gold": "4", "reference": [1e999]}', "'reference' is not JSON"),
         ({"messages": [{"role": "assistant", "content": "x"}], "gold": "4"}, "must not end with an assistant turn"),
     ],
 )
 def test_a_faulty_prompt_is_named(tmp_path: Path, row: Any, reason: str) -> None:
     jsonl(tmp_path, {"prompt": "x", "gold": "4"}, row)
     assert reason in refused(tmp_path, load_prompts).what
+
+
+def test_a_problem_of_a_suite_whose_id_stands_twice_is_named_where_a_prompt_to_train_on_is_not(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"id": 1, "prompt": "x", "gold": "4"}, {"prompt": "y", "gold": "5"}, {"id": "1", "prompt": "z", "gold": "6"})
+    assert "row 3 of data 'rows': its id '1' is that of row 1" in refused(tmp_path, load_problems).what
+    rows = load_problems("rows", spec(max_faulty_share=0.5), tmp_path)
+    assert [prompt.id for prompt in rows.items] == ["1", "rows/2"] and rows.faults[0].row == 3
+    assert len(load_prompts("rows", spec(), tmp_path).items) == 3
 
 
 @pytest.mark.parametrize("key", ["prompt", "chosen", "rejected"])
@@ -195,6 +217,19 @@ def test_parquet_rows_are_read_like_lines(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
     rows = load_conversations("rows", spec("rows.parquet", source="parquet", max_faulty_share=0.5), tmp_path)
     assert [row.id for row in rows.items] == ["rows/1"] and rows.faults[0].row == 2
+
+
+def test_a_prompt_of_a_parquet_file_with_values_that_json_has_not_is_named(tmp_path: Path) -> None:
+    import datetime
+
+    import pyarrow
+    import pyarrow.parquet
+
+    at = datetime.datetime(2026, 1, 1)
+    turn = {"role": "user", "content": "1+1?", "timestamp": at}
+    pyarrow.parquet.write_table(pyarrow.table({"messages": [[turn]], "gold": ["2"], "completion": ["2"]}), tmp_path / "rows.parquet")
+    assert "'messages' is not JSON" in refused(tmp_path, load_prompts, path="rows.parquet", source="parquet").what
+    assert len(load_conversations("rows", spec("rows.parquet", source="parquet"), tmp_path).items) == 1  # only its tokens are used
 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:

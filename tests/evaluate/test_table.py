@@ -31,6 +31,25 @@ def test_the_control_is_found_by_descent_not_by_its_name(tmp_path):
     assert "control" in [row.checkpoint for row in build_table(read_run(folder)).rows]
 
 
+@pytest.mark.parametrize("name", ["teacher", "few_shots"])
+def test_a_stage_stands_in_the_line_whatever_its_name(tmp_path, name):
+    folder = build_run(tmp_path / "run")
+    for file in ("recipe.json", "results.json"):
+        (folder / file).write_text((folder / file).read_text().replace('"general', f'"{name}'))
+    assert [row.checkpoint for row in build_table(read_run(folder)).rows] == [name if row == "general" else row for row in LINE]
+
+
+def test_a_stage_of_the_users_own_passes_the_line_on(tmp_path):
+    folder = build_run(tmp_path / "run")
+    for file in ("recipe.json", "results.json"):
+        content = json.loads((folder / file).read_text())
+        for row in content["stages"]:
+            row["kind"] = "mine:Polish" if row["name"] == "general" else row["kind"]
+        (folder / file).write_text(json.dumps(content))
+    table = build_table(read_run(folder))
+    assert tuple(row.checkpoint for row in table.rows) == LINE and "control" in [row.checkpoint for row in table.references]
+
+
 def test_the_printed_table_fits_80_columns_and_holds_each_number(tmp_path):
     console = Console(width=80, record=True, file=io.StringIO())
     print_table(build_run(tmp_path / "run"), console)

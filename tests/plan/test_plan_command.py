@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,28 @@ def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytes
     ]
     assert plan["steps"][4]["estimate"]["steps"] == 4
     assert plan["steps"][4]["id"].startswith("sft-")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"num_attention_heads": 0, "head_dim": None}, {"hidden_size": float("inf")}, {"hidden_size": [64]}, {"rope_scaling": ["yarn"]}],
+    ids=str,
+)
+def test_an_odd_config_costs_nothing_but_the_estimate(recipe: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]) -> None:
+    config = recipe.parent / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    assert main(["plan", str(recipe)]) == 0
+    assert "small: 20 steps, 0 cached, 20 to run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("link", ["base/notes.md", "data/warmup.jsonl"])
+def test_what_cannot_be_read_is_one_error_with_its_place(recipe: Path, capsys: pytest.CaptureFixture[str], link: str) -> None:
+    path = recipe.parent / link
+    path.unlink(missing_ok=True)
+    path.symlink_to("x" * 300)  # too long a name: as root everything else can be read
+    assert main(["plan", str(recipe)]) == 2
+    said = capsys.readouterr().err
+    assert str(path) in said and "cannot be read" in said and "remedy:" in said
 
 
 def test_plan_compares_with_the_run_folders_last_plan(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

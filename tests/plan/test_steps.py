@@ -211,6 +211,32 @@ def test_a_wrong_stage_of_the_users_own_is_named(tmp_path: Path, kind: str, what
     assert "stages.mine.kind" in str(caught.value.where)
 
 
+@pytest.mark.parametrize(("few_shot", "read"), [(2, True), (0, False)])
+def test_worked_examples_of_a_suite_are_read_with_all_other_data_before_the_first_stage(tmp_path: Path, few_shot: int, read: bool) -> None:
+    text = RECIPE.replace("examples: warmup", "examples: shown").replace("few_shot: 2", f"few_shot: {few_shot}")
+    shown = "  shown: {source: jsonl, path: data/warmup.jsonl, card: cards/warmup.md}\n"
+    plan = plan_of(write_world(tmp_path, text.replace("data:\n", f"data:\n{shown}", 1)))
+    assert ("data.shown" in plan.step("fitness").digests) is read
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("torn_stage", "class Mine(:\n", r"SyntaxError: .*torn_stage\.py, line 1"),
+        ("raising_stage", "\nraise ValueError('no key')\n", r"ValueError: no key \(.*raising_stage\.py:2\)"),
+        ("leaving_stage", "raise SystemExit(0)\n", "SystemExit: 0"),
+    ],
+)
+def test_a_stage_whose_module_breaks_at_import_is_named_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, what: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(RecipeError, match=f"cannot be imported: {what}") as caught:
+        plan_of(write_world(tmp_path, CUSTOM.replace("KIND", f"{name}:Mine")))
+    assert "stages.mine.kind" in str(caught.value.where)
+
+
 # ---------------------------------------------------------------- faults of files
 
 
@@ -240,6 +266,7 @@ FILE_FAULTS = [
         "sha256:00",
     ),
     ("base missing", lambda folder: None, ("base.path=nowhere",), "base.path", "no folder"),
+    ("base at the home of nobody", lambda folder: None, ("base.path=~nobody-here/model",), "base.path", "no folder"),
     ("hub base without revision", lambda folder: None, ("base.path=some/model",), "base.path", "no revision"),
     ("local base with revision", lambda folder: None, (f"base.revision='{'a' * 40}'",), "base.revision", "local folder"),
     ("base without config", _remove("base/config.json"), (), "base.path", "config.json"),

@@ -104,6 +104,13 @@ def test_rows_are_measured_against_max_tokens_and_packing(world: Path) -> None:
     assert finding.status == "fail" and "no row of data 'warmup' fits in max_tokens 2; the shortest has" in finding.detail
 
 
+def test_prompts_are_measured_against_the_context(world: Path) -> None:
+    assert findings(world)["prompts of questions"].detail == "8 prompts fit in a context of 512 tokens"
+    write_jsonl(world.parent / "data" / "held_out.jsonl", [{"prompt": "one two " * 600, "gold": "1"}])
+    finding = findings(world)["prompts of held_out"]
+    assert finding.status == "fail" and "row 1" in finding.detail and "no room for an answer" in finding.detail
+
+
 def test_a_gold_that_its_verifier_refuses_is_named_by_row(world: Path) -> None:
     rows = [{"id": f"r{n}", "prompt": f"{n}+2?", "gold": str(n + 2) if n else "seventeen sheep, or so"} for n in range(4)]
     write_jsonl(world.parent / "data" / "questions.jsonl", rows)

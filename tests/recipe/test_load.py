@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,9 @@ FAULTS = [
     ("{data: held_out, ver", "{data: questions, ver", "evaluate.suites.stem.data", "trains on", "held-out"),
     ("verifier: math, examples", "verifier: taste, examples", "evaluate.suites.stem.verifier", "reward model", "rule"),
     ("verifier: math, examples", "verifier: mat, examples", "evaluate.suites.stem.verifier", "mat", "'math'"),
+    ("examples: warmup", "examples: good", "evaluate.suites.stem.examples", "answers of a stage", "worked conversations"),
+    ("data: {warmup: 1.0}", "data: {warmup: 1e308}", "stages.cold_start.data.warmup", "1e+308", "at most"),
+    ("steps: 4, max_tokens: 256}", "epochs: 1e308, max_tokens: 256}", "stages.cold_start.epochs", "1e+308", "at most"),
     ("examples: warmup", "examples: warmpu", "evaluate.suites.stem.examples", "warmpu", "'warmup'"),
     ("k: 4\n", "k: 4\n  after: each\n", "evaluate.after", "each", ""),
     ("k: 4\n", "k: .inf\n", "evaluate.k", "infinities", "finite"),
@@ -159,7 +163,15 @@ def test_resolved_json_holds_every_default_and_loads_back_equal(tmp_path: Path) 
     assert dump_resolved(load_resolved(text)) == text
 
 
-@pytest.mark.parametrize("text", ["[1]", "3", ""])
+@pytest.mark.parametrize("rendered", [dump_resolved, lambda recipe: json.dumps(json.loads(dump_resolved(recipe)))], ids=["dump", "ascii"])
+def test_resolved_json_loads_back_equal_whatever_characters_it_holds(tmp_path: Path, rendered: Callable[[Recipe], str]) -> None:
+    think = '["<\\U0001F914>", "a\\u2028b\\u0085c\\td"]'
+    recipe = load_recipe(write_world(tmp_path, RECIPE.replace('["<think>", "</think>"]', think))).recipe
+    assert recipe.chat.think == ("<\U0001f914>", "a\u2028b\u0085c\td")
+    assert load_resolved(rendered(recipe)) == recipe
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "", "{", "[" * 100_000, '{"schema": NaN}'])
 def test_what_is_no_resolved_recipe_is_refused(text: str) -> None:
     with pytest.raises(RecipeError):
         load_resolved(text)
@@ -206,6 +218,8 @@ def test_an_override_is_read_by_the_same_rules(tmp_path: Path, path: str, text: 
     [
         ("stages.cold_strat.steps=3", "cold_strat", "'cold_start'"),
         ("stages.cold_start.stepz=3", "stepz", "'steps'"),
+        ("stages.².steps=3", "²", "cold_start"),
+        (f"stages.{'9' * 5000}.steps=3", "999", "cold_start"),
         ("evalute.k=3", "evalute", "'evaluate'"),
         ("data.warmpu.limit=3", "warmpu", "'warmup'"),
         ("evaluate.suites.stme.max_tokens=3", "stme", "'stem'"),

@@ -34,6 +34,18 @@ def test_a_model_whose_card_states_none_has_none(tmp_path: Path, card: str | Non
     assert model_license(ModelRef(path="."), tmp_path) is None
 
 
+def test_a_model_below_a_home_has_the_licence_of_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "README.md").write_text(CARD.format("gemma"))
+    assert model_license(ModelRef(path="~"), Path("/elsewhere")) == "gemma"
+
+
+@pytest.mark.parametrize("odd", ["date: 2023-13-45", "x: !!python/name:os.system", "x: " + "[" * 3000])
+def test_a_model_whose_card_is_odd_does_not_stop_the_export(tmp_path: Path, odd: str) -> None:
+    (tmp_path / "README.md").write_text(f"---\nlicense: gemma\n{odd}\n---\n")
+    assert model_license(ModelRef(path="."), tmp_path) in ("gemma", None)
+
+
 def test_a_hub_models_licence_is_that_of_its_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     revision = "a" * 40
     snapshot = tmp_path / "models--owner--base" / "snapshots" / revision

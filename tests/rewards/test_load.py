@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,22 @@ def test_a_wrong_spec_is_refused_with_its_place_and_what_is_near(spec: dict[str,
     assert says in str(caught.value)
     assert caught.value.exit_code == 2
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # errors cross process boundaries
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("torn_verifier", "class V(:\n", "SyntaxError"),
+        ("leaving_verifier", "import sys\nsys.exit()\n", r"SystemExit:  \(.*leaving_verifier\.py:2\)"),
+    ],
+)
+def test_a_verifier_whose_module_breaks_at_import_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, says: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(VerifierError, match=f"cannot be imported: {says}"):
+        check_spec({"kind": f"{name}:V"})
 
 
 LEAST: dict[str, dict[str, Any]] = {

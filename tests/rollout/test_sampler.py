@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.errors import DataError
+from posttrain.errors import DataError, InputError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.parity import largest_gap
 from posttrain.rollout.pool import EnginePool
@@ -18,6 +18,23 @@ from posttrain.types import Completion, GenerationRequest, Prompt, SamplingParam
 
 def prompt(number: int, source: str = "sums") -> Prompt:
     return Prompt(id=str(number), source=source, messages=({"role": "user", "content": f"{number}?"},))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"max_tokens": 0},
+    ],
+)
+def test_a_sampling_number_outside_its_range_is_an_input_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))) as caught:
+        SamplingParams(**wrong)
+    assert caught.value.remedy
 
 
 class Bytes:

@@ -96,6 +96,13 @@ def test_a_failed_stage_is_recorded_logged_and_resumed_from_its_checkpoint(tmp_p
     assert resumed[f"{failing[0].id}/state.bin"] in clean.values()
 
 
+def test_a_stage_that_leaves_by_sys_exit_failed(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"first failed: it left by sys\.exit\(0\)"):
+        run_steps([step("first", "Leaver"), step("second")], tmp_path / "run", tmp_path / "store")
+    assert statuses(json.loads((tmp_path / "run" / "results.json").read_bytes())) == {"first": "failed", "second": "pending"}
+    assert not list(Store(tmp_path / "store").work.glob("*/tmp.*"))
+
+
 def test_a_folder_of_another_recipe_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     run_steps([step("first")], tmp_path / "run", tmp_path / "store")
     before = tree(tmp_path)
@@ -171,6 +178,16 @@ def test_a_run_folder_and_its_store_can_be_moved_together(tmp_path: Path) -> Non
     assert (tmp_path / "moved" / "a" / "stages" / "first" / "state.bin").exists()
     results = run_steps(two_stages(), tmp_path / "moved" / "a", tmp_path / "moved" / ".store")
     assert set(statuses(results).values()) == {"cached"}
+
+
+def test_a_run_folder_that_is_a_link_to_another_disk_has_links_that_lead_to_the_artefacts(tmp_path: Path) -> None:
+    scratch = tmp_path / "deep" / "scratch"
+    scratch.mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a").symlink_to(scratch)
+    run_steps(two_stages(), tmp_path / "runs" / "a", tmp_path / "runs" / ".store")
+    assert (tmp_path / "runs" / "a" / "stages" / "first" / "state.bin").exists()
+    assert (scratch / "stages" / "second" / "state.bin").exists()
 
 
 def test_secrets_of_the_environment_reach_no_record_and_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,16 @@ def test_status_of_a_folder_without_a_run_is_an_input_error(tmp_path: Path) -> N
         read_status(tmp_path)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_status_of_a_damaged_results_file_is_an_input_error(tmp_path: Path, content: str) -> None:
+    run_steps([slow(1)], tmp_path / "run", tmp_path / "store")
+    (tmp_path / "run" / "results.json").write_text(content)
+    with pytest.raises(RunFolderError, match=r"results\.json cannot be read"):
+        read_status(tmp_path / "run")
+    assert run_steps([slow(1)], tmp_path / "run", tmp_path / "store")["stages"][0]["status"] == "cached"
+    assert read_status(tmp_path / "run")["state"] == "done"
+
+
 def test_a_second_run_in_the_folder_is_refused_with_pid_and_host(tmp_path: Path) -> None:
     with running([slow()], tmp_path / "run", tmp_path / "store") as child:
         with pytest.raises(RunFolderError, match=rf"in use by pid {child.pid} on {os.uname().nodename}"):

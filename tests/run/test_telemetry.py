@@ -9,7 +9,7 @@ import os
 import pytest
 
 from posttrain import telemetry
-from posttrain.telemetry import BarDisplay, LineDisplay, headline, open_display, redact, redact_json
+from posttrain.telemetry import BarDisplay, JsonDisplay, LineDisplay, headline, open_display, redact, redact_json
 
 
 def walk_through(display: telemetry.Display) -> None:
@@ -54,11 +54,12 @@ def test_a_terminal_gets_a_bar_and_the_line_that_stays() -> None:
     assert "40/40" in stream.getvalue() and "[2/9] general ran 12.3s loss=1.25" in stream.getvalue()
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_run() -> None:
+@pytest.mark.parametrize("display_class", [LineDisplay, JsonDisplay])
+def test_a_reader_that_goes_away_does_not_stop_the_run(display_class: type[LineDisplay] | type[JsonDisplay]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
-        display = LineDisplay(stream)
+        display = display_class(stream)
         for _ in range(3):
             display.message("x" * 100_000)
 

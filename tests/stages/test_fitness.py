@@ -18,7 +18,7 @@ from posttrain.reference import write_reference
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.protocol import Step, StepContext
 from tests.recipe.test_check import write_tokenizer
-from tests.recipe.world import write_world
+from tests.recipe.world import write_jsonl, write_world
 
 WORDS = ["user", "assistant", "one", "two", "q"]
 
@@ -64,6 +64,13 @@ def edit(config: Path, **changes: Any) -> None:
 def test_models_that_fit_are_counted_with_the_room_they_need(context: StepContext) -> None:
     found = Fitness().run(context)
     assert found["models"] == 2 and found["disk_bytes"] > 0
+
+
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_by_its_row(context: StepContext) -> None:
+    rows = [{"prompt": "q", "gold": "1"}, {"prompt": "one two " * 600, "gold": "2"}]
+    write_jsonl(context.recipe_dir / "data" / "questions.jsonl", rows)
+    with pytest.raises(DataError, match=r"row 2 of data 'questions': .* tokens leave no room for an answer in engine\.context_tokens: 512"):
+        Fitness().run(context)
 
 
 def test_a_teacher_of_another_tokenizer_is_refused(context: StepContext) -> None:

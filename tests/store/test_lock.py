@@ -38,6 +38,13 @@ def test_a_second_taker_is_refused_with_pid_and_host_of_the_holder(tmp_path: Pat
     assert lock.acquire(tmp_path / "lock", what="x").fence == 2
 
 
+def test_a_lock_that_went_with_its_folder_is_released_without_a_word(tmp_path: Path) -> None:
+    held = lock.acquire(tmp_path / "run" / "lock", what="x")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    held.release()
+    assert not (tmp_path / "run").exists()
+
+
 def test_take_over_does_not_overrule_a_live_holder_on_this_machine(tmp_path: Path) -> None:
     lock.acquire(tmp_path / "lock", what="x")
     with pytest.raises(lock.LockHeldError):

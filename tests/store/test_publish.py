@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.errors import CheckpointError, StageError
+from posttrain.atomic import replace_link
+from posttrain.errors import CheckpointError, RunFolderError, StageError
 from posttrain.store import MANIFEST, Store
-from posttrain.upkeep import collect, list_artefacts, register_run
+from posttrain.upkeep import collect, list_artefacts, missing_runs, register_run
 
 
 def publish(store: Store, id: str = "toy-1", **record: object) -> Path:
@@ -176,8 +177,53 @@ def test_gc_keeps_what_a_run_names_and_its_ancestors_and_deletes_only_when_told(
     assert collect(store) == []
     assert [row.runs for row in list_artefacts(store)] == [(), (str(run_dir),)]
     shutil.rmtree(run_dir)
+    assert missing_runs(store) == [run_dir]
     collect(store, remove=True)
-    assert store.ids() == []
+    assert store.ids() == [] and missing_runs(store) == []
+
+
+def run_folder_of(store: Store, run_dir: Path, id: str) -> None:
+    """A run folder that planned `id`, and links to it."""
+    (run_dir / "stages").mkdir(parents=True)
+    (run_dir / "plan.json").write_text(json.dumps({"steps": [{"id": id}]}))
+    replace_link(run_dir / "stages" / "sft", store.path(id), point="link_stage")
+    register_run(store, run_dir)
+
+
+def test_gc_keeps_what_a_run_needs_that_was_moved_together_with_the_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs" / ".store")
+    publish(store, "sft-1")
+    run_folder_of(store, tmp_path / "runs" / "a", "sft-1")
+    shutil.move(tmp_path / "runs", tmp_path / "moved")
+    assert collect(Store(tmp_path / "moved" / ".store"), remove=True) == []
+    (row,) = list_artefacts(Store(tmp_path / "moved" / ".store"))
+    assert row.runs == (str(tmp_path / "moved" / "a"),)
+
+
+def test_gc_keeps_what_a_run_folder_without_its_plan_links_to(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    publish(store, "sft-1")
+    run_folder_of(store, tmp_path / "a", "sft-1")
+    (tmp_path / "a" / "plan.json").unlink()
+    assert collect(store) == []
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"steps": 3}'])
+def test_gc_deletes_nothing_while_a_run_folder_does_not_say_what_it_needs(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path / "store")
+    publish(store, "sft-1")
+    run_folder_of(store, tmp_path / "a", "sft-1")
+    (tmp_path / "a" / "plan.json").write_text(content)
+    with pytest.raises(RunFolderError, match=r"plan\.json.*unknown which artefacts are needed"):
+        collect(store, remove=True)
+    assert store.ids() == ["sft-1"]
+
+
+def test_a_run_folder_whose_name_is_not_utf8_can_use_a_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    publish(store, "sft-1")
+    run_folder_of(store, Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")), "sft-1")
+    assert collect(store) == []
 
 
 def test_gc_leaves_a_step_that_is_being_built(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from posttrain.data.source import load_prompts, write_set_aside
+from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, InputError, RecipeError
 from posttrain.recipe.schema import Dpd, FileData, Filter, Grpo
 from posttrain.rollout import jobs as sampling_jobs
 from posttrain.rollout.jobs import checked_prompts, pick_prompts
 from posttrain.rollout.portions import Portions
 from posttrain.rollout.score import Scorer
+from posttrain.train.fitness import check_prompts
 from posttrain.train.policy import train
 from posttrain.types import SamplingParams
 from tests.train.conftest import CHAT, Jobs
@@ -29,6 +31,7 @@ SPECS = {
     "both": {"kind": "all", "steps": [{"kind": "math"}, {"kind": "choice"}]},
     "breaks": {"kind": "tests.rewards.user_verifiers:BreaksOnGolds"},
 }
+CONTEXT = 64
 GRPO = {"kind": "grpo", "name": "rl", "prompts": "questions", "verifier": "math", "filter": None, "steps": 1}
 DPD = {"kind": "dpd", "name": "distil", "teacher": {"path": "t"}, "prompts": "questions", "verifier": "math", "steps": 1}
 
@@ -49,6 +52,7 @@ def evaluate(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     sampling_jobs.evaluate(
         model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data=data, name="questions", suite="s", checkpoint="c", verifier="math",
         engine=unasked(), scorer=scorer, k=1, sampling=SamplingParams(), seed=0, output=jobs.folder, portions=portions(jobs),
+        context_tokens=CONTEXT,
     )  # fmt: skip
 
 
@@ -56,6 +60,7 @@ def filter_prompts(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     sampling_jobs.filter_prompts(
         model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data={"questions": data}, weights={"questions": 1.0}, verifier="math",
         engine=unasked(), scorer=scorer, band=Filter(), sampling=SamplingParams(), seed=0, output=jobs.folder, portions=portions(jobs),
+        context_tokens=CONTEXT,
     )  # fmt: skip
 
 
@@ -63,13 +68,13 @@ def make_pairs(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     sampling_jobs.make_pairs(
         stage=Dpd.model_validate(DPD), weights={"questions": 1.0}, data={"questions": data}, chat=CHAT, recipe_dir=jobs.folder,
         teacher=jobs.model, student=jobs.model, teacher_engine=unasked(), student_engine=unasked(), teacher_id="t", student_id="s",
-        scorer=scorer, seed=0, output=jobs.folder, portions=portions(jobs),
+        scorer=scorer, seed=0, output=jobs.folder, portions=portions(jobs), context_tokens=CONTEXT,
     )  # fmt: skip
 
 
 def policy(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     job = jobs.make(Grpo.model_validate(GRPO), {"questions": data})
-    train(job, prompts=None, weights={"questions": 1.0}, engine=unasked(), scorer=scorer, tolerance=1e-3)
+    train(job, prompts=None, weights={"questions": 1.0}, engine=unasked(), scorer=scorer, tolerance=1e-3, context_tokens=CONTEXT)
 
 
 def unasked() -> Any:
@@ -92,12 +97,40 @@ def test_every_stage_that_samples_names_an_unusable_gold_by_file_and_row_before_
     assert "max_faulty_share" in str(caught.value.remedy)
 
 
+@pytest.mark.parametrize("stage", [evaluate, filter_prompts, make_pairs, policy])
+@pytest.mark.parametrize(
+    ("prompt", "why"), [("x" * 99, "tokens leave no room for an answer in engine.context_tokens: 64"), ("a<|im_end|>b", "special token")]
+)
+def test_every_stage_that_samples_names_a_prompt_that_cannot_be_asked_before_it_samples(
+    jobs: Jobs, scorer: Scorer, stage: Callable[..., None], prompt: str, why: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        stage(jobs, questions(jobs, [*GOOD[:3], {"prompt": prompt, "gold": "4"}, *GOOD[3:]]), scorer)
+    assert caught.value.where == "questions.jsonl:4" and "row 4" in caught.value.what and why in caught.value.what
+
+
+def test_prompts_that_cannot_be_asked_are_set_aside_within_the_stated_share(jobs: Jobs, scorer: Scorer) -> None:
+    data = questions(jobs, [*GOOD, {"prompt": "x" * 99, "gold": "4"}], max_faulty_share=0.1)
+    template = ChatTemplate.load(jobs.model, CHAT)
+    prompts, faulty = pick_prompts(
+        {"questions": 1.0}, {"questions": data}, jobs.folder, 0, scorer, "math", encoder=template, context_tokens=CONTEXT
+    )
+    assert len(prompts) == len(GOOD) and [fault.row for fault in faulty["questions"]] == [10]
+    check_prompts(jobs.model, CHAT, jobs.folder, {"questions": data}, CONTEXT)
+    with pytest.raises(DataError, match="row 10"):
+        check_prompts(jobs.model, CHAT, jobs.folder, {"questions": data.model_copy(update={"max_faulty_share": 0.0})}, CONTEXT)
+
+
 def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_the_other_faulty_rows(jobs: Jobs, scorer: Scorer) -> None:
     data = questions(jobs, [BAD, *GOOD, {"prompt": "no gold"}], max_faulty_share=0.2)
     rows = checked_prompts("questions", data, jobs.folder, scorer, {"questions": "math"})
     assert [prompt.id for prompt in rows.items] == [row["id"] for row in GOOD] and rows.numbers == tuple(range(2, 11))
     assert [fault.row for fault in rows.faults] == [1, 11] and "braces" in rows.faults[0].reason
-    prompts, faulty = pick_prompts({"questions": 1.0}, {"questions": data}, jobs.folder, 0, scorer, "math")
+    template = ChatTemplate.load(jobs.model, CHAT)
+    weights = {"questions": 1.0}
+    prompts, faulty = pick_prompts(
+        weights, {"questions": data}, jobs.folder, 0, scorer, "math", encoder=template, context_tokens=CONTEXT
+    )
     assert (prompts, [fault.row for fault in faulty["questions"]]) == (list(rows.items), [1, 11])
     assert write_set_aside(jobs.folder, faulty) == 2
     said = [json.loads(line) for line in (jobs.folder / "set_aside.jsonl").read_text().splitlines()]

@@ -206,7 +206,8 @@ def engine(tiny: Callable[..., Path]) -> Any:
 
 
 def run(job: Any, engine: Any, scorer: Any = None) -> dict[str, Any]:
-    return train(job, prompts=PROMPTS, weights={"questions": 1.0}, engine=engine, scorer=scorer or Parity(), tolerance=1e-3)
+    weights = {"questions": 1.0}
+    return train(job, prompts=PROMPTS, weights=weights, engine=engine, scorer=scorer or Parity(), tolerance=1e-3, context_tokens=64)
 
 
 @pytest.mark.parametrize("adapter", ["full", {"rank": 4, "alpha": 8.0}], ids=["full", "lora"])
