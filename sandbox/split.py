@@ -100,6 +100,7 @@ def _run_once(
         "entry_point": split.entry_point,
         "borrowed": split.borrowed,
         "looked_at": split.looked_at,
+        "late": split.late,
     }
     test_box.send({"op": "run", "mode": "check", "interactive": True, "limits": test_limits, "cases": [trusted]})
     outcome, detail = _relay(candidate, test, program.limits)

@@ -321,6 +321,11 @@ NO_WAY_OUT = [  # what the program answers, what the check does with it, the out
     ("b'cno_such_module\\nx\\n.'", "import pickle\nassert pickle.loads(candidate(1)) == 24", "wrong", "low"),
     ("1", "assert candidate(1) == x\nx = 1", "invalid", "full"),
     ("1", "candidate(1)\nimport no_such_module", "invalid", "full"),
+    ("1", "if candidate(1) == 2: right = True\nassert right", "wrong", "full"),
+    ("[]", "for last in candidate(1): seen = last\nassert seen == 3", "wrong", "full"),
+    ("1", "assert candidate(1) == 2, late\nlate = 'no'", "wrong", "full"),
+    ("1", "assert candidate(1) == 2 or late\nlate = 0", "wrong", "full"),
+    ("1", "total += candidate(1)\nassert total == 1", "invalid", "full"),
 ]
 
 
