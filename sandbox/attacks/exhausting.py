@@ -17,6 +17,7 @@ _DISK = {"disk_mb": 4}
 _TASKS = {"processes": 12, "cpu_seconds": 4.0}
 _BURN = "import time\ndef burn(seconds):\n    start = time.process_time()\n    while time.process_time() - start < seconds: pass\n"
 _TREE = f"{_BURN}import os\ndef child(seconds):\n    pid = os.fork()\n    if pid == 0:\n        burn(seconds)\n        os._exit(0)\n    return pid\n"
+_PIECES = 'import json, os, struct, time\nbody = json.dumps({"k": "value", "v": 9731, "changed": [], "objects": []}).encode()\nframe = struct.pack(">I", len(body)) + body\ndef part(data):\n    try: os.write(4, data)\n    except OSError: pass\n'
 _ISOLATED = {"stopped_from": Level.NAMESPACES}
 
 ATTACKS: tuple[Attack, ...] = (
@@ -38,6 +39,7 @@ ATTACKS: tuple[Attack, ...] = (
     *greedy("read_that_nobody_answers", "select.select([os.pipe()[0]], [], [], 1.5)", Outcome.WALL_LIMIT, _WALL, setup="import os, select"),
     *greedy("sleep_in_pieces", "for _ in range(150): time.sleep(0.01)", Outcome.WALL_LIMIT, _WALL, setup="import time"),
     *greedy("stop_and_be_woken", "me = os.getpid()\nif os.fork() == 0:\n    time.sleep(1.5)\n    os.kill(me, signal.SIGCONT)\n    os._exit(0)\nos.kill(me, signal.SIGSTOP)", Outcome.WALL_LIMIT, _WALL, setup="import os, signal, time"),
+    *greedy("sleep_in_the_middle_of_an_answer", "part(frame[:2])\ntime.sleep(0.8)\npart(frame[2:9])\ntime.sleep(0.8)\npart(frame[9:])", Outcome.WALL_LIMIT, _WALL, setup=_PIECES),
     *script("trickle", "import time\nfor _ in range(150):\n    print('x', end='', flush=True)\n    time.sleep(0.01)\nprint('\\n9731')", ("", "x" * 150 + "\n9731"), harmful=True, outcome=Outcome.WALL_LIMIT, more={"limits": _WALL}),
     *greedy("memory_by_steps", "x = []\nfor _ in range(400): x.append(bytearray(1 << 20))", Outcome.MEMORY_LIMIT, _MEMORY),
     *greedy("memory_at_once", "x = b'x' * (400 << 20)", Outcome.MEMORY_LIMIT, _MEMORY),
