@@ -173,7 +173,7 @@ class Case:
             self.killed = "wall"
         elif usage.tasks > self.limits["processes"]:
             self.killed = "processes"
-        elif not self.box.family.fits(usage, self.limits["memory_mb"] * 1024 * 1024):
+        elif not self.box.family.fits(usage, self.limits["memory_mb"] * 1024 * 1024, sum(folder.used()[0] for folder in self.box.folders)):
             self.killed = "memory"
         elif self._disk_is_full():
             self.killed = "disk"
