@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -94,6 +95,10 @@ def _leave_with(driver: _Driver) -> None:
     os._exit(1)  # no cleanup: whatever this actor was writing is of no use to anyone, and must stop now
 
 
+class Late(StageError):
+    """A call that was not answered in its time; its actor may be alive."""
+
+
 class Pending:
     """A call under way."""
 
@@ -101,11 +106,14 @@ class Pending:
         self._remote = remote
         self.ref = ref
 
-    def result(self) -> Any:
+    def result(self, seconds: float = math.inf) -> Any:
         """Wait and return; Stopped where `stopping.giving_up_waits` says so. Errors of this package come through as raised; others, and the
-        actor's death, as StageError."""
-        while not ray.wait([self.ref], timeout=1.0)[0]:
+        actor's death, as StageError; Late after so many seconds."""
+        until = time.monotonic() + seconds
+        while not ray.wait([self.ref], timeout=max(0.0, min(1.0, until - time.monotonic())))[0]:
             check_wait()  # and back in Python once a second, so that signal handlers of the driver run
+            if time.monotonic() >= until:
+                raise Late(f"{self._remote.name} has not answered in {seconds:.0f} s", where=self._remote.log)
         try:
             return ray.get(self.ref)
         except ray.exceptions.RayTaskError as error:
@@ -141,6 +149,14 @@ class Remote:
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return self.submit(method, *args, **kwargs).result()
+
+    def call_within(self, seconds: float, method: str, *args: Any) -> Any:
+        """As `call`. Raises Late."""
+        return self.submit(method, *args).result(seconds)
+
+    def kill(self) -> None:
+        """End the actor at once, also one that answers nothing."""
+        ray.kill(self.handle)
 
     def place(self) -> tuple[str, int, int]:
         """(address, a free port on it, pid) of the actor."""

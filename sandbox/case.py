@@ -46,6 +46,7 @@ class Case:
     waited = 0.0
     runnable = False
     asked = False
+    unwritten = 0
     cpu = 0.0
     inbox = -1
 
@@ -172,7 +173,7 @@ class Case:
             self.killed = "wall"
         elif usage.tasks > self.limits["processes"]:
             self.killed = "processes"
-        elif not self.box.family.fits(usage, self.limits["memory_mb"] * 1024 * 1024):
+        elif not self.box.family.fits(usage, self.limits["memory_mb"] * 1024 * 1024, sum(folder.used()[0] for folder in self.box.folders)):
             self.killed = "memory"
         elif self._disk_is_full():
             self.killed = "disk"
@@ -204,7 +205,7 @@ class Case:
         limit = self.limits["output_bytes"]
         if fd == self.outbox:
             if self.interactive:
-                self.asked = False
+                self._follow(data)
                 self.box.send({"op": "out", "data": to_text(data)})
             else:
                 self.message += data
@@ -220,6 +221,22 @@ class Case:
             self.stderr_tail = (self.stderr_tail + data)[-_STDERR_TAIL:]
         if len(self.stdout) + self.stderr_bytes > limit:
             self.killed = self.killed or "output"
+
+    def _follow(self, data: bytes) -> None:
+        """What an interactive child says to the host. It has answered once its message is whole: until then its clock runs."""
+        view = memoryview(data)
+        while view:
+            if self.unwritten:
+                step = min(self.unwritten, len(view))
+                self.unwritten -= step
+            else:
+                step = min(4 - len(self.message), len(view))
+                self.message += view[:step]
+                if len(self.message) == 4:
+                    self.unwritten = int.from_bytes(self.message, "big")
+                    self.message.clear()
+            view = view[step:]
+        self.asked = self.asked and bool(self.unwritten or self.message)
 
     def _take_code(self) -> None:
         """The program's compiled code, which stands before the message: written before anything of the program ran, and never read here."""

@@ -9,9 +9,12 @@ Knows nothing of equality: see compare.py, which works on packed trees.
     {"t": "int", "v": "hex"} beyond 2**53               {"t": "float", "v": "nan"}      {"t": "opaque", "v": "module.Class"}
     {"t": "fraction", "v": "1/3"}                       {"t": "decimal", "v": "0.10"}   {"t": "deque", "v": [..]}, range, iterator, view
     {"t": "named", "v": [["x"], [1]]} a named tuple     {"t": "moment", "v": ["date", "2020-01-02"]}, datetime, time, timedelta
+    {"t": "mapping", "v": ["Counter", [[k, v], ..]]}, OrderedDict, defaultdict with the name of what makes its items
+    {"t": "array", "v": ["f8", [2], [0.5, 1.0]]} of numpy: kind and size, shape, items
 
 In a split test whatever else there is crosses by number (objects.py): {"t": "held", "v": [0, "module.Class"]}, lent, builtin.
-Arrays and scalars of numpy cross as lists and numbers. An iterator crosses with its first MOST_ITEMS items.
+Scalars of numpy cross as numbers, and where it is not loaded an array is a list that knows its shape. An iterator crosses with its
+first MOST_ITEMS items.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
@@ -30,6 +34,9 @@ _SMALL = 2**53
 # Bounded, as the host works with them: a few characters can stand for a number that fills its memory.
 _FRACTION = re.compile(r"-?\d{1,400}/[1-9]\d{0,399}", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,400}(\.\d{1,400})?(E[+-]\d{1,3})?", re.ASCII)
+_ARRAY = re.compile(r"[biufc]\d{1,2}|U\d{1,3}", re.ASCII)
+_MAKERS = {"int": int, "float": float, "str": str, "list": list, "dict": dict, "set": set, "tuple": tuple, "bool": bool}
+_MAPPINGS = ("Counter", "OrderedDict", "defaultdict", *(f"defaultdict {name}" for name in _MAKERS))
 _SEQUENCES = ("deque", "range", "iterator", "view")
 _MOMENTS = ("date", "datetime", "time", "timedelta")
 _VIEWS = ("dict_keys", "dict_values", "dict_items")
@@ -71,7 +78,9 @@ def pack(value: Any, depth: int = 0) -> Any:
             return {"t": "named", "v": [names, [pack(item, depth + 1) for item in tuple.__iter__(value)]]}
         return {"t": "tuple", "v": [pack(item, depth + 1) for item in tuple.__iter__(value)]}
     if issubclass(kind, dict):
-        return {"t": "dict", "v": [[pack(key, depth + 1), pack(item, depth + 1)] for key, item in dict.items(value)]}
+        pairs = [[pack(key, depth + 1), pack(item, depth + 1)] for key, item in dict.items(value)]
+        name = kind is not dict and _mapping_name(value, kind)
+        return {"t": "mapping", "v": [name, pairs]} if name else {"t": "dict", "v": pairs}
     if issubclass(kind, set):
         return {"t": "set", "v": _sorted([pack(item, depth + 1) for item in set.__iter__(value)])}
     if issubclass(kind, frozenset):
@@ -88,7 +97,10 @@ def _pack_other(value: Any, kind: type, depth: int) -> Any:
     """What is not built in, or not of itself a value. A class that only bears such a name chooses its answer, as any candidate does."""
     module, name = kind.__module__, kind.__qualname__
     if module == "numpy" and hasattr(value, "tolist"):
-        return pack(value.tolist(), depth + 1)
+        items = pack(value.tolist(), depth + 1)
+        # An empty one would be close to anything that it can be stretched to: numpy.allclose(zeros((0, 1)), [1, 2]).
+        code = str(value.dtype.str)[1:] if name == "ndarray" and value.size else ""
+        return {"t": "array", "v": [code, list(value.shape), items]} if _ARRAY.fullmatch(code) and isinstance(items, list) else items
     if kind is range:
         return {"t": "range", "v": [pack(part, depth + 1) for part in (value.start, value.stop, value.step)]}
     if (module, name) == ("collections", "deque"):
@@ -109,6 +121,15 @@ def _pack_other(value: Any, kind: type, depth: int) -> Any:
 
 
 _CUT = {"t": "opaque", "v": "more items than cross"}
+
+
+def _mapping_name(value: Any, kind: type) -> str:
+    """Empty for a class of the program's own, which crosses as a dict."""
+    name = f"{kind.__qualname__}" if kind.__module__ == "collections" else ""
+    if name == "defaultdict":
+        maker = next((known for known, made in _MAKERS.items() if made is value.default_factory), "")
+        name = f"{name} {maker}".rstrip()
+    return name if name in _MAPPINGS else ""
 
 
 def _pack_float(value: float) -> Any:
@@ -203,6 +224,12 @@ def validate(tree: Any, depth: int = 0) -> None:
             validate(item, depth + 1)
     elif tag == "error" and is_lineage(body):
         return
+    elif tag == "mapping" and isinstance(body, list) and len(body) == 2 and body[0] in _MAPPINGS:
+        validate({"t": "dict", "v": body[1]}, depth)
+    elif tag == "array" and isinstance(body, list) and len(body) == 3 and isinstance(body[0], str) and isinstance(body[2], list):
+        if not _ARRAY.fullmatch(body[0]) or not isinstance(body[1], list) or not all(type(size) is int and size > 0 for size in body[1]):
+            raise Malformed("an array of an unknown kind or without a shape")
+        validate(body[2], depth + 1)
     elif tag in ("held", "lent") and isinstance(body, list) and len(body) == 2:
         if type(body[0]) is not int or not 0 <= body[0] < _SMALL or not isinstance(body[1], str):
             raise Malformed("an object without a number")
@@ -215,6 +242,13 @@ def validate(tree: Any, depth: int = 0) -> None:
         and not _is_special(tree)
     ):
         raise Malformed("an unknown tag or a body of the wrong type")
+
+
+def holds_class(tree: Any) -> bool:
+    """Whether there is a class among what `tree` holds: called by the test with what it expects, `bool` or `int` would judge itself."""
+    if isinstance(tree, list):
+        return any(map(holds_class, tree))
+    return isinstance(tree, dict) and (tree["t"] in ("builtin", "error") or holds_class(tree["v"]))
 
 
 def _is_whole(tree: Any) -> bool:
@@ -234,6 +268,8 @@ def unpack(tree: Any) -> Any:
     tag, body = tree["t"], tree["v"]
     if tag == "dict":
         return {_hashable(unpack(key)): unpack(item) for key, item in body}
+    if tag == "array":
+        return _array(body[0], body[1], unpack(body[2]))
     if tag in ("tuple", "set", "frozenset"):
         return {"tuple": tuple, "set": set, "frozenset": frozenset}[tag](unpack(item) for item in body)
     if tag == "bytes":
@@ -260,12 +296,40 @@ def _unpack_other(tag: str, body: Any) -> Any:
         return _moment(*body)
     if tag == "named":
         return _named(tuple(body[0]))(*(unpack(item) for item in body[1]))
+    if tag == "mapping":
+        return _mapping(body[0], {_hashable(unpack(key)): unpack(item) for key, item in body[1]})
     items = [unpack(item) for item in body]
     if tag == "deque":
         from collections import deque
 
         return deque(items)
     return range(*items) if tag == "range" else iter(items) if tag == "iterator" else items
+
+
+def _mapping(name: str, items: dict[Any, Any]) -> Any:
+    import collections
+
+    kind, _, maker = name.partition(" ")
+    return collections.defaultdict(_MAKERS.get(maker), items) if kind == "defaultdict" else getattr(collections, kind)(items)
+
+
+def _array(code: str, shape: list[int], items: list[Any]) -> Any:
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(numpy, "ndarray"):  # a program may leave anything under that name, in its own process
+        return Array(code, shape, items)
+    return numpy.array(items, dtype=code).reshape(shape)
+
+
+class Array(list[Any]):
+    """Stands for an array of numpy where numpy is not loaded."""
+
+    def __init__(self, code: str, shape: list[int], items: list[Any]) -> None:
+        super().__init__(items)
+        self.shape, self.ndim, self.size = tuple(shape), len(shape), math.prod(shape)
+        self._code = code
+
+    def tolist(self) -> list[Any]:
+        return list(self)
 
 
 def _hashable(key: Any) -> Any:

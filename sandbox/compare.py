@@ -92,6 +92,8 @@ def _same_token(expected: bytes, got: bytes, tolerance: Tolerance) -> bool:
 def same_value(expected: Any, got: Any, how: Equality) -> bool:
     """Whether two packed trees are equal. `got` has passed codec.validate."""
     a, b = _kind(expected, how), _kind(got, how)
+    if {a, b} == {"number", "complex"} and not how.json:  # 1 == 1 + 0j
+        return all(_same_number(x, y, how) for x, y in zip(_parts(expected), _parts(got), strict=True))
     if a != b:
         return False
     if a == "number":
@@ -102,9 +104,9 @@ def same_value(expected: Any, got: Any, how: Equality) -> bool:
     if a == "set":
         return Counter(_key(item, how) for item in expected["v"]) == Counter(_key(item, how) for item in got["v"])
     if a == "dict":
-        left_map = {_key(key, how, is_dict_key=True): value for key, value in expected["v"]}
-        right_map = {_key(key, how, is_dict_key=True): value for key, value in got["v"]}
-        if len(right_map) < len(got["v"]):  # 1 and "1", which are one key in JSON
+        left_map = {_key(key, how, is_dict_key=True): value for key, value in _pairs(expected)}
+        right_map = {_key(key, how, is_dict_key=True): value for key, value in _pairs(got)}
+        if len(right_map) < len(_pairs(got)):  # 1 and "1", which are one key in JSON
             return False
         return left_map.keys() == right_map.keys() and all(same_value(value, right_map[key], how) for key, value in left_map.items())
     if a == "complex":
@@ -120,6 +122,8 @@ def truth(tree: Any) -> bool | None:
             return None
         if tag == "named":
             return True
+        if tag in ("mapping", "array"):
+            return len(body[-1]) > 0
         if tag == "complex":
             return any(truth(part) for part in body)
         if tag in ("fraction", "decimal"):
@@ -142,13 +146,24 @@ def _kind(tree: Any, how: Equality) -> str:
     tag = str(tree["t"])
     if tag in ("tuple", "named"):
         return "sequence" if how.json else "tuple"
+    if tag in ("mapping", "array"):
+        return "dict" if tag == "mapping" else "sequence"
     return {"int": "number", "float": "number", "fraction": "number", "decimal": "number", "frozenset": "set"}.get(tag, tag)
 
 
 def _items(tree: Any) -> list[Any]:
     if isinstance(tree, list):
         return tree
-    return list(tree["v"][1] if tree["t"] == "named" else tree["v"])
+    return list(tree["v"][-1] if tree["t"] in ("named", "array") else tree["v"])
+
+
+def _pairs(tree: Any) -> list[Any]:
+    return list(tree["v"][1] if tree["t"] == "mapping" else tree["v"])
+
+
+def _parts(tree: Any) -> list[Any]:
+    """Real and imaginary part of a number of any kind."""
+    return list(tree["v"]) if isinstance(tree, dict) and tree["t"] == "complex" else [tree, 0]
 
 
 def _number(tree: Any) -> int | float | Fraction:
@@ -170,6 +185,8 @@ def _same_number(expected: Any, got: Any, how: Equality) -> bool:
 def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
     """Text that is equal for equal values. NaN gets a fresh one each time."""
     kind = _kind(tree, how)
+    if kind == "complex" and not how.json and _number(tree["v"][1]) == 0:
+        return _key(tree["v"][0], how)
     if kind == "number" or kind == "bool":
         value = _number(tree)
         if isinstance(value, float) and math.isnan(value):

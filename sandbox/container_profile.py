@@ -18,7 +18,7 @@ futimesat getcwd getdents getdents64 getxattr inotify_add_watch inotify_init ino
 linkat listxattr llistxattr lremovexattr lseek lsetxattr lstat mkdir mkdirat mknod mknodat newfstatat open openat openat2 pipe pipe2
 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv removexattr rename renameat renameat2 rmdir
 sendfile setxattr splice stat statfs statx symlink symlinkat sync sync_file_range syncfs tee truncate umask unlink unlinkat utime
-utimensat utimes vmsplice write writev
+utimensat utimes write writev
 """
 _MEMORY = "brk madvise membarrier mincore mlock mlock2 mlockall mmap mprotect mremap msync munlock munlockall munmap"
 _PROCESSES = """

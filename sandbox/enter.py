@@ -20,7 +20,8 @@ _DETACH = 2
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_NO_NEW_PRIVS = 38
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+# Name and what it is: "full" reads as zeros too, but cannot be mapped as memory that many share and no limit counts.
+_DEVICES = (("null", "null"), ("zero", "full"), ("full", "full"), ("random", "random"), ("urandom", "urandom"))
 NOBODY = 65534
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,9 +57,9 @@ def build(root: str, tmp_bytes: int) -> None:
     _read_only(root, _NOSUID | _NODEV)
     _mount("proc", f"{root}/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
     _mount("tmpfs", f"{root}/dev", "tmpfs", _NOSUID | _NOEXEC, "mode=755,size=64k")
-    for name in _DEVICES:
+    for name, device in _DEVICES:
         _write(f"{root}/dev/{name}", "")
-        _mount(f"/dev/{name}", f"{root}/dev/{name}", None, _BIND)
+        _mount(f"/dev/{device}", f"{root}/dev/{name}", None, _BIND)
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"{root}/dev/{name}")
     os.mkdir(f"{root}/dev/shm")

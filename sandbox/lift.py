@@ -40,7 +40,8 @@ class Call:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
     """Test source that runs in a box of its own. `borrowed` are the program's names it uses; `low_trust` when more than the one tested,
-    or when it runs text (see runs_text). `looked_at`: of those borrowed, the names that it does more with than call them.
+    or when it runs text (see runs_text). `looked_at`: of those borrowed, the names that it does more with than call them. `late`: names
+    that it reads before it binds them, whatever the program answers.
 
     Example: Split(source="assert abs(f(2) - 1.41) < 0.01", entry_point=None, borrowed=("f",), low_trust=False)
     """
@@ -50,6 +51,7 @@ class Split:
     borrowed: tuple[str, ...]
     low_trust: bool
     looked_at: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +139,8 @@ def _split(source: str, tree: ast.Module, program: Program, entry_point: str | N
     calls = Counter(node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
     looked_at = tuple(name for name in names if reads[name] > calls[name])
     low_trust = bool(set(names) - tested) or runs_text(source) or runs_text(program.preamble)
-    return Split(source="\n".join([*lines, source]), entry_point=entry_point, borrowed=names, low_trust=low_trust, looked_at=looked_at)
+    text = "\n".join([*lines, source])
+    return Split(source=text, entry_point=entry_point, borrowed=names, low_trust=low_trust, looked_at=looked_at, late=_late(tree))
 
 
 @lru_cache(maxsize=256)
@@ -212,6 +215,48 @@ def _borrowed(tree: ast.Module, program: Program) -> tuple[str, ...]:
         bound.discard(program.entry_point)
     used = [name for name in _read(tree) if name not in bound]
     return tuple(used) + tuple(name for name in _read(preamble) if name == program.entry_point and name not in {*bound, *used})
+
+
+def _late(tree: ast.Module) -> tuple[str, ...]:
+    """Names that a straight run through the test reads before it can have bound them. One that some answer would bind is not of these."""
+    found: list[str] = []
+    scopes: list[ast.Module | ast.FunctionDef] = [tree, *(node for node in tree.body if isinstance(node, ast.FunctionDef))]
+    for scope in scopes:
+        bound: set[str] = set() if isinstance(scope, ast.Module) else _bound(scope.args)
+        own = {name for line in scope.body for name in _bound(line)}
+        for line in scope.body:
+            found += [name for name in _surely_read(line) if name in own and name not in bound]
+            bound |= _bound(line)
+    return tuple(dict.fromkeys(found))
+
+
+def _surely_read(node: ast.AST) -> list[str]:
+    """Names that are read whenever this statement or expression is reached, and ends. Example: of `assert a and b, c` only a"""
+    if isinstance(node, ast.Name):
+        return [node.id] if isinstance(node.ctx, ast.Load) else []
+    parts: list[ast.AST | None]
+    match node:
+        case ast.AugAssign(target=ast.Name(id=name)):
+            return [name, *_surely_read(node.value)]
+        case ast.Assert() | ast.If() | ast.While() | ast.IfExp():
+            parts = [node.test]
+        case ast.For() | ast.comprehension():
+            parts = [node.iter]
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            parts = [node.generators[0]]
+        case ast.With():
+            parts = [item.context_expr for item in node.items]
+        case ast.BoolOp():
+            parts = [node.values[0]]
+        case ast.Compare():
+            parts = [node.left, node.comparators[0]]
+        case ast.Expr() | ast.Assign() | ast.AnnAssign() | ast.Return():
+            parts = [node.value]
+        case ast.Lambda() | ast.stmt():
+            parts = []
+        case _:
+            parts = list(ast.iter_child_nodes(node))
+    return [name for part in parts if part is not None for name in _surely_read(part)]
 
 
 def _read(tree: ast.Module) -> list[str]:

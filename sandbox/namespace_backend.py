@@ -62,6 +62,7 @@ class NamespaceBackend:
         identity = ["--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "box", "--cap-drop", "ALL"]
         process = ["--as-pid-1", "--new-session", "--die-with-parent"]
         files = ["--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--size", room, "--tmpfs", "/tmp"]
+        files += ["--dev-bind", "/dev/full", "/dev/zero"]  # as in enter.py
         files += ["--size", room, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--chdir", "/tmp"]
         return [path, *namespaces, *identity, *process, *files, "--"], dict(ENVIRONMENT)
 

@@ -6,6 +6,7 @@ isolation) we are a subreaper and they are our descendants. `kill(-1)` is never 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import resource
@@ -21,6 +22,7 @@ _MOST_AT_START = 5.0  # seconds; a meter of the whole machine shows more
 _MOST_MEMORY_AT_START = 256 * 1024 * 1024  # the same for memory
 _CLOCK_STEP_NS = 50_000_000  # times of files go in steps of the kernel's tick, 10 ms at most
 _MOST_TRIES = 20
+_AF_UNIX, _SOCK_STREAM, _SOL_SOCKET, _SO_SNDBUF = 1, 1, 1, 7  # the module that names them brings a library along
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -76,7 +78,8 @@ class Family:
         self.alone = alone
         self._meter = _group_meter() if alone else None
         self._memory = _memory_meter() if alone else None
-        self._memory_at_start = 0
+        self._memory_at_start = (0, 0)
+        self._sockets = _socket_meter() if alone else None
         self._highest = self._lost = 0.0
 
     def cpu_seconds(self, usage: Usage | None = None) -> float:
@@ -95,14 +98,17 @@ class Family:
 
     def settle(self) -> None:
         """What this process holds of the container's memory, before its first test."""
-        self._memory_at_start = self._memory() if self._memory is not None else 0
+        self._memory_at_start = self._memory() if self._memory is not None else (0, 0)
 
-    def fits(self, usage: Usage, most_bytes: int) -> bool:
-        """Whether the living hold no more memory than that. Pages that several share count for each of them, so that a sum beyond it
-        is asked of the container's own meter, where there is one."""
-        if usage.own_bytes <= most_bytes:
-            return True
-        return self._memory is not None and self._memory() - self._memory_at_start <= most_bytes
+    def fits(self, usage: Usage, most_bytes: int, file_bytes: int = 0) -> bool:
+        """Whether the living hold no more memory than that, with what their sockets may hold. Pages that several share count for each of
+        them, so that a sum beyond it is asked of the container's own meter, where there is one. That also knows shared memory that is no
+        file (`file_bytes` are in files) and that nobody has mapped any more."""
+        most_bytes -= self._sockets() if self._sockets is not None else 0
+        if self._memory is None:
+            return usage.own_bytes <= most_bytes
+        own, shared = (now - before for now, before in zip(self._memory(), self._memory_at_start, strict=True))
+        return min(own, usage.own_bytes) <= most_bytes and shared - file_bytes <= most_bytes
 
     def members(self) -> list[int]:
         if self.alone:
@@ -158,21 +164,40 @@ def _group_meter() -> Callable[[], float] | None:
     return None
 
 
-def _memory_meter() -> Callable[[], int] | None:
-    """Reads the memory of our control group's processes, in bytes; None where it cannot be read or counts more than this container."""
-    for path, name in (("/sys/fs/cgroup/memory/memory.stat", b"total_rss"), ("/sys/fs/cgroup/memory.stat", b"anon")):
+def _memory_meter() -> Callable[[], tuple[int, int]] | None:
+    """Reads the memory of our control group, in bytes: of its processes alone, and shared, files in memory among it; None where it cannot
+    be read or counts more than this container."""
+    kinds = (("/sys/fs/cgroup/memory/memory.stat", b"total_rss", b"total_shmem"), ("/sys/fs/cgroup/memory.stat", b"anon", b"shmem"))
+    for path, *names in kinds:
         try:
-            meter = partial(_named_number, os.open(path, os.O_RDONLY | os.O_CLOEXEC), name)
+            meter = partial(_named_numbers, os.open(path, os.O_RDONLY | os.O_CLOEXEC), *names)
         except OSError:
             continue
-        if meter() < _MOST_MEMORY_AT_START:
+        if sum(meter()) < _MOST_MEMORY_AT_START:
             return meter
     return None
 
 
-def _named_number(fd: int, name: bytes) -> int:
-    """Of a file of lines `name number`; more than there can be where it has none of that name."""
-    return next((int(line[len(name) :]) for line in os.pread(fd, 1 << 14, 0).splitlines() if line.startswith(name + b" ")), 1 << 62)
+def _socket_meter() -> Callable[[], int] | None:
+    """Counts the sockets of our network namespace, each as the bytes that its buffer takes at most (seccomp.py keeps it at that)."""
+    libc = ctypes.CDLL(None)
+    most, length = ctypes.c_int(0), ctypes.c_uint(ctypes.sizeof(ctypes.c_int))
+    fd = libc.socket(_AF_UNIX, _SOCK_STREAM, 0)
+    try:
+        libc.getsockopt(fd, _SOL_SOCKET, _SO_SNDBUF, ctypes.byref(most), ctypes.byref(length))
+        meter = partial(_number_at, os.open("/proc/net/sockstat", os.O_RDONLY | os.O_CLOEXEC), 2, most.value)  # sockets: used 2
+        at_start = meter() - most.value  # without ours
+    except (OSError, ValueError, IndexError):
+        return None
+    finally:
+        libc.close(fd)
+    return lambda: int(meter() - at_start)
+
+
+def _named_numbers(fd: int, first: bytes, second: bytes) -> tuple[int, int]:
+    """Of a file of lines `name number`; for a name that it does not have, more than there can be."""
+    found = dict(line.rpartition(b" ")[::2] for line in os.pread(fd, 1 << 14, 0).splitlines())
+    return int(found.get(first, 1 << 62)), int(found.get(second, 1 << 62))
 
 
 def _number_at(fd: int, place: int, unit: float) -> float:

@@ -2,7 +2,9 @@
 
 Refused: what reaches into other processes, also by a limit or a priority (the supervisor has the same user); what makes namespaces or
 mounts; what outlives a test (System V and POSIX queues, keys) or escapes its limits (files in memory); what has a long record of kernel
-holes (io_uring, bpf, userfaultfd, perf); every socket but AF_UNIX. All else is allowed: this is a second wall, not the first.
+holes (io_uring, bpf, userfaultfd, perf); every socket but AF_UNIX; what keeps memory that no process has mapped any more: pages in pipes,
+shared memory without a file beyond a page, of which a part can be let go and all stays. A socket's buffer stays as it is, whatever is
+asked for. All else is allowed: this is a second wall, not the first.
 Standard library only; knows x86-64 and 64-bit ARM, and does nothing elsewhere.
 """
 
@@ -14,9 +16,9 @@ import os
 import struct
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
-_LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LD, _AND, _JEQ, _JGE, _JSET, _RET = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24  # of an argument the low half, which is all the kernel reads of these
+_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3 = 0, 4, 16, 24, 32, 40  # of an argument the low half, which is all the kernel reads of most
 _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _NEW_NAMESPACES = 0x7E020000
 _AF_UNIX = 1
@@ -33,6 +35,7 @@ _REFUSED = {
     "move_pages": (279, 239),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
+    "vmsplice": (278, 75),
     "keyctl": (250, 219),
     "add_key": (248, 217),
     "request_key": (249, 218),
@@ -90,7 +93,10 @@ _OWN_ONLY = {
     "setpriority": (141, 140, ((_ARG0, 0), (_ARG1, 0))),
     "ioprio_set": (251, 30, ((_ARG0, 1), (_ARG1, 0))),
 }
-_CLONE, _CLONE3, _SOCKET = (56, 220), (435, 435), (41, 198)
+_CLONE, _CLONE3, _SOCKET, _MMAP, _SETSOCKOPT = (56, 220), (435, 435), (41, 198), (9, 222), (54, 208)
+_SHARED_ANONYMOUS = 0x01 | 0x20
+_MOST_SHARED = 4096  # bytes without a file; a counter for several processes fits
+_SOL_SOCKET, _SO_SNDBUF, _SO_SNDBUFFORCE = 1, 7, 32
 
 
 class _Program(ctypes.Structure):
@@ -114,7 +120,12 @@ def program(machine: str) -> bytes:
     allow = (_RET, 0, 0, _ALLOW)
     lines += [(_JEQ, 0, 4, _CLONE[column]), (_LD, 0, 0, _ARG0), (_JSET, 0, 1, _NEW_NAMESPACES), (_RET, 0, 0, _ERRNO | errno.EPERM), allow]
     lines += [(_JEQ, 0, 4, _SOCKET[column]), (_LD, 0, 0, _ARG0), (_JEQ, 1, 0, _AF_UNIX), (_RET, 0, 0, _ERRNO | errno.EACCES), allow]
-    lines.append(allow)
+    lines += [(_JEQ, 0, 9, _MMAP[column]), (_LD, 0, 0, _ARG3), (_AND, 0, 0, _SHARED_ANONYMOUS), (_JEQ, 0, 4, _SHARED_ANONYMOUS)]
+    lines += [(_LD, 0, 0, _ARG1 + 4), (_JEQ, 0, 3, 0), (_LD, 0, 0, _ARG1), (_JGE, 1, 0, _MOST_SHARED + 1), allow]
+    lines.append((_RET, 0, 0, _ERRNO | errno.ENOMEM))
+    # To the program it looks as if it had been done.
+    lines += [(_JEQ, 0, 6, _SETSOCKOPT[column]), (_LD, 0, 0, _ARG1), (_JEQ, 0, 4, _SOL_SOCKET), (_LD, 0, 0, _ARG2)]
+    lines += [(_JEQ, 1, 0, _SO_SNDBUF), (_JEQ, 0, 1, _SO_SNDBUFFORCE), (_RET, 0, 0, _ERRNO), allow]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
 
 

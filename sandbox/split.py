@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from sandbox.codec import Malformed, is_lineage, validate
+from sandbox.codec import Malformed, holds_class, is_lineage, validate
 from sandbox.errors import Fault
 from sandbox.executor import Box
 from sandbox.frames import MOST_WALL, FrameBuffer, FrameError, FrameTooLong, from_text, pack_frame, to_text
@@ -100,6 +100,7 @@ def _run_once(
         "entry_point": split.entry_point,
         "borrowed": split.borrowed,
         "looked_at": split.looked_at,
+        "late": split.late,
     }
     test_box.send({"op": "run", "mode": "check", "interactive": True, "limits": test_limits, "cases": [trusted]})
     outcome, detail = _relay(candidate, test, program.limits)
@@ -146,6 +147,8 @@ def _relay(candidate: Side, test: Side, limits: Limits) -> tuple[Outcome, str]:
             return Outcome.OUTPUT_LIMIT, str(error)
         except (FrameError, Malformed) as error:
             return Outcome.TAMPER, f"a message that the judge's own child does not write: {error}"
+        if holds_class(told.get("v")) or any(holds_class(pair[1]) for pair in told.get("state", ())):
+            candidate.trust = "low"
         if told.get("changed") or told.get("objects") or asked["k"] in _LOOKING or asked.get("held") is not None or asked.get("objects"):
             candidate.trust = "low"  # an object that stays there may answer one question in the light of the last
         test.tell(told)

@@ -18,7 +18,6 @@ from sandbox.objects import attributes, builtin_name
 
 # What says that a test's own text is broken, unless it is the program's answer that says so.
 BROKEN_TEST = (NameError, ImportError, SyntaxError)
-_OWN_FILES = ("preamble.py", "test.py")
 _ALSO_LOOKED_AT = ("__name__", "__qualname__", "__doc__", "__dict__", "__annotations__", "__wrapped__")
 _TOLD = "of an object of the program's and a value of the test's gave a value: the program would judge itself"
 
@@ -354,15 +353,13 @@ def run(case: dict[str, Any], space: dict[str, Any], candidate: Candidate) -> Ba
 
 
 def broken(error: BaseException, case: dict[str, Any], candidate: Candidate) -> bool:
-    """Whether what a failed test raised says that its own text is broken. A test may evaluate, parse or load what the program answered:
-    a name or a module that only the answer knows is the program's failure, as no answer may be a way out of a score."""
+    """Whether what a failed test raised says that its own text is broken. A test may evaluate, parse or load what the program answered, or
+    bind a name only over some answers: what another answer would have spared it is the program's failure, as no answer may be a way out
+    of a score."""
     if not isinstance(error, BROKEN_TEST):
         return False
     if not candidate.answered:
         return True
     if isinstance(error, ImportError):
         return bool(error.name) and str(error.name) in case["preamble"] + case["source"]
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return isinstance(error, NameError) and frame is not None and frame.tb_frame.f_code.co_filename in _OWN_FILES
+    return isinstance(error, NameError) and any(repr(name) in str(error) for name in case["late"])

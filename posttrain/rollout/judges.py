@@ -3,7 +3,8 @@
     Scorer ── JudgePool.run(programs) ── leases of a few programs ──> JudgeServer on node A ──> its slots and boxes
                  │  at most two leases at a judge: one judged,  ────> JudgeServer on node B
                  │  one waiting, so that none idles and no queue grows; the waiting is outside every test's clock
-                 └─ a judge that dies is started again, and what it had goes out anew: judged once, or the run stops
+                 ├─ a judge that dies is started again, and what it had goes out anew: judged once, or the run stops
+                 └─ one that hangs is ended after a deadline, and its programs go out anew one by one: what hangs a judge again is a fault
     agent ── JudgePool.session() ── the judge with the fewest sessions ──> an interpreter there, cell by cell
 
 Verifiers see what they see of a judge in their own process (`run`, `level`, `session`). Knows nothing of Ray's API (`cluster.py` does).
@@ -15,17 +16,19 @@ import contextlib
 import itertools
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from posttrain.errors import BackendError, StageError
 from sandbox.errors import Fault, SandboxError
+from sandbox.frames import MOST_WALL
 from sandbox.interpreter import SESSION, CellResult, LimitReached, Session, SessionLimits
-from sandbox.types import Judgement, Level, Program
+from sandbox.types import Judgement, Level, Limits, Outcome, Program, TestResult
 
 if TYPE_CHECKING:
     from posttrain.cluster import Remote
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 LEASES_AT_A_JUDGE = 2
 _PROGRAMS_A_SLOT = 8  # in one lease
 _DEATHS = 3  # judges that may die under one lease
+READY_SECONDS = 120.0  # for what is no test: boxes and images that start, a daemon that comes back
+MARGIN = 2.0  # of the longest that a judge at work may take for a test: some are run again, some wait for two boxes
 
 
 class JudgeServer:
@@ -84,27 +89,56 @@ class JudgeServer:
 
 @dataclass(kw_only=True, slots=True)
 class _Lease:
-    """Programs that one judge has. Example: _Lease(start=16, programs=[...], deaths=0)"""
+    """Programs that one judge has; `again`: one has hung over them. Example: _Lease(start=16, programs=[...], deaths=0)"""
 
     start: int
     programs: list[Program]
     deaths: int = 0
+    again: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
 class _Seat:
-    """A judge's place. Mutable: another judge takes it when the first has died."""
+    """A judge's place. Mutable: another judge takes it when the first has died. `until`: when all that was asked of it is due, as it does
+    one thing at a time; `ended`: judges that we have ended, as they were late."""
 
     start: Callable[[], Remote]
     remote: Remote
     lock: threading.Lock = field(default_factory=threading.Lock)
     sessions: int = 0
+    until: float = 0.0
+    ended: list[Remote] = field(default_factory=list)
+
+    def ask(self, remote: Remote, seconds: float, method: str, *args: Any) -> Any:
+        """Ask a judge of this place what it may take so long for, once it is done with what it was asked before.
+
+        Raises StageError; Late when it was too long, and it has been ended.
+        """
+        from posttrain.cluster import Late
+
+        with self.lock:
+            until = max(self.until if remote is self.remote else 0.0, time.monotonic()) + seconds
+            if remote is self.remote:
+                self.until = until
+        try:
+            return remote.call_within(until - time.monotonic(), method, *args)
+        except Late:
+            self.ended.append(remote)
+            remote.kill()
+            raise
+
+    def is_alive(self, remote: Remote) -> bool:
+        try:
+            self.ask(remote, READY_SECONDS, "level")
+        except StageError:
+            return False
+        return True
 
     def replace(self, dead: Remote) -> None:
         """Start another, unless that has been done. Raises BackendError."""
         with self.lock:
             if self.remote is dead:
-                self.remote = self.start()
+                self.remote, self.until = self.start(), 0.0
 
 
 class JudgePool:
@@ -117,7 +151,7 @@ class JudgePool:
         self._seats = [_Seat(start=start, remote=start()) for start in starts]
         self._slots = slots
         self._session_ended = threading.Condition()
-        self.level = min(Level(seat.remote.call("level")) for seat in self._seats)
+        self.level = min(Level(seat.ask(seat.remote, READY_SECONDS, "level")) for seat in self._seats)
 
     @property
     def images(self) -> dict[str, str]:
@@ -125,7 +159,7 @@ class JudgePool:
         found: dict[str, str] = {}
         for seat in self._seats:
             with contextlib.suppress(StageError):  # a judge that died is replaced when programs come, not for a question
-                found |= seat.remote.call("images")
+                found |= seat.ask(seat.remote, READY_SECONDS, "images")
         return found
 
     def run(self, programs: Sequence[Program]) -> list[Judgement]:
@@ -164,9 +198,9 @@ class JudgePool:
             seat.sessions += 1
         remote = seat.remote
         try:
-            return PooledSession(remote, limits, lambda dead: self._give_back(seat, dead))
+            return PooledSession(seat, remote, limits, lambda dead: self._give_back(seat, dead))
         except BaseException:
-            self._give_back(seat, None if _alive(remote) else remote)
+            self._give_back(seat, None if seat.is_alive(remote) else remote)
             raise
 
     def _give_back(self, seat: _Seat, dead: Remote | None) -> None:
@@ -177,30 +211,62 @@ class JudgePool:
             self._session_ended.notify()
 
     def _judged(self, seat: _Seat, lease: _Lease) -> list[Judgement]:
+        from posttrain.cluster import Late
+
         while True:
             remote = seat.remote
             try:
-                judged: list[Judgement] = remote.call("run", lease.programs)
+                judged: list[Judgement] = seat.ask(remote, patience(lease.programs, self._slots), "run", lease.programs)
                 return judged
+            except Late as error:
+                seat.replace(remote)
+                if lease.again:
+                    return [_fault(program, self.level, error.what) for program in lease.programs]
+                ones = [_Lease(start=lease.start, programs=[program], again=True) for program in lease.programs]
+                return [judgement for one in ones for judgement in self._judged(seat, one)]
             except StageError:
-                lease.deaths += 1
-                if _alive(remote) or lease.deaths >= _DEATHS:
+                lease.deaths += remote not in seat.ended
+                if seat.is_alive(remote) or lease.deaths >= _DEATHS:
                     raise
                 seat.replace(remote)
 
     def close(self) -> None:
         """End the judges in order, so that their boxes go at once."""
         for seat in self._seats:
-            if _alive(seat.remote):
-                seat.remote.call("close")
+            if seat.is_alive(seat.remote):
+                with contextlib.suppress(StageError):
+                    seat.ask(seat.remote, READY_SECONDS, "close")
+
+
+def patience(programs: Sequence[Program], slots: int) -> float:
+    """The seconds after which a judge that has these programs to itself is taken to hang: no test of theirs may take so long.
+
+    Example: patience([], 2) == READY_SECONDS
+    """
+    each = [len(program.tests) * _longest(program.limits) for program in programs]
+    return READY_SECONDS + sum(each) / slots + max(each, default=0.0)
+
+
+def _longest(limits: Limits) -> float:
+    from sandbox.split import GRACE_SECONDS
+
+    return MARGIN * (MOST_WALL * limits.wall_seconds + GRACE_SECONDS)
+
+
+def _fault(program: Program, level: Level, reason: str) -> Judgement:
+    from sandbox.judge import judgement_of
+
+    rest = [TestResult(outcome=Outcome.NOT_RUN)] * (len(program.tests) - 1)
+    judgement = judgement_of(program, [TestResult(outcome=Outcome.FAULT, detail=reason), *rest], reason)
+    return replace(judgement, level=level.value, retries=1)
 
 
 class PooledSession:
     """`sandbox.interpreter.Session` on a judge elsewhere: the same `run` and `close`. A judge that dies ends it with a Fault."""
 
-    def __init__(self, remote: Remote, limits: SessionLimits, give_back: Callable[[Remote | None], None]) -> None:
+    def __init__(self, seat: _Seat, remote: Remote, limits: SessionLimits, give_back: Callable[[Remote | None], None]) -> None:
         self.limits = limits
-        self._remote = remote
+        self._seat, self._remote = seat, remote
         self._give_back = give_back
         self._number = int(self._asked("open_session", limits))
         self._closed = False
@@ -223,9 +289,9 @@ class PooledSession:
         self._closed = True
         dead = None
         try:
-            self._remote.call("end_session", self._number)
+            self._seat.ask(self._remote, READY_SECONDS, "end_session", self._number)
         except StageError:
-            dead = None if _alive(self._remote) else self._remote
+            dead = None if self._seat.is_alive(self._remote) else self._remote
         self._give_back(dead)
 
     def __enter__(self) -> PooledSession:
@@ -236,20 +302,12 @@ class PooledSession:
 
     def _asked(self, method: str, *args: Any) -> Any:
         try:
-            answer = self._remote.call(method, *args)
+            answer = self._seat.ask(self._remote, READY_SECONDS + _longest(self.limits.of_a_cell()), method, *args)
         except StageError as error:
             raise Fault(f"the judge of this session is gone: {error.what}") from error
         if isinstance(answer, SandboxError):
             raise answer
         return answer
-
-
-def _alive(remote: Remote) -> bool:
-    try:
-        remote.call("level")
-    except StageError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,8 @@ _DISK = {"disk_mb": 4}
 _TASKS = {"processes": 12, "cpu_seconds": 4.0}
 _BURN = "import time\ndef burn(seconds):\n    start = time.process_time()\n    while time.process_time() - start < seconds: pass\n"
 _TREE = f"{_BURN}import os\ndef child(seconds):\n    pid = os.fork()\n    if pid == 0:\n        burn(seconds)\n        os._exit(0)\n    return pid\n"
+_PIECES = 'import json, os, struct, time\nbody = json.dumps({"k": "value", "v": 9731, "changed": [], "objects": []}).encode()\nframe = struct.pack(">I", len(body)) + body\ndef part(data):\n    try: os.write(4, data)\n    except OSError: pass\n'
+_LIBC = "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_size_t\nlibc.mmap.argtypes = [ctypes.c_size_t] * 2 + [ctypes.c_int] * 3 + [ctypes.c_long]\nlibc.munmap.argtypes = [ctypes.c_size_t] * 2\nlibc.memset.argtypes = [ctypes.c_size_t, ctypes.c_int, ctypes.c_size_t]\nlibc.madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]\n"
 _ISOLATED = {"stopped_from": Level.NAMESPACES}
 
 ATTACKS: tuple[Attack, ...] = (
@@ -38,6 +40,7 @@ ATTACKS: tuple[Attack, ...] = (
     *greedy("read_that_nobody_answers", "select.select([os.pipe()[0]], [], [], 1.5)", Outcome.WALL_LIMIT, _WALL, setup="import os, select"),
     *greedy("sleep_in_pieces", "for _ in range(150): time.sleep(0.01)", Outcome.WALL_LIMIT, _WALL, setup="import time"),
     *greedy("stop_and_be_woken", "me = os.getpid()\nif os.fork() == 0:\n    time.sleep(1.5)\n    os.kill(me, signal.SIGCONT)\n    os._exit(0)\nos.kill(me, signal.SIGSTOP)", Outcome.WALL_LIMIT, _WALL, setup="import os, signal, time"),
+    *greedy("sleep_in_the_middle_of_an_answer", "part(frame[:2])\ntime.sleep(0.8)\npart(frame[2:9])\ntime.sleep(0.8)\npart(frame[9:])", Outcome.WALL_LIMIT, _WALL, setup=_PIECES),
     *script("trickle", "import time\nfor _ in range(150):\n    print('x', end='', flush=True)\n    time.sleep(0.01)\nprint('\\n9731')", ("", "x" * 150 + "\n9731"), harmful=True, outcome=Outcome.WALL_LIMIT, more={"limits": _WALL}),
     *greedy("memory_by_steps", "x = []\nfor _ in range(400): x.append(bytearray(1 << 20))", Outcome.MEMORY_LIMIT, _MEMORY),
     *greedy("memory_at_once", "x = b'x' * (400 << 20)", Outcome.MEMORY_LIMIT, _MEMORY),
@@ -45,6 +48,10 @@ ATTACKS: tuple[Attack, ...] = (
     *greedy("memory_in_children", "r, w = os.pipe()\nfor _ in range(6):\n    if os.fork() == 0:\n        x = b'x' * (50 << 20)\n        os.write(w, b'x')\n        time.sleep(1)\n        os._exit(0)\nfor _ in range(6): os.read(r, 1)\ntime.sleep(0.3)", Outcome.MEMORY_LIMIT, _MEMORY, setup="import os, time"),
     *greedy("memory_by_decompression", "x = zlib.decompress(data)", Outcome.MEMORY_LIMIT, _MEMORY, setup="import zlib\npacker = zlib.compressobj(1)\ndata = b''.join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()"),
     *greedy("memory_in_anonymous_files", "files = [os.memfd_create('x') for _ in range(20)]\nfor fd in files:\n    for _ in range(20): os.write(fd, bytes(1 << 20))", None, {**_MEMORY, "disk_mb": 24}, setup="import os"),
+    *greedy("memory_that_several_share_and_none_maps", "for _ in range(12):\n    at = libc.mmap(0, 16 << 20, 3, 0x21, -1, 0)\n    if at == 2 ** 64 - 1: raise MemoryError\n    libc.memset(at, 1, 16 << 20)\n    libc.munmap(at + 4096, (16 << 20) - 4096)", Outcome.MEMORY_LIMIT, _MEMORY, setup=_LIBC),
+    *greedy("memory_of_a_device_that_none_maps", "fd = os.open('/dev/zero', os.O_RDWR)\nfor _ in range(12):\n    at = libc.mmap(0, 16 << 20, 3, 1, fd, 0)\n    if at == 2 ** 64 - 1: raise MemoryError\n    libc.memset(at, 1, 16 << 20)\n    libc.munmap(at + 4096, (16 << 20) - 4096)\ntime.sleep(0.1)", Outcome.MEMORY_LIMIT, _MEMORY, setup=f"import os, time\n{_LIBC}", **_ISOLATED),
+    *greedy("memory_in_pipes_beyond_the_page", "size = 2 << 20\nfor _ in range(60):\n    if not kept or len(kept[-1]) == 8: kept.append([os.pipe()])\n    at = libc.mmap(0, 2 * size, 3, 0x22, -1, 0)\n    page = -(-at // size) * size\n    libc.madvise(page, size, 14)\n    libc.memset(page, 1, size)\n    if libc.vmsplice(kept[-1][0][1], (ctypes.c_size_t * 2)(page, 1), 1, 0) < 0: raise PermissionError\n    kept[-1].append(at)\n    libc.munmap(at, 2 * size)", Outcome.DENIED, _MEMORY, setup=f"import os\n{_LIBC}kept = []\n"),
+    *greedy("memory_in_sockets", "for _ in range(50):\n    pair = socket.socketpair()\n    kept.append(pair)\n    for one in pair:\n        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)\n        one.setblocking(False)\n        try:\n            while True: one.send(bytes(1 << 16))\n        except BlockingIOError: pass\ntime.sleep(0.2)", Outcome.MEMORY_LIMIT, {**_MEMORY, "memory_mb": 16}, setup="import socket, time\nkept = []", **_ISOLATED),
     *greedy("memory_in_shared_memory_files", "for n in range(3): open(f'/dev/shm/{n}', 'wb').write(bytes(20 << 20))", None, {**_MEMORY, "memory_mb": 32, "disk_mb": 21}, **_ISOLATED),
     *greedy("flood_of_output", "for _ in range(1000): print('x' * 100)", Outcome.OUTPUT_LIMIT, _OUTPUT, printed=("x" * 100 + "\n") * 1000),
     *greedy("flood_of_errors", "for _ in range(1000): sys.stderr.write('x' * 100)", Outcome.OUTPUT_LIMIT, _OUTPUT, setup="import sys"),

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from sandbox.doctor import SENTENCE
 from sandbox.errors import Fault
 from sandbox.interpreter import LimitReached, SessionLimits
 from sandbox.rows import parse_program
-from sandbox.types import Level, Outcome, Program
+from sandbox.types import Level, Limits, Outcome, Program
 
 pytestmark = pytest.mark.ray
 PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": SENTENCE, "slots": 2}
@@ -33,13 +34,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made.close()
 
 
-def pool_of(cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN) -> Any:
+def pool_of(cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN, target: str = "posttrain.rollout.judges:JudgeServer") -> Any:
     """Judges on this machine's one node, named as those of several nodes are."""
     from posttrain.cluster import ActorSpec
     from posttrain.rollout.judges import JudgePool
 
     def start_on(number: int) -> Any:
-        target = "posttrain.rollout.judges:JudgeServer"
         spec = ActorSpec(name=f"judge-{number}", target=target, kwargs={"sandbox": sandbox}, cpus=0.01, node=cluster.nodes()[0])
         return lambda: cluster.start(spec)
 
@@ -116,9 +116,60 @@ def test_a_judge_that_cannot_be_had_stops_with_its_reason(cluster: Any) -> None:
 
 def test_an_error_of_ours_comes_home_and_is_not_tried_again(cluster: Any) -> None:
     pool = pool_of(cluster, 1)
-    with pytest.raises(StageError, match="AttributeError"):
-        pool.run([None])
+    with pytest.raises(StageError, match=r"TypeError|AttributeError"):
+        pool.run([SimpleNamespace(tests=(), limits=Limits())])
     pool.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posttrain.rollout.judges.READY_SECONDS", 5.0)
+    monkeypatch.setattr("posttrain.rollout.judges.MARGIN", 0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_judge_that_hangs_while_it_is_alive_is_ended_and_its_programs_are_judged_by_the_next(cluster: Any) -> None:
+    pool = pool_of(cluster, 1)
+    hanging = pool._seats[0].remote
+    _, _, pid = hanging.place()
+    os.kill(pid, signal.SIGSTOP)
+    found = pool.run(programs(6))
+    assert [(one.id, one.outcome) for one in found] == [(str(number), Outcome.PASS) for number in range(6)]
+    assert pool._seats[0].remote is not hanging
+    with pool.session() as session:
+        os.kill(pool._seats[0].remote.place()[2], signal.SIGSTOP)
+        with pytest.raises(Fault, match="not answered"):
+            session.run("1")
+    with pool.session() as session:
+        assert session.run("1").output == "1\n"
+    pid = pool._seats[0].remote.place()[2]
+    os.kill(pid, signal.SIGSTOP)
+    pool.close()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_program_over_which_every_judge_hangs_is_a_fault_and_no_other_is(cluster: Any) -> None:
+    pool = pool_of(cluster, 1, target="tests.cluster.hanging:Hanging")
+    hang = parse_program({"id": "hang", "program": "1", "tests": [{"stdin": "", "stdout": ""}] * 2})
+    found = pool.run([*programs(3), hang, *programs(2)])
+    assert [one.id for one in found] == ["0", "1", "2", "hang", "0", "1"]
+    assert [one.outcome for one in found] == [Outcome.PASS] * 3 + [Outcome.FAULT] + [Outcome.PASS] * 2
+    assert (found[3].score, found[3].total, found[3].level) == (None, 2, "none")
+    assert "not answered" in str(found[3].error)
+    pool.close()
+
+
+def test_a_judge_at_work_has_time_for_its_slowest_tests() -> None:
+    from posttrain.rollout.judges import READY_SECONDS, patience
+
+    one, many = programs(1), programs(40)
+    assert patience([], 2) == READY_SECONDS
+    assert patience(one, 8) > READY_SECONDS + 4 * one[0].limits.wall_seconds
+    assert patience(many, 2) > patience(many, 8) > patience(one, 8)
 
 
 class Counting:
@@ -131,7 +182,8 @@ class Counting:
         self.lock = threading.Lock()
         self.now = self.most = self.leases = self.largest = 0
 
-    def call(self, method: str, *args: Any) -> Any:
+    def call_within(self, seconds: float, method: str, *args: Any) -> Any:
+        assert seconds > 0
         if method == "run":
             with self.lock:
                 self.now, self.leases = self.now + 1, self.leases + 1

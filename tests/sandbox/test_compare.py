@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections import deque
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -128,6 +129,10 @@ def test_tolerance_is_absolute_or_relative() -> None:
         range(5, -3, -2),
         [Fraction(1, 2)],
         {Decimal(1): 2},
+        Counter("aab"),
+        OrderedDict(b=1, a=2),
+        defaultdict(list, a=[1]),
+        defaultdict(None, {(1,): 2}),
     ],
 )
 def test_values_of_the_standard_library_survive_the_crossing(value: Any) -> None:
@@ -141,6 +146,35 @@ def test_exact_numbers_equal_the_numbers_they_are() -> None:
         assert same_value(pack(equal), pack(value), PYTHON) and not same_value(pack(other), pack(value), PYTHON)
         assert same_value(pack({equal}), pack({value}), PYTHON) and not same_value(pack({other}), pack({value}), PYTHON)
     assert truth(pack(Fraction(0))) is False and truth(pack(Decimal("0.1"))) is True and truth(pack(range(10**30))) is True
+
+
+def test_a_complex_number_equals_the_real_one_that_it_is() -> None:
+    for real in (3, 1.5, True, Fraction(1, 2), Decimal(2), float("inf")):
+        assert same_value(pack([real]), pack([complex(real)]), PYTHON) and same_value(pack({complex(real)}), pack({real}), PYTHON)
+        assert not same_value(pack(real), pack(complex(float(real), 1)), PYTHON)
+        assert not same_value(pack(real), pack(complex(real)), JSON)
+    close = Equality(json=False, tolerance=Tolerance(abs=1e-6))
+    assert same_value(pack(1), pack(1 + 1e-9j), close) and not same_value(pack(1), pack(1 + 1e-3j), close)
+
+
+def test_a_default_dict_keeps_what_makes_its_items_if_that_is_pythons_own() -> None:
+    assert unpack(through_json(pack(defaultdict(int))))["a"] == 0
+    made = unpack(through_json(pack(defaultdict(lambda: 1, b=2))))
+    assert type(made) is defaultdict and made == {"b": 2} and "a" not in made
+    with pytest.raises(KeyError):
+        made["a"]
+
+
+def test_an_array_is_a_list_that_knows_its_shape_where_numpy_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = {"t": "array", "v": ["f8", [2, 1], [[0.5], [1.0]]]}
+    validate(tree)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    found = unpack(tree)
+    assert found == [[0.5], [1.0]] and (found.shape, found.ndim, found.size, found.tolist()) == ((2, 1), 2, 2, [[0.5], [1.0]])
+    assert same_value(pack([[0.5], [1.0]]), tree, JSON) and truth(tree) is True
+    for wrong in (["O", [1], [1]], ["f8", [0], []], ["f8", [True], [1]], ["f8", 1, [1]], ["f8", [1], 1], ["f8", [1], [{"t": "x", "v": 1}]]):
+        with pytest.raises(Malformed):
+            validate({"t": "array", "v": wrong})
 
 
 def test_an_iterator_crosses_with_its_first_items_and_the_cut_is_seen() -> None:

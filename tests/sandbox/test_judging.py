@@ -168,6 +168,33 @@ VECTOR = """class V:
         self.x -= 1
         return self.x
 """
+ARRAY = "import numpy as np\ndef f(x): return np.asarray(x, dtype=float) / 2"
+BY_NAME += [  # arrays, mappings and classes among what is answered
+    (ARRAY, "assert f([[1, 2]]).shape == (1, 2) and f([1]).tolist() == [0.5]", "pass", "full"),
+    (ARRAY, "import numpy as np\ny = f(np.arange(6).reshape(2, 3))\nassert y.shape == (2, 3) and y[:, 1].sum() == 2.5", "pass", "full"),
+    (ARRAY, "import numpy as np\nassert f(np.ones(2)).dtype == np.float64 and (f([2, 4]) == np.array([1, 3])).all()", "wrong", "full"),
+    ("import numpy as np\ndef f(x): return np.zeros((0, 1))", "import numpy as np\nassert np.allclose(f(3), [1, 2])", "wrong", "full"),
+    (
+        "from collections import Counter\ndef f(x): return Counter(x)",
+        "c = f('aab')\nassert c.most_common(1) == [('a', 2)] and c['z'] == 0 and c == {'a': 2, 'b': 1}",
+        "pass",
+        "full",
+    ),
+    (
+        "from collections import defaultdict\ndef f(x): return defaultdict(list, {x: [1]})",
+        "d = f('k')\nassert d['z'] == [] and d['k'] == [1]",
+        "pass",
+        "full",
+    ),
+    (
+        "def f(d): d['a'] += 1",
+        "from collections import Counter, OrderedDict\nc = Counter()\nf(c)\no = OrderedDict(a=1)\nf(o)\nassert c['a'] == 1 and o['a'] == 2",
+        "pass",
+        "low",
+    ),
+    ("from collections import namedtuple\ndef f(x): return namedtuple('N', 'right')(bool)", "assert f(3).right(9731)", "pass", "low"),
+    ("def f(x): return {x: int}", "assert f('n')['n'](9731) == 9731", "pass", "low"),
+]
 MAPPED = "def f(g, xs): return [g(x) for x in xs]"
 BY_NAME += [  # objects that stay with the program, and the test's own that go there
     (POINT, "assert f(2) == [P(0), P(1)] and max(f(4)).x == 3 and len({P(1), P(1)}) == 1 and repr(P(1)) == 'P(x=1)'", "pass", "low"),
@@ -321,6 +348,11 @@ NO_WAY_OUT = [  # what the program answers, what the check does with it, the out
     ("b'cno_such_module\\nx\\n.'", "import pickle\nassert pickle.loads(candidate(1)) == 24", "wrong", "low"),
     ("1", "assert candidate(1) == x\nx = 1", "invalid", "full"),
     ("1", "candidate(1)\nimport no_such_module", "invalid", "full"),
+    ("1", "if candidate(1) == 2: right = True\nassert right", "wrong", "full"),
+    ("[]", "for last in candidate(1): seen = last\nassert seen == 3", "wrong", "full"),
+    ("1", "assert candidate(1) == 2, late\nlate = 'no'", "wrong", "full"),
+    ("1", "assert candidate(1) == 2 or late\nlate = 0", "wrong", "full"),
+    ("1", "total += candidate(1)\nassert total == 1", "invalid", "full"),
 ]
 
 

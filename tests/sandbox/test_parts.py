@@ -174,6 +174,34 @@ def test_a_lighter_process_has_fewer_mappings_and_none_that_can_be_written_and_r
     )
 
 
+def test_a_program_may_share_a_page_and_set_what_it_likes_on_its_sockets() -> None:
+    _in_a_process_of_its_own(
+        "import ctypes, errno, mmap, socket\n"
+        "from sandbox import seccomp\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "libc.prctl(38, 1, 0, 0, 0)\n"
+        "taken = seccomp.apply(libc)\n"
+        "def number(size, *flags):\n"
+        "    try: mmap.mmap(-1, size, *flags).close()\n"
+        "    except OSError as error: return error.errno\n"
+        "assert [number(1), number(4096), number(1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)] == [None] * 3\n"
+        "assert not taken or [number(4097), number(1 << 32)] == [errno.ENOMEM] * 2\n"
+        "one, other = socket.socketpair()\n"
+        "before = one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)\n"
+        "one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, before * 2)\n"
+        "one.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)\n"
+        "assert one.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED) == 1\n"
+        "assert not taken or one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before\n"
+    )
+
+
+def test_both_numbers_of_a_memory_meter_are_read(tmp_path: Path) -> None:
+    (tmp_path / "meter").write_text("cache 9\nanon 12\nshmem 7\n")
+    with (tmp_path / "meter").open("rb") as file:
+        assert processes._named_numbers(file.fileno(), b"anon", b"shmem") == (12, 7)
+        assert processes._named_numbers(file.fileno(), b"anon", b"rss")[1] > 2**60
+
+
 @pytest.mark.parametrize(("text", "place", "number"), [("2377079359\n", 0, 2377079359), ("usage_usec 17\nuser_usec 12\n", 1, 17)])
 def test_a_meter_of_either_kind_of_control_group_is_read(tmp_path: Path, text: str, place: int, number: int) -> None:
     (tmp_path / "meter").write_text(text)
