@@ -85,7 +85,7 @@ KINDS: dict[str, Kind] = {
     "language": Kind(options=opt.LanguageOptions, build=_rule, about="the answer is written in the language asked for"),
     "instructions": Kind(options=opt.InstructionsOptions, build=_rule, about="IFEval's checkable constraints, strict or loose"),
     "tool_call": Kind(options=opt.ToolCallOptions, build=_rule, about="tool calls against schemas and allowed values, or plain JSON"),
-    "code": Kind(options=opt.CodeOptions, build=_code, about="programs run against tests by the judge"),
+    "code": Kind(options=opt.CodeOptions, build=_code, about="programs run against tests by the judge", version=2),
     "agent": Kind(options=opt.AgentOptions, build=_agent, about="a model with a Python interpreter decides where rules abstain"),
     "pairwise": Kind(
         options=opt.PairwiseOptions,
