@@ -63,14 +63,18 @@ class Results:
 
 
 def finite(value: Any) -> Any:
-    """The value with every NaN and infinity replaced by None, tuples as lists, keys as text."""
+    """The value with every NaN and infinity replaced by None, tuples as lists, keys as text, and what is no JSON value as text: a stage
+    of the user's own is not to lose hours of work over one metric. A scalar of numpy or torch is its number.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
-    return value
+    if value is None or isinstance(value, str | int):
+        return value
+    return finite(value.item()) if getattr(value, "shape", None) == () else str(value)
 
 
 def read_results(run_dir: Path) -> dict[str, Any] | None:

@@ -209,10 +209,10 @@ class _Runner:
                 context = self._context(step, machine, attempt)
                 # an engine may take minutes to start
                 with giving_up_waits(self.stop.stop_file), Watch(self.stop.stop_file.parent, context.progress):
-                    metrics = _stage(step.kind).run(context)
+                    metrics = _stage(step.kind).run(context) or {}  # one of the user's own may have nothing to tell
                 failpoint("run.before_publish")
                 seconds = time.monotonic() - began
-                record = self._manifest(context, attempt, metrics, machine.facts(), started=started, seconds=seconds)
+                record = self._manifest(context, attempt, finite(metrics), machine.facts(), started=started, seconds=seconds)
                 self.store.publish(attempt, record, held)
             self._warn_of(record["judge_level"])
         except Stopped:

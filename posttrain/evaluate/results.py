@@ -282,6 +282,13 @@ def rollout_files(stage: StageRecord) -> list[Path]:
     return sorted((stage.folder / "rollouts").glob("step-*.jsonl")) if stage.folder else []
 
 
+def completions_of(group: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answers of a published row, each with a verdict ({} where none); a stage of the user's own may write rows of another shape."""
+    found = group.get("completions")
+    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    return [row if isinstance(row.get("verdict"), dict) else {**row, "verdict": {}} for row in rows]
+
+
 def verdicts_of(run: Run) -> list[VerdictCounts]:
     """Verdicts by outcome of every filter and every stage that published rollouts, in run order."""
     found = []
@@ -304,8 +311,8 @@ def _count_verdicts(stage: str, files: list[Path]) -> VerdictCounts:
     num_tokens = 0
     for path in chosen:
         for group in json_rows(path):
-            for completion in group.get("completions") or ():
-                outcomes[str((completion.get("verdict") or {}).get("outcome", "none"))] += 1
+            for completion in completions_of(group):
+                outcomes[str(completion["verdict"].get("outcome", "none"))] += 1
                 num_tokens += int(number(completion.get("num_tokens")) or 0)
     return VerdictCounts(stage=stage, outcomes=dict(outcomes), num_tokens=num_tokens, counted_share=len(chosen) / len(files))
 

@@ -11,13 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from posttrain.evaluate.results import FilterRecord, Run, StageRecord, VerdictCounts, json_rows, number, rollout_files
+from posttrain.evaluate.results import FilterRecord, Run, StageRecord, VerdictCounts, completions_of, json_rows, number, rollout_files
 from posttrain.evaluate.table import duration, percent
 from posttrain.report.figures import curve, histogram
 from posttrain.report.text import clip, compact, escape
 
 MAX_CURVES = 12  # a stage
 MAX_ROWS = 200_000  # of a metrics file
+MAX_DRAWN = 1e300  # the difference of two such numbers is finite
 MAX_PROMPTS = 2  # of a sampled step
 MAX_ANSWERS = 3  # of a sampled prompt
 PROMPT_CHARACTERS = 900
@@ -57,13 +58,13 @@ def _stage_curves(stage: StageRecord) -> str:
             f"{len(names) - MAX_CURVES} more metrics in metrics.jsonl: {', '.join(escape(name) for name in names[MAX_CURVES:][:20])}."
         )
     if odd:
-        notes.append(f"{odd:,} values that are not finite numbers are left out.")
+        notes.append(f"{odd:,} values that are not finite numbers, or too large to draw, are left out.")
     note = f'<p class="note">{" ".join(notes)}</p>' if notes else ""
     return f'<h3>{escape(stage.name)}</h3><div class="grid small">{figures}</div>{note}'
 
 
 def read_series(path: Path) -> tuple[dict[str, list[tuple[float, float]]], int]:
-    """Metric -> [(step, value)] in file order, and how many numbers were not finite."""
+    """Metric -> [(step, value)] in file order, and how many numbers were not finite, or too large to draw."""
     series: dict[str, list[tuple[float, float]]] = {}
     odd = 0
     for row in islice(json_rows(path), MAX_ROWS):
@@ -72,7 +73,7 @@ def read_series(path: Path) -> tuple[dict[str, list[tuple[float, float]]], int]:
             if name == "step" or step is None or isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             finite = number(value)
-            if finite is None:
+            if finite is None or abs(finite) > MAX_DRAWN:
                 odd += 1
             else:
                 series.setdefault(name, []).append((step, finite))
@@ -186,7 +187,7 @@ def _sampled_step(path: Path, think: Sequence[str], *, is_open: bool) -> str:
 
 
 def _sampled_group(group: Mapping[str, Any], think: Sequence[str]) -> str:
-    completions = list(group.get("completions") or ())
+    completions = completions_of(group)
     chosen = _one_of_each(completions)
     answers = "".join(_answer(completion, think) for completion in chosen)
     return (
@@ -199,13 +200,13 @@ def _one_of_each(completions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     """Up to MAX_ANSWERS, a different outcome each while there are any: a reader wants to see what was called right and what wrong."""
     first: dict[str, Mapping[str, Any]] = {}
     for completion in completions:
-        first.setdefault(str((completion.get("verdict") or {}).get("outcome", "none")), completion)
+        first.setdefault(str(completion["verdict"].get("outcome", "none")), completion)
     chosen = list(first.values())[:MAX_ANSWERS]
     return chosen + [completion for completion in completions if completion not in chosen][: max(0, 2 - len(chosen))]
 
 
 def _answer(completion: Mapping[str, Any], think: Sequence[str]) -> str:
-    verdict = completion.get("verdict") or {}
+    verdict = completion["verdict"]
     outcome = str(verdict.get("outcome", "none"))
     score = number(verdict.get("score"))
     facts = [f"score {compact(score)}" if score is not None else "no score"]

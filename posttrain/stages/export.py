@@ -16,6 +16,9 @@ from posttrain.recipe.schema import Dpd, ModelRef
 from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 
+# Of a stage of the user's own, or of a base that is handed over as it is: loading them can run code.
+PICKLED = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
+
 
 class Export:
     VERSION = 3
@@ -28,7 +31,7 @@ class Export:
         target.mkdir()
         failpoint("export.copy.before")
         for file in sorted(source.iterdir()):
-            if file.is_file() and file.name != "README.md":
+            if file.is_file() and file.name != "README.md" and file.suffix not in PICKLED:
                 shutil.copyfile(file, target / file.name)
         failpoint("export.copy.after")
         evaluations = [_scores(folder) for role, folder in sorted(ctx.inputs.items()) if role.startswith("eval.")]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import itertools
 import json
 import re
 
 import pytest
+from rich.console import Console
 
 from posttrain.errors import RunFolderError
 from posttrain.evaluate.results import read_run
-from posttrain.evaluate.table import build_table
+from posttrain.evaluate.table import build_table, print_table
 from posttrain.report.figures import curve, group_means, histogram, nice_ticks
 from posttrain.report.html import POLICY, render_report, write_report
 from posttrain.report.sections import lanes
@@ -78,6 +80,20 @@ def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path):
             address = attributes.get(name) or ""
             assert address == "data:," or not re.match(r"(?i)[a-z]+:|//", address), address
     assert any(attributes.get("content") == POLICY for tag, attributes in found.tags if tag == "meta")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("rollouts/step-00001.jsonl", ['{"completions": "x"}', '{"completions": [[1], {"verdict": "good"}]}', '{"prompt": {"a": 1}}', "3"]),
+        ("metrics.jsonl", ['{"step": 1, "loss": 1e308}', '{"step": 2, "loss": -1e308}', '{"step": 1e999, "loss": 1}', '{"step": "a"}']),
+    ],
+)
+def test_a_stage_of_the_users_own_may_publish_rows_of_another_shape(tmp_path, name, rows):
+    folder = build_run(tmp_path / "run")
+    (folder / "stages" / "stem" / name).write_text("\n".join(rows) + "\n")
+    assert not parsed(write_report(folder).read_text()).errors
+    print_table(folder, Console(file=io.StringIO()))
 
 
 def test_links_point_only_at_what_is_there(tmp_path):

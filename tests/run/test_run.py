@@ -7,10 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from posttrain.errors import CheckpointError, InputError, RunFolderError, StageError
-from posttrain.results import EVALUATION_KEYS
+from posttrain.results import EVALUATION_KEYS, finite
 from posttrain.store import Store
 from tests.run.driving import published, run_steps, step, two_stages
 
@@ -101,6 +102,13 @@ def test_a_stage_that_leaves_by_sys_exit_failed(tmp_path: Path) -> None:
         run_steps([step("first", "Leaver"), step("second")], tmp_path / "run", tmp_path / "store")
     assert statuses(json.loads((tmp_path / "run" / "results.json").read_bytes())) == {"first": "failed", "second": "pending"}
     assert not list(Store(tmp_path / "store").work.glob("*/tmp.*"))
+
+
+def test_no_metric_of_a_stage_costs_what_it_made(tmp_path: Path) -> None:
+    results = run_steps([step("first", "Silent")], tmp_path / "run", tmp_path / "store")
+    assert (results["stages"][0]["status"], results["stages"][0]["metrics"]) == ("ran", {})
+    odd = {"a": np.float32(0.5), "b": np.int64(3), "c": np.zeros(2), "d": Path("x"), 3: {None}, "e": float("nan"), "f": np.float32("inf")}
+    assert finite(odd) == {"a": 0.5, "b": 3, "c": "[0. 0.]", "d": "x", "3": "{None}", "e": None, "f": None}
 
 
 def test_a_folder_of_another_recipe_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
