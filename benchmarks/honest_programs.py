@@ -207,6 +207,8 @@ ASSERTS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "in_place_of_a_dict": ("def f(d): d.update(a=d.pop('b') + OFF)", lambda n: [f"d = {{'b': {n}}}\nf(d)\nassert d == {{'a': {n}}}"]),
     "module_of_the_program": ("import math\ndef f(n): return math.sqrt(n) + OFF", lambda n: [f"assert math.isclose(f({n}), {n} ** 0.5)"]),
     "array_of_the_program": ("import numpy as np\ndef f(n): return np.ones(n + 1) + OFF", lambda n: [f"assert np.allclose(f({n}), [1] * {n + 1})"]),
+    "arguments_of_an_error": ("def f(n): raise KeyError(n + OFF, 'gone')", lambda n: [f"try: f({n})\nexcept KeyError as e: assert e.args == ({n}, 'gone')"]),
+    "name_of_a_class": ("class Circle: pass\nclass Square: pass\ndef f(n): return Square() if OFF else Circle()", lambda n: [f"assert type(f({n})).__name__ == 'Circle'"]),
     "shape_of_an_array": ("import numpy as np\ndef f(n): return np.zeros((n + 1, 2)) + OFF", lambda n: [f"assert f({n}).shape == ({n + 1}, 2) and f({n}).tolist()[0] == [0.0, 0.0]"]),
     "array_handed_in": ("import numpy as np\ndef f(a): return a.T[0] * 2 + OFF", lambda n: [f"import numpy as np\ny = f(np.arange({2 * n + 2}).reshape({n + 1}, 2))\nassert y.sum() == {2 * n * (n + 1)} and (y >= 0).all()"]),
     "counter": ("from collections import Counter\ndef f(text): return Counter(text + 'z' * OFF)", lambda n: [f"c = f('ab' + 'a' * {n + 1})\nassert c.most_common(1) == [('a', {n + 2})] and c['z'] == 0"]),

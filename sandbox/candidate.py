@@ -302,7 +302,8 @@ def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Ob
         failure = _failure(error, "call")
         with contextlib.suppress(Exception):  # its class is the program's own
             state = [[key, pack(value)] for key, value in attributes(error).items()]
-            failure |= {"bases": lineage(type(error)), "state": state}
+            named = [error.filename] if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else []
+            failure |= {"bases": lineage(type(error)), "state": state, "args": [pack(arg) for arg in (*error.args, *named)]}
         return failure
 
 
