@@ -282,6 +282,19 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
 
 
 def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
+    """The answer, and what was printed meanwhile, where the test has put something in place of its own stdout."""
+    if not message.get("listen"):
+        return _answer(module, message, objects)
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="surrogateescape", newline="")) as said:
+        answer = _answer(module, message, objects)
+    try:
+        said.flush()
+        return {**answer, "said": said.buffer.getvalue().decode("utf-8", "replace")}  # type: ignore[attr-defined]
+    except (ValueError, AttributeError):  # the program has closed or taken it
+        return answer
+
+
+def _answer(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
     """What the test side asks: `call` a name or a kept object, `look` at an attribute of one, `op` an operator, `get` what a name is."""
     try:
         kind, held = message["k"], message["held"]

@@ -143,6 +143,8 @@ def _relay(candidate: Side, test: Side, limits: Limits) -> tuple[Outcome, str]:
             else:
                 failure = reply
                 told = _error(reply)
+            if asked.get("listen") and told["k"] != "ask":
+                told["said"] = said if isinstance(said := reply.get("said"), str) else ""
         except FrameTooLong as error:
             return Outcome.OUTPUT_LIMIT, str(error)
         except (FrameError, Malformed) as error:

@@ -210,6 +210,26 @@ BY_NAME += [  # arrays, mappings and classes among what is answered
     ("class Circle: pass\ndef f(): return Circle()", "assert type(f()).__name__ == 'Circle' and not isinstance(f(), int)", "pass", "full"),
     ("def f(x): return {x: int}", "assert f('n')['n'](9731) == 9731", "pass", "low"),
 ]
+PRINTS = "import sys\ndef f(n):\n    print('hi', n)\n    sys.stdout.buffer.write(b'') if n else 1 / n"
+LISTENS = "import contextlib, io\nb = io.StringIO()\nwith contextlib.redirect_stdout(b): f({})\nassert b.getvalue() == 'hi 3\\n'"
+BY_NAME += [  # what is printed
+    (PRINTS, LISTENS.format(3), "pass", "full"),
+    (PRINTS, LISTENS.format(4), "wrong", "full"),
+    (
+        PRINTS,
+        "import io, sys\nsys.stdout = b = io.StringIO()\ntry: f(0)\nexcept ZeroDivisionError: assert b.getvalue() == 'hi 0\\n'",
+        "pass",
+        "full",
+    ),
+    (
+        PRINTS,
+        "import io\nfrom unittest.mock import patch\nwith patch('sys.stdout', io.StringIO()) as b: f(1)\nassert b.getvalue() == 'hi 1\\n'",
+        "pass",
+        "full",
+    ),
+    ("import sys\ndef f(n): sys.stdout.close()", LISTENS.format(3), "wrong", "full"),
+    ("import sys\ndef f(n): sys.stdout = None", LISTENS.format(3), "wrong", "full"),
+]
 MAPPED = "def f(g, xs): return [g(x) for x in xs]"
 BY_NAME += [  # objects that stay with the program, and the test's own that go there
     (POINT, "assert f(2) == [P(0), P(1)] and max(f(4)).x == 3 and len({P(1), P(1)}) == 1 and repr(P(1)) == 'P(x=1)'", "pass", "low"),
