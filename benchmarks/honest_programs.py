@@ -208,6 +208,7 @@ ASSERTS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "module_of_the_program": ("import math\ndef f(n): return math.sqrt(n) + OFF", lambda n: [f"assert math.isclose(f({n}), {n} ** 0.5)"]),
     "array_of_the_program": ("import numpy as np\ndef f(n): return np.ones(n + 1) + OFF", lambda n: [f"assert np.allclose(f({n}), [1] * {n + 1})"]),
     "arguments_of_an_error": ("def f(n): raise KeyError(n + OFF, 'gone')", lambda n: [f"try: f({n})\nexcept KeyError as e: assert e.args == ({n}, 'gone')"]),
+    "input_of_the_tests": ("def f(): return int(input('n? ')) + OFF", lambda n: [f"from unittest.mock import patch\nwith patch('builtins.input', return_value='{n}'): assert f() == {n}"]),
     "printed_while_the_test_listens": ("def f(n): print(n + OFF)", lambda n: [f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as b: f({n})\nassert b.getvalue().strip() == '{n}'"]),
     "name_of_a_class": ("class Circle: pass\nclass Square: pass\ndef f(n): return Square() if OFF else Circle()", lambda n: [f"assert type(f({n})).__name__ == 'Circle'"]),
     "shape_of_an_array": ("import numpy as np\ndef f(n): return np.zeros((n + 1, 2)) + OFF", lambda n: [f"assert f({n}).shape == ({n + 1}, 2) and f({n}).tolist()[0] == [0.0, 0.0]"]),

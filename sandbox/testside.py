@@ -20,6 +20,7 @@ from sandbox.objects import attributes, builtin_name
 # What says that a test's own text is broken, unless it is the program's answer that says so.
 BROKEN_TEST = (NameError, ImportError, SyntaxError)
 _ALSO_LOOKED_AT = ("__name__", "__qualname__", "__doc__", "__dict__", "__annotations__", "__wrapped__")
+_PATCHED = {"input": input, "print": print}  # what a test may put something in place of that the program is then to call
 _TOLD = "of an object of the program's and a value of the test's gave a value: the program would judge itself"
 
 
@@ -87,7 +88,12 @@ class Candidate:
 
     def _ask(self, given: tuple[Any, ...] = (), **message: Any) -> Any:
         listening = sys.stdout if sys.stdout is not self._stdout else None
-        self._write({**message, "listen": True} if listening is not None else message)
+        if listening is not None:
+            message["listen"] = True
+        patched = {name: getattr(builtins, name) for name, own in _PATCHED.items() if getattr(builtins, name, own) is not own}
+        if patched:
+            message["patched"] = {name: pack(function) for name, function in patched.items()}
+        self._write(message)
         while (reply := self._read()) is not None and reply["k"] == "ask":
             self._write(self._answer(reply))
         if reply is None:

@@ -227,6 +227,24 @@ BY_NAME += [  # what is printed
         "pass",
         "full",
     ),
+    (
+        "def f(): return int(input('n? ')) + 1",
+        "from unittest.mock import patch\nwith patch('builtins.input', side_effect=['4', '5']): assert f() == 5 and f() == 6",
+        "pass",
+        "full",
+    ),
+    (
+        "def f(): return int(input('n? ')) + 2",
+        "from unittest.mock import patch\nwith patch('builtins.input', return_value='4'): assert f() == 5",
+        "wrong",
+        "full",
+    ),
+    (
+        "def f(x): print('a', x, sep='')",
+        "from unittest.mock import patch\nwith patch('builtins.print') as p: f(3)\np.assert_called_once_with('a', 3, sep='')\nassert p",
+        "pass",
+        "full",
+    ),
     ("import sys\ndef f(n): sys.stdout.close()", LISTENS.format(3), "wrong", "full"),
     ("import sys\ndef f(n): sys.stdout = None", LISTENS.format(3), "wrong", "full"),
 ]
