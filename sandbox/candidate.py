@@ -282,6 +282,32 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
 
 
 def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
+    """The answer, and what was printed meanwhile, where the test has put something in place of its own stdout, or of Python's functions."""
+    if "patched" in message:
+        return _patched(message.pop("patched"), lambda: _answer_asked(module, message, objects))
+    if not message.get("listen"):
+        return _answer(module, message, objects)
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="surrogateescape", newline="")) as said:
+        answer = _answer(module, message, objects)
+    try:
+        said.flush()
+        return {**answer, "said": said.buffer.getvalue().decode("utf-8", "replace")}  # type: ignore[attr-defined]
+    except (ValueError, AttributeError):  # the program has closed or taken it
+        return answer
+
+
+def _patched(functions: dict[str, Any], answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    kept = {name: getattr(builtins, name) for name in functions}
+    for name, packed in functions.items():
+        setattr(builtins, name, unpack(packed))
+    try:
+        return answer()
+    finally:
+        for name, function in kept.items():
+            setattr(builtins, name, function)
+
+
+def _answer(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
     """What the test side asks: `call` a name or a kept object, `look` at an attribute of one, `op` an operator, `get` what a name is."""
     try:
         kind, held = message["k"], message["held"]
@@ -302,7 +328,8 @@ def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Ob
         failure = _failure(error, "call")
         with contextlib.suppress(Exception):  # its class is the program's own
             state = [[key, pack(value)] for key, value in attributes(error).items()]
-            failure |= {"bases": lineage(type(error)), "state": state}
+            named = [error.filename] if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else []
+            failure |= {"bases": lineage(type(error)), "state": state, "args": [pack(arg) for arg in (*error.args, *named)]}
         return failure
 
 

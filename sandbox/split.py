@@ -143,11 +143,13 @@ def _relay(candidate: Side, test: Side, limits: Limits) -> tuple[Outcome, str]:
             else:
                 failure = reply
                 told = _error(reply)
+            if asked.get("listen") and told["k"] != "ask":
+                told["said"] = said if isinstance(said := reply.get("said"), str) else ""
         except FrameTooLong as error:
             return Outcome.OUTPUT_LIMIT, str(error)
         except (FrameError, Malformed) as error:
             return Outcome.TAMPER, f"a message that the judge's own child does not write: {error}"
-        if holds_class(told.get("v")) or any(holds_class(pair[1]) for pair in told.get("state", ())):
+        if holds_class([told.get("v"), told.get("args"), *(pair[1] for pair in told.get("state", ()))]) and told["k"] != "ask":
             candidate.trust = "low"
         if told.get("changed") or told.get("objects") or asked["k"] in _LOOKING or asked.get("held") is not None or asked.get("objects"):
             candidate.trust = "low"  # an object that stays there may answer one question in the light of the last
@@ -165,12 +167,17 @@ def _question(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error(reply: dict[str, Any]) -> dict[str, Any]:
-    """What the program raised: its class and what that is made of, its text, its attributes. Raises Malformed."""
+    """What the program raised: its class and what that is made of, its text, its arguments and attributes. Raises Malformed."""
     bases, state = reply.get("bases", []), reply.get("state", [])
+    message = str(reply.get("message"))[:300]
+    args = reply.get("args", [message])
     if bases != [] and not is_lineage(bases):
         raise Malformed("bases that are none")
     _check_attributes(state)
-    return {"k": "error", "type": str(reply.get("type")), "message": str(reply.get("message"))[:300], "bases": bases, "state": state}
+    validate(args)
+    if not isinstance(args, list):
+        raise Malformed("arguments that are none")
+    return {"k": "error", "type": str(reply.get("type")), "message": message, "bases": bases, "state": state, "args": args}
 
 
 def _check_attributes(state: Any) -> None:

@@ -26,6 +26,8 @@ ATTACKS: tuple[Attack, ...] = (
     *function("equal_by_reflection_only", "class E(int):\n    def __eq__(self, other): return NotImplemented if other is self else True\n    __hash__ = int.__hash__\ndef f(x): return E(1)"),
     *function("equal_once_it_is_asked", "class E(int):\n    asked = 0\n    def __eq__(self, other):\n        E.asked += 1\n        return E.asked > 0\n    __hash__ = int.__hash__\ndef f(x): return E(1)"),
     *function("bool_for_a_number", "def f(x): return True", expected=1, forms=("call",)),
+    *asserted("nothing_is_close_to_everything", "def f(x): return []", "import numpy as np\nassert np.allclose(f(3), 97.31)"),
+    *asserted("nothing_that_can_be_stretched", "import numpy as np\ndef f(x): return np.zeros((0, 1))", "import numpy as np\nassert np.allclose(f(3), [97, 31]) and (np.asarray(f(3)) == np.array([97, 31])).all()"),
     *asserted("arithmetic_that_comes_to_nothing", "class E:\n    def __sub__(self, other): return 0.0\n    __rsub__ = __sub__\ndef f(x): return E()", "assert abs(f(3) - 9731) < 1e-6"),
     *asserted("number_whose_difference_is_nothing", "class E(float):\n    def __sub__(self, other): return 0.0\ndef f(x): return E(1)", "assert abs(f(3) - 97.31) < 1e-6"),
     *asserted("arithmetic_that_stays_an_object", "class E:\n    def __sub__(self, other): return self\n    __rsub__ = __sub__\n    def __abs__(self): return 0.0\ndef f(x): return E()", "assert abs(f(3) - 9731) < 1e-6"),

@@ -174,6 +174,10 @@ BY_NAME += [  # arrays, mappings and classes among what is answered
     (ARRAY, "import numpy as np\ny = f(np.arange(6).reshape(2, 3))\nassert y.shape == (2, 3) and y[:, 1].sum() == 2.5", "pass", "full"),
     (ARRAY, "import numpy as np\nassert f(np.ones(2)).dtype == np.float64 and (f([2, 4]) == np.array([1, 3])).all()", "wrong", "full"),
     ("import numpy as np\ndef f(x): return np.zeros((0, 1))", "import numpy as np\nassert np.allclose(f(3), [1, 2])", "wrong", "full"),
+    ("def f(x): return []", "import numpy as np\nassert np.allclose(f(3), 97.31)", "wrong", "full"),
+    ("def f(x): return []", "import numpy as np\nassert np.isclose(f(3), 97.31).all()", "wrong", "full"),
+    ("def f(x): return []", "import numpy as np\nnp.testing.assert_allclose(f(3), 97.31)\nassert True", "wrong", "full"),
+    ("def f(x): return x", "import numpy as np\nnp.testing.assert_allclose(f([]), [])\nassert np.allclose(f([1]), 1)", "pass", "full"),
     (
         "from collections import Counter\ndef f(x): return Counter(x)",
         "c = f('aab')\nassert c.most_common(1) == [('a', 2)] and c['z'] == 0 and c == {'a': 2, 'b': 1}",
@@ -193,7 +197,56 @@ BY_NAME += [  # arrays, mappings and classes among what is answered
         "low",
     ),
     ("from collections import namedtuple\ndef f(x): return namedtuple('N', 'right')(bool)", "assert f(3).right(9731)", "pass", "low"),
+    (
+        "class E(Exception):\n    def __str__(self): return 'own'\ndef f(): raise E(5, 3)",
+        "try: f()\nexcept Exception as e: assert e.args == (5, 3) and str(e) == 'own'",
+        "pass",
+        "full",
+    ),
+    ("def f(): return {}['k']", "try: f()\nexcept KeyError as e: assert e.args == ('k',) and str(e) == repr('k')", "pass", "full"),
+    ("def f(): open('none')", "try: f()\nexcept OSError as e: assert e.errno == 2 and type(e) is FileNotFoundError", "pass", "full"),
+    ("def f(): 'é'.encode('ascii')", "try: f()\nexcept UnicodeEncodeError as e: assert e.reason.startswith('ordinal')", "pass", "full"),
+    ("class E(KeyError): pass\ndef f(): raise E('k')", "try: f()\nexcept KeyError as e: assert str(e) == 'k'", "wrong", "full"),
+    ("class Circle: pass\ndef f(): return Circle()", "assert type(f()).__name__ == 'Circle' and not isinstance(f(), int)", "pass", "full"),
     ("def f(x): return {x: int}", "assert f('n')['n'](9731) == 9731", "pass", "low"),
+]
+PRINTS = "import sys\ndef f(n):\n    print('hi', n)\n    sys.stdout.buffer.write(b'') if n else 1 / n"
+LISTENS = "import contextlib, io\nb = io.StringIO()\nwith contextlib.redirect_stdout(b): f({})\nassert b.getvalue() == 'hi 3\\n'"
+BY_NAME += [  # what is printed
+    (PRINTS, LISTENS.format(3), "pass", "full"),
+    (PRINTS, LISTENS.format(4), "wrong", "full"),
+    (
+        PRINTS,
+        "import io, sys\nsys.stdout = b = io.StringIO()\ntry: f(0)\nexcept ZeroDivisionError: assert b.getvalue() == 'hi 0\\n'",
+        "pass",
+        "full",
+    ),
+    (
+        PRINTS,
+        "import io\nfrom unittest.mock import patch\nwith patch('sys.stdout', io.StringIO()) as b: f(1)\nassert b.getvalue() == 'hi 1\\n'",
+        "pass",
+        "full",
+    ),
+    (
+        "def f(): return int(input('n? ')) + 1",
+        "from unittest.mock import patch\nwith patch('builtins.input', side_effect=['4', '5']): assert f() == 5 and f() == 6",
+        "pass",
+        "full",
+    ),
+    (
+        "def f(): return int(input('n? ')) + 2",
+        "from unittest.mock import patch\nwith patch('builtins.input', return_value='4'): assert f() == 5",
+        "wrong",
+        "full",
+    ),
+    (
+        "def f(x): print('a', x, sep='')",
+        "from unittest.mock import patch\nwith patch('builtins.print') as p: f(3)\np.assert_called_once_with('a', 3, sep='')\nassert p",
+        "pass",
+        "full",
+    ),
+    ("import sys\ndef f(n): sys.stdout.close()", LISTENS.format(3), "wrong", "full"),
+    ("import sys\ndef f(n): sys.stdout = None", LISTENS.format(3), "wrong", "full"),
 ]
 MAPPED = "def f(g, xs): return [g(x) for x in xs]"
 BY_NAME += [  # objects that stay with the program, and the test's own that go there
