@@ -21,6 +21,7 @@ from rewards.math.words import bare, opened, spelled
 
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
+_FIGURES = re.compile(r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE)  # to round is the task
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
 _PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
@@ -83,7 +84,9 @@ def _values(wanted: Num, got: Num, value: Fraction, context: Context) -> Result:
         if _rounds_to(value, wanted) and (pinned or _asks_rounding(context.question)):
             return yes("rounds_to_gold", certain=False)
     if wanted.form == "decimal" and got.digits > wanted.digits and _rounds_to(value, wanted):
-        return yes("rounds_to_gold", certain=False) if _asks_rounding(context.question) else unsure("more_digits_than_gold")
+        if _asks_rounding(context.question) and not _FIGURES.search(context.question):
+            return yes("rounds_to_gold", certain=False)
+        return unsure("more_digits_than_gold")
     if wanted.form in ("fraction", "mixed") and got.form == "decimal" and got.digits >= 3 and _rounds_to(wanted.value, got):
         return yes("rounded", certain=False) if _asks_rounding(context.question) else unsure("rounded_answer")
     return no(f"{wanted.form}_differs")
