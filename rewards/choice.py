@@ -1,6 +1,8 @@
 """`choice`: multiple choice by letter or by the text of an option. Linear scans; options that are mathematics are compared by value.
 
-Options come in metadata["options"], a list (A, B, ...) or a mapping from letter to text. Without them only letters can match.
+Options come in metadata["options"], a list (A, B, ...) or a mapping from letter to text. Without them only letters can match. A letter
+beside the text of another option ("(B) 5" where 5 is C) is not decided, whichever of the two the gold is: the rule abstains. One letter
+is right: a gold of several ("ACD") is unsupported; for such questions `math` takes the gold "ACD" and the letters in any order.
 """
 
 from __future__ import annotations
