@@ -159,7 +159,7 @@ def compare_bindings(wanted: Bindings, got: Bindings, same: Same) -> Result | No
         return all_of([_values(values, got[name], same) for name, values in wanted.items()])
     if len(wanted) == len(got) == 1:
         pair = [next(iter(side)) for side in (wanted, got)]
-        if ("y" in pair and all(map(_OF_ONE.match, pair))) or all(map(_DERIVED.match, pair)):
+        if ("y" in pair and "-1" not in pair[1] and all(map(_OF_ONE.match, pair))) or all(map(_DERIVED.match, pair)):
             return all_of([_values(next(iter(wanted.values())), next(iter(got.values())), same)])
     base = _one_base(wanted)
     if base is not None and base == _one_base(got) and (len(wanted) == 1) != (len(got) == 1):

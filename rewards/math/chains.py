@@ -71,11 +71,13 @@ def last_of_chain(text: str, same: Callable[[str, str], bool] | None = None) -> 
 
 
 def _derives(side: str, last: str) -> bool:
-    """Whether `side` holds a letter that the last side does not: E = m c^2 = 9, T = 2\\pi/\\omega = 2\\pi\\sqrt{L/g}."""
+    """Whether `side` holds letters that the last side does not, as a formula does: E = m c^2 = 9, v = u + a t = 12; no x = 12 + y = 12."""
     try:
-        return bool(symbols(parse(side)) - symbols(parse(split_unit(last)[0])))
+        tree = parse(side)
+        own = symbols(tree) - symbols(parse(split_unit(last)[0]))
     except NotReadable:
         return False
+    return len(own) > 1 or (len(own) == 1 and tree.kind != "add")
 
 
 def outer_sides(text: str) -> list[str]:

@@ -137,8 +137,8 @@ def _number(wanted: Form, answer: str, context: Context) -> Result | None:
     if wanted.number is None:
         return None
     result = against_number(wanted.number, answer, context)
-    if result is None:
-        result = plainkinds.digits_of(wanted.text, answer, context)
+    if result is None or result.reason == "unit_not_asked_for":
+        result = plainkinds.digits_of(wanted.text, answer, context) or result
     if result is not None:
         return result
     if wanted.number.unit and not wanted.number.is_angle:

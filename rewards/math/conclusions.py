@@ -56,7 +56,7 @@ def _defined(sides: list[str], question: str, same: Callable[[str, str], bool]) 
     """The set, tuple or matrix that `AB - C = ...` or `A^{-1} = ...` gives; what 2A is leaves A to be found, and so does an inverse."""
     left, *between = sides
     right = between.pop()
-    if not _LAID_OUT.match(right) or _MULTIPLE.match(left) or _RELATION.search(left):
+    if not _LAID_OUT.match(right) or not any(map(str.isalpha, left)) or _MULTIPLE.match(left) or _RELATION.search(left):
         return None
     if "-1" in left.replace(" ", "") and not _INVERTED.search(question):
         return None

@@ -31,7 +31,7 @@ _NO_BOUND = re.compile(r"(?:<\w{1,20}|[=-])> ?\$?\Z")  # a tag, an arrow
 _COMPARED = re.compile(r"\$? ?(?:<(?!/)|[>≠≤≥]|\\(?:neq?|leq?|geq?|[lg]t)(?![A-Za-z]))")
 _TURNED = re.compile(  # twice 8, the square root of 8, from 1 to 8: its number is not the value
     r"(?:\b(?:twice|double|triple|thrice|half|third|quarter|negative|minus|plus|times|divided by|opposite|reciprocal|inverse|factorial"
-    r"|power|root|square|cube|log|logarithm|multiples?|divisors?|factors?)(?: of)?|\d to) \(?\$?\Z",
+    r"|power|root|square|cube|log|logarithm|multiples?|divisors?|factors?)(?: of)?|\d to) \(?\$?\Z|(?:[×·⋅]|\\times|\\cdot) ?\Z",
     re.IGNORECASE,
 )
 _TURNS_IT = re.compile(r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE)

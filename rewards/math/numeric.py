@@ -22,6 +22,7 @@ from rewards.math.words import bare, opened, spelled
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
 _FIGURES = re.compile(r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE)  # to round is the task
+_BASE = re.compile(r"\b(?:binary|octal|hexadecimal|ternary)\b")
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
 _PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
@@ -140,8 +141,8 @@ def _asks_percent(question: str) -> bool:
 
 
 def _foreign_unit(unit: str, question: str) -> bool:
-    """A unit of which the question speaks only in another size: 1800 cents where dollars are asked for."""
-    return canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()
+    """A unit of which the question speaks only in another size, 1800 cents where dollars are asked for; 10 in binary is no ten."""
+    return (canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()) or _BASE.search(unit) is not None
 
 
 def _last_side(answer: str) -> str | None:

@@ -39,7 +39,8 @@ DOUBT = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"(?:(?!(?:guess|check|hint|example|step|case|given|note|suppose|assume|try|attempt|first)\b)[A-Za-z]{3,15}(?: [a-z]{2,15}){0,3}: "
+    r"(?:(?!(?:guess|check|hint|example|step|case|given|note|suppose|assume|try|attempt|first|reject|exclu|discard|runner|altern|other|previous"
+    r"|old|initial|original)\w{0,6}\b)[A-Za-z]{3,15}(?: [a-z]{2,15}){0,3}: (?=.{0,80}\d)"
     r"|the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
     r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)(?: called| known as)?|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
     r"|(?:for )?(?:all|every|any)(?: [a-z]{2,12}){0,3} (?=[A-Za-z] ?(?:\\[gl]e|[<>=])))",
@@ -104,7 +105,7 @@ def _with_part(match: re.Match[str]) -> str | None:
     count = {"a": "1", "an": "1"}.get(count.lower(), count)
     part = _PARTS[found["part"].lower().removesuffix("s")]
     times = {"three": 3, "two": 2}.get((found.get("times") or "").lower(), 1)
-    if not count.isdigit() or len(count) > 12:
+    if not count.isdigit() or len(count) > 12 or (found.get("unit") and found.get("unit2")):
         return None
     return f"{int(count) * part + times}/{part} {found.get('unit') or found.get('unit2') or ''}".strip()
 
