@@ -283,7 +283,8 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
         return _symbolic(gold, answer, context) if result is None else result
     gold = values_of(gold_names) if gold_names else gold
     answer = values_of(names) if names else answer
-    gold, answer = scaled(gold), unit_matrix(scaled(answer), gold)
+    gold, answer = scaled(gold), scaled(answer)
+    answer = unit_matrix(answer, gold) if wanted.kind is Kind.MATRIX else answer
     union = wanted.kind is Kind.SET and "\\cup" in answer
     if union or is_builder(answer) or (wanted.kind is Kind.TUPLE and looks_like_region(answer) and not brackets(answer)):
         result = compare_regions(gold, opened(answer))

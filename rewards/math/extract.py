@@ -150,9 +150,9 @@ def boxed_answer(shown: str) -> Found | None:
 def beside(shown: str, source: str) -> str | None:
     """The last claims together, for what one box or line cannot answer ("x = 5, y = 2"), or the bold words that end the last line."""
     if source == "box":
-        text, boxes = visible_boxes(shown)
+        text, boxes = visible_boxes(shown) if shown.count("box") > 1 else ("", [])
         return _named_boxes(text, boxes) if 1 < len(boxes) <= MAX_BOXES else None
-    if "answer>" in shown.lower():
+    if ("\n" not in shown and "**" not in shown) or "answer>" in shown.lower():
         return None
     tail = without_contrast(shown[-_TAIL_CHARS:])
     return _named_lines(tail) or (_bold_end(tail) if source != "answer_line" else None)

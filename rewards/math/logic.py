@@ -9,11 +9,15 @@ import re
 from typing import Any
 
 _SIGN = re.compile(r"\\(?:land|lor|lnot|neg|wedge|vee|oplus|leftrightarrow)(?![A-Za-z])|[A-Z]'|\\overline ?\{ ?[A-Z] ?\}")
-_TOKEN = re.compile(r" *(?:(?P<command>\\[A-Za-z]+)|(?P<arrow><?[-=]>)|(?P<letter>[A-Za-z])(?![A-Za-z]{2})|(?P<mark>[()'+*&|~!{}]))")
+_TOKEN = re.compile(
+    r" *(?:(?P<command>\\[A-Za-z]+)|(?P<arrow><?[-=]>)|(?P<word>(?i:not|and|or|xor|implies|iff)(?![A-Za-z]))"
+    r"|(?P<letter>[A-Za-z])(?![A-Za-z]{2})|(?P<mark>[()'+*&|~!{}]))"
+)
 _NAMES = {
     "\\land": "and", "\\wedge": "and", "\\cdot": "and", "&": "and", "*": "and", "\\lor": "or", "\\vee": "or", "+": "or", "|": "or",
     "\\oplus": "xor", "\\to": "to", "\\Rightarrow": "to", "\\rightarrow": "to", "->": "to", "=>": "to", "\\leftrightarrow": "iff",
-    "\\iff": "iff", "<->": "iff", "<=>": "iff", "\\lnot": "not", "\\neg": "not", "~": "not", "!": "not", "\\overline": "over",
+    "implies": "to", "\\iff": "iff", "<->": "iff", "<=>": "iff", "\\lnot": "not", "\\neg": "not", "~": "not", "!": "not",
+    "\\overline": "over",
 }  # fmt: skip
 _LOOSEST = ("iff", "to", "or", "xor")  # then "and", which may be left out between its sides
 _COMMUTES = ("and", "or", "xor", "iff")
@@ -42,7 +46,8 @@ def formula(text: str) -> Formula | None:
         match = _TOKEN.match(text, position)
         if match is None:
             return None
-        tokens.append(_NAMES.get(match.group(0).strip(), match.group(0).strip()))
+        token = match["word"].lower() if match["word"] else match.group(0).strip()
+        tokens.append(_NAMES.get(token, token))
         position = match.end()
     try:
         reader = _Reader(tokens)

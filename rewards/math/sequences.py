@@ -211,6 +211,8 @@ def _matrix(text: str) -> Table | None:
 
 def scaled(text: str) -> str:
     """`\\frac15(3, -4)`, `-(1, 2)`, `\\frac{(3, -4)}{5}` and `2\\begin{pmatrix}...` with the factor at each member; other text as it is."""
+    if text[:1] == "(" and text[-1:] == ")":
+        return text
     match = _SCALED.match(text) or _DIVIDED.match(text)
     if match is None:
         return text

@@ -28,7 +28,7 @@ _AND_PART = re.compile(
     rf"(?P<count>an?|[a-z]{{3,9}}|\d{{1,6}})(?: (?P<unit>[a-z]{{2,12}}))? and (?:an?|one) {_SHARE}(?: (?P<unit2>[a-z]{{2,12}}))?\Z",
     re.IGNORECASE,
 )
-_PART_OF = re.compile(rf"(?:an? |one |(?P<times>two|three) )?{_SHARE} (?:of )?an? (?P<unit>[a-z]{{2,12}})\Z", re.IGNORECASE)
+_PART_OF = re.compile(rf"(?:an? |one |(?P<times>two|three)[ -])?{_SHARE} (?:of )?an? (?P<unit>[a-z]{{2,12}})\Z", re.IGNORECASE)
 _NEGATIVE = re.compile(r"(?:minus|negative) (?=[A-Za-z\d])", re.IGNORECASE)
 
 # A word that turns, widens or doubts what stands beside it: prose that holds one is never taken off.
@@ -41,6 +41,7 @@ DOUBT = re.compile(
 _LEAD = re.compile(
     r"(?:(?!(?:guess|check|hint|example|step|case|given|note|suppose|assume|try|attempt|first|reject|exclu|discard|runner|altern|other|previous"
     r"|old|initial|original)\w{0,6}\b)[A-Za-z]{3,15}(?: [a-z]{2,15}){0,3}: (?=.{0,80}\d)"
+    r"|\d{2}\\?% (?:CI|confidence interval): "
     r"|the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
     r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)(?: called| known as)?|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
     r"|(?:for )?(?:all|every|any)(?: [a-z]{2,12}){0,3} (?=[A-Za-z] ?(?:\\[gl]e|[<>=])))",
