@@ -51,7 +51,10 @@ _DOMAIN = re.compile(r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|
 _GREEK = re.compile(r"\\(alpha|beta|gamma|delta|lambda|mu|pi|sigma|omega)(?![A-Za-z])")  # "an \\alpha particle" in words
 _LETTERS, _OFFERS = re.compile(r"[A-J]{2,10}\Z"), re.compile(r"(?:\A|[\s(])A[.):]")
 _CHOSEN = re.compile(r"[A-J](?:(?:[ ,;/&.]|and){1,6}[A-J]){1,9}")
-_GROWTH, _ANY_LOG = re.compile(r"O ?\(.+\)\Z"), re.compile(r"\\?(?:log|lg|ln)(?![A-Za-z])(?: ?_ ?(?:\{[^{}]{1,6}\}|\w))?")
+_GROWTH, _ANY_LOG = (
+    re.compile(r"O ?\((?!.*\^ ?[{(][^{}]*l[ogn]).+\)\Z"),
+    re.compile(r"\\?(?:log|lg|ln)(?![A-Za-z])(?: ?_ ?(?:\{[^{}]{1,6}\}|\w))?"),
+)
 _HAS_ARROW = re.compile(r"\\(?:to|implies|lnot|neg|land|lor|wedge|vee)(?![A-Za-z])|ightarrow")
 _LOOSE_ENDS = re.compile(r"\b(?:confidence|credible|prediction) (?:interval|limits|bounds)|\b9\d ?\\?% CI\b", re.IGNORECASE)
 _ESTIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
@@ -353,7 +356,7 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
         return no("several_answers")
     if "\\ne" in answer and (domain := _DOMAIN.search(answer)) is not None and domain.start():
         answer = answer[: domain.start()]
-    if _GROWTH.match(wanted.text) and _GROWTH.match(answer):  # O(\\log_2 n) is O(\\log n)
+    if _GROWTH.match(wanted.text) and _GROWTH.match(answer):  # O(\\log_2 n) is O(\\log n), but n^{\\log_2 3} is no n^{\\log_4 3}
         return _text_or_symbols(replace(wanted, text=_ANY_LOG.sub(r"\\log", wanted.text)), _ANY_LOG.sub(r"\\log", answer), context)
     names = bindings(answer)
     if names is None and "=" in answer and (last := last_of_chain(answer)) is not None:

@@ -34,7 +34,7 @@ def concluded(answer: str) -> str:
 def behind_names(answer: str, question: str, same: Callable[[str, str], bool]) -> str | None:
     """The last side of `A \\cap B = \\{2, 4\\}` and of `A^{-1} = M = N`; None where a side is another value."""
     sides = [side.strip() for side in outer_sides(answer)]
-    if not _in_asked_order(sides[0], question):
+    if not _in_asked_order(sides[0], question) or (":" in sides[0] and sides[-1].count(":") not in (0, sides[0].count(":"))):
         return None
     last = last_of_chain(answer, same)
     return _defined(sides, question, same) if last is None and len(sides) > 1 else last

@@ -106,7 +106,7 @@ def _with_part(match: re.Match[str]) -> str | None:
     count = {"a": "1", "an": "1"}.get(count.lower(), count)
     part = _PARTS[found["part"].lower().removesuffix("s")]
     times = {"three": 3, "two": 2}.get((found.get("times") or "").lower(), 1)
-    if not count.isdigit() or len(count) > 12 or (found.get("unit") and found.get("unit2")):
+    if not count.isdigit() or len(count) > 12 or (found.get("unit") and found.get("unit2")) or found.get("unit") in _PARTS:
         return None
     return f"{int(count) * part + times}/{part} {found.get('unit') or found.get('unit2') or ''}".strip()
 
