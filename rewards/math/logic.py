@@ -17,7 +17,7 @@ _NAMES = {
     "\\land": "and", "\\wedge": "and", "\\cdot": "and", "&": "and", "*": "and", "\\lor": "or", "\\vee": "or", "+": "or", "|": "or",
     "\\oplus": "xor", "\\to": "to", "\\Rightarrow": "to", "\\rightarrow": "to", "->": "to", "=>": "to", "\\leftrightarrow": "iff",
     "implies": "to", "\\iff": "iff", "<->": "iff", "<=>": "iff", "\\lnot": "not", "\\neg": "not", "~": "not", "!": "not",
-    "\\overline": "over",
+    "\\overline": "over", "\\cap": "and", "\\cup": "or",
 }  # fmt: skip
 _LOOSEST = ("iff", "to", "or", "xor")  # then "and", which may be left out between its sides
 _COMMUTES = ("and", "or", "xor", "iff")
