@@ -1,7 +1,7 @@
 """The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
 
-    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [strangers] [second] [third] [fourth] [speed]
-        [--held-back] [--seed 7] [--no-peer]
+    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [siblings] [strangers] [second] [third] [fourth] [fifth]
+        [sixth] [speed] [--held-back] [--seed 7] [--no-peer]
 
 Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
 rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth pair. Prints Markdown.
@@ -14,7 +14,7 @@ import json
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
 PEER: dict[str, Any] = {"kind": "benchmarks.math_answers.peer:MathVerify", "deadline_seconds": 20.0}
 NAMES = ("ours", "math-verify")
-PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "strangers", "second", "third", "fourth", "speed")
+PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "siblings", "strangers", "second", "third", "fourth", "fifth", "sixth", "speed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ def other_kinds() -> str:
     by_spec: defaultdict[str, list[Row]] = defaultdict(list)
     for kind, gold, extra, response, expected in strangers.other_pairs():
         metadata = {"options": extra["options"]} if "options" in extra else {}
-        request = Request(response=response, gold=gold, metadata=metadata)
+        request = Request(response=response, gold=gold, metadata=metadata, num_tokens=extra.get("num_tokens"))
         by_spec[json.dumps({"kind": kind, **extra.get("set", {})})].append(Row(type=kind, request=request, expected=expected))
     rows, verdicts = [], []
     for spec, found in by_spec.items():
@@ -239,13 +239,16 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := sorted(set(options.parts) - set(PARTS)):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    corpora: dict[str, Callable[[], Iterator[Row]]] = {
+    corpora: dict[str, Callable[[], Iterable[Row]]] = {
         "hostile": hostile_rows,
         "gsm8k": lambda: gsm8k_rows(options.data, options.held_back),
         "identities": lambda: identity_rows(options.seed),
         "hard": lambda: hard_rows(options.held_back),
         "near": lambda: pair_rows("near.txt"),
+        "siblings": lambda: (*pair_rows("siblings.txt"), *stranger_rows("siblings_prose.txt")),
         "strangers": lambda: stranger_rows("strangers.txt"),
+        "fifth": lambda: stranger_rows("strangers_fifth.txt"),
+        "sixth": lambda: stranger_rows("strangers_sixth.txt"),
         "third": lambda: stranger_rows("strangers_third.txt"),
         "fourth": lambda: stranger_rows("strangers_fourth.txt"),
         "second": lambda: stranger_rows("strangers_second.txt"),
@@ -262,7 +265,7 @@ def main() -> None:
         rows = list(corpora[part]())
         verdicts = [judge(verifier, rows) for verifier in verifiers]
         print(table(rows, verdicts, names), flush=True)
-        if part == "fourth":
+        if part == "sixth":
             print("\n" + other_kinds(), flush=True)
         if options.show:
             print("\n" + "\n".join(failures(rows, verdicts[0])))

@@ -1,6 +1,8 @@
 """`choice`: multiple choice by letter or by the text of an option. Linear scans; options that are mathematics are compared by value.
 
-Options come in metadata["options"], a list (A, B, ...) or a mapping from letter to text. Without them only letters can match.
+Options come in metadata["options"], a list (A, B, ...) or a mapping from letter to text. Without them only letters can match. A letter
+beside the text of another option ("(B) 5" where 5 is C) is not decided, whichever of the two the gold is: the rule abstains. One letter
+is right: a gold of several ("ACD") is unsupported; for such questions `math` takes the gold "ACD" and the letters in any order.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import re
 from typing import Any
 
 from rewards.claims import denied, plain
-from rewards.letters import claimed_letter
+from rewards.letters import claimed_letter, stands_first
 from rewards.math.compare import compare
 from rewards.math.extract import boxed_answer, strip_wrappers
 from rewards.math.normal import normalise
@@ -24,6 +26,7 @@ from rewards.visible import is_blank, visible
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
 _LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1,200})\Z", re.IGNORECASE)
 _NAMED_TEXT = re.compile(r"(?<![A-Za-z'])[(\[]?([A-Z])(?:[)\].:]{1,2}|\*\*)[ *]{0,4}([^\n]{1,300})\Z")
+_ARTICLE = re.compile(r"\A(?:[Tt]he|[Aa]n|a) (?=\w)")
 _TAIL_CHARS = 2000
 _SHORT = 200  # characters of an answer that is one statement
 
@@ -58,6 +61,7 @@ class ChoiceRule(Rule):
             or claimed_letter(answer, self.options.letters, alone_chars=alone_chars)
             or self._labelled(answer, texts)
             or self._stated(answer, texts)
+            or self._headed(answer, texts)
         )
         if letter is not None and self._other_text(answer, letter, texts):
             return abstain("letter_and_text_differ", answer)
@@ -82,6 +86,14 @@ class ChoiceRule(Rule):
         golds = {letter: normalise(strip_wrappers(text)) for letter, text in texts.items()}
         same = [letter for letter, gold in golds.items() if gold and value and _equal(gold, value)]
         return same[0] if len(same) == 1 else None
+
+    def _headed(self, answer: str, texts: dict[str, str]) -> str | None:
+        """The letter that the first line is, or whose option it is, where only an explanation follows: "**B. Venus**\\n\\nIt is hot."."""
+        first, _, rest = answer[:_TAIL_CHARS].strip().partition("\n")
+        letter = self._letter_of(first.strip("* "), texts) if rest.strip() else None
+        if letter is None or any(_fold(text) in _fold(rest) for other, text in texts.items() if other != letter):
+            return None
+        return letter if stands_first(letter, rest, self.options.letters) else None
 
     def _other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
         """Whether the text of another option stands behind the letter: "(B) 5" where 5 is C."""
@@ -120,4 +132,4 @@ def _equal(gold: str, answer: str) -> bool:
 
 
 def _fold(text: str) -> str:
-    return " ".join(strip_wrappers(text).casefold().strip(" .()$*!").split())
+    return " ".join(_ARTICLE.sub("", strip_wrappers(text).strip(" *")).casefold().strip(" .()$*!").split())

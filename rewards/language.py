@@ -1,7 +1,9 @@
 """`language`: the visible answer is written in the language asked for. Code, formulas and links do not count; a second language does.
 
 The language: the gold (a code such as "fr", a name such as "French", or a list of either), else the option `language`.
-What can be told apart, and what cannot, is said in `rewards.languages`; where it cannot tell the rule abstains.
+What can be told apart, and what cannot, is said in `rewards.languages`; where it cannot tell the rule abstains: on no letters, on a
+word or two, and on a short sentence whose common words are few or shared with a neighbour ("Le marché ouvre à huit heures du matin.").
+`max_other_share` counts letters, those of lines of 40 characters or more in another language, as a share of all letters.
 """
 
 from __future__ import annotations

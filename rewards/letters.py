@@ -16,8 +16,15 @@ _LATEX = re.compile(r"\\(?:text|math)[a-z]{0,6}|[{}$]")
 _ADVERB = r"(?: (?:actually|really|clearly|definitely|therefore|thus|indeed|now))?"
 _NAMED = re.compile(
     rf"(?P<noun>answer|choice|option)(?P<link>{_ADVERB} (?:is|should be|must be|has to be){_ADVERB}| ?:)?[ :\n]{{0,3}}(?:option |choice )?"
-    r"\(?(?-i:([A-Z]))\b\)?|\b(?:so|hence|thus|therefore),? (?:it is )?\(?(?-i:([A-Z]))\b\W*\Z"
+    r"\(?(?-i:([A-Z]))\b\)?|\b(?:so|hence|thus|therefore),? (?:it (?:is|must be|has to be|can only be) )?\(?(?-i:([A-Z]))\b\W*\Z"
     r"|\b(?:I|we)(?: would| will|'ll| shall)? (?:go with|choose|pick|select) (?:option |choice |answer )?\(?(?-i:([A-Z]))\b\)?(?![+#'])",
+    re.IGNORECASE,
+)
+# "answer" in the languages that models fall into; a denial stands between the noun and its verb, where nothing may stand.
+_FOREIGN = re.compile(
+    r"\b(?:respuesta|r[ée]ponse|antwort|resposta|risposta|antwoord)(?: (?:final[ea]?|corr?e[ct]{1,2}[aeo]?|corretta))?"
+    r"(?: (?:es|est|ist|è|é|is)| ?:)[ \n]?(?:(?:la )?(?:opci[oó]n|option) )?\(?(?-i:([A-Z]))\b\)?"
+    r"|(?:答案|答え|ответ)(?:是|为|は)?[ :-]{0,3}\(?(?-i:([A-Z]))(?![A-Za-z])\)?",
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
@@ -29,8 +36,10 @@ _MENTION = re.compile(r"(?<![\w'])([B-HJ-Z])(?![\w'])|(?<![\w'])(A)(?=[.,;:)!?\n
 _LONE = re.compile(
     r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'+#])"
 )  # not "I think", not C++
-_HEDGED = re.compile(r"\b(?:not|never|except|neither|nor|or)\b", re.IGNORECASE)
-_CLAUSE = re.compile(r"[.!?;\n]|,(?= (?:but|however|(?:al)?though|while|whereas|because|since|so|and|as (?!well)|which|where)\b)")
+_HEDGED = re.compile(r"\b(?:not|never|except|neither|nor|or|nicht|kein|no es|não|non è|n['’]est|oder|ou|не)\b|不", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"[.!?;\n]|,(?= (?:but|however|(?:al)?though|while|whereas|because|since|so|and|as (?!well)|which|where)\b)| (?=(?:because|since)\b)"
+)
 _FAULTY = r"(?:wrong|incorrect|false|impossible|invalid|ruled out|eliminated|excluded)"
 _SUPPORTS = re.compile(
     r"\b(?:also|or|maybe|perhaps|possibly|alternatively|equally|both|as well|better|correct|right|true|valid|works?|fits?|too"
@@ -44,7 +53,9 @@ _OPPOSES = re.compile(
     r"|lacks?)\b",
     re.IGNORECASE,
 )
-_DOUBLE = re.compile(rf"\b(?:not|never)(?: be)?(?: \w+)? (?:only|just|{_FAULTY})\b|\bif not\b", re.IGNORECASE)
+_DOUBLE = re.compile(
+    rf"\b(?:not|never)(?: be)?(?: \w+)? (?:only|just|{_FAULTY})\b|\bif not\b|\bwould (?:also\b|\w+ (?:as well|too)\b)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +84,14 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
     return claim.letter if claim and claim.letter in letters and _stands(claim, letters) else None
 
 
+def stands_first(letter: str, after: str, letters: str) -> bool:
+    """Whether what follows a first line that names the letter only explains it: nothing is taken back, no other letter put forward."""
+    text = plain(_LATEX.sub("", after[:_TAIL_CHARS]))
+    if retracted(text) is not None or claimed_letter(after, letters) not in (None, letter):
+        return False
+    return _stands(Claim(letter=letter, before="", after=f"\n{text}", strong=True), letters)
+
+
 def _claims(text: str, letters: str) -> Iterator[Claim]:
     found = []
     for match in _NAMED.finditer(text):
@@ -80,6 +99,7 @@ def _claims(text: str, letters: str) -> Iterator[Claim]:
         strong = bool(match["link"]) or (match["noun"] or "").lower() == "answer"
         found.append((match, letter, strong))
     found += [(match, match[1], True) for match in _AFFIRMED.finditer(text)]
+    found += [(match, match[1] or match[2], True) for match in _FOREIGN.finditer(text)]
     for match, letter, strong in sorted(found, key=lambda one: one[0].start()):
         if letter in letters:
             yield Claim(letter=letter, before=text[: match.start()], after=text[match.end() :], strong=strong)

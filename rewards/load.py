@@ -76,8 +76,10 @@ def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services
 
 
 KINDS: dict[str, Kind] = {
-    "math": Kind(options=opt.MathOptions, build=_rule, about="numbers, expressions, tuples, short text; last box or answer line"),
-    "choice": Kind(options=opt.ChoiceOptions, build=_rule, about="multiple choice, by letter or option text"),
+    "math": Kind(
+        options=opt.MathOptions, build=_rule, about="numbers, expressions, tuples, short text; last box or answer line", version=2
+    ),
+    "choice": Kind(options=opt.ChoiceOptions, build=_rule, about="multiple choice, by letter or option text", version=2),
     "exact": Kind(options=opt.ExactOptions, build=_rule, about="the visible answer equals the gold after strip"),
     "format": Kind(options=opt.FormatOptions, build=_rule, about="thinking tags well formed, an answer after them"),
     "length": Kind(options=opt.LengthOptions, build=_rule, about="DAPO's soft penalty on tokens"),
@@ -86,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "instructions": Kind(options=opt.InstructionsOptions, build=_rule, about="IFEval's checkable constraints, strict or loose"),
     "tool_call": Kind(options=opt.ToolCallOptions, build=_rule, about="tool calls against schemas and allowed values, or plain JSON"),
     "code": Kind(options=opt.CodeOptions, build=_code, about="programs run against tests by the judge", version=2),
-    "agent": Kind(options=opt.AgentOptions, build=_agent, about="a model with a Python interpreter decides where rules abstain"),
+    "agent": Kind(options=opt.AgentOptions, build=_agent, about="a model with a Python interpreter decides where rules abstain", version=2),
     "pairwise": Kind(
         options=opt.PairwiseOptions,
         build=_pairwise,

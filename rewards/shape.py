@@ -40,7 +40,10 @@ class FormatRule(Rule):
 
 
 class LengthRule(Rule):
-    """score = 1 + penalty; penalty 0 up to max - cache tokens, linear to -1 at max, -1 beyond (DAPO, equation 13)."""
+    """score = 1 + penalty; penalty 0 up to max - cache tokens, linear to -1 at max, -1 beyond (DAPO, equation 13).
+
+    On the ramp the outcome is correct, with a score below 1 (0 at max tokens); beyond max it is wrong. Without a token count it abstains.
+    """
 
     def __init__(self, options: dict[str, Any], think: tuple[str, str]) -> None:
         self.options = LengthOptions(**options)
@@ -68,7 +71,11 @@ def soft_penalty(num_tokens: int, max_tokens: int, cache_tokens: int) -> float:
 
 
 class RepetitionRule(Rule):
-    """Share of n-grams seen before in the same answer, and a loop at its end (thinking included); score = 1 - share, 0 for a loop."""
+    """Share of n-grams seen before in the same answer, and a loop at its end (thinking included); score = 1 - share, 0 for a loop.
+
+    Words count as they stand: case and punctuation tell them apart ("down." is no "down!"). A loop shorter than `loop_chars` counts
+    only by its n-grams, so that "no no no no" is varied and twenty of it are not; a text shorter than two n-grams repeats nothing.
+    """
 
     def __init__(self, options: dict[str, Any], think: tuple[str, str]) -> None:
         self.options = RepetitionOptions(**options)

@@ -5,6 +5,12 @@ Gold, calls wanted:  {"calls": [{"name": "get_weather", "arguments": {"city": "O
                      {"get_weather": {"city": [...]}} is read too)
      structured:     {"schema": {...}, "value"?: {...}}
 Tools (name, description, parameters as JSON schema) stand in the gold or in metadata["tools"]. Reason codes follow BFCL's error types.
+
+Of the answer: prose may stand around a tagged call and around the one code fence that holds JSON; beside bare JSON, and beside a fence
+with Python calls, it makes the answer no call. OpenAI's envelope {"tool_calls": [{"function": {...}}]} is read, arguments as JSON text
+too. Python calls name their arguments: a positional one is an error. 5.0 is 5 for an integer, 5.5 is not. An argument that the gold
+does not name is unexpected, null as well, unless it equals the default in the tool's schema. An empty answer is wrong, also where no
+call is right: words are wanted there.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Request:
     gold: Any = None
     question: str | None = None
     messages: tuple[dict[str, Any], ...] = ()
-    stop_reason: str | None = None  # "stop" or "length" (truncated)
+    stop_reason: str | None = None  # "length" alone means truncated; any other, such as "stop" or "eos", and none do not
     num_tokens: int | None = None
     reference: str | None = None  # an answer to beat, for pairwise verifiers
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Reads the pairs that were written blind: strangers*.txt for `math`, each after the rules were mended on the one before.
 
 A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. And
-strangers_other.txt has `kind ¦ gold as JSON ¦ {"options"?, "set"?} ¦ answers`. In answers `□{` stands for `\\boxed{`, `⏎` for a line's end.
+strangers_other*.txt have `kind ¦ gold as JSON ¦ {"options"?, "set"?, "num_tokens"?} ¦ answers`. In answers `□{` stands for `\\boxed{`, `⏎`
+for a line's end.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def math_pairs(name: str = "strangers.txt") -> Iterator[tuple[str, Any, str, boo
 
 
 def other_pairs() -> Iterator[tuple[str, Any, dict[str, Any], str, bool]]:
-    """(kind of verifier, gold, {"options"?, "set"?}, response, expected) of each answer."""
-    for name in ("strangers_other.txt", "strangers_other_second.txt"):
+    """(kind of verifier, gold, {"options"?, "set"?, "num_tokens"?}, response, expected) of each answer."""
+    for name in ("strangers_other.txt", "strangers_other_second.txt", "strangers_other_third.txt"):
         for kind, gold, extra, *answers in _lines(name):
             for expected, response in _answers(answers):
                 yield kind, json.loads(gold), json.loads(extra), response, expected

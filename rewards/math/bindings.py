@@ -18,12 +18,14 @@ NAME = re.compile(
     r"|\\(?:vec|overline|overrightarrow|mathbf) ?\{[A-Za-z]{1,3}\}"
     r"|\\frac ?\{(?:d|\\partial)(?:\^2)? ?[a-zA-Z]?\}\{(?:d|\\partial) ?[a-z](?:\^2)?\}"
     r"|\\frac ?\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\|[a-zA-Z]{1,2}\||\\#|[A-Za-z]'{1,2}\([a-z]\)|[A-Z]{2,4}|\{[A-Z]{2,3}\}"
-    r"|[A-Za-z][a-z]{3,20}|[A-Za-z](?:_\{?\w{1,3}\}?)?\([A-Za-z0-9, ]{1,8}\))\Z"
+    r"|[A-Za-z][a-z]{3,20}|[a-zA-Z]\^\{?-1\}?\([a-z]\)|[A-Za-z](?:_\{?\w{1,3}\}?)?\([A-Za-z0-9, ]{1,8}\))\Z"
 )
-_FUNCTION = re.compile(r"(?P<head>[A-Za-z]) ?\((?P<name>[a-z])\) ?=")
+_FUNCTION = re.compile(r"(?P<head>[A-Za-z](?: ?\^ ?\{?-1\}?)?) ?\((?P<name>[a-z])\) ?=")
 _WORDS = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _LETTER = re.compile(r"[A-Za-z](?:_\{?\w{1,3}\}?)?\Z")
-_OF_ONE = re.compile(r"(?:y|[fgh]|y\([a-z]\)|[A-Za-z]\((?P<name>[a-z])\))\Z")  # y and f(x) name the same thing
+_OF_ONE = re.compile(
+    r"(?:y|[fgh](?:\^\{?-1\}?)?|y\([a-z]\)|[A-Za-z](?:\^\{?-1\}?)?\((?P<name>[a-z])\))\Z"
+)  # y and f(x) name the same thing
 _DERIVED = re.compile(r"(?:[a-zA-Z]'|[a-zA-Z]'\([a-z]\)|\\frac ?\{d ?[a-zA-Z]?\}\{d ?[a-z]\})\Z")
 _RUNNING = re.compile(r"(?<![A-Za-z\\])([a-z]) ?\\in ?\\mathbb ?\{?[ZN]\}?")
 _TUPLE_LEAD = re.compile(r"\A\((?:[A-Za-z](?:_\{?\w\}?)?)(?:, ?[A-Za-z](?:_\{?\w\}?)?){1,5}\) ?(?:=|\\in(?![A-Za-z])) ?(?=\()")
@@ -157,7 +159,7 @@ def compare_bindings(wanted: Bindings, got: Bindings, same: Same) -> Result | No
         return all_of([_values(values, got[name], same) for name, values in wanted.items()])
     if len(wanted) == len(got) == 1:
         pair = [next(iter(side)) for side in (wanted, got)]
-        if ("y" in pair and all(map(_OF_ONE.match, pair))) or all(map(_DERIVED.match, pair)):
+        if ("y" in pair and "-1" not in pair[1] and all(map(_OF_ONE.match, pair))) or all(map(_DERIVED.match, pair)):
             return all_of([_values(next(iter(wanted.values())), next(iter(got.values())), same)])
     base = _one_base(wanted)
     if base is not None and base == _one_base(got) and (len(wanted) == 1) != (len(got) == 1):

@@ -14,15 +14,30 @@ from fractions import Fraction
 from rewards.math import plainkinds
 from rewards.math.bindings import NAME, alternatives, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
 from rewards.math.chains import last_of_chain
+from rewards.math.conclusions import behind_names, concluded
 from rewards.math.declared import declared, named_alike
 from rewards.math.extract import strip_wrappers
+from rewards.math.ions import compare_formulas
 from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
 from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
+from rewards.math.progressions import same_family
+from rewards.math.ranges import compare_ranges
 from rewards.math.regions import compare_regions, is_builder, looks_like_region
 from rewards.math.result import Context, Result, no, unsure, yes
-from rewards.math.sequences import JOINED, all_of, as_interval, brackets, compare_sequences, split_items, unordered, without_member
+from rewards.math.sequences import (
+    JOINED,
+    all_of,
+    as_interval,
+    brackets,
+    compare_sequences,
+    scaled,
+    split_items,
+    unit_matrix,
+    unordered,
+    without_member,
+)
 from rewards.math.units import factor_between, split_unit
 from rewards.math.words import bare, compare_words, core, folded, listed, means_same, opened
 from rewards.types import Outcome
@@ -33,19 +48,44 @@ _POINT = re.compile(r"\A[A-Z]'? ?(?=\()")  # P(3, 4)
 _RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
 # The domain of an expression, beside it: \\frac{x^2-1}{x-1}, x \\ne 1.
 _DOMAIN = re.compile(r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z")
+_GREEK = re.compile(r"\\(alpha|beta|gamma|delta|lambda|mu|pi|sigma|omega)(?![A-Za-z])")  # "an \\alpha particle" in words
+_LETTERS, _OFFERS = re.compile(r"[A-J]{2,10}\Z"), re.compile(r"(?:\A|[\s(])A[.):]")
+_CHOSEN = re.compile(r"[A-J](?:(?:[ ,;/&.]|and){1,6}[A-J]){1,9}")
+_GROWTH, _ANY_LOG = (
+    re.compile(r"O ?\((?!.*\^ ?[{(][^{}]*l[ogn]).+\)\Z"),
+    re.compile(r"\\?(?:log|lg|ln)(?![A-Za-z])(?: ?_ ?(?:\{[^{}]{1,6}\}|\w))?"),
+)
+_HAS_ARROW = re.compile(r"\\(?:to|implies|lnot|neg|land|lor|wedge|vee)(?![A-Za-z])|ightarrow")
+_LOOSE_ENDS = re.compile(r"\b(?:confidence|credible|prediction) (?:interval|limits|bounds)|\b9\d ?\\?% CI\b", re.IGNORECASE)
 _ESTIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
 
 
 def compare(gold: str, answer: str, context: Context) -> Result | None:
     """Two normalised texts; None where no layer can tell."""
-    wanted, answer = read(gold), system(strip_wrappers(answer))
+    wanted = read(gold)
+    answer = strip_wrappers(answer)
+    last = concluded(answer)
+    answer = system(last if last is answer or not _HAS_ARROW.search(wanted.text) else answer)
     if "rad" in answer and "\\pi" in answer:
         answer = _RADIANS.sub("", answer)
     answer = with_parameter(answer, wanted.text)
     result = _typed(wanted, answer, context)
     if result is not None and result.outcome is Outcome.CORRECT:
         return result
-    return _without_prose(wanted, answer, context) or result
+    return _without_prose(wanted, answer, context) or _behind_names(wanted, answer, context) or result
+
+
+def _behind_names(wanted: Form, answer: str, context: Context) -> Result | None:
+    """`A \\cap B = \\{2, 4\\}` for the set alone; never certain. None where that does not make it equal."""
+    if "=" not in answer or "=" in wanted.text:
+        return None
+    last = behind_names(answer, context.question, lambda side, value: _is_same(value, side, context))
+    return yes("last_side", certain=False) if last is not None and _is_same(wanted.text, last, context) else None
+
+
+def _is_same(gold: str, answer: str, context: Context) -> bool:
+    result = compare(gold, answer, context)
+    return result is not None and result.outcome is Outcome.CORRECT
 
 
 def _without_prose(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -56,6 +96,8 @@ def _without_prose(wanted: Form, answer: str, context: Context) -> Result | None
         result = compare(families[0][0], alike, context) if alike else None
         if result is not None and result.outcome is Outcome.CORRECT:
             return replace(result, certain=False)
+        if alike and families[0][2] == "Z" and same_family(families[0][0], alike, families[0][1]):
+            return yes("same_family", certain=False)
         return unsure("other_condition")
     claim, said = core(answer)
     asked, condition = core(wanted.text)
@@ -76,6 +118,10 @@ def _typed(wanted: Form, answer: str, context: Context) -> Result | None:
         return yes("text_equal")
     if wanted.text[:1] == "(" and (parts := labelled(wanted.text)) is not None:
         return _parts_of(parts, answer, context)
+    if wanted.kind in (Kind.TUPLE, Kind.INTERVAL) and _LOOSE_ENDS.search(context.question):
+        result = compare_ranges(wanted.text, answer, context)
+        if result is not None:
+            return result
     return COMPARERS[wanted.kind](wanted, answer, context)
 
 
@@ -94,6 +140,8 @@ def _number(wanted: Form, answer: str, context: Context) -> Result | None:
     if wanted.number is None:
         return None
     result = against_number(wanted.number, answer, context)
+    if result is None or result.reason == "unit_not_asked_for":
+        result = plainkinds.digits_of(wanted.text, answer, context) or result
     if result is not None:
         return result
     if wanted.number.unit and not wanted.number.is_angle:
@@ -148,12 +196,8 @@ def _option(gold: tuple[str, str], got: tuple[str, str], context: Context) -> Re
 
 
 def _formula(wanted: Form, answer: str, context: Context) -> Result | None:
-    sides = [re.sub(r"\\(?:ce|text|mathrm|textrm|mathbf|textbf)(?![A-Za-z])|[ _{}$^\\]", "", side) for side in (wanted.text, answer)]
-    if sides[0] == sides[1]:
-        return yes("formula_equal")
-    if FORMULA.match(re.sub(r"\\(?:ce|text|mathrm)(?![A-Za-z])|[ {}$]", "", answer)):
-        return no("formula_differs")
-    return _text_or_symbols(wanted, answer, context)
+    found = plainkinds.digits_of(wanted.text, answer, context) or compare_formulas(wanted.text, answer)  # 2BC may be a number, too
+    return found or _text_or_symbols(wanted, answer, context)
 
 
 def _cases(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -173,15 +217,21 @@ def _row(gold: str, answer: str, context: Context) -> Result | None:
 
 
 def _text(wanted: Form, answer: str, context: Context) -> Result | None:
+    if (result := plainkinds.digits_of(wanted.text, answer, context)) is not None:
+        return result
     if means_same(wanted.text, answer):
         return yes("text_same", certain=False)
     gold, got = bare(wanted.text), bare(answer)
     if gold is None:
         return _other(wanted, answer, context)
+    if got is None and "\\" in answer:
+        got = bare(_GREEK.sub(r"\1", answer))
     if got is None:
         if opened(gold).replace(" ", "") == opened(answer).replace(" ", ""):
             return yes("text_equal")
         return no("number_for_text") if parse_number(answer) is not None else _sentence(gold, answer)
+    if _LETTERS.match(gold) and _OFFERS.search(context.question) and (chosen := _CHOSEN.fullmatch(got)) is not None:
+        return yes("letters_equal") if sorted(re.findall(r"[A-J]", chosen[0])) == sorted(gold) else no("other_letters")
     names = listed(gold), listed(got)
     if names[0] is not None and names[1] is not None and sorted(map(folded, names[0])) == sorted(map(folded, names[1])):
         return yes("names_equal", certain=False)
@@ -225,6 +275,8 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
         same = compare(families[0][0], families[1][0], context) if families[0][1] == families[1][1] else None
         return same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")  # 2k + 1 and 2k - 1 are one set
     gold, answer = without_member(wanted.text), without_member(answer)
+    if "\\pm" in gold and "=" in gold and "=" in answer and (equations := _equations(gold, answer)) is not None:
+        return unordered(*equations, _same(context))
     gold, answer = _laid_out(gold), _laid_out(answer)
     if wanted.kind is Kind.TUPLE:
         answer = _POINT.sub("", answer)
@@ -234,6 +286,8 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
         return _symbolic(gold, answer, context) if result is None else result
     gold = values_of(gold_names) if gold_names else gold
     answer = values_of(names) if names else answer
+    gold, answer = scaled(gold), scaled(answer)
+    answer = unit_matrix(answer, gold) if wanted.kind is Kind.MATRIX else answer
     union = wanted.kind is Kind.SET and "\\cup" in answer
     if union or is_builder(answer) or (wanted.kind is Kind.TUPLE and looks_like_region(answer) and not brackets(answer)):
         result = compare_regions(gold, opened(answer))
@@ -245,6 +299,13 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     gold, answer = _listed(gold), _listed(answer)
     result = compare_sequences(gold, answer, _same(context))
     return _symbolic(gold, answer, context) if result is None else result
+
+
+def _equations(gold: str, answer: str) -> tuple[list[str], list[str]] | None:
+    """Both sides of `y = \\pm 2x` and `2x \\pm y = 0` as two equations each; None where an item is none, or solved for the same letter."""
+    sides = [[one for item in split_items(JOINED.sub(", ", opened(side))) for one in both_signs(item)] for side in (gold, answer)]
+    alike = bindings(gold) and bindings(answer)
+    return None if alike or any("=" not in item for side in sides for item in side) else (sides[0], sides[1])
 
 
 def _laid_out(text: str) -> str:
@@ -295,6 +356,8 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
         return no("several_answers")
     if "\\ne" in answer and (domain := _DOMAIN.search(answer)) is not None and domain.start():
         answer = answer[: domain.start()]
+    if _GROWTH.match(wanted.text) and _GROWTH.match(answer):  # O(\\log_2 n) is O(\\log n), but n^{\\log_2 3} is no n^{\\log_4 3}
+        return _text_or_symbols(replace(wanted, text=_ANY_LOG.sub(r"\\log", wanted.text)), _ANY_LOG.sub(r"\\log", answer), context)
     names = bindings(answer)
     if names is None and "=" in answer and (last := last_of_chain(answer)) is not None:
         return _expression(wanted, last, context)
@@ -372,5 +435,7 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     **dict.fromkeys((Kind.EXPRESSION, Kind.COMPLEX), _expression),
     Kind.BASED: plainkinds.based, Kind.RATIO: plainkinds.ratio, Kind.DATE: plainkinds.date, Kind.TIME: plainkinds.time,
     Kind.LETTER: _letter, Kind.FORMULA: _formula, Kind.REACTION: plainkinds.reaction, Kind.RESIDUE: plainkinds.residue,
+    Kind.ORBITALS: plainkinds.configuration, Kind.STRAND: plainkinds.nucleotides, Kind.RANGE: plainkinds.a_range,
+    Kind.LOGIC: plainkinds.logic,
     Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip

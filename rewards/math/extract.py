@@ -40,6 +40,14 @@ _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
 _SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+_BOLD_END = re.compile(r"\*\*(?P<claim>[^*\n]{1,120})\*\*[.!]?(?: \([^()]{1,60}\))?[.!]?\Z")
+_NAMED_LINE = re.compile(
+    r"\s*(?:[-*•]\s+|\d[.)]\s+)?(?:\$\$?|\\\(|\*\*)?\s*(?P<name>\\?[^\W\d]\w{0,8}(?:_\{\w{1,6}\})?) ?= ?(?P<value>[^=<>\n$*]{1,40}?)\s*"
+    r"(?:\$\$?|\\\)|\*\*)?[.,;]?\s*"
+)
+_BESIDE = re.compile(r"(?:[\s$,;.•*-]|\\[()\[\]]|and\b|or\b){1,30}")
+_NAMES_IT = re.compile(r"(\\?[A-Za-z]\w{0,8}(?:_\{\w{1,6}\})?) ?= ?\Z")
+_ROWS_CHARS = 800
 _SENTENCE_END = re.compile(
     r"(?:[.?]|!(?!\s{0,4}[=+*/^\\-]))(?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b"
 )
@@ -139,6 +147,56 @@ def boxed_answer(shown: str) -> Found | None:
     return _settled(text[max(0, last.start - _TAIL_CHARS) : last.start], content, text[last.end : last.end + _TAIL_CHARS], "box")
 
 
+def beside(shown: str, source: str) -> str | None:
+    """The last claims together, for what one box or line cannot answer ("x = 5, y = 2"), or the bold words that end the last line."""
+    if source == "box":
+        text, boxes = visible_boxes(shown) if shown.count("box") > 1 else ("", [])
+        return _named_boxes(text, boxes) if 1 < len(boxes) <= MAX_BOXES else None
+    if ("\n" not in shown and "**" not in shown) or "answer>" in shown.lower():
+        return None
+    tail = without_contrast(shown[-_TAIL_CHARS:])
+    return _named_lines(tail) or (_bold_end(tail) if source != "answer_line" else None)
+
+
+def _named_boxes(text: str, boxes: list[Box]) -> str | None:
+    """`x = \\boxed{5}` and `y = \\boxed{2}`, side by side or line by line, as "x = 5, y = 2"; boxes without names as "5, 2"."""
+    parts: list[str] = []
+    start = len(text)
+    for i, box in enumerate(reversed(boxes)):
+        if i and not (box.end <= start and _BESIDE.fullmatch(text, box.end, start)):
+            break
+        name = _NAMES_IT.search(text, max(0, box.start - 40), box.start)
+        parts.append(f"{name[1]} = {box.text}" if name else box.text)
+        start = name.start() if name else box.start
+    return ", ".join(reversed(parts)) if len(parts) > 1 else None
+
+
+def _named_lines(tail: str) -> str | None:
+    """The lines `a = 5`, `b = 2` that end a text as "a = 5, b = 2"; None for fewer than two, or where one name comes twice."""
+    if "\n" not in tail:
+        return None
+    rows: list[str] = []
+    names: set[str] = set()
+    for line in reversed(tail.rstrip()[-_ROWS_CHARS:].split("\n")):
+        match = _NAMED_LINE.fullmatch(line)
+        if match is None and line.strip(" $"):
+            break
+        if match is not None:
+            rows.append(f"{match['name']} = {match['value']}")
+            names.add(match["name"])
+    return ", ".join(reversed(rows)) if len(rows) == len(names) > 1 else None
+
+
+def _bold_end(tail: str) -> str | None:
+    """The bold words that end the last line, where its sentence does not deny them: "... is called a **peptide bond**."."""
+    line = tail.rstrip().rpartition("\n")[2]
+    match = _BOLD_END.search(line) if "**" in line[1:] else None
+    before = line[: match.start()] if match else ""
+    if match is None or "**" in before or denied(plain(before)):
+        return None
+    return _settled(before, match["claim"].strip(" .:"), "", "bold").text
+
+
 def _without_box(tail: str) -> Found:
     """The value that prose claims in the end: after "####" or "answer is", all of a short text, the last bold value, the last number."""
     if "####" in tail:
@@ -152,6 +210,7 @@ def _without_box(tail: str) -> Found:
         line, rest = _first_line(tail[head.end() :])
         if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
             line = line.replace("**", "", 1)
+        line = _SET_BOLD.sub(r"\1", line)
         return _settled("", line, rest, "answer_line")
     if "\n" not in tail.strip() and (len(tail.strip()) <= 80 or _is_formula(tail)):
         tail = _SET_BOLD.sub(r"\1", tail)
@@ -160,9 +219,19 @@ def _without_box(tail: str) -> Found:
             return whole
         return replace(whole, spare=_claim_of(span, tail).text)
     bold, span = last_match(_BOLD, tail), last_span(tail)
-    if bold and any(map(str.isdigit, bold[1])) and (span is None or span.start < bold.end()):
+    if bold and any(map(str.isdigit, bold[1])) and not _bare_value(tail, bold.end()) and (span is None or span.start < bold.end()):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
     return _last_claim(tail) if span is None else _claim_of(span, tail)
+
+
+def _bare_value(tail: str, start: int) -> bool:
+    """Whether a line behind `start` ends the text with nothing but a number, or goes on from the line before with a sign: "= 12 cm"."""
+    line = last_line(tail)
+    if line is None or line.start < start:
+        return False
+    text = line.text.strip(" .$")
+    number = NUMBER.match(text)
+    return (text[:1] == "=" and "=" not in text[1:]) or (number is not None and number.end() == len(text))
 
 
 def _is_formula(text: str) -> bool:

@@ -11,11 +11,15 @@ from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
 
+from rewards.math.bases import in_base
 from rewards.math.calendar import read_clock, read_date
 from rewards.math.extract import strip_wrappers
 from rewards.math.layouts import cases, system
+from rewards.math.logic import formula, has_logic
+from rewards.math.notation import orbitals, strand
 from rewards.math.number import Num, parse_number
 from rewards.math.numeric import value_of
+from rewards.math.ranges import is_range
 from rewards.math.reactions import reaction
 from rewards.math.regions import looks_like_region, read_region
 from rewards.math.residues import residue
@@ -24,10 +28,11 @@ from rewards.math.tree import NotReadable, holds_i, parse, symbols
 from rewards.math.units import is_currency, split_unit
 from rewards.math.words import bare, opened, spelled
 
-FORMULA = re.compile(r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?:\^\{?\d?[+-]\}?)?\Z")
+FORMULA = re.compile(
+    r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?: ?\^? ?\{?(?:\d?[+-]|[+-]\d)\}?)?\Z"
+)
 _LETTER = re.compile(r"\(?(?P<letter>[A-J])(?:\)|(?=[.:] )|(?=[.:]?\Z))[.:]? ?(?P<rest>.*)\Z")
 _RATIO = re.compile(r"-?[\d.]+(?: ?: ?-?[\d.]+)+\Z")
-_BASED = re.compile(r"\(?(?P<digits>[0-9A-Z]{1,60}|(?=[a-z]{0,60}\d)[0-9a-z]{2,60})\)?_ ?\{? ?(?P<base>\d{1,2}|[a-z]{3,8}) ?\}?\Z")
 _DANGLING = re.compile(r"[-+*/^_=<,]\Z|\A[*/^_=]|\\frac\Z|\\frac ?\{[^{}]*\}\Z|\\sqrt\Z|\ufffd")
 
 
@@ -48,6 +53,10 @@ class Kind(StrEnum):
     FORMULA = "chemical formula"
     REACTION = "chemical equation"
     RESIDUE = "residue class"
+    ORBITALS = "electron configuration"
+    STRAND = "nucleotides"
+    RANGE = "range"
+    LOGIC = "logic"
     CASES = "cases"
     TEXT = "text"
     MATRIX = "matrix"
@@ -109,7 +118,15 @@ def _worded(text: str) -> Kind | None:
         return Kind.REACTION
     if "mod" in text and residue(text) is not None:
         return Kind.RESIDUE
-    if FORMULA.match(text) and (any(c.isdigit() for c in text) or len(text) > 3):
+    if orbitals(text) is not None:
+        return Kind.ORBITALS
+    if strand(text) is not None:
+        return Kind.STRAND
+    if is_range(text):
+        return Kind.RANGE
+    if has_logic(text) and formula(text) is not None:
+        return Kind.LOGIC
+    if FORMULA.match(text) and (text.rstrip("}")[-1] in "+-" or any(c.isdigit() for c in text) or len(text) > 3):
         return Kind.FORMULA
     words = bare(text)
     return Kind.TEXT if words is not None and any(len(word) > 1 for word in words.split()) else None
@@ -159,20 +176,6 @@ def letter_of(text: str) -> tuple[str, str] | None:
     """("B", "12") of `(B) 12`, ("B", "") of `(B)` or `B`; None for anything else."""
     match = _LETTER.match(text)
     return (match["letter"], match["rest"].strip()) if match else None
-
-
-def in_base(text: str) -> tuple[str, int] | None:
-    """("101", 2) of `101_2`."""
-    match = _BASED.match(opened(text))
-    written = spelled(match["base"]) if match else ""
-    if (
-        match is None
-        or not written.isdigit()
-        or not 2 <= (base := int(written)) <= 36
-        or any(int(digit, 36) >= base for digit in match["digits"])
-    ):
-        return None
-    return match["digits"].upper().lstrip("0") or "0", base
 
 
 def unreadable(text: str) -> str | None:

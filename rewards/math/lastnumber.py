@@ -18,7 +18,11 @@ _DENIED = re.compile(
     r"possibly|wrong|incorrect)\b|n't\b",
     re.IGNORECASE,
 )
-NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?")
+_TEN = r"[ \t]?(?:[×·⋅*]|\\times|\\cdot)[ \t]?10(?:\^\{?[-−]?\d{1,3}\}?|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})"
+NUMBER = re.compile(
+    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
+    rf"(?:{_TEN}|(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?)"
+)
 _PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
 _BOUNDED = re.compile(
     r"(?:\b(?:above|below|over|under|exceeds?|exceeding|beyond|up to) |[<>≠≤≥] ?|\\(?:[ln]eq?|geq?|[lg]t) ?)\$?\Z", re.IGNORECASE
@@ -27,14 +31,15 @@ _NO_BOUND = re.compile(r"(?:<\w{1,20}|[=-])> ?\$?\Z")  # a tag, an arrow
 _COMPARED = re.compile(r"\$? ?(?:<(?!/)|[>≠≤≥]|\\(?:neq?|leq?|geq?|[lg]t)(?![A-Za-z]))")
 _TURNED = re.compile(  # twice 8, the square root of 8, from 1 to 8: its number is not the value
     r"(?:\b(?:twice|double|triple|thrice|half|third|quarter|negative|minus|plus|times|divided by|opposite|reciprocal|inverse|factorial"
-    r"|power|root|square|cube|log|logarithm|multiples?|divisors?|factors?)(?: of)?|\d to) \(?\$?\Z",
+    r"|power|root|square|cube|log|logarithm|multiples?|divisors?|factors?)(?: of)?|\d to) \(?\$?\Z|(?:[×·⋅]|\\times|\\cdot) ?\Z",
     re.IGNORECASE,
 )
 _TURNS_IT = re.compile(r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE)
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
-_UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?-?[23²³])?"
-_UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:/[ \t]?)?{_UNIT_WORD}){{1,6}}")
-_POWERS = str.maketrans({"°": " deg", "²": "^2", "³": "^3"})
+_UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
+_UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:[/·⋅][ \t]?)?{_UNIT_WORD}){{1,6}}")
+_POWERS = str.maketrans({"°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "{": None, "}": None})
+_RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 
 
 def last_number(text: str) -> str | None:
@@ -65,7 +70,7 @@ def _unit_of(after: str) -> str:
         return ""
     unit = match.group(0)
     ends = [m.end() for m in re.finditer(_UNIT_WORD, unit)]
-    return next((unit[:end] for end in reversed(ends) if is_known(unit[:end].translate(_POWERS).strip(" \t~"))), "")
+    return next((unit[:end] for end in reversed(ends) if is_known(_RAISED.sub("^", unit[:end]).translate(_POWERS).strip(" \t~"))), "")
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

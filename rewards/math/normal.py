@@ -9,7 +9,7 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "012
 _SUPERSCRIPT_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+")
 _SUBSCRIPT_RUN = re.compile(r"[₀-₉]+")
 _VULGAR = re.compile(r"[¼-¾⅐-⅞]")
-_SYMBOLS = {
+_SYMBOLS = str.maketrans({
     "−": "-", "﹣": "-", "－": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "∕": "/", "⁄": "/",
     "√": "\\sqrt ", "π": "\\pi ", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "°": "^\\circ ", "∪": "\\cup ", "∩": "\\cap ",
     "±": "\\pm ", "∈": "\\in ", "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ", "λ": "\\lambda ", "’": "'", "“": '"', "”": '"',
@@ -17,7 +17,10 @@ _SYMBOLS = {
     "∛": "\\sqrt[3] ", "∜": "\\sqrt[4] ", "→": "\\to ", "⟶": "\\to ", "⇌": "\\rightleftharpoons ", "≡": "\\equiv ", "≈": "\\approx ",
     "∖": "\\setminus ", "γ": "\\gamma ", "δ": "\\delta ", "ε": "\\epsilon ", "ρ": "\\rho ", "σ": "\\sigma ", "τ": "\\tau ", "ω": "\\omega ",
     "∶": ":", "△": "\\triangle ", "∠": "\\angle ", "ℤ": "\\mathbb{Z}", "⟨": "(", "⟩": ")",
-}  # fmt: skip
+    "–": "-", "‒": "-", "′": "'", "″": "''", "∧": "\\land ", "∨": "\\lor ", "¬": "\\lnot ", "⊕": "\\oplus ", "↔": "\\leftrightarrow ",
+    "⇔": "\\leftrightarrow ", "⇒": "\\Rightarrow ", "∴": "\\therefore ", "∇": "\\nabla ", "∂": "\\partial ", "∑": "\\sum ", "∏": "\\prod ",
+    "∫": "\\int ", "μ": "\\mu ", "µ": "\\mu ", "η": "\\eta ", "κ": "\\kappa ", "ψ": "\\psi ", "Δ": "\\Delta ", "∉": "\\notin ", "∣": "|",
+})  # fmt: skip
 _SPACING = re.compile(
     r"\\[!]|\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|displaystyle|textstyle"
     r"|limits|nolimits|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge|boldmath)(?![A-Za-z])|\\(?:text)?color ?\{ ?[A-Za-z]{1,20} ?\}"
@@ -30,6 +33,7 @@ _RENAMED = re.compile(
     r"|dbinom|tbinom|lvert|rvert|vert|cr|rightarrow|longrightarrow|bm|boldsymbol|tg|ctg|arctg|cosec|infin|textdollar)(?![A-Za-z])\*?"
 )
 _DOTS = re.compile(r"\\[lc]dots(?![A-Za-z])|(?<=[+,]) ?\.\.\.(?= ?[+,])")
+_NEGATION = re.compile(r"(?<![\w{})~\\$.,;:])~(?=[A-Za-z(])")  # ~p is no blank before p
 _FUNCTION = re.compile(
     r"\\(?:operatorname|mathrm|text) ?\{ ?(arc(?:sin|cos|tan|tg)|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|tg|ctg|ln|log|exp|cis|gcd) ?\}"
 )
@@ -60,7 +64,10 @@ def normalise(text: str) -> str | None:
         text = _DEGREES.sub(r"^\\circ", text)
         text = _DOTS.sub(r"\\dots", text) if "dots" in text or "..." in text else text
         text = _FUNCTION.sub(r"\\\1 ", text) if "{" in text else text
+        text = text.replace("\\mathcal{O}", "O").replace("\\mathcal O", "O") if "\\mathcal" in text else text
         text = _RENAMED.sub(lambda m: _NEW_NAMES[m.group(1)], text)
+    if "~" in text:
+        text = _NEGATION.sub(r"\\lnot ", text)
     text = _SPACES.sub(" ", text).strip()
     if text[-1:] in "\\}>" or "$" in text:
         text = _unframed(text)
@@ -85,8 +92,5 @@ def _plain(text: str) -> str | None:
     text = _SUPERSCRIPT_RUN.sub(lambda m: "^{" + m.group(0).translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT_RUN.sub(lambda m: "_{" + unicodedata.normalize("NFKC", m.group(0)) + "}", text)
     text = _VULGAR.sub(lambda m: " " + unicodedata.normalize("NFKC", m.group(0)), text)
-    for symbol, spelled in _SYMBOLS.items():
-        if symbol in text:
-            text = text.replace(symbol, spelled)
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS))
     return "".join(str(unicodedata.decimal(c)) if not c.isascii() and c.isdecimal() else c for c in text)

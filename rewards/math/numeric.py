@@ -21,6 +21,8 @@ from rewards.math.words import bare, opened, spelled
 
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
+_FIGURES = re.compile(r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE)  # to round is the task
+_BASE = re.compile(r"\b(?:binary|octal|hexadecimal|ternary)\b")
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
 _PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
@@ -83,7 +85,9 @@ def _values(wanted: Num, got: Num, value: Fraction, context: Context) -> Result:
         if _rounds_to(value, wanted) and (pinned or _asks_rounding(context.question)):
             return yes("rounds_to_gold", certain=False)
     if wanted.form == "decimal" and got.digits > wanted.digits and _rounds_to(value, wanted):
-        return yes("rounds_to_gold", certain=False) if _asks_rounding(context.question) else unsure("more_digits_than_gold")
+        if _asks_rounding(context.question) and not _FIGURES.search(context.question):
+            return yes("rounds_to_gold", certain=False)
+        return unsure("more_digits_than_gold")
     if wanted.form in ("fraction", "mixed") and got.form == "decimal" and got.digits >= 3 and _rounds_to(wanted.value, got):
         return yes("rounded", certain=False) if _asks_rounding(context.question) else unsure("rounded_answer")
     return no(f"{wanted.form}_differs")
@@ -137,8 +141,8 @@ def _asks_percent(question: str) -> bool:
 
 
 def _foreign_unit(unit: str, question: str) -> bool:
-    """A unit of which the question speaks only in another size: 1800 cents where dollars are asked for."""
-    return canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()
+    """A unit of which the question speaks only in another size, 1800 cents where dollars are asked for; 10 in binary is no ten."""
+    return (canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()) or _BASE.search(unit) is not None
 
 
 def _last_side(answer: str) -> str | None:

@@ -1,13 +1,20 @@
-"""Comparers of kinds that need no other: numbers in a base, ratios, dates, times, residue classes, chemical equations."""
+"""Comparers of kinds that need no other: numbers in a base, ratios, ranges, dates, times, residue classes, chemical equations, formulas of
+logic, electron shells, nucleotides."""
 
 from __future__ import annotations
 
+import math
 import re
+from fractions import Fraction
 
+from rewards.math.bases import asked_base, in_base
 from rewards.math.calendar import compare_clocks, compare_dates
-from rewards.math.kinds import Form, in_base, proportion
+from rewards.math.kinds import Form, proportion
+from rewards.math.logic import formula
+from rewards.math.notation import orbitals, strand
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
+from rewards.math.ranges import compare_ranges
 from rewards.math.reactions import compare_reactions
 from rewards.math.residues import compare_residues
 from rewards.math.result import Context, Result, no, unsure, yes
@@ -15,6 +22,8 @@ from rewards.math.words import opened
 from rewards.types import Outcome
 
 _ASKS_BASE = re.compile(r"\bbase\b|\b(?:binary|octal|hexadecimal|ternary)\b", re.IGNORECASE)
+_DIGITS = re.compile(r"[0-9A-Za-z]{1,60}\Z")
+_LOWEST = re.compile(r"\b(?:lowest|simplest) (?:terms|form)\b|\bsimplify the (?:ratio|fraction)\b", re.IGNORECASE)
 
 
 def based(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -27,6 +36,36 @@ def based(wanted: Form, answer: str, context: Context) -> Result | None:
     if gold[1] != got[1]:
         return unsure("other_base")
     return yes("digits_equal") if gold == got else no("digits_differ")
+
+
+def digits_of(gold: str, answer: str, context: Context) -> Result | None:
+    """A gold of digits alone beside an answer that names its base: the one that the question asks for, else ten."""
+    got = in_base(answer) if _DIGITS.match(gold) else None
+    if got is None:
+        return None
+    if got[1] != (asked_base(context.question) or 10):
+        return unsure("other_base")
+    return yes("base_asked_for", certain=False) if gold.upper().lstrip("0") == got[0] else no("digits_differ")
+
+
+def configuration(wanted: Form, answer: str, context: Context) -> Result | None:
+    """Electron shells in any order; a noble gas stands for its shells."""
+    gold, got = orbitals(wanted.text), orbitals(answer)
+    return None if got is None else yes("shells_equal") if gold == got else no("shells_differ")
+
+
+def nucleotides(wanted: Form, answer: str, context: Context) -> Result | None:
+    gold, got = strand(wanted.text), strand(answer)
+    return None if got is None else yes("bases_equal") if gold == got else no("bases_differ")
+
+
+def logic(wanted: Form, answer: str, context: Context) -> Result | None:
+    """Other equivalent formulas are not for us to accept: the gold may be what the question's formula simplifies to."""
+    return yes("formula_equal") if formula(wanted.text) == formula(answer) else unsure("other_formula")
+
+
+def a_range(wanted: Form, answer: str, context: Context) -> Result | None:
+    return compare_ranges(wanted.text, answer, context) or unsure("no_range")
 
 
 def ratio(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -45,8 +84,15 @@ def ratio(wanted: Form, answer: str, context: Context) -> Result | None:
         )
     if len(parts[0]) != len(parts[1]) or 0 in parts[1]:
         return no("ratio_differs")
+    if _LOWEST.search(context.question) and _common(parts[1]) > 1 == _common(parts[0]):
+        return no("not_reduced")
     scale = parts[1][0] / parts[0][0]
     return yes("ratio_equal") if all(abs(p * scale - q) <= abs(q) / 10**40 for p, q in zip(*parts, strict=True)) else no("ratio_differs")
+
+
+def _common(terms: list[Fraction]) -> int:
+    """The greatest common divisor of whole terms; 1 where one is not whole."""
+    return math.gcd(*(term.numerator for term in terms)) if all(term.denominator == 1 for term in terms) else 1
 
 
 def date(wanted: Form, answer: str, context: Context) -> Result | None:

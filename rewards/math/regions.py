@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import NamedTuple
 
+from rewards.math.bindings import both_signs
 from rewards.math.result import Result, no, yes
 from rewards.math.sequences import brackets, split_items
 from rewards.math.symbolic import constant, linear
@@ -24,6 +25,8 @@ _AND_SIGN = re.compile(r"\\(?:cap|land|wedge)(?![A-Za-z])")
 _FRENCH = re.compile(r"(?P<low>[\[\]])(?P<ends>[^\[\]]+)(?P<high>[\[\]])\Z")  # ]0, 1[ is (0, 1)
 _SIDE = re.compile(r"\\mathbb ?\{?R\}? ?(?:_ ?\{? ?(?P<sign>\\[lg]e|[<>]) ?0 ?\}?|\^ ?\{? ?(?P<mark>[-+]) ?\}?)\Z")
 _MINUS = re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])|(?<=\})- ?(?=\\\{)|(?<=\)) ?- ?(?=\\\{)")
+_NOT_BOTH = re.compile(r"\\ne ?\\pm ?(?P<value>[^,;\\{}]{1,40}(?:\\[a-z]{2,6} ?\{?[^{}]{1,20}\}?)?)")  # x \ne \pm 3
+_OUTSIDE = re.compile(r"\\notin ?\\\{(?P<items>[^{}]{1,80})\\\}")
 _SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![A-Za-z])|<=|>=|!=|[<>=]")
 _PLAIN = {"\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\lt": "<", "\\gt": ">"}
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
@@ -102,6 +105,8 @@ def compare_regions(gold: str, answer: str) -> Result | None:
 
 def read_region(text: str) -> Region:
     """Raises _NotARegion (a ValueError)."""
+    if "\\n" in text:
+        text = _OUTSIDE.sub(r"\\ne \g<items>", _NOT_BOTH.sub(r"\\ne \g<value>, -(\g<value>)", text))
     builder = _BUILDER.match(text)
     body = builder["body"] if builder else text
     parts = [_intersection(part) for part in _OR.split(body)]
@@ -161,7 +166,7 @@ def _atom(text: str) -> Region:
     if text in _ALL:
         return Region(LINE, None)
     if text.startswith("\\{") and text.endswith("\\}"):
-        values = [_number(item) for item in split_items(text[2:-2])]
+        values = [_number(value) for item in split_items(text[2:-2]) for value in both_signs(item)]
         points = [Piece(value, True, value, True) for value in values if value is not None]
         if len(points) < len(values):
             raise _NotARegion
@@ -242,6 +247,8 @@ def _absolute(inner: Node, sign: str, bound: Fraction | None, name: str) -> tupl
     slope, offset = found
     one, other = (bound - offset) / slope, (-bound - offset) / slope
     low, high = (one, other) if _order(one, other) < 0 else (other, one)
+    if sign == "!=":
+        return (Piece(-_INF, False, low, False), Piece(low, False, high, False), Piece(high, False, _INF, False))
     if sign.startswith("<"):
         return (Piece(low, sign == "<=", high, sign == "<="),)
     if sign.startswith(">"):

@@ -6,12 +6,12 @@ Gold: a text or number; a list (every member is wanted, as a set); or {"answer":
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from rewards.math.compare import compare
-from rewards.math.extract import MAX_ANSWER_CHARS, Found, find_answer, first_sentence, strip_wrappers
+from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
 from rewards.math.lastnumber import last_number
 from rewards.math.normal import normalise
@@ -66,12 +66,13 @@ class MathRule(Rule):
         gold = self._gold(request.gold)
         if isinstance(gold, str):
             return unsupported("gold_unreadable")
-        found = find_answer(visible(request.response, self.think), fallback=self.options.fallback)
+        shown = visible(request.response, self.think)
+        found = find_answer(shown, fallback=self.options.fallback)
         if found.text is None:
             return abstain(found.source) if found.source in ("denied", "taken_back", "several_answers") else wrong(found.source, None)
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("answer_too_long", found.text, certain=False)
-        result, text = self._first_that_reads(gold, found, question_of(request))
+        result, text = self._first_that_reads(gold, found, shown, question_of(request))
         return _verdict(result, text, found.source)
 
     def _gold(self, given: Any) -> Gold | str:
@@ -82,10 +83,15 @@ class MathRule(Rule):
             self._golds[key] = parse_gold(given)
         return self._golds[key]
 
-    def _first_that_reads(self, gold: Gold, found: Found, question: str) -> tuple[Result, str]:
+    def _first_that_reads(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str]:
         """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last number."""
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
+        if result.outcome is not Outcome.CORRECT and not all(form.isdigit() for form in gold.forms):
+            more = beside(shown, found.source)
+            together = self._decide(gold, more, question) if more else result
+            if more and together.outcome is Outcome.CORRECT:
+                return replace(together, certain=False), more
         if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
         if result.reason in ("value_differs", "unknowns_left") and not _WORD.search(_COMMAND.sub("", text)):

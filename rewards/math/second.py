@@ -1,10 +1,10 @@
 """A second opinion by math-verify where our own parser cannot read a side. Only its yes counts, and it is never certain.
 
-Screened before by what a text may hold: short, commands of an allow-list, small numbers, powers of one small number or letter, no relation
-chains, golds with some mathematics in them (it takes products of letters in any order). It works constants out exactly and multiplies sums
-out, so what it would build must be small whatever stands around it: the floor of 10^(10^7) costs as much as the power, and so do towers
-behind a name (\\Gamma, \\cosh, \\zeta, the next one). Its own time limits are off: they need SIGALRM in the main thread; the worker's
-CPU timer holds. Its objects are never printed.
+Screened before by what a text may hold: short, commands of an allow-list, small numbers, powers of one small number or letter, no
+relation chains, golds with some mathematics in them (it takes products of letters in any order), no primed capitals (it drops the prime).
+It works constants out exactly and multiplies sums out, so what it would build must be small whatever stands around it: the floor of
+10^(10^7) costs as much as the power, and so do towers behind a name (\\Gamma, \\cosh, \\zeta, the next one). Its own time limits are off:
+they need SIGALRM in the main thread; the worker's CPU timer holds. Its objects are never printed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMANDS = frozenset((
 ))  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _CALLED = re.compile(r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\(")  # \mathrm{lcm}(, \zeta(: a function of any growth
-_REFUSED = re.compile(r"!|:|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
+_REFUSED = re.compile(r"[A-Z]'|!|:|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
 _POWER = re.compile(r"[\^_] ?")
 _EXPONENT = re.compile(
     r"(?:[0-9A-Za-z](?![0-9^!])|\\circ|\\prime"

@@ -24,6 +24,15 @@ _MEMBER = re.compile(r"^\$?[A-Za-z] ?\\in(?![A-Za-z]) ?")
 _BUILDER = re.compile(r"\\\{ ?[A-Za-z] ?(?:\||\\mid(?![A-Za-z])|:) ?(.*?) ?\\\}\Z")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*)\\end\{\1\}\Z", re.DOTALL)
 _TRANSPOSED = re.compile(r" ?\^ ?\{? ?(?:T|\\top|\\intercal|\\mathsf ?\{T\}|\\mathrm ?\{T\}|\\prime) ?\}?\Z")
+_FACTOR = (
+    r"[-+]? ?(?:\d{1,9}(?:\.\d{1,9})?(?: ?/ ?\d{1,9})?)? ?"
+    r"(?:\\frac ?(?:\{-?\d{1,6}\}|\d) ?(?:\{(?:\d{1,6}|\\sqrt ?\{?\d{1,6}\}?)\}|\d)|\\sqrt ?\{?\d{1,6}\}?)?"
+)
+_SCALED = re.compile(rf"(?P<factor>{_FACTOR}) ?(?:\\cdot|\\times|\*)? ?(?P<body>\(.+\)|\\begin\{{.+)\Z", re.DOTALL)
+_DIVIDED = re.compile(r"(?:\\frac ?\{ ?)?(?P<body>\([^()]+\))(?: ?\}\{ ?| ?/ ?)(?P<factor>\d{1,6}|\\sqrt ?\{?\d{1,6}\}?) ?\}?\Z")
+_UNIT_MATRIX = re.compile(
+    rf"(?P<factor>{_FACTOR}) ?(?:\\cdot ?)?(?:\\math(?:bf|rm|bb) ?)?\{{?I\}}?(?: ?_ ?\{{? ?(?P<size>\d)(?: ?\\times ?\d)? ?\}}?)?\Z"
+)
 _KINDS = {"pmatrix": "matrix", "bmatrix": "matrix", "Bmatrix": "matrix", "matrix": "matrix"}
 
 
@@ -198,6 +207,44 @@ def _matrix(text: str) -> Table | None:
         return None
     rows = [row for row in re.split(r"\\\\", match[2]) if row.strip()]
     return _KINDS.get(match[1], match[1]), [[cell.strip() for cell in row.split("&")] for row in rows]
+
+
+def scaled(text: str) -> str:
+    """`\\frac15(3, -4)`, `-(1, 2)`, `\\frac{(3, -4)}{5}` and `2\\begin{pmatrix}...` with the factor at each member; other text as it is."""
+    if text[:1] == "(" and text[-1:] == ")":
+        return text
+    match = _SCALED.match(text) or _DIVIDED.match(text)
+    if match is None:
+        return text
+    factor, body = match["factor"].strip(), match["body"].strip()
+    if not factor:
+        return text
+    factor = f"{factor}1" if factor in "+-" else f"1/{factor}" if match.re is _DIVIDED else factor
+    table = _MATRIX.match(body)
+    if table is not None and table[1] in _KINDS:
+        rows = [row.split("&") for row in re.split(r"\\\\", table[2]) if row.strip()]
+        return _written([[f"({factor})({cell.strip()})" for cell in row] for row in rows])
+    pair = brackets(body)
+    items = split_items(pair[1]) if pair is not None and pair[0] == "(" else []
+    return f"({', '.join(f'({factor})({item})' for item in items)})" if len(items) > 1 else text
+
+
+def unit_matrix(text: str, like: str) -> str:
+    """`-I` and `3I_2` as a matrix of the size of `like`; other text as it is."""
+    match, table = _UNIT_MATRIX.match(text), _matrix(like)
+    if match is None or table is None:
+        return text
+    size = len(table[1])
+    if any(len(row) != size for row in table[1]) or int(match["size"] or size) != size:
+        return text
+    factor = match["factor"].strip() or "1"
+    factor = f"{factor}1" if factor in "+-" else factor
+    return _written([[factor if i == j else "0" for j in range(size)] for i in range(size)])
+
+
+def _written(rows: list[list[str]]) -> str:
+    body = " \\\\ ".join(" & ".join(row) for row in rows)
+    return f"\\begin{{pmatrix}}{body}\\end{{pmatrix}}"
 
 
 def _column(text: str) -> Table | None:

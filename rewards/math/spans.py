@@ -22,6 +22,7 @@ _SENTENCE = re.compile(r"[.!?:](?=\s)|\n")
 _ATTAINED = re.compile(
     r",?\s+\(?(?:attained|achieved|reached|occurring|with equality|where equality|when equality|at which)\b", re.IGNORECASE
 )
+_DECLARES = re.compile(r"\s*(?:with|where|here|for)\b", re.IGNORECASE)
 _JOINT = re.compile(r"\s*(?:,|;|,?\s*\b(?P<word>and|or)\b)\s*(?:\b(?:and|or)\b\s*)?", re.IGNORECASE)
 _NAME = re.compile(r"\s*(?:[A-Za-z]|\\[A-Za-z]{2,8}|[A-Z]{2,4})(?:_\{?\w{1,3}\}?)?\s*\Z")
 _END_OF_PROOF = re.compile(r"\$?\\(?:blacksquare|square|Box|qed)(?![A-Za-z])\$?[\s.]*\Z|[∎■□][\s.]*\Z")
@@ -78,6 +79,10 @@ def last_span(tail: str) -> Part | None:
     start = max((match.end() for match in _SENTENCE.finditer(tail, 0, spans[-1].start)), default=0)
     place = _ATTAINED.search(tail, start)
     stop = place.start() if place else len(tail)
+    declared = _DECLARES.match(tail, start) if start else None
+    if declared is not None and all(_NAME.match(span.text) for span in spans if span.start >= start):
+        stop = start  # "with arbitrary constants $A$, $B$" says nothing of its own
+        start = max((match.end() for match in _SENTENCE.finditer(tail, 0, start) if match.end() < len(tail[:start].rstrip())), default=0)
     spans = [span for span in spans if span.start >= start and span.end <= stop]
     said = [span for span in spans if not _NAME.match(span.text)] or spans
     if not said:

@@ -41,6 +41,7 @@ FUNCTIONS = (
     "tanh",
     "ln",
     "log",
+    "lg",
     "exp",
     "abs",
     "sqrt",
@@ -53,7 +54,7 @@ _GREEK = (
 )  # fmt: skip
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[A-Za-z]+)|(?P<op>\*\*|\\[{}|]|[-+*/^_!()\[\]{}|])"
-    r"|(?P<word>floor|cis|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
+    r"|(?P<word>floor|cis|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|lg|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
 )
 
 
@@ -156,11 +157,16 @@ class _Parser:
                 self.take()
                 left = Node("div", None, (left, self.factor(depth)))
             elif self._starts_atom(token):
-                if token[0] == "number" and self.tokens[self.position - 1] != ("op", "!"):
+                if token[0] == "number" and self.tokens[self.position - 1] != ("op", "!") and not self._is_turned():
                     raise NotReadable("a number after a factor")  # x2, 2 3: ambiguous
                 left = _product(left, self.power(depth))
             else:
                 return left
+
+    def _is_turned(self) -> bool:
+        """Whether i or j stands before a number as engineers write it: j40."""
+        before = self.tokens[max(0, self.position - 2) : self.position]
+        return before[-1] in (("letter", "i"), ("letter", "j")) and before[0] != ("op", "_")
 
     def _starts_atom(self, token: tuple[str, str]) -> bool:
         kind, value = token
@@ -346,8 +352,8 @@ class _Parser:
                 self.take()
                 power = self.exponent(depth + 1)
         inner = self.function_argument(depth)
-        node = Node("call", "ln" if name == "log" else name, (inner,))
-        if name == "log":
+        node = Node("call", "ln" if name in ("log", "lg") else name, (inner,))
+        if name in ("log", "lg"):
             node = Node("div", None, (node, Node("call", "ln", (base if base is not None else number(10),))))
         if power is not None:
             if power == Node("neg", None, (number(1),)):

@@ -76,6 +76,8 @@ _OHM = re.compile(r"(?:\\Omega(?![A-Za-z])|[\u03a9\u2126])")
 _MICRO = re.compile(r"(?:\\mu(?![A-Za-z])|\u03bc) ?(?=[A-Za-z\\])")
 _UNIT_AFTER = re.compile(r" ?\\(?:text|mathrm|textrm) ?\{[^{}]{1,40}\}(?:\^\{?[23]\}?)?\Z")
 _PLAIN_UNIT = re.compile(r"(?<=[\w})]) (?:(?:square|cubic|sq\.?) )?[A-Za-z]{2,14}(?:\^\{?[23]\}?)?\Z")  # "12\\pi square units"
+_OHM_AFTER = re.compile(r"(?<=[\w)}]) ?[kM]?(?:\\Omega|\u03a9)\Z")
+_COMPOUND = re.compile(r"(?<=[A-Za-z])-(?=[A-Za-z])")  # newton-metres
 _NO_UNIT = re.compile(r"\{ ?[ie] ?\}\Z")  # 5\\mathrm{i} is a number
 _FUNCTIONS = ("sin", "cos", "tan", "log", "exp", "sqrt", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "mod", "inf")
 _SMALL = ("of", "in", "per", "an", "at", "on", "by", "is")
@@ -133,7 +135,7 @@ def _is_word(word: str, apart: bool, quoted: bool) -> bool:
 
 def split_unit(text: str) -> tuple[str, str]:
     """("24\\pi", "cm^3") of `24\\pi \\text{ cm}^3`; (text, "") where no unit in \\text or \\mathrm ends it."""
-    match = _UNIT_AFTER.search(text) or _PLAIN_UNIT.search(text)
+    match = _UNIT_AFTER.search(text) or _PLAIN_UNIT.search(text) or _OHM_AFTER.search(text)
     if match is None or not match.start() or text[: match.start()].rstrip()[-1:] in "+-*/^=(_" or _NO_UNIT.search(match.group(0)):
         return text, ""
     unit = clean_unit(match.group(0))
@@ -145,7 +147,7 @@ def split_unit(text: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def canonical(unit: str) -> str:
     """One spelling: "Meters" -> "m", "square feet" -> "ft^2", "widgets" -> "widget"."""
-    unit = _DEGREES.sub(lambda m: f"deg{m[1][0].upper()}", unit)
+    unit = _DEGREES.sub(lambda m: f"deg{m[1][0].upper()}", _COMPOUND.sub(" ", unit))
     unit = _SQUARE.sub(lambda m: f"{m[2]}^{2 if m[1][0] in 'sS' else 3}", unit)
     unit = _SQUARED.sub(lambda m: f"{m[1]}^{2 if m[2][0] in 'sS' else 3}", unit)
     return " ".join(_word(word) for word in _PER.sub(" / ", unit).split())

@@ -23,6 +23,12 @@ _PARTS = {
     "tenth": 10,
 }  # fmt: skip
 
+_SHARE = rf"(?P<part>{'|'.join(_PARTS)})s?"
+_AND_PART = re.compile(
+    rf"(?P<count>an?|[a-z]{{3,9}}|\d{{1,6}})(?: (?P<unit>[a-z]{{2,12}}))? and (?:an?|one) {_SHARE}(?: (?P<unit2>[a-z]{{2,12}}))?\Z",
+    re.IGNORECASE,
+)
+_PART_OF = re.compile(rf"(?:an? |one |(?P<times>two|three)[ -])?{_SHARE} (?:of )?an? (?P<unit>[a-z]{{2,12}})\Z", re.IGNORECASE)
 _NEGATIVE = re.compile(r"(?:minus|negative) (?=[A-Za-z\d])", re.IGNORECASE)
 
 # A word that turns, widens or doubts what stands beside it: prose that holds one is never taken off.
@@ -33,8 +39,11 @@ DOUBT = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"(?:the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
-    r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
+    r"(?:(?!(?:guess|check|hint|example|step|case|given|note|suppose|assume|try|attempt|first|reject|exclu|discard|runner|altern|other|previous"
+    r"|old|initial|original)\w{0,6}\b)[A-Za-z]{3,15}(?: [a-z]{2,15}){0,3}: (?=.{0,80}\d)"
+    r"|\d{2}\\?% (?:CI|confidence interval): "
+    r"|the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
+    r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)(?: called| known as)?|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
     r"|(?:for )?(?:all|every|any)(?: [a-z]{2,12}){0,3} (?=[A-Za-z] ?(?:\\[gl]e|[<>=])))",
     re.IGNORECASE,
 )
@@ -66,6 +75,8 @@ def spelled(text: str) -> str:
     if lead is not None:
         rest = spelled(text[lead.end() :])
         return f"-{rest}" if rest[:1].isdigit() else text
+    if (mixed := _AND_PART.match(text) or _PART_OF.match(text)) is not None:
+        return _with_part(mixed) or text
     tokens = text.lower().replace("-", " ").split()
     if len(tokens) > 1 and tokens[0] == "a" and (tokens[1] in _SCALES or tokens[1] == "dozen"):
         tokens[0] = "one"
@@ -86,6 +97,18 @@ def spelled(text: str) -> str:
     if part in _PARTS and (used or part == "half"):
         return " ".join([f"{total + current if used else 1}/{_PARTS[part]}", *tokens[used + 1 :]])
     return " ".join([str(total + current), *tokens[used:]]) if used else text
+
+
+def _with_part(match: re.Match[str]) -> str | None:
+    """`two hours and a half`, `one and a half hours` and `half an hour` as "5/2 hours", "3/2 hours", "1/2 hour"."""
+    found = match.groupdict()
+    count = spelled(found.get("count") or "zero")
+    count = {"a": "1", "an": "1"}.get(count.lower(), count)
+    part = _PARTS[found["part"].lower().removesuffix("s")]
+    times = {"three": 3, "two": 2}.get((found.get("times") or "").lower(), 1)
+    if not count.isdigit() or len(count) > 12 or (found.get("unit") and found.get("unit2")) or found.get("unit") in _PARTS:
+        return None
+    return f"{int(count) * part + times}/{part} {found.get('unit') or found.get('unit2') or ''}".strip()
 
 
 def core(text: str) -> tuple[str, str]:
@@ -127,6 +150,7 @@ _SAME = (
     ("true", "yes"),
     ("false", "no"),
 )
+_NO_SUCH = re.compile(r"(?:there (?:is|are|exists?) )?no such [a-z]{2,20}(?: exists?)?\Z|none exists?\Z", re.IGNORECASE)
 _PHRASES: dict[str, set[int]] = {}
 for _index, _group in enumerate(_SAME):
     for _phrase in _group:
@@ -136,7 +160,15 @@ _POLAR = frozenset(("yes", "no", "true", "false"))
 _POLAR_LEAD = re.compile(r"(yes|no|true|false)\s*[,.;:]\s*(.+)\Z", re.IGNORECASE)
 
 
+_IRREGULAR = {
+    "mitochondria": "mitochondrion", "bacteria": "bacterium", "phenomena": "phenomenon", "criteria": "criterion", "nuclei": "nucleus",
+    "alveoli": "alveolus", "fungi": "fungus", "foci": "focus", "radii": "radius", "vertices": "vertex", "matrices": "matrix",
+    "indices": "index", "axes": "axis", "hypotheses": "hypothesis", "spectra": "spectrum", "quanta": "quantum", "ova": "ovum",
+}  # fmt: skip
+
+
 def _singular(word: str) -> str:
+    word = _IRREGULAR.get(word, word)
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -165,6 +197,8 @@ def listed(text: str) -> list[str] | None:
 
 def means_same(gold: str, answer: str) -> bool:
     """Whether both are phrases of one meaning, such as "no solution" and the empty set."""
+    if _NO_SUCH.match(bare(answer) or ""):
+        answer = "none"
     left, right = (
         _PHRASES.get(side) or _PHRASES.get((bare(side) or "").casefold()) or _PHRASES.get(folded(bare(side) or ""))
         for side in (gold, answer)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.math_answers.strangers import math_pairs
+from benchmarks.verifier_math import pair_rows
 from rewards.rules import build_rule
 from rewards.types import Request
 
@@ -106,12 +107,19 @@ def test_a_near_miss_is_not(gold: str, answer: str) -> None:
     assert not passes(gold, answer)
 
 
+def test_the_classes_behind_missed_answers_are_accepted_and_their_near_misses_are_not() -> None:
+    rows = [(row.request, row.expected) for row in pair_rows("siblings.txt")]
+    rows += [(Request(response=said, gold=gold, question=asked), good) for _, gold, said, good, asked in math_pairs("siblings_prose.txt")]
+    assert [(request.gold, request.response) for request, expected in rows if RULE.judge_group([request])[0].passed is not expected] == []
+
+
 def test_a_base_may_be_left_out_where_the_question_names_it() -> None:
     assert passes("101_2", "101", "Write 5 in base 2.") and not passes("101_2", "101", "What is 2 + 3?")
 
 
 BLIND = [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 396), ("strangers_third.txt", (183, 189), 179),
-         ("strangers_fourth.txt", (125, 88), 111)]  # fmt: skip
+         ("strangers_fourth.txt", (125, 88), 116), ("strangers_fifth.txt", (272, 178), 272),
+         ("strangers_sixth.txt", (239, 160), 239)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "counts", "least"), BLIND)

@@ -11,17 +11,17 @@ from rewards.rules import build_rule
 from rewards.types import Outcome, Request, Verdict
 
 
-def judged(kind: str, gold: Any, response: str, options: Any = None, **settings: Any) -> Verdict:
+def judged(kind: str, gold: Any, response: str, options: Any = None, num_tokens: int | None = None, **settings: Any) -> Verdict:
     rule = build_rule({"kind": kind, "options": settings, "think": ["<think>", "</think>"]})
     metadata = {"options": options} if options is not None else {}
-    return rule.judge_group([Request(response=response, gold=gold, metadata=metadata)])[0]
+    return rule.judge_group([Request(response=response, gold=gold, metadata=metadata, num_tokens=num_tokens)])[0]
 
 
-@pytest.mark.parametrize("kind", ["choice", "exact", "format", "instructions", "tool_call"])
+@pytest.mark.parametrize("kind", ["choice", "exact", "format", "instructions", "tool_call", "language", "repetition", "length"])
 def test_every_answer_written_blind_is_judged_as_labelled(kind: str) -> None:
     for name, gold, extra, response, expected in other_pairs():
         if name == kind:
-            verdict = judged(kind, gold, response, extra.get("options"), **extra.get("set", {}))
+            verdict = judged(kind, gold, response, extra.get("options"), extra.get("num_tokens"), **extra.get("set", {}))
             assert verdict.passed is expected, (gold, response)
 
 

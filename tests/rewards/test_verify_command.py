@@ -95,7 +95,7 @@ def test_a_recipe_lends_its_verifier_and_thinking_tags(tmp_path: Path) -> None:
 
 def test_an_audit_counts_recall_false_accepts_and_slowest(tmp_path: Path) -> None:
     path = tmp_path / "labelled.jsonl"
-    labelled = [("4", "4", True), ("5", "4", False), ("4.0", "4", True), ("half a dozen", "6", True), ("(1,2)", "(1,2)", True)]
+    labelled = [("4", "4", True), ("5", "4", False), ("4.0", "4", True), ("as many as a die has", "6", True), ("(1,2)", "(1,2)", True)]
     path.write_text("\n".join(json.dumps({"id": i, "response": r, "gold": g, "expected": e}) for i, (r, g, e) in enumerate(labelled)))
     done = run("verify", "--verifier", "math", "--audit", str(path), "--json")
     figures = json.loads(done.stdout)
