@@ -416,4 +416,13 @@ def smoke(recipe: Recipe) -> Recipe:
         if "limit" in data:
             data["limit"] = min(data["limit"] or few, few)
     raw["evaluate"]["k"] = min(recipe.evaluate.k, 2)
+    raw["verifiers"] = _trusting(raw["verifiers"])
     return Recipe.model_validate_json(json.dumps(raw))
+
+
+def _trusting(spec: Any) -> Any:
+    """A verifier's arguments without canaries on a reward model of the recipe: trained for two steps, it is fooled by chance."""
+    if isinstance(spec, Mapping):
+        mine = spec.get("kind") == "pairwise" and isinstance(spec.get("model"), Mapping) and "stage" in spec["model"]
+        return {key: _trusting(value) for key, value in spec.items()} | ({"canaries": 0} if mine else {})
+    return [_trusting(value) for value in spec] if isinstance(spec, list | tuple) else spec

@@ -152,6 +152,16 @@ def test_epochs_give_way_to_steps_under_smoke(tmp_path: Path) -> None:
     assert (stage.steps, stage.epochs) == (2, None)
 
 
+def test_smoke_asks_no_canaries_of_a_reward_model_of_two_steps(tmp_path: Path) -> None:
+    asked = "{kind: pairwise, model: {endpoint: 'http://judge:8000/v1', model: j}}"
+    both = "taste: {kind: cascade, steps: [{kind: pairwise, model: {stage: judge}}, " + asked + "]}"
+    path = write_world(tmp_path, RECIPE.replace("taste: {kind: pairwise, model: {stage: judge}}", both))
+    trained, served = plan_of(path, smoke_run=True).recipe.verifiers["taste"].options["steps"]
+    assert trained["canaries"] == 0
+    assert "canaries" not in served
+    assert "canaries" not in plan_of(path).recipe.verifiers["taste"].options["steps"][0]
+
+
 def test_the_default_start_is_the_policy_before_and_never_a_reward_model(tmp_path: Path) -> None:
     recipe = load_recipe(write_world(tmp_path)).recipe
     assert [start_of(recipe, stage.name) for stage in recipe.stages] == ["base", "cold_start", "cold_start", "distil", "distil", "stem"]
