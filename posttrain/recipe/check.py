@@ -21,7 +21,7 @@ from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
 from posttrain.plan.steps import Plan
 from posttrain.recipe.resolve import BASE, judge_stages, longest_rows, own_data, verifiers_of
-from posttrain.recipe.schema import AnyStage, Data, Dpd, Grpo, Sft, StageData, ToyData
+from posttrain.recipe.schema import AnyStage, Data, Dpd, FileData, Grpo, Sft, StageData, ToyData
 from posttrain.recipe.sizes import check_positions
 from posttrain.types import Prompt
 from rewards.base import Built
@@ -189,9 +189,18 @@ def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir
     rows = reader(name, spec, recipe_dir)
     faults = f", {len(rows.faults)} set aside" if rows.faults else ""
     card = card_path(spec, recipe_dir)
-    blank = card is not None and is_blank_card(read_card(card))
-    said = "its card is still the template: fill it in" if blank else "card present, digest as stated"
+    said = "card present" if card is None else _said_of_card(read_card(card), spec)
     return f"{len(rows.items):,} rows{faults}; {said}"
+
+
+def _said_of_card(facts: Mapping[str, Any], spec: Data) -> str:
+    """A stated digest has been compared by the plan; one that is not stated binds no bytes."""
+    if is_blank_card(facts):
+        return "its card is still the template: fill it in"
+    if not isinstance(spec, FileData):
+        return "card present"
+    name = Path(spec.path).name
+    return "card present, digest as stated" if name in (facts.get("digests") or {}) else f"card present, states no digest of {name}"
 
 
 def _check_verifiers(plan: Plan) -> Iterator[Finding]:

@@ -124,6 +124,13 @@ def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
     assert "its card is still the template" in findings(world)["data warmup"].detail
 
 
+def test_a_digest_that_a_card_does_not_state_is_not_said_to_match(world: Path) -> None:
+    assert "states no digest of warmup.jsonl" in findings(world)["data warmup"].detail
+    digest = Digests(world.parent / "digests.json").file(world.parent / "data" / "warmup.jsonl")
+    (world.parent / "cards" / "warmup.md").write_text(f"---\nlicense: mit\npretty_name: A\ndigests: {{warmup.jsonl: '{digest}'}}\n---\n")
+    assert "digest as stated" in findings(world)["data warmup"].detail
+
+
 def test_too_little_disk_is_a_failure(world: Path) -> None:
     config = world.parent / "base" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_size": 1_000_000, "num_hidden_layers": 100}))
