@@ -18,8 +18,8 @@ import contextlib
 import fcntl
 import json
 import os
-import shlex
 import platform
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -98,7 +98,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _key(key: str) -> str:
-    """The key as the recipe knows it. A step's own verifiers stand by the data they judge: "verifiers.math.kind" -> "verifier of math: kind"."""
+    """A step's verifiers stand by the data they judge. Example: "verifiers.aime.kind" -> "verifier of aime: kind"."""
     group, _, rest = key.partition(".")
     name, _, rest = rest.partition(".")
     if group == "verifiers" and name:

@@ -77,6 +77,13 @@ def test_a_headline_shows_at_most_four_numbers() -> None:
 
 
 def test_a_step_s_line_names_faults_first_and_then_what_tells_most() -> None:
-    grpo = {"entropy_last": 1.5, "fault_share": 0.0, "generated_tokens": 477, "reward_first": 0.1, "reward_last": 0.2, "truncated_share": 0.9}
+    grpo = {
+        "entropy_last": 1.5,
+        "fault_share": 0.0,
+        "generated_tokens": 477,
+        "reward_first": 0.1,
+        "reward_last": 0.2,
+        "truncated_share": 0.9,
+    }
     assert headline(grpo) == "reward_first=0.1 reward_last=0.2 truncated_share=0.9 entropy_last=1.5"
     assert headline({"loss": 2.0, "faulty_rows": 3, "rows": 8}) == "faulty_rows=3 loss=2 rows=8"
