@@ -18,6 +18,7 @@ from posttrain.shipped import shipped_dir
 from posttrain.types import Prompt
 from rewards.load import build_verifier
 from rewards.services import Services
+from sandbox.errors import LevelError
 from tests.recipe.world import write_jsonl, write_world
 
 TEMPLATE = Path(__file__).parents[2] / "posttrain" / "data" / "templates" / "chatml_think.jinja"
@@ -116,6 +117,25 @@ def test_a_row_without_its_field_is_named_by_number(world: Path) -> None:
     finding = findings(world)["data warmup"]
     assert finding.status == "fail"
     assert "row 2" in finding.detail and "completion" in finding.detail
+
+
+def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_docker(*_: object, **__: object) -> None:
+        raise LevelError("level container cannot be had here", where="sandbox", remedy="start Docker")
+
+    monkeypatch.setattr("sandbox.judge.choose", no_docker)
+    assert "code judge" not in findings(world), "no verifier of the plan runs code"
+    finding = findings(world, "stages.stem.prompts=programs", "stages.stem.verifier=code")["code judge"]
+    assert (finding.status, finding.remedy) == ("fail", "start Docker")
+
+
+def test_heads_that_vllm_on_the_cpu_has_no_kernel_for_are_found_before_the_run(world: Path) -> None:
+    assert findings(world)["engine of base"].status == "ok"
+    config = world.parent / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"head_dim": 16}))
+    finding = findings(world)["engine of base"]
+    assert finding.status == "fail" and "16 wide" in finding.detail and "engine.backend: hf" in finding.remedy
+    assert "engine of base" not in findings(world, "engine.backend=hf")
 
 
 def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
