@@ -176,8 +176,8 @@ def _way(facts: Mapping[str, Any], own: Sequence[Mapping[str, Any]]) -> str:
         f"| {_line(score['checkpoint'])} | {_line(score['suite'])} | {percent(score['avg_at_k'])} | {_interval(score)} |"
         for score in others
     ]
-    head = "\n\nOther checkpoints, same problems and seeds:\n\n| checkpoint | suite | score, % | 95 % interval |\n| --- | --- | ---: | ---: |\n"
-    return head + "\n".join(rows)
+    head = "| checkpoint | suite | score, % | 95 % interval |\n| --- | --- | ---: | ---: |\n"
+    return "\n\nOther checkpoints, same problems and seeds:\n\n" + head + "\n".join(rows)
 
 
 def _interval(score: Mapping[str, Any]) -> str:
