@@ -106,6 +106,9 @@ def test_from_says_which_later_stage_lacks_its_start(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="'judge' starts from 'distil'") as caught:
         plan_of(write_world(tmp_path), starts={"stem": write_model(tmp_path / "elsewhere")})
     assert "--from judge=" in str(caught.value.remedy)
+    with pytest.raises(RecipeError, match="'preference' asks reward model 'judge'") as caught:
+        plan_of(tmp_path / "recipe.yaml", starts={"preference": write_model(tmp_path / "elsewhere")})
+    assert "--from judge=" in str(caught.value.remedy), "that stage is to be started, not the one that was given"
 
 
 @pytest.mark.parametrize(
