@@ -285,3 +285,5 @@ def test_recipe_new_writes_a_recipe_that_loads_and_overwrites_nothing(tmp_path: 
     with pytest.raises(InputError, match="demo_cpx"):
         new_recipe(base="toy", revision=None, like="demo_cpx", name=None, out=tmp_path / "c.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+    new_recipe(base="toy", revision=None, like="neo3_3b_a400m_thinking", name=None, out=tmp_path / "mine" / "neo.yaml")
+    assert (tmp_path / "mine" / "templates" / "neo3.jinja").is_file(), "its chat template comes along"
