@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -303,6 +304,16 @@ def test_a_template_of_the_recipe_stands_in_for_the_bases(tmp_path: Path) -> Non
         (tmp_path / model / "chat_template.jinja").unlink()
     plan = plan_of(path, "chat.template=chatml_think")
     assert "chat.template" in plan.step("cold_start").digests
+
+
+def test_the_first_path_that_leads_nowhere_brings_the_others_with_it(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    shutil.rmtree(tmp_path / "teacher")
+    (tmp_path / "data" / "held_out.jsonl").unlink()
+    (tmp_path / "cards" / "warmup.md").unlink()
+    with pytest.raises(InputError, match=r"no folder .*teacher") as caught:
+        plan_of(path)
+    assert str(caught.value.remedy).endswith("Not there either: data.warmup.card, data.held_out.path")
 
 
 def test_a_card_with_the_right_digest_passes(tmp_path: Path) -> None:
