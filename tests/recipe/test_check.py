@@ -138,6 +138,16 @@ def test_heads_that_vllm_on_the_cpu_has_no_kernel_for_are_found_before_the_run(w
     assert "engine of base" not in findings(world, "engine.backend=hf")
 
 
+def test_a_row_that_the_chat_template_refuses_is_named_before_the_run(world: Path) -> None:
+    good = {"messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]}
+    calls = [{"type": "function", "function": {"name": "lookup", "arguments": {}}}]
+    bad = {"messages": [good["messages"][0], {"role": "assistant", "content": "", "tool_calls": calls}]}
+    write_jsonl(world.parent / "data" / "warmup.jsonl", [good] * 3 + [bad])
+    finding = findings(world)["rows of cold_start"]
+    assert finding.status == "fail" and "row 4 of data 'warmup'" in finding.detail and "drops the call of 'lookup'" in finding.detail
+    assert findings(world, "data.warmup.max_faulty_share=0.5")["rows of cold_start"].status == "ok"
+
+
 def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
     assert "card present" in findings(world)["data warmup"].detail
     shutil.copy(shipped_dir("data_cards") / "TEMPLATE.md", world.parent / "cards" / "warmup.md")
