@@ -19,6 +19,7 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def acquire(path: Path, *, what: str, take_over: bool = False) -> Lock:
         if holder is not None and not holder.released:
             state = judge(holder)
             if state == "alive" or (state == "elsewhere" and not take_over):
-                raise _refusal(holder, state, what)
+                raise _refusal(holder, state, path.parent, what)
         fence = holder.fence + 1 if holder is not None else 1
         _write(path, {**_identity(), "fence": fence, "released": False})
     return Lock(path=path, fence=fence)
@@ -152,9 +153,9 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _refusal(holder: Holder, state: str, what: str) -> LockHeldError:
+def _refusal(holder: Holder, state: str, folder: Path, what: str) -> LockHeldError:
     if state == "alive":
-        remedy = f"wait for it, or stop it with: posttrain stop RUN (it is pid {holder.pid} on this machine)"
+        remedy = f"wait for it, or stop it with: posttrain stop {shlex.quote(str(folder))} (it is pid {holder.pid} on this machine)"
     else:
         remedy = f"if that process is certainly gone from {holder.host}, run again with --take-over"
     error = LockHeldError(f"{what} is in use by {holder.label}", remedy=remedy)

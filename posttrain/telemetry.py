@@ -41,6 +41,11 @@ SECRET_TEXT = re.compile(r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr
 SHORTEST_SECRET = 8  # a shorter value ("1", "true") would blank out ordinary text
 NOT_SECRET = frozenset({"TOKENIZERS_PARALLELISM"})
 HIDDEN = "[redacted]"
+ALARMS = ("faulty_rows", "too_long_rows", "set_aside_for_faults", "faults", "fault_share")  # shown first, and only above zero
+TELLING = (
+    *("avg_at_k", "format_valid", "reward_first", "reward_last", "held_out_accuracy", "swap_consistency", "loss", "kept"),
+    *("pairs", "prompts", "teacher_pass", "student_pass", "truncated_share", "trained_tokens", "rows"),
+)  # of a step's many numbers, those that a person looks at first
 LINE_SECONDS = 30.0  # between two lines of one step
 
 
@@ -248,6 +253,9 @@ class BarDisplay(LineDisplay):
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """At most four numbers of a stage on one line, such as `loss=1.23 rows=512`."""
+    """At most four numbers of a stage on one line, such as `loss=1.23 rows=512`: faults first where there are any, then what tells most."""
     numbers = [(key, value) for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = [(key, value) for key, value in numbers if value or key not in ALARMS]
+    order = {key: place for place, key in enumerate((*ALARMS, *TELLING))}
+    numbers.sort(key=lambda pair: order.get(pair[0], len(order)))
     return " ".join(f"{key}={value:.4g}" for key, value in numbers[:4])

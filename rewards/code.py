@@ -59,13 +59,14 @@ class CodeVerifier(Built):
         from sandbox.lift import lift
 
         if not isinstance(gold, dict) or not gold.get("tests"):
-            raise VerifierError(f"the gold of a code problem is {repr(gold)[:200]}", remedy='give {"tests": [...]}')
+            raise VerifierError(f'the gold of a code problem is {{"tests": [...]}}, not {repr(gold)[:200]}', remedy='give {"tests": [...]}')
         try:
             program = self._read("gold", "pass", gold)
             for test in program.tests:
                 lift(test, program)
         except ValueError as error:
-            raise VerifierError(f"the gold of a code problem cannot be read: {error}", remedy="mend or drop the row") from error
+            said = str(error).replace("\n  remedy: ", "; ")  # on one line: it becomes the reason of a row
+            raise VerifierError(f"the gold of a code problem cannot be read: {said}", remedy="mend or drop the row") from error
 
     def _gold_problem(self, prompt: Request) -> str | None:
         return super()._gold_problem(dataclasses.replace(prompt, gold=_tests_of(prompt) or prompt.gold))

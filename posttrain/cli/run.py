@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 DEFAULT_STORE = Path("runs/.store")
+PIPED_WIDTH = 200
 
 
 def register(app: typer.Typer) -> None:
@@ -116,7 +117,7 @@ def _print_status(status: dict[str, Any]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)  # Rich takes a pipe for 80 columns
     at_work = (status["progress"] or {}).get("step")
     rows = []
     for row in status["stages"]:

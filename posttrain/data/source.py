@@ -284,6 +284,8 @@ def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, 
 
 def _messages(row: dict[str, Any], key_hint: str) -> tuple[Message, ...]:
     raw = row.get("messages") or row.get("conversations")
+    if raw is None and isinstance(row.get("prompt"), list):
+        raw = row["prompt"]  # as TRL's conversational data has it
     if raw is None:
         if not isinstance(row.get("prompt"), str):
             raise _FaultyRow(f"no key '{key_hint}' or 'messages' (keys: {', '.join(sorted(map(str, row))) or 'none'})")
@@ -303,6 +305,16 @@ def _messages(row: dict[str, Any], key_hint: str) -> tuple[Message, ...]:
         _check_unicode(turn, f"messages[{index}]")
         turns.append(turn)
     return tuple(turns)
+
+
+def _answer(row: dict[str, Any], key: str) -> str:
+    """Text, or the one assistant turn that stands for it in conversational data."""
+    match row.get(key):
+        case [{"role": "assistant", "content": str(content)}]:
+            return _text({key: content}, key)
+        case list():
+            raise _FaultyRow(f"'{key}' is not text or one assistant turn")
+    return _text(row, key)
 
 
 def _text(row: dict[str, Any], key: str) -> str:
@@ -339,7 +351,9 @@ def _id(name: str, number: int, row: dict[str, Any]) -> str:
 def _conversation(name: str, number: int, row: dict[str, Any]) -> Conversation:
     messages = _messages(row, "prompt")
     if messages[-1]["role"] != "assistant":
-        messages = (*messages, {"role": "assistant", "content": _text(row, "completion")})
+        if "completion" not in row and not isinstance(row.get("prompt"), str):
+            raise _FaultyRow(f"it ends with a turn of the {messages[-1]['role']}, so there is no answer to learn from")
+        messages = (*messages, {"role": "assistant", "content": _answer(row, "completion")})
     return Conversation(id=_id(name, number, row), source=name, messages=messages)
 
 
@@ -352,18 +366,21 @@ def _prompt(name: str, number: int, row: dict[str, Any]) -> Prompt:
         raise _FaultyRow("'metadata' is not an object")
     reference = row.get("reference")
     if row.get("gold") is None and reference is None:
-        raise _FaultyRow("no key 'gold' (or 'reference')")
+        raise _FaultyRow("no key 'gold' (or 'reference'); where the verifier needs none, write \"gold\": \"\"")
     for key, value in (("messages", messages), ("gold", row.get("gold")), ("reference", reference), ("metadata", metadata)):
         _check_json(value, key)
     return Prompt(id=_id(name, number, row), source=name, messages=messages, gold=row.get("gold"), reference=reference, metadata=metadata)
 
 
 def _pair(name: str, number: int, row: dict[str, Any]) -> PreferencePair:
+    messages, chosen, rejected = _messages(row, "prompt"), _answer(row, "chosen"), _answer(row, "rejected")
+    if chosen == rejected:
+        raise _FaultyRow("'chosen' and 'rejected' are the same")
     return PreferencePair(
         id=_id(name, number, row),
         source=name,
-        messages=_messages(row, "prompt"),
-        chosen=_text(row, "chosen"),
-        rejected=_text(row, "rejected"),
+        messages=messages,
+        chosen=chosen,
+        rejected=rejected,
         provenance={"chosen": "data", "rejected": "data"},
     )

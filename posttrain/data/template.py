@@ -103,6 +103,7 @@ class ChatTemplate:
         """
         self.refuse_special_tokens(messages)
         whole = self.render(messages, ask=False)
+        _check_calls(messages, whole)
         spans = []
         for index, turn in enumerate(messages):
             if turn["role"] != "assistant":
@@ -126,6 +127,19 @@ class ChatTemplate:
             mask += [0] * len(given) + [1] * trained + [0] * (len(said) - trained)
             at = end
         return Encoded(ids=tuple(ids), mask=tuple(mask))
+
+
+def _check_calls(messages: Sequence[Message], text: str) -> None:
+    """A template that knows no tools drops `tool_calls` in silence, and the model would learn the turn without them."""
+    for index, turn in enumerate(messages):
+        calls: Any = turn.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            function = call.get("function", call) if isinstance(call, dict) else {}
+            if isinstance(function, dict) and isinstance(name := function.get("name"), str) and name not in text:
+                raise DataError(
+                    f"the chat template drops the call of {name!r} in messages[{index}].tool_calls",
+                    remedy="use a template that renders tool calls, or write them into 'content'",
+                )
 
 
 def _check_syntax(text: Any, where: str) -> None:

@@ -16,6 +16,7 @@ from posttrain.store import Store, library_versions
 from sandbox.image import reference
 
 RUNS_CODE = {"code", "agent"}  # verifier kinds that ask the judge
+SHOWN_INPUTS = 3  # an export has one a score
 _NOTHING = object()
 
 
@@ -55,9 +56,10 @@ def _why(step: Step, before: Step | None, fresh: set[str]) -> str:
     if before is None:
         return "never run here"
     reasons = changed(before, step)
-    reasons += [
-        f"input {role} ({name}) will be new" for role, name in step.inputs.items() if name in fresh and before.inputs.get(role) == name
-    ]
+    new = [f"{role} ({name})" for role, name in step.inputs.items() if name in fresh and before.inputs.get(role) == name]
+    reasons += [f"input {one} will be new" for one in new[:SHOWN_INPUTS]]
+    if len(new) > SHOWN_INPUTS:
+        reasons.append(f"{len(new) - SHOWN_INPUTS} more inputs will be new")
     if before.id == step.id:
         return "not finished before"
     return "; ".join(reasons) if reasons else "its inputs changed"
@@ -72,8 +74,10 @@ def changed(before: Step, now: Step) -> list[str]:
         reasons.append(f"version of {now.kind} {before.version} -> {now.version}")
     old, new = _flat(before.params), _flat(now.params)
     for key in sorted(old.keys() | new.keys()):
-        if key != "seed" and old.get(key, _NOTHING) != new.get(key, _NOTHING):
-            reasons.append(f"{key} {_word(old.get(key, _NOTHING))} -> {_word(new.get(key, _NOTHING))}")
+        was, becomes = old.get(key, _NOTHING), new.get(key, _NOTHING)
+        if key == "seed" or was == becomes or (key.startswith("verifier_versions") and (was is _NOTHING or becomes is _NOTHING)):
+            continue  # a verifier's version that comes or goes does so with its kind, which is named
+        reasons.append(f"{_key(key)} {_word(was)} -> {_word(becomes)}")
     if not reasons and old.get("seed") != new.get("seed"):
         reasons.append("seed changed")
     for what in sorted(before.digests.keys() | now.digests.keys()):
@@ -91,6 +95,15 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
             name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}" if prefix else str(key)).items()
         }
     return {prefix: value}
+
+
+def _key(key: str) -> str:
+    """A step's verifiers stand by the data they judge. Example: "verifiers.aime.kind" -> "verifier of aime: kind"."""
+    group, _, rest = key.partition(".")
+    name, _, rest = rest.partition(".")
+    if group == "verifiers" and name:
+        return f"verifier of {name}: {rest}".removesuffix(": ")
+    return f"version of verifier {name}" if group == "verifier_versions" and name else key
 
 
 def _word(value: Any) -> str:

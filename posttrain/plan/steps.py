@@ -234,20 +234,23 @@ class _Builder:
 
     def _judge(self, stage: AnyStage) -> dict[str, str]:
         judge = judge_of(self.recipe, set(verifiers_of(stage).values()))
-        return {"judge": self._needed(stage, judge, f"asks reward model '{judge}'")} if judge is not None else {}
+        return {"judge": self._needed(stage, judge, f"asks reward model '{judge}'", missing=judge)} if judge is not None else {}
 
     def _stage_data(self, stage: AnyStage) -> dict[str, str]:
         found = {}
         for name in data_of(stage):
             spec = self.recipe.data[name]
             if isinstance(spec, StageData):
-                found[f"data.{name}"] = self._needed(stage, f"{spec.stage}.pairs", f"reads data '{name}' of stage '{spec.stage}'")
+                found[f"data.{name}"] = self._needed(
+                    stage, f"{spec.stage}.pairs", f"reads data '{name}' of stage '{spec.stage}'", missing=spec.stage
+                )
         return found
 
-    def _needed(self, stage: AnyStage, step: str, why: str) -> str:
+    def _needed(self, stage: AnyStage, step: str, why: str, missing: str | None = None) -> str:
+        """The step, if this plan holds it. missing: the stage that --from is to start at for it; `stage` itself when not given."""
         if step not in self.steps:
             # Only --from leaves earlier steps out; the recipe itself was checked.
-            remedy = f"add --from {stage.name}=CHECKPOINT, or start earlier"
+            remedy = f"add --from {missing or stage.name}=CHECKPOINT, or start earlier"
             raise RecipeError(f"stage '{stage.name}' {why}, which --from leaves out", where="--from", remedy=remedy)
         return step
 

@@ -19,13 +19,15 @@ from posttrain.data.cards import card_path, is_blank_card, read_card
 from posttrain.data.survey import readers
 from posttrain.errors import DataError, InputError
 from posttrain.plan.estimate import configs, estimate
+from posttrain.plan.status import RUNS_CODE
 from posttrain.plan.steps import Plan
-from posttrain.recipe.resolve import BASE, asked_data, judge_stages, longest_rows, own_data, verifiers_of
-from posttrain.recipe.schema import AnyStage, Data, Dpd, Grpo, Sft, StageData, ToyData
-from posttrain.recipe.sizes import check_positions
+from posttrain.recipe.resolve import BASE, asked_data, judge_stages, longest_rows, on_vllm_cpu, own_data, verifiers_of
+from posttrain.recipe.schema import AnyStage, Data, Dpd, FileData, Grpo, Sft, StageData, ToyData
+from posttrain.recipe.sizes import check_heads, check_positions
 from posttrain.types import Prompt
 from rewards.base import Built
 from rewards.errors import VerifierError
+from rewards.load import kind_versions
 from rewards.types import Outcome, Request
 from sandbox.errors import SandboxError
 
@@ -136,6 +138,10 @@ def _check_lengths(plan: Plan) -> Iterator[Finding]:
             continue
         wanted = longest_rows(plan.recipe, [] if step.endswith(".teacher") else _stages(plan))
         yield _guarded(title, "", partial(check_positions, known[step], wanted, step))
+        if on_vllm_cpu(plan.recipe, _stages(plan)):
+            yield _guarded(
+                f"engine of {step}", "vLLM on the CPU has kernels for its attention heads", partial(check_heads, known[step], step)
+            )
 
 
 # ---------------------------------------------------------------- data and verifiers
@@ -202,9 +208,18 @@ def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir
     rows = reader(name, spec, recipe_dir)
     faults = f", {len(rows.faults)} set aside" if rows.faults else ""
     card = card_path(spec, recipe_dir)
-    blank = card is not None and is_blank_card(read_card(card))
-    said = "its card is still the template: fill it in" if blank else "card present, digest as stated"
+    said = "card present" if card is None else _said_of_card(read_card(card), spec)
     return f"{len(rows.items):,} rows{faults}; {said}"
+
+
+def _said_of_card(facts: Mapping[str, Any], spec: Data) -> str:
+    """A stated digest has been compared by the plan; one that is not stated binds no bytes."""
+    if is_blank_card(facts):
+        return "its card is still the template: fill it in"
+    if not isinstance(spec, FileData):
+        return "card present"
+    name = Path(spec.path).name
+    return "card present, digest as stated" if name in (facts.get("digests") or {}) else f"card present, states no digest of {name}"
 
 
 def _check_verifiers(plan: Plan) -> Iterator[Finding]:
@@ -219,6 +234,8 @@ def _check_verifiers(plan: Plan) -> Iterator[Finding]:
             yield _guarded(f"model of verifier {verifier}", "", lambda model=model: _probe(model))  # type: ignore[misc]
     with ExitStack() as stack:
         opener = _judge_opener(plan, stack)
+        if any(RUNS_CODE & kind_versions(plan.recipe.verifiers[verifier].model_dump()).keys() for verifier, _ in pairs):
+            yield _guarded("code judge", "", lambda: f"programs would run at level {opener().level}")
         for verifier, data in pairs:
             yield _check_golds(plan, verifier, data, opener)
 

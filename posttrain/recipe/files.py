@@ -13,7 +13,7 @@ from pathlib import Path
 
 from posttrain.data.cards import card_path, read_card
 from posttrain.digests import Digests
-from posttrain.errors import CheckpointError, DataError
+from posttrain.errors import CheckpointError, DataError, InputError
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import models_of, plugin_modules
@@ -24,6 +24,7 @@ from posttrain.recipe.yaml_core import Key
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 TEMPLATES = Path(__file__).parent.parent / "data" / "templates"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+SHOWN_ABSENT = 6
 _NEEDED_REMEDY = "save the base with model.save_pretrained and tokenizer.save_pretrained"
 
 
@@ -40,7 +41,42 @@ class Files:
 
 
 def find_files(loaded: Loaded, digests: Digests) -> Files:
-    """Check and digest all that the recipe names. Raises RecipeError, DataError, CheckpointError (exit 2) with the recipe's line."""
+    """Check and digest all that the recipe names. Raises RecipeError, DataError, CheckpointError (exit 2) with the recipe's line.
+
+    The first fault is the error; its remedy lists the other paths that lead nowhere, so that a new recipe is filled in at one go.
+    """
+    try:
+        return _find_files(loaded, digests)
+    except InputError as error:
+        others = [key for key in _absent(loaded) if not str(error.where).endswith(f": {key}")]
+        if others:
+            more = f" and {len(others) - SHOWN_ABSENT} more" if len(others) > SHOWN_ABSENT else ""
+            error.remedy = f"{error.remedy}. Not there either: {', '.join(others[:SHOWN_ABSENT])}{more}"
+        raise
+
+
+def _absent(loaded: Loaded) -> list[str]:
+    """Keys of local paths, of models, data and cards, that lead nowhere; hub ids with a revision aside."""
+    named = {
+        ".".join([*_words(loaded, key), "path"]): model.path
+        for _, key, model in models_of(loaded.recipe)
+        if model.path != "toy" and not model.revision
+    }
+    for name, spec in loaded.recipe.data.items():
+        if isinstance(spec, FileData) or (isinstance(spec, HubData) and not spec.revision):
+            named[f"data.{name}.path"] = spec.path
+        if isinstance(spec, FileData | HubData):
+            named[f"data.{name}.card"] = spec.card
+    return [key for key, path in named.items() if not located(path, loaded.recipe_dir).exists()]
+
+
+def _words(loaded: Loaded, key: Key) -> list[str]:
+    """A key as messages show it: a stage by its name."""
+    names = [stage.name for stage in loaded.recipe.stages]
+    return [names[part] if isinstance(part, int) else str(part) for part in key]
+
+
+def _find_files(loaded: Loaded, digests: Digests) -> Files:
     found = Files(paths={}, digests={})
     _find_template(loaded, digests, found)
     for step, key, model in models_of(loaded.recipe):

@@ -252,6 +252,8 @@ def _expected(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _EXPECTED:
         return _EXPECTED[kind]
+    if kind == "literal_error":
+        return str(context["expected"])
     bounds = {
         "greater_than": ("gt", "above"),
         "greater_than_equal": ("ge", "at least"),

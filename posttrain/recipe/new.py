@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from posttrain.errors import InputError, RecipeError
@@ -17,7 +18,10 @@ from posttrain.shipped import find_recipe
 
 
 def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, out: Path) -> None:
-    """Write `out`. Raises InputError: the file exists, no such shipped recipe, a hub id without revision, or a name the schema refuses."""
+    """Write `out`, and beside it the chat template's file where the recipe names one and none is there.
+
+    Raises InputError: the file exists, no such shipped recipe, a hub id without revision, or a name the schema refuses.
+    """
     if out.exists():
         raise InputError("the file exists", where=str(out), remedy="give another one with --out; nothing is overwritten")
     local = located(base, Path.cwd())
@@ -29,7 +33,8 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
                 f"hub id '{base}' needs a revision", where="--base", remedy="add --revision with the 40 hex digits of a commit"
             )
     path = base if base == "toy" or not local.is_dir() else str(local.absolute())
-    text = find_recipe(like).read_text(encoding="utf-8")
+    source = find_recipe(like)
+    text = source.read_text(encoding="utf-8")
     chosen = name or re.sub(r"[^a-z0-9._-]", "-", out.stem.lower())
     text = _replace(text, "name", json.dumps(chosen))
     pinned = f", revision: {revision}" if revision else ""
@@ -39,7 +44,10 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
     temporary = out.with_name(f".{out.name}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
-        read_recipe(temporary)
+        template = read_recipe(temporary).recipe.chat.template
+        if template and (source.parent / template).is_file() and not (out.parent / template).exists():
+            (out.parent / template).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.parent / template, out.parent / template)
         temporary.rename(out)
     except RecipeError as error:
         raise InputError(error.what, where=str(out), remedy=error.remedy) from error

@@ -211,7 +211,7 @@ class Training(Stage):
 class Supervised(Training):
     """Keys of a stage whose batches are rows of data (a grpo batch is prompts_per_step * group)."""
 
-    batch_size: Positive = Field(32, description="Rows an optimiser step, over all workers.")
+    batch_size: Positive = Field(32, description="Rows an optimiser step, over all workers; packed sequences where packing is on.")
     epochs: float | None = Field(None, gt=0, le=1e6, description="Passes over the data; give one of steps and epochs.")
 
 
@@ -258,7 +258,10 @@ class Grpo(Training):
     kind: Literal["grpo"]
     prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
     verifier: str | dict[str, str] = Field(description="Verifier, or one a data set.")
-    filter: Filter | None = Field(default_factory=Filter, description="Plans a step <name>.filter before this one; null: no filter.")
+    filter: Filter | None = Field(
+        default_factory=Filter,
+        description="Plans a step <name>.filter before this one. Not given: with the defaults of Filter; null: no filter.",
+    )
     group: int = Field(16, ge=2, description="Answers a prompt. Not published in the report.")
     prompts_per_step: Positive = Field(8, description="Groups an optimiser step.")
     steps: int | None = Field(100, ge=1, description="Optimiser steps, one a batch of fresh rollouts.")

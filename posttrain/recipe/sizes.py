@@ -9,6 +9,7 @@ from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import Lora, Training
 
 FLOAT_BYTES = 4  # trained and published in float32
+CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # CPUAttentionBackend.get_supported_head_sizes of vLLM 0.31
 OPTIMISER_BYTES = 8  # two moments of Adam in float32
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
@@ -54,6 +55,18 @@ def num_positions(config: Mapping[str, Any]) -> int | None:
     if kind not in ("yarn", "linear", "dynamic") or not isinstance(factor, int | float):
         return limit
     return max(limit, int((rope.get("original_max_position_embeddings") or limit) * factor))
+
+
+def check_heads(config: Mapping[str, Any], whose: str) -> None:
+    """vLLM without a GPU has kernels for some widths of attention heads only; others fail in the engine. Raises CheckpointError."""
+    hidden, heads = config.get("hidden_size"), config.get("num_attention_heads")
+    width = config.get("head_dim") or (hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads else None)
+    if isinstance(width, int) and width not in CPU_HEADS:
+        raise CheckpointError(
+            f"attention heads of {whose} are {width} wide; vLLM on the CPU takes {', '.join(map(str, CPU_HEADS))}",
+            where="engine.backend",
+            remedy="set engine.backend: hf (slower), or give a model with such heads",
+        )
 
 
 def check_positions(config: Mapping[str, Any], wanted: Mapping[str, int], whose: str) -> str:

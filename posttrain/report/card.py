@@ -33,6 +33,7 @@ def write_card(model_dir: Path, facts: Mapping[str, Any]) -> None:
       seed, checkpoint                  the recipe's seed; id of the exported checkpoint
       stages                            [{"name", "kind"}], in run order
       data                              [{"name", "source", "license", "title", "provenance", "rows"}]
+      exported                          name of the stage whose checkpoint this is: its scores are the model's, others are shown as the way
       evaluations                       [{"checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", ...}], fractions 0 to 1
       sampling                          {"k", "temperature", "top_p"} of the evaluations
       chat                              {"think": [open, close], "stop": [tokens]}
@@ -58,7 +59,7 @@ def _metadata(facts: Mapping[str, Any]) -> str:
             metric_name=f"avg@{score['k']}, 95 % interval {_interval(score)}",
             metric_value=round(100 * score["avg_at_k"], 2),
         )
-        for score in facts.get("evaluations") or ()
+        for score in _own(facts)
     ]
     base = str(facts["base"])
     data = ModelCardData(
@@ -73,6 +74,12 @@ def _metadata(facts: Mapping[str, Any]) -> str:
         eval_results=results or None,
     )
     return str(data.to_yaml()).strip()
+
+
+def _own(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Scores of the exported checkpoint; those of base, teachers and earlier stages are not the model's."""
+    exported = facts.get("exported")
+    return [score for score in facts.get("evaluations") or () if exported in (None, score["checkpoint"])]
 
 
 def _is_hub_id(facts: Mapping[str, Any]) -> bool:
@@ -135,7 +142,7 @@ def _tags(facts: Mapping[str, Any]) -> str:
 
 
 def _scores(facts: Mapping[str, Any]) -> str:
-    scores: Sequence[Mapping[str, Any]] = facts.get("evaluations") or ()
+    scores = _own(facts)
     if not scores:
         return "## Results\n\nThis checkpoint was not evaluated."
     rows = [
@@ -156,8 +163,21 @@ def _scores(facts: Mapping[str, Any]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
         + "\n".join(rows)
         + "\n\navg@k is the mean over problems of the share of k answers "
-        f"that are right; its interval comes from a bootstrap over problems.{how}{left_out}"
+        f"that are right; its interval comes from a bootstrap over problems.{how}{left_out}" + _way(facts, scores)
     )
+
+
+def _way(facts: Mapping[str, Any], own: Sequence[Mapping[str, Any]]) -> str:
+    """Scores of the base, the teachers and the stages before, in the order given; empty where there are none."""
+    others = [score for score in facts.get("evaluations") or () if score not in own]
+    if not others:
+        return ""
+    rows = [
+        f"| {_line(score['checkpoint'])} | {_line(score['suite'])} | {percent(score['avg_at_k'])} | {_interval(score)} |"
+        for score in others
+    ]
+    head = "| checkpoint | suite | score, % | 95 % interval |\n| --- | --- | ---: | ---: |\n"
+    return "\n\nOther checkpoints, same problems and seeds:\n\n" + head + "\n".join(rows)
 
 
 def _interval(score: Mapping[str, Any]) -> str:

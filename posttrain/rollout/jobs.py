@@ -250,7 +250,9 @@ def make_pairs(
     num_faulty = write_set_aside(output, faulty)
     if not rows:
         raise StageError(
-            "no prompt has a right answer of the teacher and a wrong one of the student", remedy="give more prompts or samples"
+            f"no prompt has a right answer of the teacher and a wrong one of the student, both ended by themselves. "
+            f"Teacher: {_tally(good)}; student: {_tally(bad)}",
+            remedy=f"where many are cut off, raise max_tokens ({stage.max_tokens}); else give another verifier or teacher, or more prompts",
         )
     return {
         "prompts": len(prompts), "pairs": len(rows), "faulty_rows": num_faulty,
@@ -266,6 +268,13 @@ def _first(group: RolloutGroup, *, right: bool) -> Completion | None:
         if judged(verdict) is right and completion.stop_reason is StopReason.STOP:
             return completion
     return None
+
+
+def _tally(groups: Sequence[RolloutGroup]) -> str:
+    """Example: "3 of 80 right, 75 cut off"."""
+    right = sum(bool(judged(verdict)) for group in groups for verdict in group.verdicts)
+    stops = [completion.stop_reason for group in groups for completion in group.completions]
+    return f"{right} of {len(stops)} right, {stops.count(StopReason.LENGTH)} cut off"
 
 
 def _share(groups: Sequence[RolloutGroup]) -> float:

@@ -12,6 +12,7 @@ from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.failpoints import failpoint
 from posttrain.recipe.paths import located
+from posttrain.recipe.resolve import BASE
 from posttrain.recipe.schema import Dpd, ModelRef
 from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
@@ -35,6 +36,7 @@ class Export:
                 shutil.copyfile(file, target / file.name)
         failpoint("export.copy.after")
         evaluations = [_scores(folder) for role, folder in sorted(ctx.inputs.items()) if role.startswith("eval.")]
+        evaluations.sort(key=lambda score: _place(ctx, score["checkpoint"]))
         overlap = held_out_overlap(ctx.recipe, ctx.recipe_dir)
         write_card(target, self._facts(ctx, evaluations) | {"held_out_overlap": overlap})
         return {
@@ -55,6 +57,7 @@ class Export:
             "teacher_licenses": {path: model_license(teacher, ctx.recipe_dir) for path, teacher in sorted(teachers.items())},
             "seed": recipe.seed,
             "checkpoint": ctx.inputs["checkpoint"].name,
+            "exported": ctx.step.inputs["checkpoint"],
             "stages": [{"name": stage.name, "kind": stage.kind} for stage in recipe.stages],
             "evaluations": evaluations,
             "sampling": {"k": recipe.evaluate.k, "temperature": recipe.evaluate.temperature, "top_p": recipe.evaluate.top_p},
@@ -74,6 +77,12 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
         return str(read_card(Path(card))["license"]) if isinstance(card, str | Path) else None
     except DataError:  # no card, or one that states no licence
         return None
+
+
+def _place(ctx: StepContext, checkpoint: str) -> tuple[bool, int]:
+    """Base, then stages in run order, then rows of reference (teachers, few-shot)."""
+    names = [BASE, *(stage.name for stage in ctx.recipe.stages)]
+    return ("." in checkpoint, names.index(checkpoint.partition(".")[0]))
 
 
 def _scores(folder: Path) -> dict[str, Any]:

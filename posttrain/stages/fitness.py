@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.recipe.resolve import asked_data, longest_rows, own_data
+from posttrain.recipe.resolve import asked_data, longest_rows, on_vllm_cpu, own_data
 from posttrain.recipe.schema import AnyStage, Sft, Training
-from posttrain.recipe.sizes import check_positions, num_parameters, training_disk_bytes
+from posttrain.recipe.sizes import check_heads, check_positions, num_parameters, training_disk_bytes
 from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 
@@ -32,6 +32,8 @@ class Fitness:
         configs = {role: json.loads((folder / "config.json").read_text(encoding="utf-8")) for role, folder in models.items()}
         for role, config in configs.items():
             check_positions(config, longest_rows(ctx.recipe, [] if role in teachers else stages), role)
+            if on_vllm_cpu(ctx.recipe, stages):
+                check_heads(config, role)
         ctx.machine.train("posttrain.train.fitness:check_tokenizers", student=models[student], teachers=teachers)
         rows = ctx.machine.train(
             "posttrain.data.survey:read_all", recipe=ctx.recipe, recipe_dir=ctx.recipe_dir, stages=[stage.name for stage in stages]

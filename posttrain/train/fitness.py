@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from posttrain.data.source import load_conversations, load_prompts, set_aside
+from posttrain.data.source import Rows, load_conversations, load_prompts, set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.files import check_model_folder
@@ -48,16 +47,15 @@ def check_rows(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Dat
     template = ChatTemplate.load(model, chat, recipe_dir)
     words = []
     for name, spec in data.items():
-        rows = load_conversations(name, spec, recipe_dir).items
-        lengths = _lengths(template, rows[:sample])
+        rows = load_conversations(name, spec, recipe_dir)
+        lengths = _lengths(template, rows, spec, sample)
         fitting = [length for length in lengths if length <= stage.max_tokens]
         if not fitting:  # it may be sorted
-            lengths = _lengths(template, rows)
+            lengths = _lengths(template, rows, spec, len(rows.items))
             fitting = [length for length in lengths if length <= stage.max_tokens]
         if not fitting:
-            longest = f"; the shortest has {min(lengths):,} tokens" if lengths else ": the template refuses them all"
             raise DataError(
-                f"no row of data '{name}' fits in max_tokens {stage.max_tokens}{longest}",
+                f"no row of data '{name}' fits in max_tokens {stage.max_tokens}; the shortest has {min(lengths):,} tokens",
                 where=f"stages.{stage.name}.max_tokens",
                 remedy="raise max_tokens, or give shorter rows",
             )
@@ -81,12 +79,18 @@ def check_prompts(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, 
     return f"{fitting:,} prompts fit in a context of {context_tokens:,} tokens"
 
 
-def _lengths(template: ChatTemplate, rows: Sequence[Conversation]) -> list[int]:
-    """Tokens of each row, those aside that the template refuses: the stage counts them among the faulty."""
-    found = []
-    for row in rows:
-        with contextlib.suppress(DataError):
+def _lengths(template: ChatTemplate, rows: Rows[Conversation], spec: Data, sample: int) -> list[int]:
+    """Tokens of the first rows, those aside that the template refuses. Raises DataError where the stage would surely stop at one."""
+    found: list[int] = []
+    reasons: list[str | None] = []
+    for row in rows.items[:sample]:
+        try:
             found.append(len(template.encode_conversation(row.messages).ids))
+            reasons.append(None)
+        except DataError as error:
+            reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
+    if all(reasons) or not getattr(spec, "max_faulty_share", 0.0):  # a share cannot be told from a sample: the stage counts all rows
+        set_aside(Rows(name=rows.name, items=rows.items[:sample], numbers=rows.numbers[:sample]), spec, reasons)
     return found
 
 

@@ -61,6 +61,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_status_in_a_pipe_cuts_no_note(capsys: pytest.CaptureFixture[str]) -> None:
+    from posttrain.cli.run import _print_status
+
+    note = "no prompt has a right answer of the teacher and a wrong one of the student, both ended by themselves"
+    row = {"name": "distil.pairs", "kind": "pairs", "status": "failed", "seconds": 12.0, "note": note}
+    _print_status({"run": "runs/mine", "shown": "failed", "progress": None, "stages": [row]})
+    assert note in capsys.readouterr().out
+
+
 def test_run_then_status_then_report_of_the_store(folder: Path) -> None:
     done = run_recipe(folder)
     assert done.returncode == 0, done.stderr

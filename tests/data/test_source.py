@@ -91,6 +91,24 @@ def test_pairs_say_that_the_data_set_wrote_both_sides(tmp_path: Path) -> None:
     assert pair.provenance == {"chosen": "data", "rejected": "data"}
 
 
+def test_conversational_rows_as_trl_has_them_are_read(tmp_path: Path) -> None:
+    asked = [{"role": "system", "content": "brief"}, {"role": "user", "content": "q"}]
+
+    def answer(text: str) -> list[dict[str, str]]:
+        return [{"role": "assistant", "content": text}]
+
+    jsonl(tmp_path, {"prompt": asked, "gold": "4", "completion": answer("a"), "chosen": answer("good"), "rejected": answer("bad")})
+    assert load_prompts("rows", spec(), tmp_path).items[0].messages == tuple(asked)
+    assert load_conversations("rows", spec(), tmp_path).items[0].messages == (*asked, *answer("a"))
+    pair = load_pairs("rows", spec(), tmp_path).items[0]
+    assert (pair.messages, pair.chosen, pair.rejected) == (tuple(asked), "good", "bad")
+
+
+def test_a_pair_of_equal_answers_prefers_nothing(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"prompt": "q", "chosen": "same", "rejected": "same"})
+    assert "are the same" in refused(tmp_path, load_pairs).what
+
+
 def test_blank_lines_are_no_rows_but_count_in_the_numbers(tmp_path: Path) -> None:
     jsonl(tmp_path, GOOD, b"", b"   ", {"prompt": "x"})
     assert refused(tmp_path).where == "rows.jsonl:4"
@@ -130,6 +148,8 @@ def test_data_without_a_row_are_refused(tmp_path: Path, lines: tuple[bytes, ...]
         ({"prompt": "x", "completion": 2}, "no text in key 'completion'"),
         ({"prompt": " ", "completion": "2"}, "no text in key 'prompt'"),
         ({"messages": "hello"}, "'messages' is not a list of turns"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "it ends with a turn of the user"),
+        ({"prompt": [{"role": "user", "content": "x"}], "completion": []}, "'completion' is not text or one assistant turn"),
         ({"messages": ["hello"]}, "messages[0] is not an object"),
         ({"messages": [{"role": "human", "content": "x"}]}, "messages[0].role is 'human'"),
         ({"messages": [{"content": "x"}]}, "messages[0].role is None"),

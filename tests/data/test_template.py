@@ -102,6 +102,17 @@ def test_ids_are_those_of_the_whole_rendered_text(chatml: ChatTemplate) -> None:
     assert chatml.decode(encoded.ids) == text
 
 
+def test_a_template_that_drops_tool_calls_is_refused_and_one_that_writes_them_is_not(
+    chatml: ChatTemplate, own: Callable[..., ChatTemplate]
+) -> None:
+    call = {"type": "function", "function": {"name": "lookup", "arguments": {"key": "x"}}}
+    turns = [SUM[0], {"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "3"}, SUM[1]]
+    with pytest.raises(DataError, match=r"drops the call of 'lookup' in messages\[1\].tool_calls"):
+        chatml.encode_conversation(turns)
+    writes = TAGS.replace("{{ message['content'] }}", "{{ message['content'] }}{{ message.get('tool_calls') or '' }}")
+    assert own(writes).encode_conversation(turns).ids
+
+
 def test_what_is_trained_is_what_would_be_sampled(chatml: ChatTemplate) -> None:
     encoded = chatml.encode_conversation(SUM)
     prompt, answer = chatml.prompt_ids(SUM[:1]), chatml.answer_ids(SUM[1]["content"])

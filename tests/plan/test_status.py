@@ -82,6 +82,19 @@ def test_why_names_what_changed_since_the_run_folders_last_plan(tmp_path: Path, 
     assert rows["base"].state == "cached"
 
 
+def test_why_names_a_verifier_by_the_data_it_judges_and_no_noise(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    before, after = plan_of(path), plan_of(path, "verifiers.math.kind=exact")
+    rows = by_name(plan_status(after.steps, Store(tmp_path / "store"), before.steps))
+    assert rows["stem.filter"].why == "verifier of questions: kind math -> exact; input checkpoint (distil) will be new"
+
+
+def test_why_counts_inputs_beyond_three(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    rows = by_name(plan_status(plan_of(path, "stages.cold_start.learning_rate=3e-5").steps, Store(tmp_path / "store"), plan_of(path).steps))
+    assert rows["export"].why.count("input ") == 3 and rows["export"].why.endswith("more inputs will be new")
+
+
 def test_why_names_changed_content(tmp_path: Path) -> None:
     path = write_world(tmp_path)
     before = plan_of(path)

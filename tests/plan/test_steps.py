@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,9 @@ def test_from_says_which_later_stage_lacks_its_start(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="'judge' starts from 'distil'") as caught:
         plan_of(write_world(tmp_path), starts={"stem": write_model(tmp_path / "elsewhere")})
     assert "--from judge=" in str(caught.value.remedy)
+    with pytest.raises(RecipeError, match="'preference' asks reward model 'judge'") as caught:
+        plan_of(tmp_path / "recipe.yaml", starts={"preference": write_model(tmp_path / "elsewhere")})
+    assert "--from judge=" in str(caught.value.remedy), "that stage is to be started, not the one that was given"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +154,16 @@ def test_epochs_give_way_to_steps_under_smoke(tmp_path: Path) -> None:
     stage = plan_of(path, smoke_run=True).recipe.stages[0]
     assert isinstance(stage, Sft)
     assert (stage.steps, stage.epochs) == (2, None)
+
+
+def test_smoke_asks_no_canaries_of_a_reward_model_of_two_steps(tmp_path: Path) -> None:
+    asked = "{kind: pairwise, model: {endpoint: 'http://judge:8000/v1', model: j}}"
+    both = "taste: {kind: cascade, steps: [{kind: pairwise, model: {stage: judge}}, " + asked + "]}"
+    path = write_world(tmp_path, RECIPE.replace("taste: {kind: pairwise, model: {stage: judge}}", both))
+    trained, served = plan_of(path, smoke_run=True).recipe.verifiers["taste"].options["steps"]
+    assert trained["canaries"] == 0
+    assert "canaries" not in served
+    assert "canaries" not in plan_of(path).recipe.verifiers["taste"].options["steps"][0]
 
 
 def test_the_default_start_is_the_policy_before_and_never_a_reward_model(tmp_path: Path) -> None:
@@ -317,6 +331,16 @@ def test_a_template_of_the_recipe_stands_in_for_the_bases(tmp_path: Path) -> Non
         (tmp_path / model / "chat_template.jinja").unlink()
     plan = plan_of(path, "chat.template=chatml_think")
     assert "chat.template" in plan.step("cold_start").digests
+
+
+def test_the_first_path_that_leads_nowhere_brings_the_others_with_it(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    shutil.rmtree(tmp_path / "teacher")
+    (tmp_path / "data" / "held_out.jsonl").unlink()
+    (tmp_path / "cards" / "warmup.md").unlink()
+    with pytest.raises(InputError, match=r"no folder .*teacher") as caught:
+        plan_of(path)
+    assert str(caught.value.remedy).endswith("Not there either: data.warmup.card, data.held_out.path")
 
 
 def test_a_card_with_the_right_digest_passes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from posttrain.shipped import shipped_dir
 from posttrain.types import Prompt
 from rewards.load import build_verifier
 from rewards.services import Services
+from sandbox.errors import LevelError
 from tests.recipe.world import write_jsonl, write_world
 
 TEMPLATE = Path(__file__).parents[2] / "posttrain" / "data" / "templates" / "chatml_think.jinja"
@@ -125,10 +126,46 @@ def test_a_row_without_its_field_is_named_by_number(world: Path) -> None:
     assert "row 2" in finding.detail and "completion" in finding.detail
 
 
+def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_docker(*_: object, **__: object) -> None:
+        raise LevelError("level container cannot be had here", where="sandbox", remedy="start Docker")
+
+    monkeypatch.setattr("sandbox.judge.choose", no_docker)
+    assert "code judge" not in findings(world), "no verifier of the plan runs code"
+    finding = findings(world, "stages.stem.prompts=programs", "stages.stem.verifier=code")["code judge"]
+    assert (finding.status, finding.remedy) == ("fail", "start Docker")
+
+
+def test_heads_that_vllm_on_the_cpu_has_no_kernel_for_are_found_before_the_run(world: Path) -> None:
+    assert findings(world)["engine of base"].status == "ok"
+    config = world.parent / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"head_dim": 16}))
+    finding = findings(world)["engine of base"]
+    assert finding.status == "fail" and "16 wide" in finding.detail and "engine.backend: hf" in finding.remedy
+    assert "engine of base" not in findings(world, "engine.backend=hf")
+
+
+def test_a_row_that_the_chat_template_refuses_is_named_before_the_run(world: Path) -> None:
+    good = {"messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]}
+    calls = [{"type": "function", "function": {"name": "lookup", "arguments": {}}}]
+    bad = {"messages": [good["messages"][0], {"role": "assistant", "content": "", "tool_calls": calls}]}
+    write_jsonl(world.parent / "data" / "warmup.jsonl", [good] * 3 + [bad])
+    finding = findings(world)["rows of cold_start"]
+    assert finding.status == "fail" and "row 4 of data 'warmup'" in finding.detail and "drops the call of 'lookup'" in finding.detail
+    assert findings(world, "data.warmup.max_faulty_share=0.5")["rows of cold_start"].status == "ok"
+
+
 def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
     assert "card present" in findings(world)["data warmup"].detail
     shutil.copy(shipped_dir("data_cards") / "TEMPLATE.md", world.parent / "cards" / "warmup.md")
     assert "its card is still the template" in findings(world)["data warmup"].detail
+
+
+def test_a_digest_that_a_card_does_not_state_is_not_said_to_match(world: Path) -> None:
+    assert "states no digest of warmup.jsonl" in findings(world)["data warmup"].detail
+    digest = Digests(world.parent / "digests.json").file(world.parent / "data" / "warmup.jsonl")
+    (world.parent / "cards" / "warmup.md").write_text(f"---\nlicense: mit\npretty_name: A\ndigests: {{warmup.jsonl: '{digest}'}}\n---\n")
+    assert "digest as stated" in findings(world)["data warmup"].detail
 
 
 def test_too_little_disk_is_a_failure(world: Path) -> None:

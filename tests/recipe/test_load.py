@@ -85,7 +85,20 @@ FAULTS = [
     ("data: {warmup: 1.0}", "data: {warmup: 0}", "stages.cold_start.data.warmup", "0", "above 0"),
     ("data: {warmup: 1.0}", "data: {}", "stages.cold_start.data", "", "at least 1"),
     ("data: {warmup: 1.0}", "data: {good: 1.0}", "stages.cold_start.data.good", "does not run before", "reorder"),
-    ("data: {warmup: 1.0}, steps: 4", "data: {warmup: 1.0}, batch_size: 24, steps: 4", "stages.cold_start.micro_batch_size", "16", "12"),
+    (
+        "data: {warmup: 1.0}, steps: 4",
+        "data: {warmup: 1.0}, batch_size: 24, steps: 4",
+        "stages.cold_start.micro_batch_size",
+        "the default 16",
+        "12",
+    ),
+    (
+        "steps: 4, max_tokens: 256}\n  - kind: dpd",
+        "steps: 4, adapter: lora}\n  - kind: dpd",
+        "stages.cold_start.adapter",
+        "'lora'",
+        "expected 'full' or a map",
+    ),
     ("    prompts: questions", "    prompts: question", "stages.distil.prompts", "question", "'questions'"),
     ("    prompts: questions", "    prompts: good", "stages.distil.prompts", "good", ""),
     ("    prompts: questions", "    prompts: 3", "stages.distil.prompts", "3", "mapping of keys or text"),
@@ -286,3 +299,5 @@ def test_recipe_new_writes_a_recipe_that_loads_and_overwrites_nothing(tmp_path: 
     with pytest.raises(InputError, match="demo_cpx"):
         new_recipe(base="toy", revision=None, like="demo_cpx", name=None, out=tmp_path / "c.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+    new_recipe(base="toy", revision=None, like="neo3_3b_a400m_thinking", name=None, out=tmp_path / "mine" / "neo.yaml")
+    assert (tmp_path / "mine" / "templates" / "neo3.jinja").is_file(), "its chat template comes along"

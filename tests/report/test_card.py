@@ -46,6 +46,14 @@ def test_the_hub_library_reads_the_metadata_back(tmp_path):
     ]
 
 
+def test_scores_of_other_checkpoints_are_named_and_never_the_models(tmp_path):
+    other = {"checkpoint": "dpd.teacher", "suite": "stem", "k": 8, "n": 100, "avg_at_k": 0.99, "ci95": [0.9, 1.0], "pass_at_k": 1.0}
+    card = card_of(tmp_path, exported="stem", evaluations=[other, *FACTS["evaluations"]])
+    assert [(result.dataset_type, result.metric_value) for result in card.data.eval_results] == [("stem", 41.25), ("code", 30.0)]
+    assert "| dpd.teacher | stem | 99.0 | [90.0, 100.0] |" in card.content
+    assert card.content.count("dpd.teacher") == 1
+
+
 def test_a_hub_base_is_named_with_its_revision_and_a_local_folder_without_its_path(tmp_path):
     hub = card_of(tmp_path, base="owner/base-3b", base_revision="a" * 40)
     assert hub.data.base_model == "owner/base-3b" and "a" * 40 in hub.content

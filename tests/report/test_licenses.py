@@ -21,7 +21,8 @@ def test_licences_of_base_and_teacher_reach_the_card(tmp_path: Path) -> None:
     recipe = load_recipe(write_world(tmp_path)).recipe
     (tmp_path / "base" / "README.md").write_text(CARD.format("gemma"))
     (tmp_path / "teacher" / "README.md").write_text(CARD.format("mit"))
-    context: Any = SimpleNamespace(recipe=recipe, recipe_dir=tmp_path, inputs={"checkpoint": tmp_path / "preference-1"})
+    step = SimpleNamespace(inputs={"checkpoint": "preference"})
+    context: Any = SimpleNamespace(recipe=recipe, recipe_dir=tmp_path, inputs={"checkpoint": tmp_path / "preference-1"}, step=step)
     write_card(tmp_path, Export()._facts(context, []))
     text = (tmp_path / "README.md").read_text()
     assert "gemma" in text and "mit" in text

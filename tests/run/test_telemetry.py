@@ -75,3 +75,16 @@ def test_values_of_secret_variables_and_tokens_are_taken_out(monkeypatch: pytest
 
 def test_a_headline_shows_at_most_four_numbers() -> None:
     assert headline({"a": 1, "b": 0.123456, "c": "x", "d": True, "e": 2, "f": 3, "g": 4}) == "a=1 b=0.1235 e=2 f=3"
+
+
+def test_a_step_s_line_names_faults_first_and_then_what_tells_most() -> None:
+    grpo = {
+        "entropy_last": 1.5,
+        "fault_share": 0.0,
+        "generated_tokens": 477,
+        "reward_first": 0.1,
+        "reward_last": 0.2,
+        "truncated_share": 0.9,
+    }
+    assert headline(grpo) == "reward_first=0.1 reward_last=0.2 truncated_share=0.9 entropy_last=1.5"
+    assert headline({"loss": 2.0, "faulty_rows": 3, "rows": 8}) == "faulty_rows=3 loss=2 rows=8"

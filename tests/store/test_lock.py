@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -32,8 +33,9 @@ def dead_holder(path: Path) -> None:
 
 def test_a_second_taker_is_refused_with_pid_and_host_of_the_holder(tmp_path: Path) -> None:
     held = lock.acquire(tmp_path / "lock", what="run folder demo")
-    with pytest.raises(lock.LockHeldError, match=rf"run folder demo is in use by pid {os.getpid()} on {platform.node()}"):
+    with pytest.raises(lock.LockHeldError, match=rf"run folder demo is in use by pid {os.getpid()} on {platform.node()}") as caught:
         lock.acquire(tmp_path / "lock", what="run folder demo")
+    assert f"posttrain stop {shlex.quote(str(tmp_path))}" in str(caught.value.remedy), "a command to copy, not a pattern"
     held.release()
     assert lock.acquire(tmp_path / "lock", what="x").fence == 2
 

@@ -10,7 +10,7 @@ import pytest
 
 from posttrain.data.source import load_prompts, write_set_aside
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import DataError, InputError, RecipeError
+from posttrain.errors import DataError, InputError, RecipeError, StageError
 from posttrain.recipe.schema import Dpd, FileData, Filter, Grpo
 from posttrain.rollout import jobs as sampling_jobs
 from posttrain.rollout.jobs import checked_prompts, pick_prompts
@@ -18,7 +18,8 @@ from posttrain.rollout.portions import Portions
 from posttrain.rollout.score import Scorer
 from posttrain.train.fitness import check_prompts
 from posttrain.train.policy import train
-from posttrain.types import SamplingParams
+from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
+from rewards.types import Outcome, Verdict
 from tests.train.conftest import CHAT, Jobs
 
 GOOD = [{"id": f"q{n}", "prompt": f"{n}+2?", "gold": str(n + 2)} for n in range(9)]
@@ -84,6 +85,20 @@ def unasked() -> Any:
 
 def portions(jobs: Jobs) -> Portions:
     return Portions(folder=jobs.folder / "portions", earlier=(), stop_file=jobs.folder / "stop", samples=8)
+
+
+def test_a_dpd_stage_without_a_pair_says_how_many_answers_were_right_and_how_many_cut_off(
+    jobs: Jobs, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*, prompts: list[Prompt], count: int, **_: Any) -> list[RolloutGroup]:
+        cut = Completion(segments=(), text="", stop_reason=StopReason.LENGTH, policy_version="0", seed=0)
+        wrong = Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_answer")
+        return [RolloutGroup(prompt=prompt, prompt_ids=(), completions=(cut,) * count, verdicts=(wrong,) * count) for prompt in prompts]
+
+    monkeypatch.setattr(sampling_jobs, "sample_answers", cut_off)
+    with pytest.raises(StageError, match=r"Teacher: 0 of 36 right, 36 cut off; student: 0 of 36 right, 36 cut off") as caught:
+        make_pairs(jobs, questions(jobs, GOOD), scorer)
+    assert "raise max_tokens (16384)" in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize("stage", [evaluate, filter_prompts, make_pairs, policy])
