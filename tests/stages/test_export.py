@@ -17,9 +17,9 @@ def test_pickled_files_beside_the_weights_are_left_behind(tmp_path: Path) -> Non
     for name in ("training_args.bin", "optimizer.pt", "scheduler.pkl", "README.md"):
         (model / name).write_bytes(b"pickled, or of another checkpoint")
     (tmp_path / "output").mkdir()
-    context: Any = SimpleNamespace(
-        recipe=recipe, recipe_dir=tmp_path, inputs={"checkpoint": tmp_path / "checkpoint"}, output=tmp_path / "output"
-    )
+    step = SimpleNamespace(inputs={"checkpoint": "preference"})
+    inputs = {"checkpoint": tmp_path / "checkpoint"}
+    context: Any = SimpleNamespace(recipe=recipe, recipe_dir=tmp_path, inputs=inputs, output=tmp_path / "output", step=step)
     assert Export().run(context)["files"] == 5
     handed = {path.name: path for path in (tmp_path / "output" / "model").iterdir()}
     assert handed.keys() == {"README.md", "chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"}
