@@ -21,8 +21,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "process": ("no answer ends its process", "no sys.exit, os._exit or crash on an answer; run programs in the sandbox (kind: code)"),
     "deadline": (
         "no answer takes longer than the deadline",
-        "cap the length that is looked at; no nested repeats in patterns; no unbounded arithmetic; import what is heavy at the top of the "
-        "module, not in verify; or raise deadline_seconds",
+        "cap the length that is looked at; no nested repeats in patterns; no unbounded arithmetic; or raise deadline_seconds",
     ),
     "execution": ("nothing in an answer is executed", "no eval, exec, pickle, yaml.load or shell on an answer; kind: code judges programs"),
     "labels": ("labelled samples are judged as labelled", "mend the verifier, or the label"),
