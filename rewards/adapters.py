@@ -330,6 +330,9 @@ def call(function: Callable[..., Any], given: dict[str, Any]) -> Any:
     known = parameters(function)
     bound = getattr(function, "keywords", {})  # the recipe's own arguments win
     every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    needed = [name for name, p in known.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if missing := [name for name in needed if name not in given and name not in bound]:
+        raise VerifierError(f"the function takes {', '.join(missing)}, which no row has", remedy="give the rows metadata of that name")
     return awaited(function(**{name: value for name, value in given.items() if (every or name in known) and name not in bound}))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from rewards.adapters import ADAPTERS, Adapter, Paid, functions_of, parameters
@@ -25,12 +25,17 @@ from rewards.types import Outcome, Request, Verdict
 
 class PluginRule(Rule):
     def __init__(self, target: str, options: dict[str, Any]) -> None:
+        self.target = target
         self.options = PluginOptions(**options)
         library, name = split_target(target)
         found = load_name(name)
         self.adapter: Adapter | None = ADAPTERS[library](found, self.options) if library else None
         self.verifier: Any = found(**self.options.kwargs) if self.adapter is None and inspect.isclass(found) else None
         self.function: Any = found if self.adapter is None and self.verifier is None else None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A function is found by its name again, also one that another function made. An object of a class is pickled as it is."""
+        return (PluginRule, (self.target, asdict(self.options))) if self.verifier is None else super().__reduce_ex__(protocol)
 
     def judge(self, request: Request) -> Verdict:
         if self.adapter is not None:

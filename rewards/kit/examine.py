@@ -150,7 +150,8 @@ def _odd_prompts(built: Built, sample: Request, problems: dict[str, str]) -> Non
         elif check:
             problems.setdefault(check, f"{name}: {seen}")
     if refused:
-        told = f"{NOTE}it raises at {', '.join(refused)}: unsupported, or check_gold(gold), would say so before a run"
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+        told = f"{NOTE}it raises at {', '.join(refused[:3])}{more}: unsupported, or a class's check_gold(gold), would say so before a run"
         problems.setdefault("errors", told)
 
 

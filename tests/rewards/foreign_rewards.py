@@ -29,6 +29,16 @@ def trl_longest(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
     return [float(len(ids) == top) for ids in completion_ids]
 
 
+def _made_for(most: int) -> Any:
+    def short_enough(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
+        return [float(len(ids) <= most) for ids in completion_ids]
+
+    return short_enough
+
+
+trl_made = _made_for(50)  # as trl.rewards.get_soft_overlong_punishment makes one
+
+
 # ---------------------------------------------------------------- verl: one answer, a number or a dict with "score"
 
 

@@ -89,6 +89,8 @@ def test_the_librarys_own_judgement_decides_what_passes_and_its_parts_are_kept()
 def test_a_function_given_messages_for_texts_is_told_of_style_and_an_agent_that_goes_on_of_done() -> None:
     failed = ask("trl:trl_text", "42")[0]
     assert failed.outcome is Outcome.ERROR and "style: text" in failed.certificate["detail"]
+    lacking = ask("trl:trl_text", "42", metadata={"other": 1}, style="text")[0]
+    assert "takes level, which no row has" in lacking.certificate["detail"]
     going_on = ask("openrlhf:AgentInstance", "42 again", score_range=[-1, 1])[0]
     assert going_on.outcome is Outcome.ERROR and "another turn" in going_on.certificate["detail"]
 

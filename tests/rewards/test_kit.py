@@ -152,6 +152,7 @@ SHIPPED: dict[str, tuple[dict[str, Any], list[Sample]]] = {
 }
 FOREIGN = {
     "trl:{}:trl_chat": {},
+    "trl:{}:trl_made": {},
     "verl:{}:verl_dapo": {"score_range": [-1, 1]},
     "openrlhf:{}:openrlhf_dict": {"score_range": [-1, 1]},
     "open_instruct:{}:OpenInstructVerifier": {},
