@@ -32,7 +32,7 @@ from rewards.types import Outcome, Request, Verdict
 
 _THREADS = 8
 _SWITCH_SECONDS = 2e-5  # between threads, in the check of threads
-_YIELDS = 500  # lines of a verifier's own code at which each thread lets another one go on
+_YIELDS = 200  # lines of a verifier's own code at which each thread lets another one go on
 _LEAK_BYTES = 256  # an answer, in each of two stretches
 _LEAK_COUNT = 10  # descriptors, threads, processes, ... over 40 answers
 _BOUND_ANSWERS = 6_000  # a cache that has stopped growing by then is bounded
@@ -65,7 +65,7 @@ class Subject:
 
 def fresh(unit: list[dict[str, Any]]) -> list[Request]:
     """A group of requests, read anew."""
-    return [request_from_json(copy.deepcopy(entry)) for entry in unit]
+    return [request_from_json(entry) for entry in json.loads(json.dumps(unit))]
 
 
 def key(verdict: Verdict) -> list[Any]:
