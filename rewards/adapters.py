@@ -3,6 +3,7 @@
     trl            f(prompts, completions, completion_ids, **columns) -> list of float or None     trl/trainer/grpo_trainer.py
     verl           f(data_source, solution_str, ground_truth, extra_info) -> float or {"score"}    docs/preparation/reward_function.rst
     openrlhf       f(queries, prompts, labels) -> list, tensor or {"rewards", "scores"}            examples/python/reward_func.py
+                   step(observation, action, label), or a class with step(states): its first turn  examples/python/agent_func.py
     open_instruct  VerifierFunction.__call__(tokens, prediction, label, query) -> .score, .cost    open_instruct/ground_truth_utils.py
     slime          async f(args, sample) or f(args, samples) -> float(s) or dict                   docs/en/get_started/customization.md
     verifiers      f(any of prompt, completion, answer, state, task, info), or a Rubric of them    verifiers/rubrics/rubric.py
@@ -17,7 +18,7 @@ import enum
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -61,6 +62,13 @@ class Adapter(ABC):
             return text_of(request)
         return [dict(turn) for turn in request.messages] or [{"role": "user", "content": request.question or ""}]
 
+    def misread(self, error: Exception) -> VerifierError:
+        """A function that was given messages and reads texts, or the other way round, fails somewhere in its own lines."""
+        other = "chat" if self.options.style == "text" else "text"
+        given = "texts" if self.options.style == "text" else "lists of messages"
+        what = f"{type(error).__name__}: {error} (prompts and completions were given as {given}; for the other form style: {other})"
+        return VerifierError(what, remedy=f"style: {other}, or mend the function")
+
     def answer(self, request: Request) -> Any:
         return request.response if self.options.style == "text" else [{"role": "assistant", "content": request.response}]
 
@@ -82,7 +90,10 @@ class Trl(Adapter):
             "log_extra": _say_nothing,
             "log_metric": _say_nothing,
         }
-        return [Paid(reward=_number(value)) for value in _listed(call(self.function, given))]
+        try:
+            return [Paid(reward=_number(value)) for value in _listed(call(self.function, given))]
+        except (TypeError, AttributeError, KeyError) as error:
+            raise self.misread(error) from error
 
 
 class Verl(Adapter):
@@ -112,9 +123,11 @@ class Verl(Adapter):
 
 
 class OpenRlhf(Adapter):
-    names = ("queries", "prompts", "labels")
+    names = ("queries", "prompts", "labels", "observation", "action", "label", "states")
 
     def pay(self, requests: list[Request]) -> list[Paid]:
+        if "action" in parameters(self.function) or hasattr(self.function, "step"):
+            return [self._stepped(request) for request in requests]
         prompts = [text_of(request) for request in requests]
         queries = [prompt + request.response for prompt, request in zip(prompts, requests, strict=True)]
         value = awaited(self.function(queries, prompts, [request.gold for request in requests]))
@@ -123,18 +136,43 @@ class OpenRlhf(Adapter):
         rewards = _listed(value["rewards"])
         if value.get("scores") is None:
             return [Paid(reward=_number(reward)) for reward in rewards]
-        scores = [float(score) for score in _listed(value["scores"])]  # its filter's score, in [0, 1]
-        return [
-            Paid(reward=_number(reward), passes=score >= self.options.pass_at, parts={"filter_score": score})
-            for reward, score in zip(rewards, scores, strict=True)
-        ]
+        return [self._filtered(reward, score) for reward, score in zip(rewards, _listed(value["scores"]), strict=True)]
+
+    def _filtered(self, reward: Any, score: Any) -> Paid:
+        """`score` is what its filter reads, in [0, 1]."""
+        return Paid(reward=_number(reward), passes=float(score) >= self.options.pass_at, parts={"filter_score": float(score)})
+
+    def _stepped(self, request: Request) -> Paid:
+        """The answer as the first action of an agent. One that wants a second turn gives no reward for an answer."""
+        prompt = text_of(request)
+        if hasattr(self.function, "step"):
+            states = {"observation": prompt, "label": request.gold}
+            begun = awaited(self.function.reset(states)) if hasattr(self.function, "reset") else states
+            seen = {"observation_text": begun.get("observation", prompt), "action_text": request.response}
+            value = awaited(self.function.step({**states, **seen, "sampling_params": None}))
+        else:
+            value = call(self.function, {"observation": prompt, "action": request.response, "label": request.gold})
+        if not value.get("done", True):
+            raise VerifierError("the agent wants another turn", remedy="a reward of one answer: done is True after the first step")
+        reward = _scalar(value["rewards"])
+        return Paid(reward=_number(reward)) if value.get("scores") is None else self._filtered(reward, _scalar(value["scores"]))
 
 
 class OpenInstruct(Adapter):
     names = ("tokenized_prediction", "prediction", "label", "query", "rollout_state")
 
+    def __init__(self, found: Any, options: PluginOptions) -> None:
+        if takes_config(found):
+            shape = found.get_config_class()  # there, its fields come from the command line
+            fields = {name: value for name, value in options.kwargs.items() if name in parameters(shape)}
+            rest = {name: value for name, value in options.kwargs.items() if name not in fields}
+            options = replace(options, kwargs={**rest, "verifier_config": shape(**fields)})
+        super().__init__(found, options)
+
     def pay(self, requests: list[Request]) -> list[Paid]:
-        return [self._paid(awaited(self.function(unknown_ids(r), r.response, r.gold, text_of(r)))) for r in requests]
+        own = "async_call" in vars(type(self.function))  # what it calls; the base class's hands over to __call__
+        ask = self.function.async_call if own else self.function
+        return [self._paid(awaited(ask(unknown_ids(r), r.response, r.gold, text_of(r)))) for r in requests]
 
     def _paid(self, value: Any) -> Paid:
         if not hasattr(value, "score"):
@@ -146,8 +184,11 @@ class OpenInstruct(Adapter):
 class _SampleStatus(enum.Enum):
     """The states that slime's samples have (slime/utils/types.py)."""
 
+    PENDING = "pending"
     COMPLETED = "completed"
     TRUNCATED = "truncated"
+    ABORTED = "aborted"
+    FAILED = "failed"
 
 
 class Slime(Adapter):
@@ -202,6 +243,9 @@ class _Parser:
         said = [turn for turn in completion if turn.get("role") == "assistant"]
         return str(said[-1]["content"]) if said else None
 
+    def get_format_reward_func(self) -> Callable[..., float]:
+        return _any_form
+
 
 class PrimeVerifiers(Adapter):
     names = (
@@ -213,10 +257,11 @@ class PrimeVerifiers(Adapter):
     def __init__(self, found: Any, options: PluginOptions) -> None:
         rubric = found(**options.kwargs) if inspect.isclass(found) and hasattr(found, "score_rollout") else found
         self.objects: dict[str, Any] = {"parser": _Parser()}
-        if hasattr(rubric, "funcs") and hasattr(rubric, "weights"):
+        functions = functions_of(rubric)
+        if functions is not None:
             self.options = options
-            self.functions = list(rubric.funcs)
-            self.weights = [float(weight) for weight in rubric.weights]
+            self.functions = functions
+            self.weights = [float(weight) for weight in getattr(rubric, "weights", getattr(rubric, "reward_weights", ()))]
             self.objects |= getattr(rubric, "class_objects", {})
         else:
             super().__init__(found, options)
@@ -238,7 +283,7 @@ class PrimeVerifiers(Adapter):
             "prompt": self.turns(request),
             "completion": self.answer(request),
             "answer": request.gold,
-            "task": request.metadata.get("task"),
+            "task": request.metadata.get("task", "default"),
             "info": request.metadata.get("info", request.metadata),
         }
 
@@ -247,6 +292,19 @@ class PrimeVerifiers(Adapter):
             plural = {f"{key}s": [state[key] for state in states] for key in states[0]}
             return [float(value) for value in _listed(call(function, {**plural, "states": states, **self.objects}))]
         return [float(call(function, {**state, "state": state, **self.objects})) for state in states]
+
+
+def takes_config(found: Any) -> bool:
+    """Whether a class of open-instruct is made with a configuration of its own kind."""
+    return inspect.isclass(found) and hasattr(found, "get_config_class") and "verifier_config" in parameters(found)
+
+
+def functions_of(rubric: Any) -> list[Any] | None:
+    """The reward functions of a Rubric, whose attributes older versions name otherwise; None for anything else."""
+    for functions, weights in (("funcs", "weights"), ("reward_funcs", "reward_weights")):
+        if hasattr(rubric, functions) and hasattr(rubric, weights):
+            return list(getattr(rubric, functions))
+    return None
 
 
 ADAPTERS: dict[str, type[Adapter]] = {
@@ -272,6 +330,9 @@ def call(function: Callable[..., Any], given: dict[str, Any]) -> Any:
     known = parameters(function)
     bound = getattr(function, "keywords", {})  # the recipe's own arguments win
     every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    needed = [name for name, p in known.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if missing := [name for name in needed if name not in given and name not in bound]:
+        raise VerifierError(f"the function takes {', '.join(missing)}, which no row has", remedy="give the rows metadata of that name")
     return awaited(function(**{name: value for name, value in given.items() if (every or name in known) and name not in bound}))
 
 
@@ -297,6 +358,16 @@ def _listed(value: Any) -> list[Any]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _scalar(value: Any) -> Any:
+    """A number, or the one number of a tensor."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return value[0] if isinstance(value, list | tuple) else value
+
+
+def _any_form(completion: Any, **_: Any) -> float:
+    return 1.0
 
 
 def _say_nothing(*_: Any, **__: Any) -> None:

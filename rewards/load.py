@@ -168,13 +168,13 @@ def build_verifier(spec: Mapping[str, Any], services: Services) -> Built:
     kind, common, options = _parse(spec, "verifier")
     if ":" not in kind:
         return KINDS[kind].build(kind, common, options, services)
-    from rewards.plugin import check_target, split_target, wants_group
+    from rewards.plugin import check_target, judges_alone, split_target, wants_group
     from rewards.ruled import RuledVerifier
 
     found = check_target(kind, where="verifier.kind")
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
     whole = wants_group(kind, found, options)
-    alone = split_target(kind)[0] is None
+    alone = split_target(kind)[0] is None and not (inspect.isclass(found) and not judges_alone(found))
     return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers, whole_groups=whole, alone=alone)
 
 
@@ -249,12 +249,20 @@ def _plugin_options(found: Any, target: str, own: dict[str, Any], where: str) ->
 
 def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[str, Any], where: str) -> None:
     """Every argument of the recipe is one the plug-in takes, and none that it needs is missing."""
-    from rewards.adapters import ADAPTERS
+    from rewards.adapters import ADAPTERS, takes_config
 
     try:
-        parameters = inspect.signature(found).parameters
+        parameters = dict(inspect.signature(found).parameters)
+        if library == "open_instruct" and takes_config(found):  # what is left over makes its configuration
+            del parameters["verifier_config"]
+            parameters |= inspect.signature(found.get_config_class()).parameters
     except (TypeError, ValueError):  # a builtin, or a callable that hides its signature: its own call will tell
         return
+    places = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    every = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    if library is None and not inspect.isclass(found) and len(places) < 3 and not every:
+        remedy = "write f(question, response, gold), or a class with verify(request)"
+        raise VerifierError(f"{target} takes ({', '.join(places)})", where=where, remedy=remedy)
     names = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if not inspect.isclass(found):  # the first three of a function are question, response, gold; a library supplies what it names
         names = names[3:] if library is None else [n for n in names if n not in ADAPTERS[library].names]

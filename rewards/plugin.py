@@ -2,6 +2,7 @@
 
     def f(question, response, gold) -> float | bool | None          keyword arguments from the recipe; None abstains
     class V:  def __init__(self, **kwargs);  def verify(self, request) -> Verdict;  def verify_group(self, requests) -> list[Verdict]
+              either of the two will do: one that compares answers has only the second
     library:module:Name                                             a function written for another library (rewards.adapters)
 
 Any of them may be a coroutine. What it returns is checked: another type, NaN or a score outside [0, 1] is an error, never a score.
@@ -12,10 +13,10 @@ from __future__ import annotations
 import inspect
 import math
 import traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from rewards.adapters import ADAPTERS, Adapter, Paid, parameters
+from rewards.adapters import ADAPTERS, Adapter, Paid, functions_of, parameters
 from rewards.awaiting import awaited
 from rewards.errors import VerifierError
 from rewards.options import PluginOptions, near
@@ -25,6 +26,7 @@ from rewards.types import Outcome, Request, Verdict
 
 class PluginRule(Rule):
     def __init__(self, target: str, options: dict[str, Any]) -> None:
+        self.target = target
         self.options = PluginOptions(**options)
         library, name = split_target(target)
         found = load_name(name)
@@ -32,11 +34,17 @@ class PluginRule(Rule):
         self.verifier: Any = found(**self.options.kwargs) if self.adapter is None and inspect.isclass(found) else None
         self.function: Any = found if self.adapter is None and self.verifier is None else None
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A function is found by its name again, also one that another function made. An object of a class is pickled as it is."""
+        return (PluginRule, (self.target, asdict(self.options))) if self.verifier is None else super().__reduce_ex__(protocol)
+
     def judge(self, request: Request) -> Verdict:
         if self.adapter is not None:
             return self.judge_group([request])[0]
-        if self.verifier is not None:
+        if self.verifier is not None and judges_alone(type(self.verifier)):
             return _verdict(awaited(self.verifier.verify(request)))
+        if self.verifier is not None:
+            return self.judge_group([request])[0]
         value = awaited(self.function(request.question, request.response, request.gold, **self.options.kwargs))
         return _verdict(value) if isinstance(value, Verdict) else self._judged(Paid(reward=None if value is None else float(value)))
 
@@ -87,12 +95,20 @@ def judges_groups(kind: type) -> bool:
     return own is not None and own is not Verifier.verify_group
 
 
+def judges_alone(kind: type) -> bool:
+    """Whether a class judges one answer by itself (its own `verify`)."""
+    from rewards.types import Verifier
+
+    own = getattr(kind, "verify", None)
+    return own is not None and own is not Verifier.verify
+
+
 def wants_group(target: str, found: Any, options: PluginOptions) -> bool:
     """Whether the answers of a prompt are handed over together. Else each is judged alone: one that hangs costs only itself."""
     library, _ = split_target(target)
     if library is None:
         return inspect.isclass(found) and judges_groups(found)
-    functions = list(getattr(found, "funcs", [found]))  # a Rubric holds several
+    functions = functions_of(found) or [found]  # a Rubric holds several
     return options.whole_group or any(name in ADAPTERS[library].whole for function in functions for name in parameters(function))
 
 
@@ -107,9 +123,12 @@ def check_target(target: str, *, where: str) -> Any:
         remedy = "write it as module:Name, importable from where posttrain runs (installed, or on PYTHONPATH)"
         raise VerifierError(f"verifier {name!r} cannot be imported: {import_fault(error)}", where=where, remedy=remedy) from error
     if library is None and inspect.isclass(found):
-        if getattr(found, "verify", None) is None:
-            raise VerifierError(f"class {target!r} has no method verify(request)", where=where, remedy="give it one that returns a Verdict")
-    elif not callable(found) and not (library == "verifiers" and hasattr(found, "funcs")):
+        if not judges_alone(found) and not judges_groups(found):
+            remedy = "give it one that returns a Verdict"
+            if "__call__" in vars(found):
+                remedy += ", or name a function f(question, response, gold)"
+            raise VerifierError(f"class {target!r} has no method verify(request)", where=where, remedy=remedy)
+    elif not callable(found) and not (library == "verifiers" and functions_of(found)):
         raise VerifierError(f"{target!r} is a {type(found).__name__}, expected a function or a class", where=where, remedy="name one")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rewards.base import Built
@@ -120,6 +121,8 @@ def _checked(data: dict[str, Any]) -> Verdict:
         return _error("score_missing", f"outcome {verdict.outcome} without a score", verdict.seconds)
     if verdict.score is not None and not (isinstance(verdict.score, (int, float)) and 0.0 <= verdict.score <= 1.0):
         return _error("score_out_of_range", f"score {verdict.score!r}", verdict.seconds)
+    if verdict.score is not None and type(verdict.score) is not float:  # a plug-in's True or 1
+        return replace(verdict, score=float(verdict.score))
     return verdict
 
 

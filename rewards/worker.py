@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rewards.frames import HEADER_BYTES, pack, request_from_json, verdict_to_json
-from rewards.warmup import install
+from rewards.warmup import install, pause_for_imports
 
 _ORPHAN_POLL_SECONDS = 1.0
 
@@ -103,6 +103,8 @@ def _serve(writer: int, rules: dict[str, Any], message: dict[str, Any]) -> None:
     try:
         if key not in rules:
             rules[key] = build_rule(message["rule"])
+            if ":" in message["rule"]["kind"]:
+                pause_for_imports()
         rule = rules[key]
     except BaseException as error:  # noqa: BLE001  a plug-in's import or constructor may raise anything; it is reported, not hidden
         _write(writer, pack({"build_failed": _describe(error)}))

@@ -6,6 +6,7 @@ Gives findings; prints nothing. Knows nothing of Ray: that check is made by whoe
 from __future__ import annotations
 
 import json
+import math
 import select
 import subprocess
 import sys
@@ -17,15 +18,16 @@ from typing import Any
 
 from rewards.base import Built
 from rewards.frames import request_to_json
-from rewards.kit.finding import Finding
+from rewards.kit.finding import NOTE, Finding
 from rewards.kit.inside import INSIDE, Subject, attempt, difference, key
-from rewards.kit.samples import PLAIN, hostile
+from rewards.kit.samples import OTHER, PLAIN, crossed, hostile, odd_prompts
 from rewards.ruled import RuledVerifier
 from rewards.types import Outcome, Request, Verdict
 
 _BOOT = "import json,sys; sys.path[:] = json.loads(sys.argv.pop()); from rewards.kit.inside import main; main()"
 _BATCH = 8  # hostile answers at a time: a verifier that hangs on one of them is not asked the rest
 _SHORT = 5_000  # characters; longer answers are not asked again inside
+_PASS_SECONDS = 1.0  # of verdicts that are asked again inside, each some sixty times: a slow verifier is asked fewer
 _START_SECONDS = 60.0
 _BY_REASON = {
     "score_out_of_range": "scores",
@@ -67,11 +69,11 @@ def examine(
     order = _order(built, plain)
     if order:
         problems.setdefault("groups", order)
-    fit = [(request, v) for request, v in asked if v.outcome not in (Outcome.ERROR, Outcome.TIMEOUT) and len(request.response) < _SHORT]
-    settled = Settled(requests=[request for request, _ in fit], keys=[[key(verdict)] for _, verdict in fit])
-    findings = [Finding(check=name, ok=name not in problems, detail=problems.get(name, "")) for name in _OUTSIDE]
+    settled = _settled(asked)
+    findings = [_found(name, problems.get(name, "")) for name in _OUTSIDE]
     if not any(sample.expected is not None for sample in samples):
-        findings = [_not_run("labels", "no sample has a label: --samples FILE") if f.check == "labels" else f for f in findings]
+        said = [_one_sided([verdict for _, verdict in asked]), problems.get("labels", ""), "no sample has a label: --samples FILE"]
+        findings = [_not_run("labels", next(filter(None, said))) if f.check == "labels" else f for f in findings]
     return findings + _inside(built, settled, [name for name in INSIDE if name in inside], patience_seconds), settled
 
 
@@ -80,12 +82,36 @@ def _whole(request: Request) -> Request:
     return replace(request, stop_reason="stop") if request.stop_reason == "length" else request
 
 
+def _settled(asked: list[tuple[Request, Verdict]]) -> Settled:
+    """What other processes must repeat: of the short answers with a verdict, as many as a pass has time for, every outcome among them."""
+    fit = [(request, v) for request, v in asked if v.outcome not in (Outcome.ERROR, Outcome.TIMEOUT) and len(request.response) < _SHORT]
+    kept: list[tuple[Request, Verdict]] = []
+    left, seen = _PASS_SECONDS, set()
+    for request, verdict in fit:
+        if left >= 0 or verdict.outcome not in seen:
+            kept.append((request, verdict))
+        seen.add(verdict.outcome)
+        left -= verdict.seconds
+    return Settled(requests=[request for request, _ in kept], keys=[[key(verdict)] for _, verdict in kept])
+
+
+def _one_sided(verdicts: Sequence[Verdict]) -> str:
+    """A verifier that says one thing to everything cannot be told from one that fails at everything."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if len(outcomes) != 1 or not outcomes & {Outcome.CORRECT, Outcome.WRONG}:
+        return ""
+    said = f"every answer asked is {outcomes.pop()}"
+    return f"{said}, right ones and nonsense: --samples FILE with labels; an exception must not become a score"
+
+
 def _through_the_pool(built: Built, samples: Sequence[Sample]) -> tuple[list[tuple[Request, Verdict]], dict[str, str]]:
     """Every request with its verdict, and what was wrong: check -> what was seen first."""
     problems: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         canary = Path(folder) / "executed"
         named = {f"sample {i}": sample.request for i, sample in enumerate(samples, start=1)}
+        others = crossed([sample.request for sample in samples]) or [OTHER]
+        named |= {f"an answer to another question ({i})": request for i, request in enumerate(others, start=1)}
         named |= hostile(samples[0].request, canary)
         names, asked = list(named), []
         for start in range(0, len(names), _BATCH):
@@ -100,10 +126,59 @@ def _through_the_pool(built: Built, samples: Sequence[Sample]) -> tuple[list[tup
             asked += [(named[name], verdict) for name, verdict in zip(batch, verdicts, strict=True)]
             if sum(verdict.outcome is Outcome.TIMEOUT for verdict in verdicts) > 1:
                 break
+    if isinstance(built, RuledVerifier):  # of a judge or a model, each question costs
+        _odd_prompts(built, samples[0].request, problems)
     for i, (sample, (_, verdict)) in enumerate(zip(samples, asked, strict=False), start=1):
         if sample.expected is not None and sample.expected is not verdict.passed:
             problems.setdefault("labels", f"sample {i}: {verdict.outcome} ({verdict.reason}), labelled {sample.expected}")
+    if odd := _odd_records([verdict for _, verdict in asked]):
+        problems.setdefault("scores", odd)
+    if isinstance(built, RuledVerifier) and (told := _too_easy(built, samples[0].request)):
+        problems.setdefault("labels", told)
     return asked, problems
+
+
+def _odd_prompts(built: Built, sample: Request, problems: dict[str, str]) -> None:
+    """Golds of other types than it was made for: they may be refused, even by raising, and must not take the process along."""
+    prompts = odd_prompts(sample)
+    verdicts = [group[0] for group in built.verify_many([[prompt] for prompt in prompts.values()])]
+    refused = []
+    for name, verdict in zip(prompts, verdicts, strict=True):
+        check, seen = _fault(verdict)
+        if check == "errors":
+            refused.append(name)
+        elif check:
+            problems.setdefault(check, f"{name}: {seen}")
+    if refused:
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+        told = f"{NOTE}it raises at {', '.join(refused[:3])}{more}: unsupported, or a class's check_gold(gold), would say so before a run"
+        problems.setdefault("errors", told)
+
+
+def _odd_records(verdicts: list[Verdict]) -> str:
+    """What is allowed and seldom meant."""
+    notes = []
+    if any(verdict.passed and verdict.score == 0 for verdict in verdicts):
+        notes.append("correct with score 0: the filter counts it, the reward does not")
+    if any(verdict.outcome is Outcome.WRONG and verdict.score == 1 for verdict in verdicts):
+        notes.append("wrong with score 1: the reward counts it, the filter does not")
+    longest = max((len(str(verdict.extracted or "")) for verdict in verdicts), default=0)
+    if longest > _SHORT:
+        notes.append(f"extracted has {longest} characters and is stored with each answer")
+    return f"{NOTE}{'; '.join(notes)}" if notes else ""
+
+
+def _too_easy(built: Built, sample: Request) -> str:
+    """What a grader is fooled by and a check of form may mean: a gold that stands in the thinking only, an empty gold."""
+    if not isinstance(sample.gold, str | int | float):
+        return ""
+    nothing, thought = "I cannot tell.", "<think>{}</think>I cannot tell."
+    texts = (thought.format(sample.gold), thought.format("so"), nothing)
+    asked = [replace(sample, response=text) for text in texts] + [replace(sample, response=nothing, gold="")]
+    there, absent, plain, empty = (group[0].passed for group in built.verify_many([[request] for request in asked]))
+    notes = ["a gold that only the thinking holds counts: response.rpartition('</think>')[2]"] if there and not absent else []
+    notes += ["an empty gold accepts every answer"] if empty and not plain else []
+    return f"{NOTE}{'; '.join(notes)}" if notes else ""
 
 
 def _fault(verdict: Verdict) -> tuple[str, str]:
@@ -111,17 +186,23 @@ def _fault(verdict: Verdict) -> tuple[str, str]:
     if verdict.outcome is Outcome.TIMEOUT:
         return ("process" if verdict.reason == "worker_crashed" else "deadline"), f"{verdict.reason} after {verdict.seconds:.1f} s"
     if verdict.outcome is not Outcome.ERROR:
-        return "", ""
+        numbers = {**verdict.parts, **verdict.cost}
+        odd = [name for name, part in numbers.items() if not (isinstance(part, int | float) and math.isfinite(part))]
+        return ("scores", f"part {odd[0]!r} is no finite number") if odd else ("", "")
     seen = str(verdict.certificate.get("detail") or verdict.reason)
+    if verdict.reason == "rule_failed" and seen.startswith(("SystemExit", "KeyboardInterrupt")):
+        return "process", seen
     if verdict.reason == "rule_failed" and ("expected a Verdict" in seen or "JSON serializable" in seen):
         return "types", seen
     return _BY_REASON.get(verdict.reason, "errors"), seen
 
 
 def _order(built: Built, plain: list[Request]) -> str:
-    """A group, and the same group the other way round. All answers are put to the first sample's question."""
-    texts = [request.response for request in plain] + ["", "something else", plain[0].response]
-    group = [replace(plain[0], response=text, num_tokens=len(text) // 4) for text in texts]
+    """A group, and the same group the other way round. All answers are put to the question of one sample, whose gold has letters if any."""
+    asked = next((request for request in plain if isinstance(request.gold, str) and request.gold.swapcase() != request.gold), plain[0])
+    texts = [request.response for request in plain] + ["", "something else", asked.response]
+    texts += [request.response.swapcase() for request in plain[:4]]
+    group = [replace(asked, response=text, num_tokens=len(text) // 4) for text in texts]
     there, back = built.verify_group(group), built.verify_group(group[::-1])
     for verdict in (*there, *back):
         if verdict.reason == "wrong_length":
@@ -189,7 +270,7 @@ def _line(pipe: Any, seconds: float) -> dict[str, Any] | str:
 
 
 def _found(name: str, problem: str) -> Finding:
-    return Finding(check=name, ok=not problem, detail=problem)
+    return Finding(check=name, ok=not problem or problem.startswith(NOTE), detail=problem)
 
 
 def _not_run(name: str, why: str) -> Finding:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+NOTE = "note: "  # a finding that begins so is said and fails nothing
+
 CHECKS: dict[str, tuple[str, str]] = {
     "types": (
         "verify returns Verdicts of JSON values, with a score where it says correct or wrong",
@@ -29,7 +31,15 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
     "determinism": (
         "the same answer gets the same verdict, again and in another process",
-        "no random numbers, clocks, memory of earlier answers, or order of sets",
+        "no random numbers, clocks, order of sets, or memory of earlier answers; the key of a cache holds answer, gold and options",
+    ),
+    "alone": (
+        "verify and verify_group say the same of one answer",
+        "let one call the other: a group that runs into its deadline is judged answer by answer",
+    ),
+    "evaluation": (
+        "no word of an answer is compiled, or handed to a shell",
+        "no eval, exec or sympify of an answer: ast.literal_eval, or a parser",
     ),
     "request": ("the request is left as it came", "copy gold or metadata before you change it: dict(request.metadata)"),
     "threads": ("it judges alike in eight threads at once", "keep what belongs to one answer in local variables; no signal.alarm"),
@@ -40,17 +50,21 @@ CHECKS: dict[str, tuple[str, str]] = {
     "forkserver": ("it judges alike under forkserver", "importable by name, set up in __init__, not by what the first process did"),
     "ray": ("it judges alike in a Ray actor", "importable on every worker (installed, or on PYTHONPATH); arguments are JSON values"),
     "state": (
-        "working folder, environment, signals and limits stay as they were",
-        "no os.chdir, os.environ or signal.signal: the deadline comes as SIGPROF",
+        "working folder, environment, signals, limits, locale and streams stay as they were",
+        "no os.chdir, os.environ, setlocale, random.seed or signal.signal (the deadline comes as SIGPROF): with decimal.localcontext(), "
+        "random.Random(seed), or put back in a finally",
     ),
     "memory": ("memory does not grow with the answers judged", "keep no answers; bound caches (lru_cache(maxsize=64)) or clear them"),
-    "descriptors": ("files, threads and processes do not pile up", "close what you open (with ...), join what you start"),
+    "descriptors": (
+        "files, threads and processes do not pile up",
+        "close what you open (with ...), join what you start, remove what you write",
+    ),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One check. ok: True passed, False failed, None not run (detail says why).
+    """One check. ok: True passed (detail may hold a note), False failed, None not run (detail says why).
 
     Example: Finding(check="scores", ok=False, detail="100.0 for 'The answer is 42'")
     """

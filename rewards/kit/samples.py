@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rewards.types import Request
 
@@ -13,6 +15,10 @@ PLAIN = [
     Request(question=_QUESTION, response=text, gold="42", stop_reason="stop", num_tokens=len(text), metadata={"options": ["41", "42"]})
     for text in ("The answer is 42", "41", "<think>6 * 7</think>\\boxed{42}", "I do not know, perhaps 43.", "42")
 ]
+OTHER = replace(PLAIN[1], question="What is 6 * 7 - 1?", gold="41")
+
+TOKEN = "zq7731"  # a word no module has: where it turns up in a code object, the answer was compiled
+_TOKEN_TEXTS = ("{0}", "{0} + 1", "\\boxed{{{0} + 1}}", "Answer: {0} + 1", "is {0}", "```python\nprint({0})\n```", '{{"answer": {0}}}')
 
 _CODE = (
     "__import__('pathlib').Path('{canary}').touch()",
@@ -21,7 +27,9 @@ _CODE = (
     "!!python/object/apply:os.system ['touch {canary}']",
     "$(touch {canary})`touch {canary}`; touch {canary}",
     "cos\nsystem\n(S'touch {canary}'\ntR.",
+    "[c for c in ().__class__.__mro__[1].__subclasses__() if '_wrap_c' in c.__name__][0].__init__.__globals__['system']('touch {canary}')",
 )
+_FRAMES = ("{}", "\\boxed{{{}}}", "The answer is {}", "Answer: {}", "```python\n{}\n```")  # the first payload and the last stand in each
 
 HOSTILE = {
     "empty": "",
@@ -54,5 +62,31 @@ HOSTILE = {
 
 def hostile(sample: Request, canary: Path) -> dict[str, Request]:
     """Name -> the sample with a hostile answer. Some of them create the file `canary` where they are executed."""
-    texts = HOSTILE | {f"code {i}": text.format(canary=canary) for i, text in enumerate(_CODE, start=1)}
-    return {name: replace(sample, response=text, num_tokens=len(text) // 4) for name, text in texts.items()}
+    code = [text.format(canary=canary) for text in _CODE]
+    framed = [frame.format(text) for text in (code[0], code[-1]) for frame in _FRAMES[1:]]
+    texts = HOSTILE | {f"code {i}": text for i, text in enumerate([*code, *framed], start=1)}
+    return {name: _answered(sample, text) for name, text in texts.items()}
+
+
+def crossed(requests: Sequence[Request]) -> list[Request]:
+    """Answers put to another one's question, so that no answer and no gold stands for its verdict alone."""
+    golds = list({repr(request.gold): request for request in requests}.values())[:3]
+    found = [_answered(other, request.response) for request in list(requests)[:4] for other in golds if other.gold != request.gold]
+    return found[:6]
+
+
+def harmless(sample: Request) -> list[Request]:
+    """Answers with a word in them that only an interpreter would take for code."""
+    return [_answered(sample, text.format(TOKEN)) for text in _TOKEN_TEXTS]
+
+
+def odd_prompts(sample: Request) -> dict[str, Request]:
+    """The sample with golds of every JSON type, and with nested metadata and messages: they may be refused, not changed."""
+    golds: list[Any] = [None, "", 7, 0.5, True, ["b", "a"], {"answer": "42", "accepted": ["b", "a"]}, [["b"], {"a": []}]]
+    turns: tuple[dict[str, Any], ...] = ({"role": "system", "content": " be brief "}, {"role": "user", "content": sample.question or ""})
+    told = replace(sample, messages=turns, metadata={**sample.metadata, "nested": {"list": [2, 1]}})
+    return {"messages": told} | {f"gold {gold!r}": replace(told, gold=gold) for gold in golds}
+
+
+def _answered(sample: Request, text: str) -> Request:
+    return replace(sample, response=text, num_tokens=len(text) // 4)

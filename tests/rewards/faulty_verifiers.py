@@ -6,6 +6,8 @@ Each would judge an ordinary answer rightly in an ordinary test.
 from __future__ import annotations
 
 import asyncio
+import decimal
+import locale
 import math
 import multiprocessing
 import os
@@ -13,15 +15,18 @@ import random
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rewards.types import Outcome, Request, Verdict
 
 _PARENT = os.getpid()
 _kept: list[Any] = []
+_table: dict[str, bool] = {}
 
 
 def _contains(response: str, gold: Any) -> float:
@@ -209,3 +214,154 @@ class StopsTheClock:
 
     def verify(self, request: Request) -> Verdict:
         return _verdict(str(request.gold) in request.response)
+
+
+class CachesByGold:
+    """Its cache forgets the answer: the first one of a prompt decides for all."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Verdict] = {}
+
+    def verify(self, request: Request) -> Verdict:
+        return self.known.setdefault(str(request.gold), _verdict(str(request.gold) in request.response))
+
+
+class CachesByAnswer:
+    """Its cache forgets the gold: an answer keeps the verdict of the question where it was met first."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Verdict] = {}
+
+    def verify(self, request: Request) -> Verdict:
+        if len(self.known) > 100:
+            self.known.clear()
+        return self.known.setdefault(request.response, _verdict(str(request.gold) in request.response))
+
+
+class SharesItsCertificate:
+    """One dict for all verdicts: each holds what is said of the last."""
+
+    def __init__(self) -> None:
+        self.certificate: dict[str, Any] = {}
+
+    def verify(self, request: Request) -> Verdict:
+        self.certificate["characters"] = len(request.response)
+        return _verdict(str(request.gold) in request.response, certificate=self.certificate)
+
+
+class TwoMinds:
+    """Pays for length in a group and forgets it for an answer alone."""
+
+    def verify(self, request: Request) -> Verdict:
+        return _verdict(str(request.gold) in request.response)
+
+    def verify_group(self, requests: list[Request]) -> list[Verdict]:
+        top = max(len(request.response) for request in requests) or 1
+        return [replace(self.verify(r), score=len(r.response) / top) for r in requests]
+
+
+class SharesForAMoment:
+    """As SharesAScratchPad, and between two lines only: one answer in thousands."""
+
+    def verify(self, request: Request) -> Verdict:
+        self.text = request.response.strip()
+        self.text = self.text.replace("$", "")
+        return _verdict(str(request.gold) in self.text)
+
+
+class SetUpElsewhere:
+    """Its constructor fills a table of the module, which a pickled copy in a new process lacks."""
+
+    def __init__(self) -> None:
+        _table["ready"] = True
+
+    def verify(self, request: Request) -> Verdict:
+        return _verdict("ready" in _table and str(request.gold) in request.response)
+
+
+def leaves_files_open_where_right(question: str | None, response: str, gold: Any) -> float:
+    """The branch that is taken last forgets to close."""
+    if response.endswith(str(gold)):
+        os.open(os.devnull, os.O_RDONLY)
+    return _contains(response, gold)
+
+
+def leaves_folders(question: str | None, response: str, gold: Any) -> float:
+    """A working folder an answer, for good."""
+    tempfile.mkdtemp(prefix="posttrain-test-", dir=os.environ.get("FAULTY_FOLDER"))
+    return _contains(response, gold)
+
+
+def lengthens_the_path(question: str | None, response: str, gold: Any) -> float:
+    sys.path.append(os.path.dirname(__file__))
+    return _contains(response, gold)
+
+
+class SortsTheGold:
+    """In place, where it is a list."""
+
+    def verify(self, request: Request) -> Verdict:
+        if isinstance(request.gold, list):
+            request.gold.sort(key=str)
+        return _verdict(str(request.gold) in request.response)
+
+
+def rounds_everything(question: str | None, response: str, gold: Any) -> float:
+    decimal.getcontext().prec = 6
+    return _contains(response, gold)
+
+
+def counts_in_another_locale(question: str | None, response: str, gold: Any) -> float:
+    locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
+    return _contains(response, gold)
+
+
+def seeds_for_all(question: str | None, response: str, gold: Any) -> float:
+    """Wants its own numbers to repeat, and repeats everybody's."""
+    random.seed(0)
+    return _contains(response, gold)
+
+
+def evaluates_the_box(question: str | None, response: str, gold: Any) -> float:
+    """Finds the value of a boxed expression by running it, without builtins."""
+    found = re.search(r"\\boxed\{(.*)\}", response)
+    try:
+        return float(found is not None and str(eval(found[1], {"__builtins__": {}})) == str(gold))
+    except Exception:  # noqa: BLE001
+        return _contains(response, gold)
+
+
+class ExitsWithoutGold:
+    def verify(self, request: Request) -> Verdict:
+        if request.gold is None:
+            sys.exit("no gold")
+        return _verdict(str(request.gold) in request.response)
+
+
+class DividesItsParts:
+    """A part that is NaN: it is stored with the rollout and turns every mean of it into NaN."""
+
+    def verify(self, request: Request) -> Verdict:
+        return _verdict(str(request.gold) in request.response, parts={"share": math.nan})
+
+
+# ---------------------------------------------------------------- allowed, and said in a note
+
+
+def fails_at_everything(question: str | None, response: str, gold: Any) -> float:
+    """A misspelt name; whatever is raised is worth nothing."""
+    try:
+        return float(normalised(response) == gold)  # type: ignore[name-defined]  # noqa: F821
+    except Exception:  # noqa: BLE001
+        return 0.0
+
+
+def reads_the_thinking(question: str | None, response: str, gold: Any) -> float:
+    return _contains(response, gold)
+
+
+class WantsAText:
+    """Of its gold; other types are its data's fault, found late."""
+
+    def verify(self, request: Request) -> Verdict:
+        return _verdict(request.gold.strip() in request.response)

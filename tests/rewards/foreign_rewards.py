@@ -29,6 +29,16 @@ def trl_longest(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
     return [float(len(ids) == top) for ids in completion_ids]
 
 
+def _made_for(most: int) -> Any:
+    def short_enough(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
+        return [float(len(ids) <= most) for ids in completion_ids]
+
+    return short_enough
+
+
+trl_made = _made_for(50)  # as trl.rewards.get_soft_overlong_punishment makes one
+
+
 # ---------------------------------------------------------------- verl: one answer, a number or a dict with "score"
 
 
@@ -131,3 +141,66 @@ def trl_hangs_over_a_group(prompts: list[Any], completions: list[Any], **kwargs:
     while "hang" in str(completions):
         pass
     return [1.0 for _ in completions]
+
+
+async def openrlhf_step(observation: str, action: str, label: str, **kwargs: Any) -> dict[str, Any]:
+    """An agent's step; `rewards` is a tensor of one number without a dimension."""
+    right = float(observation.endswith("?") and label in action)
+    return {"rewards": Scalar(2 * right - 1), "scores": Scalar(right), "environment_feedback": "", "done": True}
+
+
+class Scalar:
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def tolist(self) -> float:
+        return self.value
+
+
+class AgentInstance:
+    """As a subclass of AgentInstanceBase is written."""
+
+    async def reset(self, states: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {"observation": states["observation"]}
+
+    async def step(self, states: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        right = float(states["label"] in states["action_text"])
+        done = "again" not in states["action_text"]
+        return {"rewards": Scalar(2 * right - 1), "scores": Scalar(right), "environment_feedback": "", "done": done}
+
+
+class JudgeConfig:
+    def __init__(self, judge_model: str = "small", cost: float = 0.5) -> None:
+        self.judge_model, self.cost = judge_model, cost
+
+
+class OpenInstructJudge:
+    """Made with the configuration that its class names; what is called is `async_call`."""
+
+    def __init__(self, judge_type: str, verifier_config: JudgeConfig) -> None:
+        self.judge_type, self.verifier_config = judge_type, verifier_config
+
+    @classmethod
+    def get_config_class(cls) -> type:
+        return JudgeConfig
+
+    def __call__(self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None) -> SimpleNamespace:
+        raise RuntimeError("use async_call")
+
+    async def async_call(
+        self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None, rollout_state: Any = None
+    ) -> SimpleNamespace:
+        right = self.judge_type == "quality" and self.verifier_config.judge_model == "large" and label in prediction
+        return SimpleNamespace(score=float(right), cost=self.verifier_config.cost, reasoning="")
+
+
+async def slime_states(args: Any, sample: Any, **kwargs: Any) -> float:
+    return 0.0 if sample.status in (sample.Status.ABORTED, sample.Status.FAILED) else float(sample.label in sample.response)
+
+
+def vf_form(parser: Any, completion: Any, task: str) -> float:
+    return parser.get_format_reward_func()(completion) if task == "default" else 0.0
+
+
+# What older versions of `vf.Rubric` hold.
+old_rubric = SimpleNamespace(reward_funcs=[vf_answer, vf_form], reward_weights=[0.75, 0.25])

@@ -50,6 +50,12 @@ def scores(verdicts: list[Verdict]) -> list[float | None]:
         ("verifiers:vf_answer", {}, [0.0, 0.0]),
         ("verifiers:vf_state", {}, [1.0, 0.0]),
         ("verifiers:rubric", {}, [0.2, 0.2]),
+        ("openrlhf:openrlhf_step", {"score_range": [-1, 1]}, [1.0, 0.0]),
+        ("openrlhf:AgentInstance", {"score_range": [-1, 1]}, [1.0, 0.0]),
+        ("open_instruct:OpenInstructJudge", {"judge_type": "quality", "judge_model": "large"}, [1.0, 0.0]),
+        ("slime:slime_states", {}, [1.0, 0.0]),
+        ("verifiers:vf_form", {}, [1.0, 1.0]),
+        ("verifiers:old_rubric", {}, [0.25, 0.25]),
     ],
 )
 def test_a_foreign_function_runs_unchanged(kind: str, options: dict[str, Any], expected: list[float]) -> None:
@@ -80,6 +86,15 @@ def test_the_librarys_own_judgement_decides_what_passes_and_its_parts_are_kept()
     assert priced.cost == {"verifier": 0.25} and priced.certificate == {"detail": "compared the last word"}
 
 
+def test_a_function_given_messages_for_texts_is_told_of_style_and_an_agent_that_goes_on_of_done() -> None:
+    failed = ask("trl:trl_text", "42")[0]
+    assert failed.outcome is Outcome.ERROR and "style: text" in failed.certificate["detail"]
+    lacking = ask("trl:trl_text", "42", metadata={"other": 1}, style="text")[0]
+    assert "takes level, which no row has" in lacking.certificate["detail"]
+    going_on = ask("openrlhf:AgentInstance", "42 again", score_range=[-1, 1])[0]
+    assert going_on.outcome is Outcome.ERROR and "another turn" in going_on.certificate["detail"]
+
+
 def test_a_truncated_answer_reaches_slime_as_truncated() -> None:
     spec = {"kind": f"slime:{FOREIGN}:slime_one", "level": 0, "on_truncated": "judge"}
     request = Request(response="42", gold="42", stop_reason="length")
@@ -94,6 +109,8 @@ def test_a_truncated_answer_reaches_slime_as_truncated() -> None:
         (f"trl:{FOREIGN}:nothing", {}, "cannot be imported"),
         (f"trl:{FOREIGN}:rubric", {}, "expected a function or a class"),
         (f"verl:{FOREIGN}:verl_dapo", {"penalti": 1}, "penalty"),
+        (f"open_instruct:{FOREIGN}:OpenInstructJudge", {"judge_type": "quality", "judge_modle": "x"}, "judge_model"),
+        (f"open_instruct:{FOREIGN}:OpenInstructJudge", {}, "needs judge_type"),
         (f"verl:{FOREIGN}:verl_dapo", {"score_range": [1, -1]}, "lowest and highest"),
         (f"trl:{FOREIGN}:trl_text", {"style": "texts"}, "'text'"),
     ],

@@ -97,3 +97,13 @@ def test_reward_and_filter_score_are_separate() -> None:
         Request(response="", num_tokens=20)
     )
     assert cheap.passed and cheap.score == 0.0
+
+
+def test_a_plug_in_that_imports_what_is_slow_where_it_needs_it_is_not_timed_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_to_come.py").write_text("import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end:\n    pass\n")
+    text = "def judge(question, response, gold):\n    import slow_to_come\n    while response == 'loop':\n        pass\n    return 1.0\n"
+    (tmp_path / "imports_late.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    verifier = build_verifier({"kind": "imports_late:judge", "deadline_seconds": 0.3}, Services(workers=1))
+    verdicts = verifier.verify_many([[Request(response=response)] for response in ("42", "loop", "42")])
+    assert [(group[0].outcome, group[0].score) for group in verdicts] == [("correct", 1.0), ("timeout", 0.0), ("correct", 1.0)]

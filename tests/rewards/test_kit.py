@@ -53,18 +53,67 @@ FAULTS = {
     "recurses": "errors",
     "KeepsASet": "types",
     "StopsTheClock": "state",
+    "CachesByGold": "determinism",
+    "CachesByAnswer": "determinism",
+    "SharesItsCertificate": "determinism",
+    "TwoMinds": "alone",
+    "SharesForAMoment": "threads",
+    "SetUpElsewhere": "spawn",
+    "leaves_files_open_where_right": "descriptors",
+    "leaves_folders": "descriptors",
+    "lengthens_the_path": "descriptors",
+    "SortsTheGold": "request",
+    "rounds_everything": "state",
+    "counts_in_another_locale": "state",
+    "seeds_for_all": "state",
+    "evaluates_the_box": "evaluation",
+    "ExitsWithoutGold": "process",
+    "DividesItsParts": "scores",
 }
+NOTED = {
+    "fails_at_everything": ("labels", "every answer asked is wrong"),
+    "reads_the_thinking": ("labels", "a gold that only the thinking holds counts; an empty gold"),
+    "WantsAText": ("errors", "gold None, gold 7"),
+}
+HONEST = (
+    "GroupOnly",
+    "bounded_cache",
+    "OwnLoop",
+    "PoolForAGroup",
+    "DatabaseAThread",
+    "scratch_file",
+    "OwnDice",
+    "ChecksForm",
+    "asks_politely",
+)
 SEEDED = {f"tests.rewards.faulty_from_interface:{name}": check for name, check in FROM_INTERFACE.items()} | {
     f"tests.rewards.faulty_verifiers:{name}": check for name, check in FAULTS.items()
 }
 
 
 @pytest.mark.parametrize("target", SEEDED)
-def test_the_kit_catches_a_faulty_verifier_at_the_check_for_its_fault(target: str) -> None:
+def test_the_kit_catches_a_faulty_verifier_at_the_check_for_its_fault(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
     built = build_verifier({"kind": target, "deadline_seconds": 0.3}, Services(workers=2))
     findings, _ = examine(built, inside=[SEEDED[target]], patience_seconds=2.0 if target.endswith("AFork") else 60.0)
     assert SEEDED[target] in failed(findings), as_text(target, findings)
     assert all(finding.detail and finding.remedy for finding in findings if finding.ok is False)
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_what_may_be_meant_and_seldom_is_gets_a_note_and_fails_nothing(name: str) -> None:
+    built = build_verifier({"kind": f"tests.rewards.faulty_verifiers:{name}"}, Services(workers=2))
+    findings, _ = examine(built, inside=[])
+    check, said = NOTED[name]
+    found = {finding.check: finding.detail for finding in findings}
+    assert not failed(findings) and all(part in found[check] for part in said.split("; ")), as_text(name, findings)
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_the_kit_raises_no_alarm_on_an_odd_but_honest_verifier(name: str) -> None:
+    built = build_verifier({"kind": f"tests.rewards.honest_verifiers:{name}"}, Services(workers=2))
+    findings, _ = examine(built, inside=[check for check in INSIDE if name == "OwnLoop" or check not in CHILDREN])
+    assert not failed(findings), as_text(name, findings)
 
 
 def sample(response: str, gold: Any, expected: bool | None = None, **more: Any) -> Sample:
@@ -103,6 +152,7 @@ SHIPPED: dict[str, tuple[dict[str, Any], list[Sample]]] = {
 }
 FOREIGN = {
     "trl:{}:trl_chat": {},
+    "trl:{}:trl_made": {},
     "verl:{}:verl_dapo": {"score_range": [-1, 1]},
     "openrlhf:{}:openrlhf_dict": {"score_range": [-1, 1]},
     "open_instruct:{}:OpenInstructVerifier": {},
@@ -182,12 +232,15 @@ def test_the_scaffold_passes_every_check_from_the_shell(tmp_path: Path) -> None:
 
 
 def test_a_failing_verifier_exits_with_1_and_names_the_remedy_and_a_missing_one_with_2(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def judge(question, response, gold):\n    return 100.0\n", encoding="utf-8")
+    (tmp_path / "mine.py").write_text(
+        "def judge(question, response, gold):\n    return 100.0\n\n\ndef one(request):\n    pass\n", encoding="utf-8"
+    )
     done = run("verifier", "test", "mine:judge", "--no-ray", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "FAILED  scores" in done.stdout and "score_range" in done.stdout
     assert run("verifier", "test", "mine:jugde", cwd=tmp_path).returncode == 2
     assert run("verifier", "test", "mathh", cwd=tmp_path).returncode == 2
+    assert run("verifier", "test", "mine:one", "--no-ray", cwd=tmp_path).returncode == 2
     assert run("verifier", "test", "mine:judge", "--samples", "none.jsonl", cwd=tmp_path).returncode == 2
 
 
