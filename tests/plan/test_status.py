@@ -127,11 +127,11 @@ def test_another_image_of_the_judge_is_said_of_steps_that_ran_code_and_of_no_oth
 
 def test_a_verifier_of_ones_own_that_is_edited_reruns_what_it_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = tmp_path / "my_rules_of_this_test.py"
-    code.write_text("def exact(response, gold):\n    return float(gold in response)\n")
+    code.write_text("def exact(question, response, gold):\n    return float(gold in response)\n")
     monkeypatch.syspath_prepend(tmp_path)
     overrides = ("verifiers.math={kind: cascade, steps: [{kind: math}, {kind: 'my_rules_of_this_test:exact'}]}",)
     before = plan_of(write_world(tmp_path), *overrides)
-    code.write_text("def exact(response, gold):\n    return float(gold == response)\n")
+    code.write_text("def exact(question, response, gold):\n    return float(gold == response)\n")
     after = plan_of(tmp_path / "recipe.yaml", *overrides)
     changed = {step.name for step in after.steps if step.id != before.step(step.name).id}
     assert {"stem.filter", "stem", "preference", "export"} <= changed and not {"base", "cold_start"} & changed
