@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/posttrain run recipes/demo_cpu.yaml --out runs/demo
 
 test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # two files at a time: no thread may wait awake
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # three files at a time, as many wait for processes: no thread may wait awake
 
 test-kill: setup
 	$(BIN)/python -m pytest -m kill -n 2 -rP tests/e2e  # SFT and GRPO beside each other
