@@ -123,8 +123,8 @@ def test_an_error_of_ours_comes_home_and_is_not_tried_again(cluster: Any) -> Non
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posttrain.rollout.judges.READY_SECONDS", 5.0)
-    monkeypatch.setattr("posttrain.rollout.judges.MARGIN", 0.02)
+    monkeypatch.setattr("posttrain.rollout.judges.READY_SECONDS", 4.0)
+    monkeypatch.setattr("posttrain.rollout.judges.MARGIN", 0.004)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -133,8 +133,8 @@ def test_a_judge_that_hangs_while_it_is_alive_is_ended_and_its_programs_are_judg
     hanging = pool._seats[0].remote
     _, _, pid = hanging.place()
     os.kill(pid, signal.SIGSTOP)
-    found = pool.run(programs(6))
-    assert [(one.id, one.outcome) for one in found] == [(str(number), Outcome.PASS) for number in range(6)]
+    found = pool.run(programs(3))
+    assert [(one.id, one.outcome) for one in found] == [(str(number), Outcome.PASS) for number in range(3)]
     assert pool._seats[0].remote is not hanging
     with pool.session() as session:
         os.kill(pool._seats[0].remote.place()[2], signal.SIGSTOP)
