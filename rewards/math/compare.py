@@ -22,6 +22,7 @@ from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
 from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
+from rewards.math.orders import asks_order, in_order
 from rewards.math.progressions import same_family
 from rewards.math.ranges import compare_ranges
 from rewards.math.regions import compare_regions, is_builder, looks_like_region
@@ -122,7 +123,10 @@ def _typed(wanted: Form, answer: str, context: Context) -> Result | None:
         result = compare_ranges(wanted.text, answer, context)
         if result is not None:
             return result
-    return COMPARERS[wanted.kind](wanted, answer, context)
+    result = COMPARERS[wanted.kind](wanted, answer, context)
+    if wanted.kind in (Kind.SET, Kind.TEXT, Kind.OTHER, Kind.INEQUALITY) and asks_order(context.question):
+        return in_order(wanted.text, answer, context.question, _same(context), result)
+    return result
 
 
 def _parts_of(parts: list[str], answer: str, context: Context) -> Result | None:

@@ -17,6 +17,7 @@ from rewards.math.lastnumber import last_number
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
+from rewards.math.orders import asks_order, numbered
 from rewards.math.result import Context, Result, no, unsure
 from rewards.options import MathOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
@@ -69,6 +70,9 @@ class MathRule(Rule):
         shown = visible(request.response, self.think)
         found = find_answer(shown, fallback=self.options.fallback)
         if found.text is None:
+            together = self._together(gold, found.source, shown, question_of(request)) if found.source == "no_answer" else None
+            if together is not None:
+                return _verdict(*together, "line")
             return abstain(found.source) if found.source in ("denied", "taken_back", "several_answers") else wrong(found.source, None)
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("answer_too_long", found.text, certain=False)
@@ -88,10 +92,9 @@ class MathRule(Rule):
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
         if result.outcome is not Outcome.CORRECT and not all(form.isdigit() for form in gold.forms):
-            more = beside(shown, found.source)
-            together = self._decide(gold, more, question) if more else result
-            if more and together.outcome is Outcome.CORRECT:
-                return replace(together, certain=False), more
+            together = self._together(gold, found.source, shown, question)
+            if together is not None:
+                return together
         if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
         if result.reason in ("value_differs", "unknowns_left") and not _WORD.search(_COMMAND.sub("", text)):
@@ -112,6 +115,15 @@ class MathRule(Rule):
                 if other.outcome is Outcome.CORRECT or (other.certain and candidate is number):
                     return other, candidate
         return result, text
+
+    def _together(self, gold: Gold, source: str, shown: str, question: str) -> tuple[Result, str] | None:
+        """What several boxes, lines or pieces of bold say together, where that is right; never certain."""
+        rows = numbered(shown) if source != "box" and asks_order(question) else None
+        for text in (beside(shown, source), rows):
+            result = self._decide(gold, text, question) if text else None
+            if text and result is not None and result.outcome is Outcome.CORRECT:
+                return replace(result, certain=False), text
+        return None
 
     def _decide(self, gold: Gold, text: str, question: str) -> Result:
         answer = normalise(strip_wrappers(text))
