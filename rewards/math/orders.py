@@ -114,7 +114,7 @@ def _holds(sign: str, left: Fraction, right: Fraction) -> bool:
 
 
 def _named(index: int, given: str, wanted: list[str]) -> Result | None:
-    """"French Revolution" for "start of the French Revolution", where no other member has these words."""
+    """A member called in part, "French Revolution" for "start of the French Revolution", where no other has these words."""
     words = set(folded(given).split())
     owners = [i for i, one in enumerate(wanted) if words <= set(folded(one).split())]
     return yes("named_in_part", certain=False) if owners == [index] and any(len(word) > 2 for word in words) else None

@@ -18,7 +18,8 @@ from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
 from rewards.math.orders import asks_order, numbered
-from rewards.math.result import Context, Result, no, unsure
+from rewards.math.quantities import all_stated, named
+from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.options import MathOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Outcome, Request, Verdict
@@ -70,7 +71,7 @@ class MathRule(Rule):
         shown = visible(request.response, self.think)
         found = find_answer(shown, fallback=self.options.fallback)
         if found.text is None:
-            together = self._together(gold, found.source, shown, question_of(request)) if found.source == "no_answer" else None
+            together = self._together(gold, found, shown, question_of(request)) if found.source == "no_answer" else None
             if together is not None:
                 return _verdict(*together, "line")
             return abstain(found.source) if found.source in ("denied", "taken_back", "several_answers") else wrong(found.source, None)
@@ -92,7 +93,7 @@ class MathRule(Rule):
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
         if result.outcome is not Outcome.CORRECT and not all(form.isdigit() for form in gold.forms):
-            together = self._together(gold, found.source, shown, question)
+            together = self._together(gold, found, shown, question)
             if together is not None:
                 return together
         if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
@@ -116,14 +117,31 @@ class MathRule(Rule):
                     return other, candidate
         return result, text
 
-    def _together(self, gold: Gold, source: str, shown: str, question: str) -> tuple[Result, str] | None:
+    def _together(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
         """What several boxes, lines or pieces of bold say together, where that is right; never certain."""
-        rows = numbered(shown) if source != "box" and asks_order(question) else None
-        for text in (beside(shown, source), rows):
+        rows = numbered(shown) if found.source != "box" and asks_order(question) else None
+        for text in (beside(shown, found.source), rows):
             result = self._decide(gold, text, question) if text else None
             if text and result is not None and result.outcome is Outcome.CORRECT:
                 return replace(result, certain=False), text
+        return self._stated(gold, found, shown, question)
+
+    def _stated(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
+        """Whether the text gives each of several named values by its name: the content of a box, or from the word "answer" on."""
+        text = (found.text or "") if found.source == "box" else shown
+        claimed = found.source == "answer_line"
+        if claimed:
+            text = shown[max(shown.lower().rfind("answer"), shown.rfind("####"), 0) :]
+        for form in gold.forms:
+            wanted = named(form)
+            if wanted is None:
+                continue
+            if all_stated(wanted, text, lambda value, given: self._is_same(gold, value, given, question), throughout=claimed):
+                return yes("values_by_name", certain=False), found.text or ""
         return None
+
+    def _is_same(self, gold: Gold, value: str, given: str, question: str) -> bool:
+        return self._decide(replace(gold, forms=(value,)), given, question).outcome is Outcome.CORRECT
 
     def _decide(self, gold: Gold, text: str, question: str) -> Result:
         answer = normalise(strip_wrappers(text))
