@@ -354,6 +354,10 @@ def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
     return _symbolic(wanted.text, answer, context)
 
 
+def _rate_law(wanted: Form, answer: str, context: Context) -> Result | None:
+    return plainkinds.law_of_rate(wanted, answer, context) or _equation(wanted, answer, context)
+
+
 def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
     """A gold with or without unknowns; an answer that names it (`y = 2x` for `2x`) gives its value, a unit is compared apart."""
     if "\\pm" in answer and "\\pm" not in wanted.text:
@@ -440,6 +444,6 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     Kind.BASED: plainkinds.based, Kind.RATIO: plainkinds.ratio, Kind.DATE: plainkinds.date, Kind.TIME: plainkinds.time,
     Kind.LETTER: _letter, Kind.FORMULA: _formula, Kind.REACTION: plainkinds.reaction, Kind.RESIDUE: plainkinds.residue,
     Kind.ORBITALS: plainkinds.configuration, Kind.STRAND: plainkinds.nucleotides, Kind.RANGE: plainkinds.a_range,
-    Kind.LOGIC: plainkinds.logic,
+    Kind.LOGIC: plainkinds.logic, Kind.NUCLEAR: plainkinds.nuclear, Kind.RATE_LAW: _rate_law,
     Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip
