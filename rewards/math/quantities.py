@@ -27,7 +27,7 @@ _NAME_FIRST = re.compile(r"(?P<name>[A-Za-z][A-Za-z'-]+(?: [A-Za-z'-]+){0,3}):? 
 _WORD = re.compile(r"(?<![A-Za-z]')[A-Za-z]+")
 _HEDGE = re.compile(  # in the languages that name things as the gold does
     r"\b(?:or|no|not|never|neither|nor|either|maybe|perhaps|possibly|might|could|cannot|wrong|incorrect|if|suppose|assum\w+|unless|instead"
-    r"|except|without|isn|doesn|nicht|kein\w*|oder|weder|wenn|ou|ne|pas|si|o|nunca|non)\b|\?",
+    r"|except|without|isn|doesn|excluded|rejected|discarded|extraneous|impossible|nicht|kein\w*|oder|weder|wenn|ou|ne|pas|si|o|nunca|non)\b|\?|\d!",
     re.IGNORECASE,
 )
 _COMPARES = re.compile(  # what is said of several, or of a part, is not said of the one
@@ -35,7 +35,9 @@ _COMPARES = re.compile(  # what is said of several, or of a part, is not said of
     r"|seven|eight|nine|ten|twelve|dozen)\b",
     re.IGNORECASE,
 )
-_COMMAND = re.compile(r"\\[A-Za-z]+\Z")
+_APPLIED = re.compile(r"(?:\\[A-Za-z]+|\b(?:log|ln|lg|sin|cos|tan|exp|lim|max|min|sqrt|det|arg))\Z")
+_INDEX = re.compile(r"_ ?\{ ?(\w+) ?\}")
+_BOUNDS = re.compile(r"\b(?:over|under|above|below|more|less|fewer|at (?:least|most)|nearly|almost|up to|between)\b", re.IGNORECASE)
 _HEAD = re.compile(r": |\b(?:is|are|was|costs?|gets?|receives?|pays?)\b")
 _WORKED = re.compile(r"[\d+*/^]| - ")  # 2 AB = 10 says nothing of AB
 _CHECK = re.compile(r"\W*(?:check|verif|proof)", re.IGNORECASE)
@@ -59,7 +61,7 @@ def named(gold: str) -> tuple[Quantity, ...] | None:
     """The named values of a gold, two or more with different names; None for other golds."""
     if not 5 < len(gold) <= 300 or "\\pm" in gold:
         return None
-    items = [_quantity(item) for item in _items(gold)]
+    items = [_quantity(item) for item in _items(gold[2:-2] if gold.startswith("\\{") and gold.endswith("\\}") else gold)]
     found = tuple(item for item in items if item is not None)
     names = {item.name.casefold() for item in found}
     return found if 1 < len(names) == len(items) == len(found) <= _MAX_NAMED else None
@@ -156,16 +158,19 @@ def _owners(wanted: tuple[Quantity, ...], clause: Clause) -> list[int]:
 
 def _ends_with(left: str, name: str) -> bool:
     """Whether a symbol is the last thing of a left side: not the P of 4P, nor the B of A \\cup B."""
+    left, name = _INDEX.sub(r"_\1", left), _INDEX.sub(r"_\1", name)
     match = re.search(r"(?:\A|(?<=[ ,:(]))" + " ?".join(map(re.escape, name.replace(" ", ""))) + r"\Z", left)
     before = left[: match.start()].rstrip() if match else ""
-    return match is not None and not (before[-1:].isdigit() or before[-1:] in tuple("+-*/^") or _COMMAND.search(before))
+    return match is not None and not (before[-1:].isdigit() or before[-1:] in tuple("+-*/^") or _APPLIED.search(before))
 
 
 def _value_of(quantity: Quantity, clause: Clause) -> str | None:
-    """What a clause gives for a name: "" for no value or a formula, None where it gives several."""
+    """What a clause gives for a name: "" for no value or a formula, None where it gives several or a bound."""
     if clause.right:
         return clause.right if quantity.number is None else leading_value(clause.right) or ""
     values = set(clause.values)
+    if values and _BOUNDS.search(clause.about):
+        return None
     return values.pop() if len(values) == 1 else None if values else ""
 
 
@@ -187,7 +192,7 @@ def _by_unit(wanted: tuple[Quantity, ...], missing: set[int], lines: list[str], 
         given = [value for value, number in numbers if unit and factor_between(number.unit, unit) is not None]
         if not given or not all(_agrees(wanted[index], value, same) for value in given):
             return False
-    return not any(_HEDGE.search(line) for line in lines)
+    return not any(_HEDGE.search(line) or _BOUNDS.search(line) for line in lines)
 
 
 def _own_unit(wanted: tuple[Quantity, ...], index: int) -> str:

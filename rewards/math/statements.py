@@ -21,9 +21,12 @@ _RULE = re.compile(r"[\s|:-]*\Z")
 _HEADING = re.compile(r"[A-Za-z][A-Za-z -]{1,40}:?\Z")
 _STAR = re.compile(r"(?<=[A-Za-z]) ?(?:\^ ?\{? ?(?:\\ast|\\?\*) ?\}?|\\\*|\*)(?= ?[=,)])")  # P^* = 20: at the equilibrium
 _EQUALS = re.compile(r"=|\\approx(?![A-Za-z])")
-_CLAUSE = re.compile(r"[;.!?](?=\s|\Z)|,(?=\s)|\s(?=(?:and|und|et|y|while|giving|with|at)\s)")
+_CLAUSE = re.compile(r"[;.!?](?=\s|\Z)|,(?=\s)|\s(?=(?:and|und|et|y|while|giving|with|at an?)\s)")
 _UNIT = re.compile(r" ?(?:\\?%|\^\\circ ?[CF]?(?![A-Za-z])|\\?[A-Za-z]+(?:\^ ?\{?-?\d\}?)?(?:/[A-Za-z]+(?:\^ ?\{?-?\d\}?)?)?)")
 _GOES_ON = re.compile(r" ?[-+*/^=(\\\d]| ?[A-Za-z](?![A-Za-z])")
+_BEFORE = re.compile(r"(?:[<>+*/^_=|{]|\\[A-Za-z]+|[a-z]\() ?\Z")  # a bound, an exponent, the argument of a function
+_BEHIND = re.compile(r" ?(?:[+*/^=\\<>]|-(?=\d))|[A-Za-z(]")
+_ALIGNED = re.compile(r"\\begin ?\{(?P<name>align(?:ed)?|gather(?:ed)?)\*?\}(?P<body>.*?)\\end ?\{(?P=name)\*?\}", re.DOTALL)
 _ASIDE = re.compile(r"\([^()]*\)")
 
 
@@ -43,8 +46,10 @@ class Clause:
 def blocks(text: str) -> list[list[str]] | None:
     """Lines that no blank line parts, as plain text; None where something in them is not shown."""
     found: list[list[str]] = [[]]
+    if "\\begin" in text:
+        text = _ALIGNED.sub(lambda m: m["body"].replace("\\\\", "\n").replace("&", ""), text)
     for line in text.split("\n"):
-        plain = normalise(line.replace("**", "").replace("__", "")) if line.strip() else ""
+        plain = normalise(line.replace("**", "").replace("__", "").replace("$$", "")) if line.strip() else ""
         if plain is None:
             return None
         if plain and not _RULE.match(plain):
@@ -97,13 +102,13 @@ def _members(text: str) -> list[str]:
 
 
 def _apart(text: str) -> tuple[list[str], str]:
-    """The values in a text, without exponents and indices, and what is left of it."""
+    """The values in a text, "?" for one that is a bound or a part of something, and what is left of it. Indices are no values."""
     values, rest, position = [], [], 0
     for match in NUMBER.finditer(text):
-        if match.start() < position or text[match.start() - 1 : match.start()] in ("^", "_", "{"):
+        if match.start() < position or text[: match.start()].endswith(("_", "_{")):
             continue
         value, end = _with_unit(text, match)
-        values.append(value)
+        values.append("?" if _BEFORE.search(text[position : match.start()]) or _BEHIND.match(text, end) else value)
         rest.append(text[position : match.start()])
         position = end
     return values, " ".join([*rest, text[position:]])
