@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rewards.math.tree import Node, symbols
 
@@ -16,11 +17,16 @@ _MAX_POWER = 1000
 
 def lacks_factors(wanted: Node, got: Node, question: str) -> bool:
     """Whether the question asks to factor, the gold does, and the answer is a sum at the top or has fewer factors than the gold."""
-    if wanted.kind not in ("mul", "pow", "neg", "div") or not _TASK.search(question):
+    if wanted.kind not in ("mul", "pow", "neg", "div") or not _asks_factors(question):
         return False
     numerals = not symbols(wanted)
     asked = _factors(wanted, numerals)
     return asked > 1 and (_top(got).kind not in ("mul", "pow", "div") or _factors(got, numerals) < asked)
+
+
+@lru_cache(maxsize=4096)
+def _asks_factors(question: str) -> bool:
+    return _TASK.search(question) is not None
 
 
 def _top(node: Node) -> Node:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 
 from rewards.claims import plain, refused, retracted
@@ -41,7 +42,9 @@ _ASIDE = re.compile(r" ?\([^()]*\)\Z| +[—–-] .*\Z")
 _MAX_ROWS, _TAIL_CHARS, _AFTER_CHARS = 30, 6000, 200
 
 
+@lru_cache(maxsize=4096)
 def asks_order(question: str) -> bool:
+    """Many answers to one question are judged one after the other: it is searched once."""
     return _ASKS.search(question[-2000:]) is not None
 
 

@@ -128,20 +128,19 @@ class MathRule(Rule):
 
     def _stated(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
         """Whether the text gives each of several named values by its name: the content of a box, or from the word "answer" on."""
+        golds = [wanted for wanted in map(named, gold.forms) if wanted is not None]
+        if not golds:
+            return None
         text = (found.text or "") if found.source == "box" else shown
         claimed = found.source == "answer_line"
         if claimed:
             text = shown[max(shown.lower().rfind("answer"), shown.rfind("####"), 0) :]
-        for form in gold.forms:
-            wanted = named(form)
-            if wanted is None:
-                continue
-            if all_stated(wanted, text, lambda value, given: self._is_same(gold, value, given, question), throughout=claimed):
-                return yes("values_by_name", certain=False), found.text or ""
-        return None
 
-    def _is_same(self, gold: Gold, value: str, given: str, question: str) -> bool:
-        return self._decide(replace(gold, forms=(value,)), given, question).outcome is Outcome.CORRECT
+        def same(value: str, given: str) -> bool:
+            return self._decide(replace(gold, forms=(value,)), given, question).outcome is Outcome.CORRECT
+
+        stated = any(all_stated(wanted, text, same, throughout=claimed) for wanted in golds)
+        return (yes("values_by_name", certain=False), found.text or "") if stated else None
 
     def _decide(self, gold: Gold, text: str, question: str) -> Result:
         answer = normalise(strip_wrappers(text))
