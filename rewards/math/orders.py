@@ -14,6 +14,7 @@ from rewards.claims import plain, refused, retracted
 from rewards.math.numeric import value_of
 from rewards.math.result import Result, no, unsure, yes
 from rewards.math.sequences import Same, all_of, brackets, split_items
+from rewards.math.statements import hides
 from rewards.math.words import folded, opened
 from rewards.types import Outcome
 
@@ -64,6 +65,8 @@ def in_order(gold: str, answer: str, question: str, same: Same, result: Result |
 
 def numbered(shown: str) -> str | None:
     """The members of a list `1. ...`, `2. ...` that ends a text, without asides; None without one, or where it is taken back."""
+    if hides(shown):
+        return None
     rows: list[str] = []
     lines = shown.rstrip()[-_TAIL_CHARS:].split("\n")
     while lines and len(rows) < _MAX_ROWS:

@@ -21,7 +21,7 @@ from rewards.math.words import folded
 
 Same = Callable[[str, str], bool]
 
-_MAX_NAMED, _TAIL_CHARS, _AFTER_CHARS = 8, 4000, 300
+_MAX_NAMED, _MAX_VALUES, _TAIL_CHARS, _AFTER_CHARS = 8, 12, 4000, 300
 _WORDS = re.compile(r"[A-Za-z][A-Za-z'-]+(?: [A-Za-z'-]+){0,3}\Z")
 _NAME_FIRST = re.compile(r"(?P<name>[A-Za-z][A-Za-z'-]+(?: [A-Za-z'-]+){0,3}):? (?P<value>[-+]?(?:\\?[$€£])?\d.*)\Z")
 _WORD = re.compile(r"(?<![A-Za-z]')[A-Za-z]+")
@@ -78,7 +78,8 @@ def all_stated(wanted: tuple[Quantity, ...], shown: str, same: Same, *, througho
             return False
         stated, rest = about
         for index in set(stated) if throughout else set(stated) - found:
-            if not all(_agrees(wanted[index], value, same) for value in stated[index]):
+            values = set(stated[index])
+            if len(values) > _MAX_VALUES or not all(_agrees(wanted[index], value, same) for value in values):
                 return False
         if not found:
             tail[:0] = rest if stated else lines
@@ -124,20 +125,22 @@ def _statements(wanted: tuple[Quantity, ...], lines: list[str]) -> tuple[dict[in
     stated: dict[int, list[str | None]] = {}
     last = 0
     for i, line in enumerate(lines):
-        if _CHECK.match(line):
-            continue
-        for clause in clauses(line):
-            owners = _owners(wanted, clause)
-            if len(owners) != 1 or _COMPARES.search(clause.about):
-                continue
-            value = _value_of(wanted[owners[0]], clause)
-            if value == "":
-                continue
-            if _HEDGE.search(line):
-                return None
-            stated.setdefault(owners[0], []).append(value)
-            last = i + 1
+        found = [] if _CHECK.match(line) else [pair for clause in clauses(line) if (pair := _statement(wanted, clause)) is not None]
+        if found and _HEDGE.search(line):
+            return None
+        for index, value in found:
+            stated.setdefault(index, []).append(value)
+        last = i + 1 if found else last
     return stated, lines[last:]
+
+
+def _statement(wanted: tuple[Quantity, ...], clause: Clause) -> tuple[int, str | None] | None:
+    """(which name, its value) of a clause about one name."""
+    owners = _owners(wanted, clause)
+    if len(owners) != 1 or _COMPARES.search(clause.about):
+        return None
+    value = _value_of(wanted[owners[0]], clause)
+    return None if value == "" else (owners[0], value)
 
 
 def _owners(wanted: tuple[Quantity, ...], clause: Clause) -> list[int]:
@@ -189,8 +192,8 @@ def _by_unit(wanted: tuple[Quantity, ...], missing: set[int], lines: list[str], 
     numbers = [(value, number) for value in values if (number := parse_number(value)) is not None and number.unit]
     for index in missing:
         unit = _own_unit(wanted, index)
-        given = [value for value, number in numbers if unit and factor_between(number.unit, unit) is not None]
-        if not given or not all(_agrees(wanted[index], value, same) for value in given):
+        given = {value for value, number in numbers if unit and factor_between(number.unit, unit) is not None}
+        if not 0 < len(given) <= _MAX_VALUES or not all(_agrees(wanted[index], value, same) for value in given):
             return False
     return not any(_HEDGE.search(line) or _BOUNDS.search(line) for line in lines)
 

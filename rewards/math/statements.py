@@ -24,6 +24,7 @@ _EQUALS = re.compile(r"=|\\approx(?![A-Za-z])")
 _CLAUSE = re.compile(r"[;.!?](?=\s|\Z)|,(?=\s)|\s(?=(?:and|und|et|y|while|giving|with|at an?)\s)")
 _UNIT = re.compile(r" ?(?:\\?%|\^\\circ ?[CF]?(?![A-Za-z])|\\?[A-Za-z]+(?:\^ ?\{?-?\d\}?)?(?:/[A-Za-z]+(?:\^ ?\{?-?\d\}?)?)?)")
 _GOES_ON = re.compile(r" ?[-+*/^=(\\\d]| ?[A-Za-z](?![A-Za-z])")
+_HIDDEN = re.compile(r"<!--|\\iffalse|\\begin ?\{comment|phantom|color ?\{ ?white|\\[bx]?cancel|\\sout|~~|<(?:s|del|strike)>")
 _BEFORE = re.compile(r"(?:[<>+*/^_=|{]|\\[A-Za-z]+|[a-z]\() ?\Z")  # a bound, an exponent, the argument of a function
 _BEHIND = re.compile(r" ?(?:[+*/^=\\<>]|-(?=\d))|[A-Za-z(]")
 _ALIGNED = re.compile(r"\\begin ?\{(?P<name>align(?:ed)?|gather(?:ed)?)\*?\}(?P<body>.*?)\\end ?\{(?P=name)\*?\}", re.DOTALL)
@@ -34,17 +35,23 @@ _ASIDE = re.compile(r"\([^()]*\)")
 class Clause:
     """`about`: the text without its values; `right`: what the last sign of equality leads to, "" without one.
 
-    Example: "the power is 24 W" -> Clause(about="the power is ", values=("24 W",), right="", line="the power is 24 W").
+    Example: "the power is 24 W" -> Clause(about="the power is ", values=("24 W",), right="").
     """
 
     about: str
     values: tuple[str, ...]
     right: str
-    line: str
+
+
+def hides(text: str) -> bool:
+    """Whether a part of a text is not shown, or struck out."""
+    return _HIDDEN.search(text) is not None
 
 
 def blocks(text: str) -> list[list[str]] | None:
     """Lines that no blank line parts, as plain text; None where something in them is not shown."""
+    if hides(text):
+        return None
     found: list[list[str]] = [[]]
     if "\\begin" in text:
         text = _ALIGNED.sub(lambda m: m["body"].replace("\\\\", "\n").replace("&", ""), text)
@@ -69,7 +76,7 @@ def clauses(line: str) -> list[Clause]:
         if depth <= 0:
             cuts.append(position)
     pieces = [line[start:end].strip(" ,;.!?") for start, end in zip(cuts, [*cuts[1:], len(line)], strict=True)]
-    return [clause for piece in pieces if piece for clause in _read(piece, line)]
+    return [clause for piece in pieces if piece for clause in _read(piece)]
 
 
 def leading_value(text: str) -> str | None:
@@ -82,18 +89,18 @@ def leading_value(text: str) -> str | None:
     return None if _GOES_ON.match(rest) and parse_number(text) is None else value
 
 
-def _read(piece: str, line: str) -> list[Clause]:
+def _read(piece: str) -> list[Clause]:
     sides = [side.strip() for side in _EQUALS.split(piece)]
     if len(sides) > 1:
         names, values = _members(sides[0][max(sides[0].find("("), 0) :]), _members(sides[-1])
         if 1 < len(names) == len(values):
-            return [Clause(about=name, values=(), right=value, line=line) for name, value in zip(names, values, strict=True)]
-        return [Clause(about=sides[0], values=(), right=sides[-1], line=line)]
+            return [Clause(about=name, values=(), right=value) for name, value in zip(names, values, strict=True)]
+        return [Clause(about=sides[0], values=(), right=sides[-1])]
     label, colon, rest = piece.partition(": ")
     said = rest if colon and any(map(str.isdigit, rest)) else piece
     said = _ASIDE.sub(" ", said) if any(map(str.isdigit, _ASIDE.sub(" ", said))) else said
     values, about = _apart(said)
-    return [Clause(about=f"{label} {about}" if colon and said is not piece else about, values=tuple(values), right="", line=line)]
+    return [Clause(about=f"{label} {about}" if colon and said is not piece else about, values=tuple(values), right="")]
 
 
 def _members(text: str) -> list[str]:
