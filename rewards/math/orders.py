@@ -39,7 +39,7 @@ _LABEL = re.compile(r"\A[A-Za-z][A-Za-z ]{1,40}: ?(?=\S)")
 _FOLLOWS = re.compile(r" ?(?:\\(?:to|rightarrow|Rightarrow)(?![A-Za-z])|[-=]{1,2}>) ?")
 _MORE, _LESS = re.compile(r" ?(?:>|\\gt(?![A-Za-z])) ?"), re.compile(r" ?(?:<|\\lt(?![A-Za-z])) ?")
 _ROW = re.compile(r"\s{0,8}(?P<number>\d{1,2})[.)] +(?P<item>[^\n]{1,160})\Z")
-_ASIDE = re.compile(r" ?\([^()]*\)\Z| +[—–-] .*\Z")
+_ASIDE = re.compile(r" ?\([^()]*\)\Z| +[—–-] .*\Z|(?<=[A-Za-z]): .*\Z")
 _MAX_ROWS, _TAIL_CHARS, _AFTER_CHARS = 30, 6000, 200
 
 
