@@ -139,6 +139,9 @@ class MathRule(Rule):
         def same(value: str, given: str) -> bool:
             return self._decide(replace(gold, forms=(value,)), given, question).outcome is Outcome.CORRECT
 
+        bold = last_number(found.text or "") if found.source == "bold" else None
+        if bold is not None and not any(same(one.value, bold) for wanted in golds for one in wanted):
+            return None  # "Tom = 36, Lia = 12. So their ages are **40 and 14**."
         stated = any(all_stated(wanted, text, same, throughout=claimed) for wanted in golds)
         return (yes("values_by_name", certain=False), found.text or "") if stated else None
 
