@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rewards.math.bases import value_in_base
 from rewards.math.bindings import NAME
+from rewards.math.measures import equal_measures
 from rewards.math.number import parse_number
 from rewards.math.tree import NotReadable, parse, symbols
 from rewards.math.units import split_unit
@@ -73,6 +74,8 @@ def last_of_chain(text: str, same: Callable[[str, str], bool] | None = None) -> 
 def _derives(side: str, last: str) -> bool:
     """Whether `side` holds letters that the last side does not, as a formula does: E = m c^2 = 9, v = u + a t = 12; no x = 12 + y = 12."""
     try:
+        if equal_measures(side, last) is False:
+            return False
         tree = parse(side)
         own = symbols(tree) - symbols(parse(split_unit(last)[0]))
     except NotReadable:
@@ -97,6 +100,8 @@ def _equal(left: str, right: str) -> bool:
     numbers = parse_number(left), parse_number(right)
     if numbers[0] is not None and numbers[1] is not None:
         return numbers[0].value == numbers[1].value
+    if numbers[1] is not None and numbers[1].unit and equal_measures(left, right):
+        return True
     based = value_in_base(left), value_in_base(right)
     if based[0] is not None and based[1] is not None:
         return based[0] == based[1]

@@ -22,6 +22,7 @@ from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
 from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
+from rewards.math.orders import asks_order, in_order
 from rewards.math.progressions import same_family
 from rewards.math.ranges import compare_ranges
 from rewards.math.regions import compare_regions, is_builder, looks_like_region
@@ -122,7 +123,10 @@ def _typed(wanted: Form, answer: str, context: Context) -> Result | None:
         result = compare_ranges(wanted.text, answer, context)
         if result is not None:
             return result
-    return COMPARERS[wanted.kind](wanted, answer, context)
+    result = COMPARERS[wanted.kind](wanted, answer, context)
+    if wanted.kind in (Kind.SET, Kind.TEXT, Kind.OTHER, Kind.INEQUALITY) and asks_order(context.question):
+        return in_order(wanted.text, answer, context.question, _same(context), result)
+    return result
 
 
 def _parts_of(parts: list[str], answer: str, context: Context) -> Result | None:
@@ -350,6 +354,10 @@ def _equation(wanted: Form, answer: str, context: Context) -> Result | None:
     return _symbolic(wanted.text, answer, context)
 
 
+def _rate_law(wanted: Form, answer: str, context: Context) -> Result | None:
+    return plainkinds.law_of_rate(wanted, answer, context) or _equation(wanted, answer, context)
+
+
 def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
     """A gold with or without unknowns; an answer that names it (`y = 2x` for `2x`) gives its value, a unit is compared apart."""
     if "\\pm" in answer and "\\pm" not in wanted.text:
@@ -436,6 +444,6 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     Kind.BASED: plainkinds.based, Kind.RATIO: plainkinds.ratio, Kind.DATE: plainkinds.date, Kind.TIME: plainkinds.time,
     Kind.LETTER: _letter, Kind.FORMULA: _formula, Kind.REACTION: plainkinds.reaction, Kind.RESIDUE: plainkinds.residue,
     Kind.ORBITALS: plainkinds.configuration, Kind.STRAND: plainkinds.nucleotides, Kind.RANGE: plainkinds.a_range,
-    Kind.LOGIC: plainkinds.logic,
+    Kind.LOGIC: plainkinds.logic, Kind.NUCLEAR: plainkinds.nuclear, Kind.RATE_LAW: _rate_law,
     Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip

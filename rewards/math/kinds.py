@@ -17,9 +17,11 @@ from rewards.math.extract import strip_wrappers
 from rewards.math.layouts import cases, system
 from rewards.math.logic import formula, has_logic
 from rewards.math.notation import orbitals, strand
+from rewards.math.nuclides import nuclear
 from rewards.math.number import Num, parse_number
 from rewards.math.numeric import value_of
 from rewards.math.ranges import is_range
+from rewards.math.ratelaws import rate_law
 from rewards.math.reactions import reaction
 from rewards.math.regions import looks_like_region, read_region
 from rewards.math.residues import residue
@@ -52,6 +54,8 @@ class Kind(StrEnum):
     LETTER = "letter"
     FORMULA = "chemical formula"
     REACTION = "chemical equation"
+    NUCLEAR = "nuclear equation"
+    RATE_LAW = "rate law"
     RESIDUE = "residue class"
     ORBITALS = "electron configuration"
     STRAND = "nucleotides"
@@ -116,6 +120,10 @@ def _worded(text: str) -> Kind | None:
         return Kind.LETTER
     if reaction(text) is not None:
         return Kind.REACTION
+    if nuclear(text) is not None:
+        return Kind.NUCLEAR
+    if rate_law(text) is not None:
+        return Kind.RATE_LAW
     if "mod" in text and residue(text) is not None:
         return Kind.RESIDUE
     if orbitals(text) is not None:

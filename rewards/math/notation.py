@@ -12,6 +12,7 @@ from rewards.math.words import opened
 _POWER = re.compile(r"\^ ?\{? ?(\d{1,2}) ?\}?")
 _SHELL = re.compile(r" ?([1-7][spdf]) ?(\d{1,2}?)(?= ?[1-7][spdf]| ?\Z)")
 _CORE = re.compile(r"\[ ?(He|Ne|Ar|Kr|Xe|Rn) ?\]")
+_RUN = re.compile(r"(?:\[ ?(?:He|Ne|Ar|Kr|Xe|Rn) ?\] ?)?(?<!\w)(?:[1-7][spdf] ?\d{1,2} *(?!\w*[^\W\d_spdf])){1,20}")
 _NOBLE = (
     ("He", "1s2"), ("Ne", "2s2 2p6"), ("Ar", "3s2 3p6"), ("Kr", "3d10 4s2 4p6"), ("Xe", "4d10 5s2 5p6"), ("Rn", "4f14 5d10 6s2 6p6"),
 )  # fmt: skip
@@ -32,6 +33,13 @@ def orbitals(text: str) -> frozenset[str] | None:
     if not shells or plain[position:].strip() or len(shells) < 2 or len({shell[:2] for shell in shells}) < len(shells):
         return None
     return frozenset(shells)
+
+
+def stated_orbitals(text: str) -> frozenset[str] | None:
+    """The one configuration that stands in a sentence; None for none, and for two that differ."""
+    plain = _POWER.sub(r"\1 ", opened(text)) if len(text) <= 400 else ""
+    found = {orbitals(match.group(0)) for match in _RUN.finditer(plain)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _shells_of(gas: str) -> list[str]:

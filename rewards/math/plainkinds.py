@@ -1,5 +1,5 @@
 """Comparers of kinds that need no other: numbers in a base, ratios, ranges, dates, times, residue classes, chemical equations, formulas of
-logic, electron shells, nucleotides."""
+logic, electron shells, nucleotides, nuclear equations, rate laws."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from rewards.math.bases import asked_base, in_base
 from rewards.math.calendar import compare_clocks, compare_dates
 from rewards.math.kinds import Form, proportion
 from rewards.math.logic import formula
-from rewards.math.notation import orbitals, strand
+from rewards.math.notation import orbitals, stated_orbitals, strand
+from rewards.math.nuclides import compare_nuclear
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
 from rewards.math.ranges import compare_ranges
+from rewards.math.ratelaws import rate_law
 from rewards.math.reactions import compare_reactions
 from rewards.math.residues import compare_residues
 from rewards.math.result import Context, Result, no, unsure, yes
-from rewards.math.words import opened
+from rewards.math.words import DOUBT, opened
 from rewards.types import Outcome
 
 _ASKS_BASE = re.compile(r"\bbase\b|\b(?:binary|octal|hexadecimal|ternary)\b", re.IGNORECASE)
@@ -51,7 +53,9 @@ def digits_of(gold: str, answer: str, context: Context) -> Result | None:
 def configuration(wanted: Form, answer: str, context: Context) -> Result | None:
     """Electron shells in any order; a noble gas stands for its shells."""
     gold, got = orbitals(wanted.text), orbitals(answer)
-    return None if got is None else yes("shells_equal") if gold == got else no("shells_differ")
+    if got is None:
+        return yes("shells_in_sentence", certain=False) if stated_orbitals(answer) == gold and not DOUBT.search(answer) else None
+    return yes("shells_equal") if gold == got else no("shells_differ")
 
 
 def nucleotides(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -116,6 +120,16 @@ def time(wanted: Form, answer: str, context: Context) -> Result | None:
 
 def reaction(wanted: Form, answer: str, context: Context) -> Result | None:
     return compare_reactions(wanted.text, answer)
+
+
+def nuclear(wanted: Form, answer: str, context: Context) -> Result | None:
+    return compare_nuclear(wanted.text, answer)
+
+
+def law_of_rate(wanted: Form, answer: str, context: Context) -> Result | None:
+    """Order by order; a law with its constant as a number is another kind of answer."""
+    gold, got = rate_law(wanted.text), rate_law(answer)
+    return None if got is None else yes("orders_equal") if gold == got else no("orders_differ")
 
 
 def residue(wanted: Form, answer: str, context: Context) -> Result | None:

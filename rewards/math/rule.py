@@ -17,7 +17,9 @@ from rewards.math.lastnumber import last_number
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
-from rewards.math.result import Context, Result, no, unsure
+from rewards.math.orders import asks_order, numbered
+from rewards.math.quantities import all_stated, named
+from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.options import MathOptions
 from rewards.rules import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Outcome, Request, Verdict
@@ -69,6 +71,9 @@ class MathRule(Rule):
         shown = visible(request.response, self.think)
         found = find_answer(shown, fallback=self.options.fallback)
         if found.text is None:
+            together = self._together(gold, found, shown, question_of(request)) if found.source == "no_answer" else None
+            if together is not None:
+                return _verdict(*together, "line")
             return abstain(found.source) if found.source in ("denied", "taken_back", "several_answers") else wrong(found.source, None)
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("answer_too_long", found.text, certain=False)
@@ -88,10 +93,9 @@ class MathRule(Rule):
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
         if result.outcome is not Outcome.CORRECT and not all(form.isdigit() for form in gold.forms):
-            more = beside(shown, found.source)
-            together = self._decide(gold, more, question) if more else result
-            if more and together.outcome is Outcome.CORRECT:
-                return replace(together, certain=False), more
+            together = self._together(gold, found, shown, question)
+            if together is not None:
+                return together
         if found.source in ("box", "span", "last_number") or result.outcome is Outcome.CORRECT:
             return result, text
         if result.reason in ("value_differs", "unknowns_left") and not _WORD.search(_COMMAND.sub("", text)):
@@ -112,6 +116,34 @@ class MathRule(Rule):
                 if other.outcome is Outcome.CORRECT or (other.certain and candidate is number):
                     return other, candidate
         return result, text
+
+    def _together(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
+        """What several boxes, lines or pieces of bold say together, where that is right; never certain."""
+        rows = numbered(shown) if found.source != "box" and asks_order(question) else None
+        for text in (beside(shown, found.source), rows):
+            result = self._decide(gold, text, question) if text else None
+            if text and result is not None and result.outcome is Outcome.CORRECT:
+                return replace(result, certain=False), text
+        return self._stated(gold, found, shown, question)
+
+    def _stated(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
+        """Whether the text gives each of several named values by its name: the content of a box, or from the word "answer" on."""
+        golds = [wanted for wanted in map(named, gold.forms) if wanted is not None]
+        if not golds:
+            return None
+        text = (found.text or "") if found.source == "box" else shown
+        claimed = found.source == "answer_line"
+        if claimed:
+            text = shown[max(shown.lower().rfind("answer"), shown.rfind("####"), 0) :]
+
+        def same(value: str, given: str) -> bool:
+            return self._decide(replace(gold, forms=(value,)), given, question).outcome is Outcome.CORRECT
+
+        bold = last_number(found.text or "") if found.source == "bold" else None
+        if bold is not None and not any(same(one.value, bold) for wanted in golds for one in wanted):
+            return None  # "Tom = 36, Lia = 12. So their ages are **40 and 14**."
+        stated = any(all_stated(wanted, text, same, throughout=claimed) for wanted in golds)
+        return (yes("values_by_name", certain=False), found.text or "") if stated else None
 
     def _decide(self, gold: Gold, text: str, question: str) -> Result:
         answer = normalise(strip_wrappers(text))

@@ -15,6 +15,7 @@ from itertools import permutations
 from typing import Any
 
 from rewards.math.evaluate import DIGITS, ROUNDINGS, NotRational, TooLarge, Undefined, agree, approximate, exact
+from rewards.math.factoring import lacks_factors
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.tree import Node, NotReadable, holds_i, number, parse, substituted, symbols
 from rewards.types import Outcome
@@ -74,6 +75,8 @@ def _expressions(wanted: Node, got: Node, gold: str, answer: str, context: Conte
         return no("repeats_question", certain=False)
     if context.form and not has_form(got, context.form):
         return no(f"not_{context.form}")
+    if lacks_factors(wanted, got, context.question):
+        return no("not_factored", certain=False)
     return same_value(wanted, got)
 
 
