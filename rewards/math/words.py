@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from rewards.math.foreign import PHRASES, english_phrase
 from rewards.math.result import Result, no, unsure, yes
 
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|operatorname|ce) ?\{([^{}]*)\}")
@@ -138,6 +139,7 @@ _SAME = (
     ("does not exist", "dne", "doesn't exist", "limit does not exist", "undefined"),
     ("infinitely many", "infinite", "infinity", "an infinite number", "infinitely many solutions", "infinite solutions", "\\infty"),
     ("all real numbers", "all reals", "every real number", "any real number", "\\mathbb{R}"),
+    ("no integer solution", "no solution in integer", "no integral solution", "no solution", "\\emptyset", "\\{\\}", "empty set"),
     ("empty set", "\\emptyset", "\\{\\}", "no solution", "no real solution", "no real solutions exist", "there are no real solutions"),
     ("\\infty", "+\\infty", "infinity", "positive infinity", "plus infinity", "diverges to infinity"),
     ("-\\infty", "negative infinity", "minus infinity"),
@@ -145,6 +147,7 @@ _SAME = (
     ("<", "\\lt", "less than"),
     ("=", "equal", "equal to"),
     *((day[:3].lower(), day.lower()) for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")),
+    *((english,) for english, *_ in PHRASES),
     ("converges", "convergent"),
     ("diverges", "divergent"),
     ("true", "yes"),
@@ -199,6 +202,7 @@ def means_same(gold: str, answer: str) -> bool:
     """Whether both are phrases of one meaning, such as "no solution" and the empty set."""
     if _NO_SUCH.match(bare(answer) or ""):
         answer = "none"
+    answer = english_phrase(answer) or answer
     left, right = (
         _PHRASES.get(side) or _PHRASES.get((bare(side) or "").casefold()) or _PHRASES.get(folded(bare(side) or ""))
         for side in (gold, answer)
