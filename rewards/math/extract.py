@@ -41,7 +41,7 @@ _NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b",
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
 _SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
-_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+_BOLD = re.compile(r"\*\*(?!(?:Step|Case|Part) \d)([^*\n]{1,300})\*\*")
 _BOLD_END = re.compile(r"\*\*(?P<claim>[^*\n]{1,120})\*\*[.!]?(?: \([^()]{1,60}\))?[.!]?\Z")
 _NAMED_LINE = re.compile(
     r"\s*(?:[-*•]\s+|\d[.)]\s+)?(?:\$\$?|\\\(|\*\*)?\s*(?P<name>\\?[^\W\d]\w{0,8}(?:_\{\w{1,6}\})?) ?= ?(?P<value>[^=<>\n$*]{1,40}?)\s*"

@@ -15,9 +15,14 @@ _JOINS = re.compile(rf"(?<=[\d%)}}$°\]']),? (und|oder|et|ou|y|e|o) (?={_VALUE}|
 _HINTS = tuple(f" {word} " for word in (*_AND, *_OR))
 _DENIES = re.compile(rf"\b(?:(?:ist |sind )?nicht|n'est pas|(?<!\w)pas|no (?:es|son)|non [èe]|não é) (?={_VALUE})", re.IGNORECASE)
 _DENY_HINTS = ("nicht", "pas ", "no es", "no son", "non ", "não ")
+_IS = re.compile(
+    rf"(?<=[^\W\d]) (?:(beträgt|ist|es|est|vaut|è|é|mide|vale)|(sind|betragen|sont|sono|son|são|miden|valen))(?: etwa| rund| environ)?"
+    rf"(?= {_VALUE})"
+)
+_IS_HINTS = ("beträgt", "ist", " es ", " est ", "vaut", "mide", " è ", " é ", "val", "sind", "betragen", "sont", "sono", " son ", "são")
 _ANSWER = re.compile(
-    r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta)(?: final[ea]?)?(?: (?:ist|lautet|es|est|è|é))?(?= ?:| ?\*{0,2}"
-    rf"{_VALUE}| ?\*\*)",
+    r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta)(?: final[ea]?)?(?: (?:ist|lautet|es|est|è|é))?"
+    rf"(?= ?:| ?\*{{0,2}}{_VALUE}| ?\*\*)",
     re.IGNORECASE,
 )
 _ANSWER_HINTS = ("ntwort", "espuesta", "éponse", "isposta", "esposta")
@@ -25,6 +30,7 @@ _CHINESE = (
     (re.compile(r"(?:最终)?答案[是为]?[:：]? ?"), " The answer is "),
     (re.compile(r"(?:所以|因此|于是|从而)[,，]? ?"), " Therefore "),
     (re.compile(rf"(?:不是|不等于) ?(?={_VALUE})"), " is not "),
+    (re.compile(rf"(?<=\w)[为是] ?(?={_VALUE})"), " is "),
     (re.compile(rf"(?<=[\d%)}}$°\]]) ?[和与及] ?(?={_VALUE})"), " and "),
     (re.compile(rf"(?<=[\d%)}}$°\]]) ?或者? ?(?={_VALUE}|{_NAMED})"), " or "),
     (re.compile(rf"(?<=[\d%)}}$°\]]) ?、 ?(?={_VALUE})"), ", "),
@@ -66,15 +72,23 @@ _NO_SOLUTION = re.compile(
     r"|(?:(?:a equação )?não (?:tem|há)|sem) solu(?:ção|ções)(?P<pt> reais| real| inteiras?)?"
     r"|(?:该|此|这个|原)?(?:方程组?|不等式)?(?:没有|无)(?P<zh>整数|实数|实)?解"
 )
+_SAID = re.compile(
+    r"\A(?:(?:c'est|(?:es|das|heute) ist|ist|es|est|è|é|am|ce sera|será|sarà) (?:(?:un|ein|le|el|also) )?|那天是|这天是|是(?=\w))"
+)
 _MEANS = {word: english for english, *words in PHRASES for word in words}
+_POLAR = re.compile(r"(ja|nein|oui|non|sí|sì|sim|não|是的?|否|不是|不)[,，.:：] ?(?=.)", re.IGNORECASE)
 
 
 def in_english(text: str) -> str:
     """`2 y 3` as "2 and 3", "Die Antwort ist 5" as "The answer is 5", "nicht 5" as "is not 5"; other text as it is."""
+    if (polar := _POLAR.match(text)) is not None:
+        text = f"{_MEANS[polar[1].casefold()]}, {text[polar.end() :]}"
     if any(hint in text for hint in _HINTS):
         text = _JOINS.sub(lambda m: " and " if m[1] in _AND else " or ", text)
     if any(hint in text for hint in _DENY_HINTS):
         text = _DENIES.sub("is not ", text)
+    if any(hint in text for hint in _IS_HINTS):
+        text = _IS.sub(lambda m: " is" if m[1] else " are", text)
     if any(hint in text for hint in _ANSWER_HINTS):
         text = _ANSWER.sub("The answer is", text)
     if not text.isascii() and _IDEOGRAPH.search(text):
@@ -88,6 +102,7 @@ def english_phrase(text: str) -> str | None:
     text = text.casefold().strip(" .!¡。")
     if len(text) > 60:
         return None
+    text = _SAID.sub("", text)
     found = _MEANS.get(text)
     if found is not None:
         return found

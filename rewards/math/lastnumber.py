@@ -40,7 +40,9 @@ _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:[/·⋅][ \t]?)?{_UNIT_WORD}){{1,6}}")
 _BIGGER = re.compile(r"(?:\d{1,9} ?[A-Za-z]{1,12}\.?(?: |,|and){1,5}){1,3}\Z")  # the hours of 2 hours and 24 minutes
-_POWERS = str.maketrans({"°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "{": None, "}": None})
+_POWERS = str.maketrans({
+    "°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "µ": "u", "μ": "u", "{": None, "}": None,
+})  # fmt: skip
 _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 
 
