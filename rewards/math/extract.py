@@ -150,7 +150,7 @@ def boxed_answer(shown: str) -> Found | None:
             content = f"{earlier.text}{',' if (joint['word'] or 'and').lower() == 'and' else ' or'} {content}"
     if is_blank(content):
         return Found(text=None, source="empty_box")
-    last = boxes[-1]
+    last, content = boxes[-1], in_english(content)
     return _settled(text[max(0, last.start - _TAIL_CHARS) : last.start], content, text[last.end : last.end + _TAIL_CHARS], "box")
 
 

@@ -7,25 +7,36 @@ Words are only read where nothing else is meant by them: `y` between two values,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _VALUE = r"[-−]?(?:[\d$√({]|\\[({a-zA-Z])"  # how a value begins
 _NAMED = r"[A-Za-z](?:_\w)? ?(?:[=<>≤≥]|\\[lg]e)"
 _AND, _OR = ("und", "et", "y", "e"), ("oder", "ou", "o")
 _JOINS = re.compile(rf"(?<=[\d%)}}$°\]']),? (und|oder|et|ou|y|e|o) (?={_VALUE}|{_NAMED})")
-_HINTS = tuple(f" {word} " for word in (*_AND, *_OR))
-_DENIES = re.compile(rf"\b(?:(?:ist |sind )?nicht|n'est pas|(?<!\w)pas|no (?:es|son)|non [èe]|não é) (?={_VALUE})", re.IGNORECASE)
-_DENY_HINTS = ("nicht", "pas ", "no es", "no son", "non ", "não ")
+_DENIES = re.compile(rf"\b(?:(?:ist |sind )?nicht|n'est pas|pas|no (?:es|son)|non [èe]|não é) (?={_VALUE})", re.IGNORECASE)
 _IS = re.compile(
     rf"(?<=[^\W\d]) (?:(beträgt|ist|es|est|vaut|è|é|mide|vale)|(sind|betragen|sont|sono|son|são|miden|valen))(?: etwa| rund| environ)?"
     rf"(?= {_VALUE})"
 )
-_IS_HINTS = ("beträgt", "ist", " es ", " est ", "vaut", "mide", " è ", " é ", "val", "sind", "betragen", "sont", "sono", " son ", "são")
 _ANSWER = re.compile(
     r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta)(?: final[ea]?)?(?: (?:ist|lautet|es|est|è|é))?"
     rf"(?= ?:| ?\*{{0,2}}{_VALUE}| ?\*\*)",
     re.IGNORECASE,
 )
-_ANSWER_HINTS = ("ntwort", "espuesta", "éponse", "isposta", "esposta")
+# Each with the words of which a text must hold one: most texts hold none, and are done with one look.
+_EUROPEAN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str], frozenset[str]], ...] = (
+    (_JOINS, lambda m: " and " if m[1] in _AND else " or ", frozenset((*_AND, *_OR))),
+    (_DENIES, lambda m: "is not ", frozenset(("nicht", "pas", "no", "No", "non", "Non", "não"))),
+    (_IS, lambda m: " is" if m[1] else " are", frozenset((
+        "beträgt", "ist", "es", "est", "vaut", "è", "é", "mide", "vale", "sind", "betragen", "sont", "sono", "son", "são", "miden", "valen",
+    ))),
+    (_ANSWER, lambda m: "The answer is", frozenset(
+        f"{word}{end}"
+        for name in ("antwort", "lösung", "respuesta", "réponse", "risposta", "resposta")
+        for word in (name, name.capitalize(), f"**{name.capitalize()}")
+        for end in ("", ":", ":**", "**:")
+    )),
+)  # fmt: skip
 _CHINESE = (
     (re.compile(r"(?:最终)?答案[是为]?[:：]? ?"), " The answer is "),
     (re.compile(r"(?:所以|因此|于是|从而)[,，]? ?"), " Therefore "),
@@ -35,7 +46,7 @@ _CHINESE = (
     (re.compile(rf"(?<=[\d%)}}$°\]]) ?或者? ?(?={_VALUE}|{_NAMED})"), " or "),
     (re.compile(rf"(?<=[\d%)}}$°\]]) ?、 ?(?={_VALUE})"), ", "),
 )
-_IDEOGRAPH = re.compile(r"[一-鿿]")
+_IDEOGRAPH = re.compile(r"[、一-鿿]")
 
 # An English phrase and what says the same; nothing that is another word elsewhere: no "mars", no "no", no "die".
 PHRASES = (
@@ -81,19 +92,15 @@ _POLAR = re.compile(r"(ja|nein|oui|non|sí|sì|sim|não|是的?|否|不是|不)[
 
 def in_english(text: str) -> str:
     """`2 y 3` as "2 and 3", "Die Antwort ist 5" as "The answer is 5", "nicht 5" as "is not 5"; other text as it is."""
-    if (polar := _POLAR.match(text)) is not None:
+    words = text.split()
+    if words and (polar := _POLAR.match(text) if words[0][-1] in ",.:，：" and len(words[0]) < 6 else None) is not None:
         text = f"{_MEANS[polar[1].casefold()]}, {text[polar.end() :]}"
-    if any(hint in text for hint in _HINTS):
-        text = _JOINS.sub(lambda m: " and " if m[1] in _AND else " or ", text)
-    if any(hint in text for hint in _DENY_HINTS):
-        text = _DENIES.sub("is not ", text)
-    if any(hint in text for hint in _IS_HINTS):
-        text = _IS.sub(lambda m: " is" if m[1] else " are", text)
-    if any(hint in text for hint in _ANSWER_HINTS):
-        text = _ANSWER.sub("The answer is", text)
-    if not text.isascii() and _IDEOGRAPH.search(text):
-        for pattern, english in _CHINESE:
+    for pattern, english, hints in _EUROPEAN:
+        if not hints.isdisjoint(words):
             text = pattern.sub(english, text)
+    if not text.isascii() and _IDEOGRAPH.search(text):
+        for chinese, said in _CHINESE:
+            text = chinese.sub(said, text)
     return text
 
 

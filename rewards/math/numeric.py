@@ -146,12 +146,17 @@ def _foreign_unit(unit: str, question: str) -> bool:
     return (canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()) or _BASE.search(unit) is not None
 
 
+def _is_name(left: str, question: str) -> bool:
+    """Whether a left side says what is given, and gives no value of its own."""
+    return bool(NAME.match(left.replace(" ", "")) or _LEFT_NAME.match(opened(left)) or posed(left) or asked_for(left, question))
+
+
 def _last_side(answer: str, question: str) -> str | None:
     """The value of `x = 4`, or of a chain of equal numbers `2 + 2 = 4`; None for `1 = 2 = 4`, `x = 3 = 4`."""
     sides = [side.strip() for side in answer.split("=")]
     if not all(sides):
         return None
-    if len(sides) > 1 and (NAME.match(sides[0].replace(" ", "")) or _LEFT_NAME.match(opened(sides[0])) or posed(sides[0]) or asked_for(sides[0], question)):
+    if len(sides) > 1 and _is_name(sides[0], question):
         sides = sides[1:]
         if len(sides) > 2 and derives(sides[0], sides[-1]):  # \\sigma = F / A = 50 / 2 = 25
             sides = sides[1:]

@@ -12,7 +12,6 @@ from typing import Any
 
 from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
-from rewards.math.foreign import in_english
 from rewards.math.kinds import unreadable
 from rewards.math.lastnumber import last_number
 from rewards.math.normal import normalise
@@ -115,7 +114,7 @@ class MathRule(Rule):
         return result, text
 
     def _decide(self, gold: Gold, text: str, question: str) -> Result:
-        answer = normalise(strip_wrappers(in_english(text)))
+        answer = normalise(strip_wrappers(text))
         if answer is None:
             return no("invisible_characters")
         if _STRUCK.search(text):
