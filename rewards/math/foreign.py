@@ -106,9 +106,9 @@ def in_english(text: str) -> str:
 
 def english_phrase(text: str) -> str | None:
     """The English of a day, a month, yes, no or "no solution" in another language; None for anything else."""
-    text = text.casefold().strip(" .!¡。")
     if len(text) > 60:
         return None
+    text = text.casefold().strip(" .!¡。")
     text = _SAID.sub("", text)
     found = _MEANS.get(text)
     if found is not None:
