@@ -1,7 +1,7 @@
 """The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
 
     python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [siblings] [strangers] [second] [third] [fourth] [fifth]
-        [sixth] [speed] [--held-back] [--seed 7] [--no-peer]
+        [sixth] [seventh] [speed] [--held-back] [--seed 7] [--no-peer]
 
 Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
 rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth pair. Prints Markdown.
@@ -33,7 +33,8 @@ HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
 PEER: dict[str, Any] = {"kind": "benchmarks.math_answers.peer:MathVerify", "deadline_seconds": 20.0}
 NAMES = ("ours", "math-verify")
-PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "siblings", "strangers", "second", "third", "fourth", "fifth", "sixth", "speed")
+BLIND = ("strangers", "second", "third", "fourth", "fifth", "sixth", "seventh")
+PARTS = ("hostile", "gsm8k", "identities", "hard", "near", "siblings", *BLIND, "speed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,6 +250,7 @@ def main() -> None:
         "strangers": lambda: stranger_rows("strangers.txt"),
         "fifth": lambda: stranger_rows("strangers_fifth.txt"),
         "sixth": lambda: stranger_rows("strangers_sixth.txt"),
+        "seventh": lambda: stranger_rows("strangers_seventh.txt"),
         "third": lambda: stranger_rows("strangers_third.txt"),
         "fourth": lambda: stranger_rows("strangers_fourth.txt"),
         "second": lambda: stranger_rows("strangers_second.txt"),

@@ -21,7 +21,7 @@ def math_pairs(name: str = "strangers.txt") -> Iterator[tuple[str, Any, str, boo
     for cells in _lines(name):
         kind, gold, *answers = cells
         value = json.loads(gold.removeprefix("json:")) if gold.startswith("json:") else _text(gold)
-        question = next((cell[1:].strip() for cell in answers if cell.startswith("?")), None)
+        question = next((_text(cell[1:].strip()) for cell in answers if cell.startswith("?")), None)
         for expected, response in _answers(answers):
             yield kind, value, response, expected, question
 

@@ -18,6 +18,7 @@ NAME = re.compile(
     r"|\\(?:vec|overline|overrightarrow|mathbf) ?\{[A-Za-z]{1,3}\}"
     r"|\\frac ?\{(?:d|\\partial)(?:\^2)? ?[a-zA-Z]?\}\{(?:d|\\partial) ?[a-z](?:\^2)?\}"
     r"|\\frac ?\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\|[a-zA-Z]{1,2}\||\\#|[A-Za-z]'{1,2}\([a-z]\)|[A-Z]{2,4}|\{[A-Z]{2,3}\}"
+    r"|(?:Var|Cov|Corr|SD|SE|MSE|E)[(\[][A-Z][)\]]|\\(?:hat|bar|tilde) ?\{?(?:\\[a-z]{2,8}|[A-Za-z])\}?(?:_\{?\w{1,8}\}?)?"
     r"|[A-Za-z][a-z]{3,20}|[a-zA-Z]\^\{?-1\}?\([a-z]\)|[A-Za-z](?:_\{?\w{1,3}\}?)?\([A-Za-z0-9, ]{1,8}\))\Z"
 )
 _FUNCTION = re.compile(r"(?P<head>[A-Za-z](?: ?\^ ?\{?-1\}?)?) ?\((?P<name>[a-z])\) ?=")
@@ -30,6 +31,7 @@ _DERIVED = re.compile(r"(?:[a-zA-Z]'|[a-zA-Z]'\([a-z]\)|\\frac ?\{d ?[a-zA-Z]?\}
 _RUNNING = re.compile(r"(?<![A-Za-z\\])([a-z]) ?\\in ?\\mathbb ?\{?[ZN]\}?")
 _TUPLE_LEAD = re.compile(r"\A\((?:[A-Za-z](?:_\{?\w\}?)?)(?:, ?[A-Za-z](?:_\{?\w\}?)?){1,5}\) ?(?:=|\\in(?![A-Za-z])) ?(?=\()")
 _EXTREME = re.compile(r"\A\\(?=(?:max|min|sup|inf)\Z)")  # \\max = 5 says what "max = 5" does
+_WORD_BELOW = re.compile(r"(?<=[A-Za-z}])_(?:\{ ?[A-Za-z]{2,12} ?\}|[A-Za-z]{2,12}\Z)\Z")
 _SUBSCRIPT = re.compile(r"_\{?\d+\}?\Z")
 
 
@@ -161,6 +163,8 @@ def compare_bindings(wanted: Bindings, got: Bindings, same: Same) -> Result | No
         pair = [next(iter(side)) for side in (wanted, got)]
         if ("y" in pair and "-1" not in pair[1] and all(map(_OF_ONE.match, pair))) or all(map(_DERIVED.match, pair)):
             return all_of([_values(next(iter(wanted.values())), next(iter(got.values())), same)])
+        if _same_quantity(*pair):
+            return all_of([_values(next(iter(wanted.values())), next(iter(got.values())), same)])
     base = _one_base(wanted)
     if base is not None and base == _one_base(got) and (len(wanted) == 1) != (len(got) == 1):
         lists = [[value for values in side.values() for value in values] for side in (wanted, got)]
@@ -168,6 +172,14 @@ def compare_bindings(wanted: Bindings, got: Bindings, same: Same) -> Result | No
     if any(re.search(r"[A-Za-z]", value) for side in (wanted, got) for values in side.values() for value in values):
         return None  # the same equation may be solved for another of its unknowns
     return no("other_unknowns", certain=len(wanted) > 1)
+
+
+def _same_quantity(wanted: str, got: str) -> bool:
+    """Whether two names are one: `v` and `v_{esc}`, `M_{max}` and `M`, "rate" and r; two subscripts are two quantities."""
+    if len(got) == 1 and len(wanted) > 3 and wanted.isalpha():
+        return wanted[0].casefold() == got.casefold()
+    bases = _WORD_BELOW.sub("", wanted), _WORD_BELOW.sub("", got)
+    return wanted != got and bases[0] == bases[1] and (bases[0] == wanted or bases[1] == got)
 
 
 def _values(wanted: list[str], got: list[str], same: Same) -> Result | None:

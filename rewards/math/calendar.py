@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rewards.math.foreign import PHRASES
 from rewards.math.result import Result, no, unsure, yes
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -12,14 +13,23 @@ _MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
     r"dec(?:ember)?)\.?"
 )
-_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?"
 _YEAR = r"(?P<year>\d{4})"
 _WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,? )?"
+_FOREIGN_MONTHS = {
+    word: number
+    for number, (_, *words) in enumerate((group for group in PHRASES if group[0][:3] in _MONTHS), 1)
+    for word in (*words, *(("mars",) if number == 3 else ("mai",) if number == 5 else ()))
+    if word.isalpha() and len(word) > 2
+}
+_FOREIGN = "|".join(_FOREIGN_MONTHS)
 _DATES = tuple(
     re.compile(pattern + r"\Z", re.IGNORECASE)
     for pattern in (
         rf"{_WEEKDAY}{_MONTH} {_DAY}(?:,? {_YEAR})?",
         rf"{_WEEKDAY}(?:the )?{_DAY} (?:of )?{_MONTH}(?:,? {_YEAR})?",
+        rf"(?:(?:le|el|il|am|der|den|o|dia) )?(?P<day>\d{{1,2}})(?:\.|º|er)? (?:de )?(?P<foreign>{_FOREIGN})(?:,? (?:de )?{_YEAR})?",
+        r"(?:(?P<year>\d{4})年)?(?P<month_number>\d{1,2})月(?P<day>\d{1,2})[日号]",
         rf"{_YEAR}(?P<mark>[-/.])(?P<month_number>\d{{1,2}})(?P=mark)(?P<day>\d{{1,2}})",
     )
 )
@@ -44,7 +54,10 @@ def read_date(text: str) -> tuple[int | None, int, int] | None:
         if match := pattern.match(text):
             parts = match.groupdict()
             named = parts.get("month")
-            month = _MONTHS.index(named[:3].lower()) + 1 if named else int(parts["month_number"])
+            if (foreign := parts.get("foreign")) is not None:
+                month = _FOREIGN_MONTHS[foreign.casefold()]
+            else:
+                month = _MONTHS.index(named[:3].lower()) + 1 if named else int(parts["month_number"])
             day, year = int(parts["day"]), int(parts["year"]) if parts["year"] else None
             return (year, month, day) if 1 <= month <= 12 and 1 <= day <= 31 else None
     return None
@@ -69,7 +82,7 @@ def read_clock(text: str) -> Clock | None:
     half = match["half"][0].lower() if match["half"] else None
     if minute > 59 or hour > (12 if half else 23):
         return None
-    if half is None and (hour > 12 or hour == 0):
+    if half is None and (hour > 12 or match["hour"][0] == "0"):  # 07:15 is written so for the morning
         half = "p" if hour > 12 else "a"
     return Clock(minutes=hour % 12 * 60 + minute, half=half)
 

@@ -36,6 +36,10 @@ _WORKED_OUT = re.compile(
     r"|[A-Za-z](?:_\{?\w{1,8}\}?|[a-z ]{0,18}[a-z])?(?: ?: ?[A-Za-z](?:_\{?\w{1,8}\}?|[a-z ]{0,18}[a-z])?){1,8}\Z"
     r"|\\nabla ?[A-Za-z](?: ?\([^()]{1,40}\))?\Z|(?:[fghFGH]|\([fgh] ?\\circ ?[fgh]\))'{0,3}(?:_\d)? ?\((?:[^()]|\([^()]{1,20}\)){1,30}\)\Z"
 )
+_NO_SIGNS = re.compile(r"[\s$]|\\[,;: ]")
+_FINDS = re.compile(
+    r"(?:find|compute|calculate|evaluate|determine|whatis|simplify|valueof|sumof)(?:the)?(?:exact|numerical)?(?:valueof)?\Z", re.IGNORECASE
+)
 _PARTS = re.compile(r" ?(?:\+|\\cdot(?![A-Za-z])| ) ?|(?<=[a-z])(?=[a-z])")
 
 
@@ -47,6 +51,15 @@ def posed(left: str) -> bool:
     parts = [part for part in _PARTS.split(left) if part]
     letters = all(re.fullmatch(r"[a-z](?:_\{?\w\}?)?|[A-Z]{1,3}", part) for part in parts)
     return letters and 1 < len(parts) <= 6 and len(set(parts)) == len(parts)
+
+
+def asked_for(left: str, question: str) -> bool:
+    """Whether `left` is what the question says to find: \\alpha^3 + \\beta^3 of "find $\\alpha^3+\\beta^3$."."""
+    if not question:
+        return False
+    blank, wanted = _NO_SIGNS.sub("", question), _NO_SIGNS.sub("", left)
+    start = blank.rfind(wanted) if len(wanted) > 2 else -1
+    return start > 0 and bool(_FINDS.search(blank[max(0, start - 40) : start])) and blank[start + len(wanted) :][:1] in ("", ".", "?", ",")
 
 
 def last_of_chain(text: str, same: Callable[[str, str], bool] | None = None) -> str | None:
@@ -66,12 +79,12 @@ def last_of_chain(text: str, same: Callable[[str, str], bool] | None = None) -> 
         return None  # a binding: its name counts
     named = len(rest) < len(earlier)
     ends = all(
-        posed(side) or _equal(side, last) or (same is not None and same(side, last)) or (named and _derives(side, last)) for side in rest
+        posed(side) or _equal(side, last) or (same is not None and same(side, last)) or (named and derives(side, last)) for side in rest
     )
     return last if ends else None
 
 
-def _derives(side: str, last: str) -> bool:
+def derives(side: str, last: str) -> bool:
     """Whether `side` holds letters that the last side does not, as a formula does: E = m c^2 = 9, v = u + a t = 12; no x = 12 + y = 12."""
     try:
         if equal_measures(side, last) is False:

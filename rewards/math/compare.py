@@ -20,8 +20,10 @@ from rewards.math.extract import strip_wrappers
 from rewards.math.ions import compare_formulas
 from rewards.math.kinds import FORMULA, Form, Kind, letter_of, read
 from rewards.math.layouts import cases, family, labelled, system, unit_vectors
+from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
+from rewards.math.options import offered
 from rewards.math.orders import asks_order, in_order
 from rewards.math.progressions import same_family
 from rewards.math.ranges import compare_ranges
@@ -40,7 +42,7 @@ from rewards.math.sequences import (
     without_member,
 )
 from rewards.math.units import factor_between, split_unit
-from rewards.math.words import bare, compare_words, core, folded, listed, means_same, opened
+from rewards.math.words import bare, compare_words, core, folded, listed, means_same, opened, with_reason
 from rewards.types import Outcome
 
 _OPTION = re.compile(r"\A(?:answer )?(?:option|choice) (?=\(?[A-J]\b)", re.IGNORECASE)
@@ -184,6 +186,9 @@ def _letter(wanted: Form, answer: str, context: Context) -> Result | None:
             return replace(result, certain=False) if result is not None else None
         if len(split_items(answer)) > 1 or JOINED.search(opened(answer)):
             return no("several_answers")
+        chosen = _option_text(gold[0], answer, context)
+        if chosen is not None:
+            return chosen
         return _text_or_symbols(wanted, answer, context)
     if gold[0] != got[0]:
         return no("other_letter")
@@ -192,6 +197,19 @@ def _letter(wanted: Form, answer: str, context: Context) -> Result | None:
         if not (gold[1] and got[1])
         else _option(gold, got, context)
     )
+
+
+def _option_text(letter: str, answer: str, context: Context) -> Result | None:
+    """An answer that is what the question offers under one letter alone; None where it is none of these."""
+    choices = offered(context.question)
+    if letter not in choices:
+        return None
+    asked = replace(context, question="", allow_unevaluated=True)
+    texts = {name: normalise(strip_wrappers(text)) for name, text in choices.items()}
+    meant = [name for name, text in texts.items() if text and _is_same(text, answer, asked)]
+    if len(meant) != 1:
+        return unsure("which_option") if meant else None
+    return yes("option_text", certain=False) if meant == [letter] else no("other_option", certain=False)
 
 
 def _option(gold: tuple[str, str], got: tuple[str, str], context: Context) -> Result | None:
@@ -233,7 +251,7 @@ def _text(wanted: Form, answer: str, context: Context) -> Result | None:
     if got is None:
         if opened(gold).replace(" ", "") == opened(answer).replace(" ", ""):
             return yes("text_equal")
-        return no("number_for_text") if parse_number(answer) is not None else _sentence(gold, answer)
+        return no("number_for_text") if parse_number(answer) is not None else with_reason(gold, answer) or _sentence(gold, answer)
     if _LETTERS.match(gold) and _OFFERS.search(context.question) and (chosen := _CHOSEN.fullmatch(got)) is not None:
         return yes("letters_equal") if sorted(re.findall(r"[A-J]", chosen[0])) == sorted(gold) else no("other_letters")
     names = listed(gold), listed(got)
@@ -445,5 +463,6 @@ COMPARERS: dict[Kind, Callable[[Form, str, Context], Result | None]] = {
     Kind.LETTER: _letter, Kind.FORMULA: _formula, Kind.REACTION: plainkinds.reaction, Kind.RESIDUE: plainkinds.residue,
     Kind.ORBITALS: plainkinds.configuration, Kind.STRAND: plainkinds.nucleotides, Kind.RANGE: plainkinds.a_range,
     Kind.LOGIC: plainkinds.logic, Kind.NUCLEAR: plainkinds.nuclear, Kind.RATE_LAW: _rate_law,
+    Kind.CHANGE: plainkinds.change,
     Kind.CASES: _cases, Kind.TEXT: _text, Kind.EQUATION: _equation, Kind.OTHER: _other,
 }  # fmt: skip

@@ -11,7 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
+from rewards.math.foreign import in_english
 from rewards.math.lastnumber import NUMBER, last_match, last_number
+from rewards.math.remarks import without_remarks
 from rewards.math.spans import Part, last_line, last_span, tagged
 from rewards.visible import is_blank
 
@@ -39,7 +41,7 @@ _NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b",
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
 _SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
-_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+_BOLD = re.compile(r"\*\*(?!(?:Step|Case|Part) \d)([^*\n]{1,300})\*\*")
 _BOLD_END = re.compile(r"\*\*(?P<claim>[^*\n]{1,120})\*\*[.!]?(?: \([^()]{1,60}\))?[.!]?\Z")
 _NAMED_LINE = re.compile(
     r"\s*(?:[-*•]\s+|\d[.)]\s+)?(?:\$\$?|\\\(|\*\*)?\s*(?P<name>\\?[^\W\d]\w{0,8}(?:_\{\w{1,6}\})?) ?= ?(?P<value>[^=<>\n$*]{1,40}?)\s*"
@@ -112,18 +114,23 @@ def find_answer(shown: str, *, fallback: bool) -> Found:
         return Found(text=None, source="no_answer")
     if not fallback:
         return Found(text=None, source="no_box")
-    return _without_box(without_contrast(shown[-_TAIL_CHARS:]))
+    return _without_box(_end_of(shown))
 
 
 def _in_tag(tag: Part, after: str) -> Found:
     """The claim inside a tag, unless the prose behind it takes it back."""
-    inner = boxed_answer(tag.text) or _without_box(without_contrast(tag.text[-_TAIL_CHARS:]))
+    inner = boxed_answer(tag.text) or _without_box(_end_of(tag.text))
     if inner.text is None or is_blank(after):
         return inner
     if any(head["link"] for head in _ANSWER.finditer(after[:_TAIL_CHARS])):  # "... is what I thought; the answer is 18"
-        return _without_box(without_contrast(after[-_TAIL_CHARS:]))
+        return _without_box(_end_of(after))
     settled = _settled("", inner.text, after[:_TAIL_CHARS], "box")
     return inner if settled.text == inner.text else settled
+
+
+def _end_of(shown: str) -> str:
+    """The end of a text without contrasts and closing remarks, its joining words in English."""
+    return without_remarks(without_contrast(in_english(shown[-_TAIL_CHARS:])))
 
 
 def boxed_answer(shown: str) -> Found | None:
@@ -143,7 +150,7 @@ def boxed_answer(shown: str) -> Found | None:
             content = f"{earlier.text}{',' if (joint['word'] or 'and').lower() == 'and' else ' or'} {content}"
     if is_blank(content):
         return Found(text=None, source="empty_box")
-    last = boxes[-1]
+    last, content = boxes[-1], in_english(content)
     return _settled(text[max(0, last.start - _TAIL_CHARS) : last.start], content, text[last.end : last.end + _TAIL_CHARS], "box")
 
 
@@ -154,7 +161,7 @@ def beside(shown: str, source: str) -> str | None:
         return _named_boxes(text, boxes) if 1 < len(boxes) <= MAX_BOXES else None
     if ("\n" not in shown and "**" not in shown) or "answer>" in shown.lower():
         return None
-    tail = without_contrast(shown[-_TAIL_CHARS:])
+    tail = _end_of(shown)
     return _named_lines(tail) or (_bold_end(tail) if source != "answer_line" else None)
 
 

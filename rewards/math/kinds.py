@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from rewards.math.bases import in_base
 from rewards.math.calendar import read_clock, read_date
+from rewards.math.changes import read_change
 from rewards.math.extract import strip_wrappers
 from rewards.math.layouts import cases, system
 from rewards.math.logic import formula, has_logic
@@ -61,6 +62,7 @@ class Kind(StrEnum):
     STRAND = "nucleotides"
     RANGE = "range"
     LOGIC = "logic"
+    CHANGE = "change"
     CASES = "cases"
     TEXT = "text"
     MATRIX = "matrix"
@@ -134,6 +136,8 @@ def _worded(text: str) -> Kind | None:
         return Kind.RANGE
     if has_logic(text) and formula(text) is not None:
         return Kind.LOGIC
+    if read_change(text) is not None:
+        return Kind.CHANGE
     if FORMULA.match(text) and (text.rstrip("}")[-1] in "+-" or any(c.isdigit() for c in text) or len(text) > 3):
         return Kind.FORMULA
     words = bare(text)

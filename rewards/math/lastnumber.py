@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from rewards.claims import denied, doubtful, plain, refused
+from rewards.math.number import parse_number
 from rewards.math.units import is_known
 
 _LABEL = re.compile(
@@ -21,7 +22,7 @@ _DENIED = re.compile(
 _TEN = r"[ \t]?(?:[×·⋅*]|\\times|\\cdot)[ \t]?10(?:\^\{?[-−]?\d{1,3}\}?|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})"
 NUMBER = re.compile(
     r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
-    rf"(?:{_TEN}|(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?)"
+    rf"(?:{_TEN}|[eE][-+−]?\d{{1,3}}(?![\w.]*\w)|(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?)"
 )
 _PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
 _BOUNDED = re.compile(
@@ -38,7 +39,10 @@ _TURNS_IT = re.compile(r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divide
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:[/·⋅][ \t]?)?{_UNIT_WORD}){{1,6}}")
-_POWERS = str.maketrans({"°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "{": None, "}": None})
+_BIGGER = re.compile(r"(?:\d{1,9} ?[A-Za-z]{1,12}\.?(?: |,|and){1,5}){1,3}\Z")  # the hours of 2 hours and 24 minutes
+_POWERS = str.maketrans({
+    "°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "µ": "u", "μ": "u", "{": None, "}": None,
+})  # fmt: skip
 _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 
 
@@ -60,7 +64,19 @@ def last_number(text: str) -> str | None:
     listed = not any(character.isalpha() for character in text) and len(NUMBER.findall(text)) > 1 and "=" not in text
     if after[:1].isalpha() and not _unit_of(after) and len(text) <= 80 and not re.match(r"[A-Za-z]{3}", after):
         return None  # 8x
-    return None if listed else last.group(0).rstrip(",") + ("" if last.group(0).endswith(",") else _unit_of(after))
+    if listed:
+        return None
+    number = last.group(0).rstrip(",")
+    unit = "" if last.group(0).endswith(",") else _unit_of(after)
+    return _with_bigger(before, f"{number}{unit}") if unit else number
+
+
+def _with_bigger(before: str, last: str) -> str:
+    """`24 minutes` with the `2 hours and` right before it, where both are one quantity."""
+    match = _BIGGER.search(before[-60:])
+    whole = f"{match[0]}{last}" if match else last
+    number = parse_number(whole) if match else None
+    return whole if number is not None and number.form == "mixed" else last
 
 
 def _unit_of(after: str) -> str:

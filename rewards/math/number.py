@@ -122,12 +122,17 @@ def _compound(text: str) -> Num | None:
         return None
     parts = _PART.findall(plain)
     unit = parts[0][1]
-    factors = [factor_between(name, unit) for _, name in parts]
+    factors = [_smaller(name, unit) for _, name in parts]
     known = [factor for factor in factors if factor is not None]
     if len(known) < len(factors) or any(a <= b for a, b in pairwise(known)):
         return None
     value = sum((_decimal(amount) * factor for (amount, _), factor in zip(parts, known, strict=True)), Fraction(0))
     return Num(value=value, bare=value, form="mixed", unit=unit)
+
+
+def _smaller(name: str, unit: str) -> Fraction | None:
+    """How much of `unit` one `name` is; the cents of a sum in euros are euro cents."""
+    return Fraction(1, 100) if canonical(name) == "cent" and canonical(unit) in ("USD", "EUR") else factor_between(name, unit)
 
 
 def _going_on(match: re.Match[str]) -> Num | None:

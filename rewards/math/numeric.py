@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 
 from rewards.math.bindings import NAME
-from rewards.math.chains import posed
+from rewards.math.chains import asked_for, derives, posed
 from rewards.math.extract import strip_wrappers
 from rewards.math.number import Num, parse_number
 from rewards.math.residues import residue_value
@@ -26,6 +26,7 @@ _BASE = re.compile(r"\b(?:binary|octal|hexadecimal|ternary)\b")
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
 _PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
+_UNITS_INSIDE = re.compile(r"\\(?:text|mathrm|textrm) ?(?:\{[^{}]{1,20}(?:\{[^{}]{1,4}\}[^{}]{0,8})?\}|[A-Za-z]{1,3})(?: ?\^ ?\{?-?\d\}?)?")
 
 
 def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
@@ -33,7 +34,7 @@ def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
     if "mod" in answer:
         answer = residue_value(answer) or answer
     if "=" in answer:
-        side = _last_side(answer)
+        side = _last_side(answer, context.question)
         if side is None:
             return no("not_one_value")
         answer = side
@@ -145,16 +146,25 @@ def _foreign_unit(unit: str, question: str) -> bool:
     return (canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()) or _BASE.search(unit) is not None
 
 
-def _last_side(answer: str) -> str | None:
+def _is_name(left: str, question: str) -> bool:
+    """Whether a left side says what is given, and gives no value of its own."""
+    return bool(NAME.match(left.replace(" ", "")) or _LEFT_NAME.match(opened(left)) or posed(left) or asked_for(left, question))
+
+
+def _last_side(answer: str, question: str) -> str | None:
     """The value of `x = 4`, or of a chain of equal numbers `2 + 2 = 4`; None for `1 = 2 = 4`, `x = 3 = 4`."""
     sides = [side.strip() for side in answer.split("=")]
     if not all(sides):
         return None
-    if len(sides) > 1 and (NAME.match(sides[0]) or _LEFT_NAME.match(opened(sides[0])) or posed(sides[0])):
+    if len(sides) > 1 and _is_name(sides[0], question):
         sides = sides[1:]
+        if len(sides) > 2 and derives(sides[0], sides[-1]):  # \\sigma = F / A = 50 / 2 = 25
+            sides = sides[1:]
     if len(sides) == 1:
         return sides[0]
     values = [_arithmetic(side) for side in sides]
+    if values[-1] is not None and None in values:  # 120 km / 3 h = 40 km/h
+        values = [_arithmetic(_UNITS_INSIDE.sub("", side)) if value is None else value for side, value in zip(sides, values, strict=True)]
     return None if any(value is None or value != values[-1] for value in values) else sides[-1]
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from rewards.math.bases import asked_base, in_base
 from rewards.math.calendar import compare_clocks, compare_dates
+from rewards.math.changes import compare_changes
 from rewards.math.kinds import Form, proportion
 from rewards.math.logic import formula
 from rewards.math.notation import orbitals, stated_orbitals, strand
@@ -56,6 +57,10 @@ def configuration(wanted: Form, answer: str, context: Context) -> Result | None:
     if got is None:
         return yes("shells_in_sentence", certain=False) if stated_orbitals(answer) == gold and not DOUBT.search(answer) else None
     return yes("shells_equal") if gold == got else no("shells_differ")
+
+
+def change(wanted: Form, answer: str, context: Context) -> Result | None:
+    return compare_changes(wanted.text, answer)
 
 
 def nucleotides(wanted: Form, answer: str, context: Context) -> Result | None:

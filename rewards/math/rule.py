@@ -102,7 +102,7 @@ class MathRule(Rule):
             return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
         if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
-        if _HEDGE.search(text):
+        if _HEDGE.search(text) and not _is_compound(last_number(text)):
             return no("several_answers"), text
         sentence = first_sentence(text)
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None  # "5 \\text{ cm}": its number alone says less
@@ -167,6 +167,11 @@ class MathRule(Rule):
     def _one(self, form: str, answer: str, context: Context) -> Result:
         result = compare(form, answer, context)
         return unsure("not_understood") if result is None else result
+
+
+def _is_compound(number: str | None) -> bool:
+    """10 euros and 50 cents"""
+    return number is not None and " and " in number and parse_number(number) is not None
 
 
 def question_of(request: Request) -> str:

@@ -23,7 +23,7 @@ _ARRANGED = (
     re.compile(r"(?:\{ ?\})? ?[_^] ?\{? ?(?P<n>\d{1,4}) ?\}? ?P ?_ ?\{? ?(?P<k>\d{1,4}) ?\}?"),
     re.compile(r"(?<![A-Za-z\\])P ?\( ?(?P<n>\d{1,4}), ?(?P<k>\d{1,4}) ?\)"),
 )
-_LONE_LETTER = re.compile(r"\\(?:text|mathrm|mathit|textrm|rm) ?\{ ?([A-Za-z]) ?\}")
+_LONE_LETTER = re.compile(r"\\(?:text|mathrm|mathit|textrm|rm) ?\{ ?([A-Za-z]) ?\}|\\(?:mathrm|rm) ([A-Za-z])(?![A-Za-z])")
 _MAX_DIGITS = 60
 
 FUNCTIONS = (
@@ -109,8 +109,8 @@ def _respelled(text: str) -> str:
     if "P" in text:
         for pattern in _ARRANGED:
             text = pattern.sub(r"(\\binom{\g<n>}{\g<k>}\\cdot \g<k>!)", text)
-    if "{" in text and "\\" in text:
-        text = _LONE_LETTER.sub(r" \1 ", text)
+    if "\\" in text and ("{" in text or "rm " in text):
+        text = _LONE_LETTER.sub(r" \1\2 ", text)
     return text
 
 

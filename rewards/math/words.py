@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from rewards.math.foreign import PHRASES, english_phrase
 from rewards.math.result import Result, no, unsure, yes
 
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|operatorname|ce) ?\{([^{}]*)\}")
@@ -43,13 +44,14 @@ _LEAD = re.compile(
     r"|old|initial|original)\w{0,6}\b)[A-Za-z]{3,15}(?: [a-z]{2,15}){0,3}: (?=.{0,80}\d)"
     r"|\d{2}\\?% (?:CI|confidence interval): "
     r"|the (?:line|curve|parabola|circle|function|plane|equation|polynomial):? (?=[a-zA-Z(] ?[=(+^-]|[xyf]\^|[-(\d]))"
-    r"|(?:(?:[A-Za-z][A-Za-z' ,-]{0,80} (?:is|are|equals|be)(?: called| known as)?|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
+    r"|(?:(?:[^\W\d_](?:[^\W\d_]|[' ,-]){0,80} (?:is|are|equals|be)(?: called| known as)?"
+    r"|exactly|only|precisely|hence|thus|therefore|so)[ :,]+"
     r"|(?:for )?(?:all|every|any)(?: [a-z]{2,12}){0,3} (?=[A-Za-z] ?(?:\\[gl]e|[<>=])))",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
     r"[ ,]*(?:\b(?:for|with) (?:all|every|any|each|some|integers?|real)\b|\\forall(?![A-Za-z])|\b(?:where|only)\b"
-    r"|,? ?\(?[A-Za-z] ?\\in ?\\mathbb(?![A-Za-z])"
+    r"|,? ?\(?(?:[A-Za-z](?:_\d)?, ?){0,3}[A-Za-z](?:_\d)? ?\\in ?\\mathbb(?![A-Za-z])"
     r"|\b(?:from|with|by) the (?:given )?information\b(?: given)?"
     r"|\bby (?:the )?[a-z-]{3,20}(?: [a-z-]{3,20})? (?:test|theorem|criterion|rule|lemma)\b"
     r"|\b(?:is|are) the (?:only|unique|smallest|largest|minimum|maximum|least|greatest|answer|correct|right|best|required|desired)\b).*\Z",
@@ -138,6 +140,7 @@ _SAME = (
     ("does not exist", "dne", "doesn't exist", "limit does not exist", "undefined"),
     ("infinitely many", "infinite", "infinity", "an infinite number", "infinitely many solutions", "infinite solutions", "\\infty"),
     ("all real numbers", "all reals", "every real number", "any real number", "\\mathbb{R}"),
+    ("no integer solution", "no solution in integer", "no integral solution", "no solution", "\\emptyset", "\\{\\}", "empty set"),
     ("empty set", "\\emptyset", "\\{\\}", "no solution", "no real solution", "no real solutions exist", "there are no real solutions"),
     ("\\infty", "+\\infty", "infinity", "positive infinity", "plus infinity", "diverges to infinity"),
     ("-\\infty", "negative infinity", "minus infinity"),
@@ -145,6 +148,7 @@ _SAME = (
     ("<", "\\lt", "less than"),
     ("=", "equal", "equal to"),
     *((day[:3].lower(), day.lower()) for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")),
+    *((english,) for english, *_ in PHRASES),
     ("converges", "convergent"),
     ("diverges", "divergent"),
     ("true", "yes"),
@@ -159,6 +163,9 @@ for _index, _group in enumerate(_SAME):
 _POLAR = frozenset(("yes", "no", "true", "false"))
 _POLAR_LEAD = re.compile(r"(yes|no|true|false)\s*[,.;:]\s*(.+)\Z", re.IGNORECASE)
 
+_NEGATED = re.compile(
+    r"(?:the|this|that) (?:statement|claim|assertion|proposition|conjecture) is(?: not|n't) (true|false)\Z", re.IGNORECASE
+)
 
 _IRREGULAR = {
     "mitochondria": "mitochondrion", "bacteria": "bacterium", "phenomena": "phenomenon", "criteria": "criterion", "nuclei": "nucleus",
@@ -199,6 +206,7 @@ def means_same(gold: str, answer: str) -> bool:
     """Whether both are phrases of one meaning, such as "no solution" and the empty set."""
     if _NO_SUCH.match(bare(answer) or ""):
         answer = "none"
+    answer = english_phrase(answer) or answer
     left, right = (
         _PHRASES.get(side) or _PHRASES.get((bare(side) or "").casefold()) or _PHRASES.get(folded(bare(side) or ""))
         for side in (gold, answer)
@@ -212,17 +220,24 @@ def compare_words(gold: str, answer: str) -> Result:
         return yes("text_equal")
     if folded(gold) == folded(answer) or folded(gold).replace(" ", "") == folded(answer).replace(" ", "") or means_same(gold, answer):
         return yes("text_same", certain=False)
-    lead = _POLAR_LEAD.match(answer)
-    if lead and gold.casefold() in _POLAR:
-        contradicted = _POLAR - {lead[1].casefold()} & set(re.findall(r"[a-z]+", lead[2].casefold()))
-        if contradicted - ({"no"} if lead[1].casefold() == "no" else set()):
-            return unsure("text_or_not")
-        return (
-            yes("text_same", certain=False)
-            if compare_words(gold, lead[1]).outcome.value == "correct"
-            else no("text_differs", certain=False)
-        )
+    if (reasoned := with_reason(gold, answer)) is not None:
+        return reasoned
+    negated = _NEGATED.match(answer) if gold.casefold() in _POLAR else None
+    if negated:
+        return compare_words(gold, "false" if negated[1].casefold() == "true" else "true")
     return _in_sentence(folded(gold).split(), folded(answer).split())
+
+
+def with_reason(gold: str, answer: str) -> Result | None:
+    """`No, 221 = 13 \\times 17` for a gold of yes or no; None where the gold is none, or the answer does not begin with one."""
+    lead = _POLAR_LEAD.match(answer) if gold.casefold() in _POLAR else None
+    if lead is None:
+        return None
+    contradicted = _POLAR - {lead[1].casefold()} & set(re.findall(r"[a-z]+", lead[2].casefold()))
+    if contradicted - ({"no"} if lead[1].casefold() == "no" else set()):
+        return unsure("text_or_not")
+    same = compare_words(gold, lead[1]).outcome.value == "correct"
+    return yes("text_same", certain=False) if same else no("text_differs", certain=False)
 
 
 def _in_sentence(wanted: list[str], got: list[str]) -> Result:
