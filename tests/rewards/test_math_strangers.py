@@ -119,8 +119,7 @@ def test_a_base_may_be_left_out_where_the_question_names_it() -> None:
 
 BLIND = [("strangers.txt", (786, 511), 782), ("strangers_second.txt", (409, 278), 396), ("strangers_third.txt", (183, 189), 179),
          ("strangers_fourth.txt", (125, 88), 116), ("strangers_fifth.txt", (272, 178), 272),
-         ("strangers_sixth.txt", (239, 160), 239), ("strangers_seventh.txt", (209, 150), 150)]  # fmt: skip
-STILL_ACCEPTED = {"0.5, 0.35, 0.305, 0.053", "$x^4+4=\\boxed{(x^2+2)^2-(2x)^2}$"}  # a list out of order; no product where factors were due
+         ("strangers_sixth.txt", (239, 160), 239), ("strangers_seventh.txt", (209, 150), 177)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "counts", "least"), BLIND)
@@ -128,8 +127,8 @@ def test_no_wrong_answer_of_the_corpora_written_blind_is_accepted(name: str, cou
     right = wrong = accepted = 0
     for _, gold, response, expected, question in math_pairs(name):
         [verdict] = RULE.judge_group([Request(response=response, gold=gold, question=question)])
-        assert expected or not verdict.passed or response in STILL_ACCEPTED, (gold, response)
+        assert expected or not verdict.passed, (gold, response)
         right, wrong, accepted = right + expected, wrong + (not expected), accepted + (expected and verdict.passed)
     assert (right, wrong) == counts
-    # what is left: sums with an unknown bound, cases as one expression, a multiple of the unit matrix, free words, several named quantities
+    # what is left: sums with an unknown bound, cases as one expression, a multiple of the unit matrix, free words, synonyms
     assert accepted >= least
