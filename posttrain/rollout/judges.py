@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -99,14 +98,14 @@ class _Lease:
 
 @dataclass(kw_only=True, slots=True)
 class _Seat:
-    """A judge's place. Mutable: another judge takes it when the first has died. `until`: when all that was asked of it is due, as it does
-    one thing at a time; `ended`: judges that we have ended, as they were late."""
+    """A judge's place. Mutable: another judge takes it when the first has died. `due`: what was asked and is not answered, with the seconds
+    it may take, as a judge does one thing at a time; `ended`: judges that we have ended, as they were late."""
 
     start: Callable[[], Remote]
     remote: Remote
     lock: threading.Lock = field(default_factory=threading.Lock)
     sessions: int = 0
-    until: float = 0.0
+    due: list[tuple[Remote, float]] = field(default_factory=list)
     ended: list[Remote] = field(default_factory=list)
 
     def ask(self, remote: Remote, seconds: float, method: str, *args: Any) -> Any:
@@ -116,16 +115,19 @@ class _Seat:
         """
         from posttrain.cluster import Late
 
+        mine = (remote, seconds)
         with self.lock:
-            until = max(self.until if remote is self.remote else 0.0, time.monotonic()) + seconds
-            if remote is self.remote:
-                self.until = until
+            self.due.append(mine)
+            allowed = sum(each for asked, each in self.due if asked is remote)
         try:
-            return remote.call_within(until - time.monotonic(), method, *args)
+            return remote.call_within(allowed, method, *args)
         except Late:
             self.ended.append(remote)
             remote.kill()
             raise
+        finally:
+            with self.lock:
+                self.due.remove(mine)
 
     def is_alive(self, remote: Remote) -> bool:
         try:
@@ -138,7 +140,7 @@ class _Seat:
         """Start another, unless that has been done. Raises BackendError."""
         with self.lock:
             if self.remote is dead:
-                self.remote, self.until = self.start(), 0.0
+                self.remote = self.start()
 
 
 class JudgePool:

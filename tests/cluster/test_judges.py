@@ -181,9 +181,11 @@ class Counting:
         self.server = JudgeServer(PLAIN)
         self.lock = threading.Lock()
         self.now = self.most = self.leases = self.largest = 0
+        self.patience = 0.0
 
     def call_within(self, seconds: float, method: str, *args: Any) -> Any:
         assert seconds > 0
+        self.patience = max(self.patience, seconds)
         if method == "run":
             with self.lock:
                 self.now, self.leases = self.now + 1, self.leases + 1
@@ -197,12 +199,13 @@ class Counting:
 
 
 def test_a_judge_has_two_leases_at_most_however_many_programs_wait() -> None:
-    from posttrain.rollout.judges import LEASES_AT_A_JUDGE, JudgePool
+    from posttrain.rollout.judges import LEASES_AT_A_JUDGE, JudgePool, patience
 
     judge = Counting()
     pool = JudgePool([lambda: judge], 2)  # type: ignore[list-item, return-value]
     found = pool.run(programs(150))
     pool.close()
+    assert judge.patience <= LEASES_AT_A_JUDGE * patience(programs(32), 2), "what was answered long ago is still waited for"
     assert [one.id for one in found] == [str(number) for number in range(150)]
     assert judge.most == LEASES_AT_A_JUDGE
     assert judge.leases >= 5 and judge.largest <= 32
