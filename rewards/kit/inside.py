@@ -212,7 +212,7 @@ def _pickled(rule: Rule | None) -> bytes | None:
 def _in_child(pipe: Any, spec: dict[str, Any], given: Rule | bytes | None, units: list[Any], expected: list[Any]) -> None:
     """Sends what is wrong, or "": of the verifier it was given first, before building one could set anything up."""
     try:
-        rule = pickle.loads(given) if isinstance(given, bytes) else given  # our own bytes
+        rule = pickle.loads(given) if isinstance(given, bytes) else given  # our own bytes: the parent pickled the rule under test
         problem = "" if rule is None else difference(expected, Subject(judge=rule.judge_group, units=units, expected=expected).keys())
         if isinstance(given, bytes):
             problem = f"a pickled one: {problem}" if problem else ""
