@@ -1,4 +1,4 @@
-"""What pages say of the repository is there: links between them, the paths and modules they name, the README's length, what the sdist packs.
+"""What pages say of the repository is true: links, paths and modules that they name exist. And the README is short.
 
 Reads Markdown as text. Knows nothing of whether a page's commands run: tests/e2e/test_readme.py does.
 """
@@ -27,7 +27,7 @@ def name_of(page: Path) -> str:
 
 
 def text_of(page: Path) -> str:
-    """A page's text; of the changelog what is not released yet: what a release says of its own paths stays as it was."""
+    """A page's text; of the changelog what is not released yet: a release keeps the paths that it had."""
     text = page.read_text(encoding="utf-8")
     return re.split(r"^## \d", text, maxsplit=1, flags=re.MULTILINE)[0] if page.name == "CHANGELOG.md" else text
 
@@ -64,13 +64,15 @@ def test_relative_links_lead_somewhere() -> None:
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A `b` c\n[x](page.md#a-b-c) [`y`](gone.md) [z](#nowhere) [web](https://example.org) `[code](gone.md)`\n")
+    links = "[x](page.md#a-b-c) [`y`](gone.md) [z](#nowhere) [web](https://example.org) `[code](gone.md)`"
+    page.write_text(f"# A `b` c\n{links}\n")
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     assert broken(page) == ["page.md: gone.md: no such file", "page.md: #nowhere: no such heading"]
 
 
 def test_paths_that_pages_name_exist() -> None:
-    named = {(page, path.rstrip("./-")) for page in PAGES for code in _CODE.findall(text_of(page)) for path in _PATH.findall(code)}
+    codes = [(page, code) for page in PAGES for code in _CODE.findall(text_of(page))]
+    named = {(page, path.rstrip("./-")) for page, code in codes for path in _PATH.findall(code)}
     assert len(named) > 20, "the pattern finds the paths at all"
     assert not sorted(f"{name_of(page)} names {path}" for page, path in named if not (ROOT / path).exists())
 
@@ -95,6 +97,7 @@ def test_the_readme_leads_to_every_page_of_docs() -> None:
 
 
 def test_the_source_distribution_packs_every_folder_that_the_readme_leads_to() -> None:
-    packed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packed = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     folders = {target.split("/")[0] for target in targets(ROOT / "README.md") if "/" in target}
     assert "docs" in folders and {f"/{folder}" for folder in folders} <= set(packed)
