@@ -1,8 +1,8 @@
 """What the README and docs/ show works: commands, parts of recipes, and a verifier.
 
-A command is a line of a `bash` block. They run page by page, in order, in an empty folder that holds the shipped recipes
-and cards. The demo's recipe is made small, and only the first of the README's two runs evaluates what it trains.
-Knows nothing of links and paths on these pages: tests/house/test_pages.py does.
+A command is a line of a `bash` block. They run page by page, in order, in an empty folder that holds the shipped
+recipes and cards. The demo's recipe is made small, and only the first of the README's two runs evaluates what it
+trains. Knows nothing of links and paths on these pages: tests/house/test_pages.py does.
 """
 
 from __future__ import annotations

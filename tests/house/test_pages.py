@@ -101,3 +101,13 @@ def test_the_source_distribution_packs_every_folder_that_the_readme_leads_to() -
     packed = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     folders = {target.split("/")[0] for target in targets(ROOT / "README.md") if "/" in target}
     assert "docs" in folders and {f"/{folder}" for folder in folders} <= set(packed)
+
+
+def test_the_page_on_the_house_names_its_rooms() -> None:
+    """Every folder of posttrain/ and of rewards/ stands in the first column of a table of docs/how-it-is-built.md."""
+    text = (ROOT / "docs" / "how-it-is-built.md").read_text(encoding="utf-8")
+    for package in ("posttrain", "rewards"):
+        table = text.partition(f"| room of `{package}/` |")[2].partition("\n\n")[0]
+        named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+        folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert named == folders, package

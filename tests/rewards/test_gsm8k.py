@@ -1,4 +1,5 @@
-"""Recall and false accepts of the math verifier on real answers: a sample of what benchmarks/verifier_math.py counts in full."""
+"""Recall and false accepts of the math verifier on real answers: a sample of what benchmarks/verifier_math.py counts in
+full."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ MATH = build_verifier({"kind": "math"}, Services())
 def problems(limit: int) -> list[tuple[str, str, str]]:
     """(question, worked solution, gold); skips the test where the data is missing."""
     if not gsm8k.PATH.is_file():
-        pytest.skip(f"no GSM8K answers at {gsm8k.PATH}; remedy: put gsm8k_test_500.jsonl of openai/grade-school-math there")
+        pytest.skip(
+            f"no GSM8K answers at {gsm8k.PATH}; remedy: put gsm8k_test_500.jsonl of openai/grade-school-math there"
+        )
     return gsm8k.problems(gsm8k.PATH)[:limit]
 
 
