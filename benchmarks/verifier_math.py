@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     parser.add_argument("--held-back", action="store_true")
-    parser.add_argument("--data", type=Path, default=gsm8k.PATH, help="gsm8k_test_500.jsonl of openai/grade-school-math")
+    parser.add_argument("--data", type=Path, default=gsm8k.PATH, help="rows of openai/grade-school-math")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--thin", type=int, default=1, help="speed: every n-th pair only, for a machine that is short of time")
