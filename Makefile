@@ -17,7 +17,7 @@ help:
 setup:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "posttrain: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 69; }
-	@$(PYTHON) -m posttrain.install $(VENV)
+	@$(PYTHON) -m posttrain.setup.install $(VENV)
 
 demo: setup
 	$(BIN)/posttrain run recipes/demo_cpu.yaml --out runs/demo

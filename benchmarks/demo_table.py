@@ -1,12 +1,13 @@
-"""The demo's table as it stands in the README: `make demo`, then `python benchmarks/demo_table.py [runs/demo]`. Prints Markdown."""
+"""The demo's table as it stands in the README: `make demo`, then `python benchmarks/demo_table.py [runs/demo]`. Prints
+Markdown."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from posttrain.evaluate.results import read_run
 from posttrain.evaluate.table import build_table, render_markdown
+from posttrain.records.reader import read_run
 
 
 def main() -> int:

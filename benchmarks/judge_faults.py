@@ -1,10 +1,13 @@
-"""What broken infrastructure costs: programs scored by it, lost or judged twice, while a judge works and its world is broken under it.
+"""What broken infrastructure costs: programs scored by it, lost or judged twice, while a judge works and its world is
+broken under it.
 
-    python benchmarks/judge_faults.py [--rounds 3] [--slots 2]      (root, for a Docker daemon of its own; the machine's is not touched)
+    python benchmarks/judge_faults.py [--rounds 3] [--slots 2]      (root, for a Docker daemon of its own; the machine's
+                                                                    is not touched)
 
-Every second program is right, so that a zero and a one that only the fault explains are both seen. Each fault strikes a second after
-a round begins and is mended some seconds later; rounds go on until it is. Then the owner of a judge is killed, and its containers
-are counted. Prints a row a fault; exit 1 when a program was scored by a fault, lost or judged twice, or a container is left after 60 s.
+Every second program is right, so that a zero and a one that only the fault explains are both seen. Each fault strikes a
+second after a round begins and is mended some seconds later; rounds go on until it is. Then the owner of a judge is
+killed, and its containers are counted. Prints a row a fault; exit 1 when a program was scored by a fault, lost or
+judged twice, or a container is left after 60 s.
 """
 
 from __future__ import annotations
@@ -59,7 +62,8 @@ class World:
 
 @dataclass(kw_only=True, slots=True)
 class Tally:
-    """What became of the programs of one fault. `again`: seconds from mending to the next batch without a fault, the longest."""
+    """What became of the programs of one fault. `again`: seconds from mending to the next batch without a fault, the
+    longest."""
 
     programs: int = 0
     scores: Counter[str] = field(default_factory=Counter)
@@ -181,7 +185,10 @@ def main() -> int:
         print(why, file=sys.stderr)
         return 69
     bad = 0
-    print(f"{'fault':32} {'programs':>8} {'scored by it':>12} {'lost':>5} {'twice':>5} {'no score':>8} {'again after s':>13}")
+    print(
+        f"{'fault':32} {'programs':>8} {'scored by it':>12} {'lost':>5} {'twice':>5} {'no score':>8} "
+        f"{'again after s':>13}"
+    )
     with second_daemon("1g") as daemon:
         os.environ["DOCKER_HOST"] = daemon.socket
         for name, fault in FAULTS.items():
@@ -193,12 +200,16 @@ def main() -> int:
             bad += tally.bad
             scores = tally.scores
             print(
-                f"{name:32} {tally.programs:8} {scores['scored by it']:12} {scores['lost']:5} {scores['twice']:5} {scores['fault']:8}"
+                f"{name:32} {tally.programs:8} {scores['scored by it']:12} {scores['lost']:5} {scores['twice']:5} "
+                f"{scores['fault']:8}"
                 f" {tally.again:13.1f}",
                 flush=True,
             )
         left, seconds = orphans()
-        print(f"owner killed (SIGKILL): {left} containers left after {_ORPHAN_SECONDS:.0f} s; the last was gone after {seconds:.1f} s")
+        print(
+            f"owner killed (SIGKILL): {left} containers left after {_ORPHAN_SECONDS:.0f} s; the last was gone after "
+            f"{seconds:.1f} s"
+        )
     return 1 if bad or left else 0
 
 

@@ -1,9 +1,10 @@
-"""False fails of the judge: right programs that it fails. HumanEval's 164 reference solutions and our own in every form of test.
+"""False fails of the judge: right programs that it fails. HumanEval's 164 reference solutions and our own in every form
+of test.
 
     python benchmarks/judge_honest.py [--backend docker] [--slots 2] [--repeats 1] [--allow-unsafe]
 
-Each program has wrong twins, of which one must fail, so that a judge which passes everything is seen. Prints the counts and every
-exception to them; exit 1 when there is one.
+Each program has wrong twins, of which one must fail, so that a judge which passes everything is seen. Prints the counts
+and every exception to them; exit 1 when there is one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.honest_programs import Honest, human_eval, own
 from sandbox.doctor import SENTENCE
 from sandbox.judge import Judge
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome
 
 
@@ -45,7 +46,12 @@ def count(judge: Judge, corpus: list[Honest], repeats: int) -> Counts:
         total += len(twins)
         open_ones = [honest for honest in open_ones if honest.row["id"] not in failed]
         turn += 1
-    return Counts(programs=len(corpus), false_fails=tuple(false), unseen=tuple(str(one.row["id"]) for one in open_ones), judged=total)
+    return Counts(
+        programs=len(corpus),
+        false_fails=tuple(false),
+        unseen=tuple(str(one.row["id"]) for one in open_ones),
+        judged=total,
+    )
 
 
 def _why(one: Judgement) -> str:

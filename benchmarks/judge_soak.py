@@ -2,9 +2,9 @@
 
     python benchmarks/judge_soak.py [--tests 100000] [--backend auto] [--min-level namespaces] [--slots 2]
 
-One test in a hundred is an attack or an accident of those that cost something: a flood, a daemon, a crash, a full folder, a time-out.
-Prints a row every tenth of the way; exit 1 when the last reading is above every one of the first three by more than a tenth
-and 8 MB, or by any descriptor, process or container.
+One test in a hundred is an attack or an accident of those that cost something: a flood, a daemon, a crash, a full
+folder, a time-out. Prints a row every tenth of the way; exit 1 when the last reading is above every one of the first
+three by more than a tenth and 8 MB, or by any descriptor, process or container.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def programs(number: int) -> list[Program]:
         limits=Limits(cpu_seconds=0.2, wall_seconds=1.0, output_bytes=100_000),
     )
     tests = tuple(StdinTest(stdin=b"%d" % index, stdout=b"%d" % (index + 1)) for index in range(_A_PROGRAM))
-    return [rough] + [Program(id=f"{number}/{index}", program="print(int(input()) + 1)", tests=tests) for index in range(5)]
+    return [rough] + [
+        Program(id=f"{number}/{index}", program="print(int(input()) + 1)", tests=tests) for index in range(5)
+    ]
 
 
 def reading(judge: Judge) -> dict[str, float]:
@@ -92,7 +94,10 @@ def main() -> int:
             if done >= (len(readings) + 1) * options.tests / 10:
                 readings.append(reading(judge))
                 text = ", ".join(f"{name} {value:.0f}" for name, value in readings[-1].items())
-                print(f"{done:>8} tests, {done / (time.monotonic() - started):6.0f}/s: {text}, wrong outcomes {wrong}", flush=True)
+                print(
+                    f"{done:>8} tests, {done / (time.monotonic() - started):6.0f}/s: {text}, wrong outcomes {wrong}",
+                    flush=True,
+                )
     first, last = {name: max(one[name] for one in readings[:3]) for name in readings[0]}, readings[-1]
     grown = [name for name in ("descriptors", "processes", "containers") if last[name] > first[name]]
     grown += ["memory_mb"] if last["memory_mb"] > first["memory_mb"] + max(8, 0.1 * first["memory_mb"]) else []

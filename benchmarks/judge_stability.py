@@ -1,10 +1,13 @@
-"""Same outcomes on an idle and on a busy machine: programs around their CPU limit judged twice, with a core's worth of work beside or not.
+"""Same outcomes on an idle and on a busy machine: programs around their CPU limit judged twice, with a core's worth of
+work beside or not.
 
-    python benchmarks/judge_stability.py [--programs 2000] [--near 400] [--busy 2] [--backend auto] [--min-level namespaces]
+    python benchmarks/judge_stability.py [--programs 2000] [--near 400] [--busy 2] [--backend auto] [--min-level
+    namespaces]
 
-`--near` of the programs use 0.5 to 1.5 of their CPU limit, the rest next to nothing. First all of them alone, then all of them beside
-`--busy` endless loops of normal priority. Prints how many came to the same outcome, and the others with the share of the limit they
-aimed at. On a machine that is busy already the first half is no idle one: the script prints the load it found.
+`--near` of the programs use 0.5 to 1.5 of their CPU limit, the rest next to nothing. First all of them alone, then all
+of them beside `--busy` endless loops of normal priority. Prints how many came to the same outcome, and the others with
+the share of the limit they aimed at. On a machine that is busy already the first half is no idle one: the script prints
+the load it found.
 """
 
 from __future__ import annotations
@@ -76,7 +79,10 @@ def main() -> int:
         finally:
             for loop in loops:
                 loop.kill()
-        print(f"level {judge.level}, {options.slots} slots, limit {LIMIT_SECONDS} s; idle {quiet_seconds:.0f} s, busy {busy_seconds:.0f} s")
+        print(
+            f"level {judge.level}, {options.slots} slots, limit {LIMIT_SECONDS} s; idle {quiet_seconds:.0f} s, busy "
+            f"{busy_seconds:.0f} s"
+        )
     different = [(share, a, b) for (share, _), a, b in zip(made, alone, beside, strict=True) if a != b]
     print(f"programs {len(made)}, near the limit {sum(share > 0 for share, _ in made)}")
     print(f"same outcome {100 * (1 - len(different) / len(made)):.2f} %")

@@ -1,4 +1,5 @@
-"""A dockerd of one's own, to break: its folders and its socket are nobody else's, the machine's daemon is not touched."""
+"""A dockerd of one's own, to break: its folders and its socket are nobody else's, the machine's daemon is not
+touched."""
 
 from __future__ import annotations
 
@@ -23,12 +24,21 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        places = ["--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/pid"]
+        places = [
+            "--data-root",
+            f"{self.folder}/data",
+            "--exec-root",
+            f"{self.folder}/exec",
+            "--pidfile",
+            f"{self.folder}/pid",
+        ]
         network = ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(["dockerd", "-H", self.socket, *places, *network], stdout=log, stderr=log)
         deadline = time.monotonic() + _START_SECONDS
-        while subprocess.run(["docker", "-H", self.socket, "version"], capture_output=True, check=False).returncode != 0:
+        while (
+            subprocess.run(["docker", "-H", self.socket, "version"], capture_output=True, check=False).returncode != 0
+        ):
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise RuntimeError(f"the second daemon did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.2)
@@ -58,7 +68,8 @@ def cannot() -> str | None:
 
 @contextlib.contextmanager
 def second_daemon(disk: str | None = None) -> Iterator[Daemon]:
-    """One that runs, and is gone with all it made at the end. `disk` is the size of a disk of its own. Example: second_daemon("700m")"""
+    """One that runs, and is gone with all it made at the end. `disk` is the size of a disk of its own. Example:
+    second_daemon("700m")"""
     folder = Path(tempfile.mkdtemp(prefix="dockerd-"))
     made = Daemon(folder)
     try:

@@ -1,9 +1,11 @@
-"""The three-seed table: the demo's recipe with seeds 0, 1, 2, 200 other problems a suite, and a control row. Prints Markdown.
+"""The three-seed table: the demo's recipe with seeds 0, 1, 2, 200 other problems a suite, and a control row. Prints
+Markdown.
 
     python benchmarks/three_seeds.py [--out runs/seeds] [--seeds 0 1 2] [--problems 200] [--print-only]
 
-The control is SFT from the same checkpoint on the good answers that DPD had, for the same steps, batch and learning rate. All runs share
-the store, so that a killed benchmark goes on where it was. Differences are paired over the same problems and pooled over seeds.
+The control is SFT from the same checkpoint on the good answers that DPD had, for the same steps, batch and learning
+rate. All runs share the store, so that a killed benchmark goes on where it was. Differences are paired over the same
+problems and pooled over seeds.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ PAIRS = (
 
 def recipe_text(problems: int) -> str:
     """The demo's recipe with more problems and the control stage after dpd."""
-    recipe: dict[str, Any] = read_text((ROOT / "recipes" / "demo_cpu.yaml").read_text(encoding="utf-8"), "demo_cpu.yaml").data
+    recipe: dict[str, Any] = read_text(
+        (ROOT / "recipes" / "demo_cpu.yaml").read_text(encoding="utf-8"), "demo_cpu.yaml"
+    ).data
     for suite in recipe["evaluate"]["suites"].values():
         recipe["data"][suite["data"]] |= {"rows": problems, "seed": PROBLEM_SEED}
     recipe["data"]["good_answers"] = {"source": "stage", "stage": "dpd", "part": "chosen"}
@@ -95,7 +99,10 @@ def report(runs: dict[int, Path], suites: list[str]) -> str:
         cells = " | ".join(f"{100 * found.per_suite[suite]:+.1f}" for suite in suites)
         low, high = found.ci95
         seeds = ", ".join(f"{100 * value:+.1f}" for value in found.per_seed.values())
-        lines.append(f"| {before} -> {after} | {cells} | {100 * found.mean:+.1f} | [{100 * low:+.1f}, {100 * high:+.1f}] | {seeds} |")
+        lines.append(
+            f"| {before} -> {after} | {cells} | {100 * found.mean:+.1f} | [{100 * low:+.1f}, {100 * high:+.1f}] | "
+            f"{seeds} |"
+        )
     return "\n".join(lines)
 
 
@@ -113,7 +120,17 @@ def main() -> int:
     runs = {seed: options.out / f"seed-{seed}" for seed in options.seeds}
     if not options.print_only:
         for seed, run in runs.items():
-            command = [sys.executable, "-m", "posttrain", "run", str(recipe_path), "--out", str(run), "--set", f"seed={seed}"]
+            command = [
+                sys.executable,
+                "-m",
+                "posttrain",
+                "run",
+                str(recipe_path),
+                "--out",
+                str(run),
+                "--set",
+                f"seed={seed}",
+            ]
             done = subprocess.run(command, cwd=Path.cwd(), check=False)
             if done.returncode != 0:
                 return done.returncode

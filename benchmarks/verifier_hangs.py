@@ -1,10 +1,12 @@
-"""Answers made to hang a verifier, one by one in a warm worker: over the deadline, accepted, workers lost, time. Beside math-verify.
+"""Answers made to hang a verifier, one by one in a warm worker: over the deadline, accepted, workers lost, time. Beside
+math-verify.
 
     python benchmarks/verifier_hangs.py [--peer] [--slow 20] [--only math/loop]
 
-The deadline is the default one, 2 CPU seconds. Two clocks: the caller's wall, which on a busy machine shows the neighbours too, and the CPU
-seconds of the worker (to 0.01 s), those of killed workers and of starting their successors included. The peer gets the rows of `math`,
-`choice` and `cascade` in the same kind of worker, with its own time limits (they add up to 15 s), killed at 20 CPU seconds.
+The deadline is the default one, 2 CPU seconds. Two clocks: the caller's wall, which on a busy machine shows the
+neighbours too, and the CPU seconds of the worker (to 0.01 s), those of killed workers and of starting their successors
+included. The peer gets the rows of `math`, `choice` and `cascade` in the same kind of worker, with its own time limits
+(they add up to 15 s), killed at 20 CPU seconds.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ from dataclasses import dataclass
 
 from benchmarks.corpora.hangs import Hang, hangs
 from rewards.load import build_verifier
-from rewards.pool import Limits, Pool
-from rewards.pool import shared_pool as shared
 from rewards.services import Services
 from rewards.types import Request
+from rewards.workers.pool import Limits, Pool
+from rewards.workers.pool import shared_pool as shared
 
 DEADLINE = 2.0
 GRACE = 0.3
-PEER = {"kind": "benchmarks.math_answers.peer:MathVerify", "options": {"kwargs": {}, "pass_at": 0.5}, "think": ["<think>", "</think>"]}
+PEER = {
+    "kind": "benchmarks.math_answers.peer:MathVerify",
+    "options": {"kwargs": {}, "pass_at": 0.5},
+    "think": ["<think>", "</think>"],
+}
 PEER_SECONDS = 20.0
 
 
@@ -84,12 +90,17 @@ def peer(rows: list[Hang]) -> Iterator[Timed]:
 def show(name: str, results: list[Timed], slow: int) -> None:
     """The figures of one grader, and its slowest rows."""
     late = DEADLINE + GRACE
-    print(f"{name}: {len(results)} rows, outcomes {dict(Counter(entry.said.split()[0] for entry in results).most_common())}")
+    print(
+        f"{name}: {len(results)} rows, outcomes "
+        f"{dict(Counter(entry.said.split()[0] for entry in results).most_common())}"
+    )
     for clock in ("cpu", "wall"):
         seconds = sorted(getattr(entry, clock) for entry in results)
         print(
-            f"  {clock:4} over {late:.1f} s: {sum(s > late for s in seconds)}, mean {1000 * statistics.mean(seconds):.0f} ms, "
-            f"median {1000 * statistics.median(seconds):.0f} ms, p95 {1000 * seconds[int(0.95 * len(seconds))]:.0f} ms, "
+            f"  {clock:4} over {late:.1f} s: {sum(s > late for s in seconds)}, mean "
+            f"{1000 * statistics.mean(seconds):.0f} ms, "
+            f"median {1000 * statistics.median(seconds):.0f} ms, p95 {1000 * seconds[int(0.95 * len(seconds))]:.0f} "
+            "ms, "
             f"most {seconds[-1]:.2f} s"
         )
     for entry in sorted(results, key=lambda entry: -entry.cpu)[:slow]:

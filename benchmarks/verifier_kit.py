@@ -2,8 +2,8 @@
 
     python benchmarks/verifier_kit.py
 
-The tests ask each fault for its own check only, and start child processes for a few; here nothing is left out but Ray. Exit 1 on an
-alarm or a miss.
+The tests ask each fault for its own check only, and start child processes for a few; here nothing is left out but Ray.
+Exit 1 on an alarm or a miss.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rewards.kit.examine import examine
-from rewards.kit.finding import failed
 from rewards.load import build_verifier
+from rewards.plugins.kit.examine import examine
+from rewards.plugins.kit.finding import failed
 from rewards.services import Services
 from tests.rewards.test_kit import FOREIGN, SEEDED, SHIPPED, examined, sample
 
@@ -31,7 +31,9 @@ def main() -> int:
         print(f"{kind:40}{', '.join(found) or 'no alarm'}", flush=True)
     for pattern, options in FOREIGN.items():
         kind = pattern.format("tests.rewards.foreign_rewards")
-        found = failed(examined({"kind": kind, "deadline_seconds": 10.0, **options}, [sample("it is 42", "42")], children=True))
+        found = failed(
+            examined({"kind": kind, "deadline_seconds": 10.0, **options}, [sample("it is 42", "42")], children=True)
+        )
         alarms += bool(found)
         print(f"{kind:60}{', '.join(found) or 'no alarm'}", flush=True)
     os.environ["FAULTY_FOLDER"] = tempfile.mkdtemp(prefix="posttrain-kit-")  # one of them leaves folders behind
@@ -41,7 +43,10 @@ def main() -> int:
         missed += check not in found
         print(f"{kind:60}{check:14}caught by {', '.join(found) or 'NONE'}", flush=True)
     shutil.rmtree(os.environ["FAULTY_FOLDER"])
-    print(f"{alarms} alarms on {len(SHIPPED) + len(FOREIGN)} shipped kinds and adapters; {missed} of {len(SEEDED)} seeded faults missed")
+    print(
+        f"{alarms} alarms on {len(SHIPPED) + len(FOREIGN)} shipped kinds and adapters; {missed} of {len(SEEDED)} "
+        "seeded faults missed"
+    )
     return 1 if alarms or missed else 0
 
 

@@ -1,10 +1,13 @@
-"""The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the same pairs.
+"""The tables of the `math` verifier: right and wrong answers it is asked about, and its speed, with math-verify on the
+same pairs.
 
-    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [siblings] [strangers] [second] [third] [fourth] [fifth]
+    python benchmarks/verifier_math.py [hostile] [gsm8k] [identities] [hard] [near] [siblings] [strangers] [second]
+    [third] [fourth] [fifth]
         [sixth] [seventh] [speed] [--held-back] [--seed 7] [--no-peer]
 
-Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were set aside while the
-rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth pair. Prints Markdown.
+Both run as rules in the same pool of worker processes. `--held-back` takes the pairs, renderings and problems that were
+set aside while the rules were written. `--show` lists what ours got wrong; `--thin 8` measures speed on every eighth
+pair. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ from benchmarks.math_answers.identities import generate
 from rewards.base import Built
 from rewards.load import build_verifier
 from rewards.options import MathOptions, PluginOptions
-from rewards.ruled import RuledVerifier
-from rewards.rules import Rule, build_rule
+from rewards.rules.base import Rule, build_rule
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
+from rewards.workers.client import RuledVerifier
 
 HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
@@ -74,7 +77,9 @@ def other_kinds() -> str:
     for kind, gold, extra, response, expected in strangers.other_pairs():
         metadata = {"options": extra["options"]} if "options" in extra else {}
         request = Request(response=response, gold=gold, metadata=metadata, num_tokens=extra.get("num_tokens"))
-        by_spec[json.dumps({"kind": kind, **extra.get("set", {})})].append(Row(type=kind, request=request, expected=expected))
+        by_spec[json.dumps({"kind": kind, **extra.get("set", {})})].append(
+            Row(type=kind, request=request, expected=expected)
+        )
     rows, verdicts = [], []
     for spec, found in by_spec.items():
         rows += found
@@ -107,7 +112,9 @@ def gsm8k_rows(path: Path, held_back: bool) -> Iterator[Row]:
 
 def identity_rows(seed: int) -> Iterator[Row]:
     for row in generate(seed):
-        yield Row(type=row.type, request=Request(response=f"\\boxed{{{row.answer}}}", gold=row.gold), expected=row.expected)
+        yield Row(
+            type=row.type, request=Request(response=f"\\boxed{{{row.answer}}}", gold=row.gold), expected=row.expected
+        )
 
 
 # ---------------------------------------------------------------- judging and tables
@@ -154,11 +161,16 @@ def failures(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def speed(specs: Sequence[dict[str, Any]], names: Sequence[str], rows: Sequence[Row]) -> str:
-    """CPU seconds of one warm process a verdict, the best of three passes for each pair: median, 95th and 99th percentile in milliseconds.
+    """CPU seconds of one warm process a verdict, the best of three passes for each pair: median, 95th and 99th
+    percentile in milliseconds.
 
-    Both rules run here, one after the other on each pair, as a worker runs them: neighbours on the machine cost neither anything.
+    Both rules run here, one after the other on each pair, as a worker runs them: neighbours on the machine cost neither
+    anything.
     """
-    rules = [build_rule({"kind": spec["kind"], "options": _options_of(spec), "think": ["<think>", "</think>"]}) for spec in specs]
+    rules = [
+        build_rule({"kind": spec["kind"], "options": _options_of(spec), "think": ["<think>", "</think>"]})
+        for spec in specs
+    ]
     for rule in rules:  # imports
         rule.judge_group([Request(response="\\boxed{1 + \\lfloor x \\rfloor}", gold="x^2+1")])
     best = [[_cpu_seconds(rule, row) for row in rows] for rule in rules]
@@ -170,7 +182,9 @@ def speed(specs: Sequence[dict[str, Any]], names: Sequence[str], rows: Sequence[
     points = [[_percentile(sorted(times), share) for share in (0.5, 0.95, 0.99)] for times in best]
     lines = [f"| ms of CPU a verdict, {len(rows)} pairs | median | p95 | p99 | mean |", "|---|---|---|---|---|"]
     for name, found, times in zip(names, points, best, strict=True):
-        lines.append(f"| {name} | " + " | ".join(f"{1000 * value:.3f}" for value in (*found, sum(times) / len(times))) + " |")
+        lines.append(
+            f"| {name} | " + " | ".join(f"{1000 * value:.3f}" for value in (*found, sum(times) / len(times))) + " |"
+        )
     if len(points) > 1:
         ratios = [*(a / b for a, b in zip(*points[:2], strict=True)), sum(best[0]) / sum(best[1])]
         lines.append("| ratio | " + " | ".join(f"{ratio:.3f}" for ratio in ratios) + " |")
@@ -194,7 +208,8 @@ def _percentile(times: Sequence[float], share: float) -> float:
 def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path, thin: int) -> str:
     """Verdicts a second on a GSM8K mix with 1 % hostile rows, two workers; and whether ours says the same one by one.
 
-    By the wall, and by the CPU seconds of workers (killed ones too) and caller: the rate of two cores with nothing else to do.
+    By the wall, and by the CPU seconds of workers (killed ones too) and caller: the rate of two cores with nothing else
+    to do.
     """
     mix = [row for row in gsm8k_rows(path, False) if row.expected][:990]
     slow = [Row(type="slow", request=Request(response=text, gold="4"), expected=False) for text in hostile.SLOW]
@@ -202,7 +217,10 @@ def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path, thi
     for place in range(10):
         rows.insert(place * 100 + place * 7, slow[place * 2 % len(slow)])
     rows = rows[: len(rows) // thin]
-    lines = [f"| {len(rows)} verdicts, 1 % hostile | a second of wall, 2 workers | a second of 2 CPUs |", "|---|---|---|"]
+    lines = [
+        f"| {len(rows)} verdicts, 1 % hostile | a second of wall, 2 workers | a second of 2 CPUs |",
+        "|---|---|---|",
+    ]
     rates = []
     for name, verifier in zip(names, verifiers, strict=True):
         judge(verifier, rows[:50])  # workers up, imports done
@@ -212,7 +230,10 @@ def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path, thi
         lines.append(f"| {name} | {rates[-1][0]:.0f} | {rates[-1][1]:.0f} |")
         if name == "ours":
             alone = [verifier.verify(row.request) for row in rows]
-            same = all((a.outcome, a.score, a.reason) == (b.outcome, b.score, b.reason) for a, b in zip(together, alone, strict=True))
+            same = all(
+                (a.outcome, a.score, a.reason) == (b.outcome, b.score, b.reason)
+                for a, b in zip(together, alone, strict=True)
+            )
             lines.append(f"| ours: same verdicts one by one | {'yes' if same else 'NO'} | |")
     if len(rates) > 1:
         lines.append(f"| ratio | {rates[0][0] / rates[1][0]:.1f} | {rates[0][1] / rates[1][1]:.1f} |")
@@ -220,7 +241,8 @@ def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path, thi
 
 
 def _all_cpu(verifier: Built) -> float:
-    """CPU seconds so far of this process, of its ended children and of the verifier's idle workers. Reads a pool's insides."""
+    """CPU seconds so far of this process, of its ended children and of the verifier's idle workers. Reads a pool's
+    insides."""
     assert isinstance(verifier, RuledVerifier), "both are rules"
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     alive = sum(worker.state()[1] for worker in verifier.pool._free)
@@ -235,7 +257,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=gsm8k.PATH, help="rows of openai/grade-school-math")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peer", action="store_true")
-    parser.add_argument("--thin", type=int, default=1, help="speed: every n-th pair only, for a machine that is short of time")
+    parser.add_argument(
+        "--thin", type=int, default=1, help="speed: every n-th pair only, for a machine that is short of time"
+    )
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     if unknown := sorted(set(options.parts) - set(PARTS)):
@@ -260,7 +284,11 @@ def main() -> None:
     for part in options.parts or PARTS:
         print(f"\n## {part}\n")
         if part == "speed":
-            pairs = [*hard_rows(options.held_back), *list(identity_rows(options.seed))[::4], *list(gsm8k_rows(options.data, False))[::28]]
+            pairs = [
+                *hard_rows(options.held_back),
+                *list(identity_rows(options.seed))[::4],
+                *list(gsm8k_rows(options.data, False))[::28],
+            ]
             print(speed((OURS, PEER)[: len(names)], names, pairs[:: options.thin]) + "\n", flush=True)
             print(throughput(verifiers, names, options.data, options.thin), flush=True)
             continue

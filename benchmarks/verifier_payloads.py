@@ -1,9 +1,10 @@
-"""Payloads in answers: each is proven to run in a naive grader, then given to every rule kind in every wrapping; how many ran there.
+"""Payloads in answers: each is proven to run in a naive grader, then given to every rule kind in every wrapping; how
+many ran there.
 
     python benchmarks/verifier_payloads.py
 
-The naive control is Python's eval, or sympy's parse_expr, in a throw-away subprocess in a temporary folder; all that a payload does is to
-make one marker file or folder in it. Beside it: math-verify on the same answers.
+The naive control is Python's eval, or sympy's parse_expr, in a throw-away subprocess in a temporary folder; all that a
+payload does is to make one marker file or folder in it. Beside it: math-verify on the same answers.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 
 from benchmarks.corpora.payloads import PAYLOADS, Payload, wrapped
 from rewards.load import build_verifier
-from rewards.pool import Limits, Pool
 from rewards.services import Services
 from rewards.types import Request
+from rewards.workers.pool import Limits, Pool
 
 CONTROLS = {
     "eval": "import sys; eval(sys.argv[1])",
@@ -38,11 +39,18 @@ KINDS: list[tuple[dict[str, Any], Any]] = [
     ({"kind": "format"}, None),
     ({"kind": "repetition"}, None),
     ({"kind": "language", "language": "en"}, None),
-    ({"kind": "instructions", "mode": "loose"}, [{"id": "detectable_format:json_format"}, {"id": "keywords:existence", "keywords": ["4"]}]),
+    (
+        {"kind": "instructions", "mode": "loose"},
+        [{"id": "detectable_format:json_format"}, {"id": "keywords:existence", "keywords": ["4"]}],
+    ),
     ({"kind": "tool_call"}, CALLS),
     ({"kind": "tool_call"}, STRUCTURED),
 ]
-PEER = {"kind": "benchmarks.math_answers.peer:MathVerify", "options": {"kwargs": {}, "pass_at": 0.5}, "think": ["<think>", "</think>"]}
+PEER = {
+    "kind": "benchmarks.math_answers.peer:MathVerify",
+    "options": {"kwargs": {}, "pass_at": 0.5},
+    "think": ["<think>", "</think>"],
+}
 
 
 def runs_in_control(payload: Payload, folder: Path) -> bool:
@@ -54,9 +62,14 @@ def runs_in_control(payload: Payload, folder: Path) -> bool:
 
 
 def ran_in_kinds(payloads: list[Payload], folder: Path) -> list[str]:
-    """What ran in our kinds. All answers of a kind go in one batch. A worker's file limit (0 bytes) still lets an empty marker be made."""
+    """What ran in our kinds. All answers of a kind go in one batch. A worker's file limit (0 bytes) still lets an empty
+    marker be made."""
     markers = [folder / f"marker-{number}" for number in range(len(payloads))]
-    answers = [text for payload, marker in zip(payloads, markers, strict=True) for text in wrapped(payload.aimed_at(str(marker)))]
+    answers = [
+        text
+        for payload, marker in zip(payloads, markers, strict=True)
+        for text in wrapped(payload.aimed_at(str(marker)))
+    ]
     for spec, gold in KINDS:
         verifier = build_verifier(spec, Services())
         verifier.verify_many([[Request(response=answer, gold=gold)] for answer in answers])
@@ -66,7 +79,11 @@ def ran_in_kinds(payloads: list[Payload], folder: Path) -> list[str]:
 
 def ran_in_math_verify(payloads: list[Payload], folder: Path) -> int:
     markers = [folder / f"peer-{number}" for number in range(len(payloads))]
-    answers = [text for payload, marker in zip(payloads, markers, strict=True) for text in wrapped(payload.aimed_at(str(marker)))]
+    answers = [
+        text
+        for payload, marker in zip(payloads, markers, strict=True)
+        for text in wrapped(payload.aimed_at(str(marker)))
+    ]
     pool = Pool(1, Limits(file_mb=-1))
     pool.run(PEER, "judge", [[{"response": answer, "gold": "4"}] for answer in answers], deadline_seconds=20.0)
     pool.close()

@@ -1,7 +1,8 @@
 """posttrain: from a base checkpoint to a Thinking model, from one recipe.
 
-The public door for plug-ins: `from posttrain import Verifier, Verdict`. Imports nothing heavy, and `rewards` only when one of its names is
-asked for: so the command line can refuse a folder of the user's that shadows it (posttrain/shadow.py) before anything imports it.
+The public door for plug-ins: `from posttrain import Verifier, Verdict`. Imports nothing heavy, and `rewards` only when
+one of its names is asked for: so the command line can refuse a folder of the user's that shadows it
+(posttrain/setup/name_clash.py) before anything imports it.
 """
 
 from __future__ import annotations

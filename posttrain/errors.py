@@ -6,18 +6,21 @@
     │   ├── DataError                                 a row, a file, a card, a digest
     │   ├── CheckpointError                           a model folder that is missing, torn, foreign or incomplete
     │   └── RunFolderError                            a folder of another recipe, or held by another process
-    ├── BackendError(RuntimeError)           exit 69  a part this machine lacks: Docker, vLLM, torch, a GPU, Ray resources
+    ├── BackendError(RuntimeError)           exit 69  a part this machine lacks: Docker, vLLM, torch, a GPU, Ray
+                                                      resources
     ├── StageError(RuntimeError)             exit 1   a stage failed; the same command resumes
     └── Stopped(RuntimeError)                exit 75  stopped on request at a safe point
 
-All cross process boundaries (Ray, multiprocessing), so each pickles with its fields. Knows nothing of how errors are printed.
+All cross process boundaries (Ray, multiprocessing), so each pickles with its fields. Knows nothing of how errors are
+printed.
 """
 
 from __future__ import annotations
 
 
 class PosttrainError(Exception):
-    """Root of the tree. `what` is one sentence with the offending value; `where` a file, line or key; `remedy` what to do."""
+    """Root of the tree. `what` is one sentence with the offending value; `where` a file, line or key; `remedy` what to
+    do."""
 
     exit_code = 1
 

@@ -1,10 +1,13 @@
-"""What is seen of a run: bars on a terminal, one line a step when piped, JSON events, or nothing. And what nobody may see.
+"""What is seen of a run: bars on a terminal, one line a step when piped, JSON events, or nothing. And what nobody may
+see.
 
     show = open_display(mode="auto")        auto | quiet | json
-    show.step_started("general", 2, 9, "recipe changed"); show.progress("sft", 3, 40); show.step_ended("general", "ran", 12.3, {...})
+    show.step_started("general", 2, 9, "recipe changed"); show.progress("sft", 3, 40); show.step_ended("general", "ran",
+    12.3, {...})
 
-Bars and lines go to stderr, JSON events to stdout. `redact` takes the values of secret environment variables and hub tokens out of text;
-`silence_libraries` stops the libraries from calling home and must run before any of them is imported. Knows nothing of stages or files.
+Bars and lines go to stderr, JSON events to stdout. `redact` takes the values of secret environment variables and hub
+tokens out of text; `silence_libraries` stops the libraries from calling home and must run before any of them is
+imported. Knows nothing of stages or files.
 """
 
 from __future__ import annotations
@@ -41,9 +44,24 @@ SECRET_TEXT = re.compile(r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr
 SHORTEST_SECRET = 8  # a shorter value ("1", "true") would blank out ordinary text
 NOT_SECRET = frozenset({"TOKENIZERS_PARALLELISM"})
 HIDDEN = "[redacted]"
-ALARMS = ("faulty_rows", "too_long_rows", "set_aside_for_faults", "faults", "fault_share")  # shown first, and only above zero
+ALARMS = (
+    "faulty_rows",
+    "too_long_rows",
+    "set_aside_for_faults",
+    "faults",
+    "fault_share",
+)  # shown first, and only above zero
 TELLING = (
-    *("avg_at_k", "format_valid", "reward_first", "reward_last", "held_out_accuracy", "swap_consistency", "loss", "kept"),
+    *(
+        "avg_at_k",
+        "format_valid",
+        "reward_first",
+        "reward_last",
+        "held_out_accuracy",
+        "swap_consistency",
+        "loss",
+        "kept",
+    ),
     *("pairs", "prompts", "teacher_pass", "student_pass", "truncated_share", "trained_tokens", "rows"),
 )  # of a step's many numbers, those that a person looks at first
 LINE_SECONDS = 30.0  # between two lines of one step
@@ -56,7 +74,8 @@ def silence_libraries() -> None:
 
 
 def redact(text: str) -> str:
-    """`text` without the value of any environment variable named like a secret, and without anything shaped like a known token."""
+    """`text` without the value of any environment variable named like a secret, and without anything shaped like a
+    known token."""
     return _redact(text, _secrets())
 
 
@@ -67,7 +86,9 @@ def redact_json(value: Any) -> Any:
 
 def _secrets() -> list[str]:
     return [
-        value for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET and name not in NOT_SECRET and SECRET_NAME.search(name)
+        value
+        for name, value in os.environ.items()
+        if len(value) >= SHORTEST_SECRET and name not in NOT_SECRET and SECRET_NAME.search(name)
     ]
 
 
@@ -127,11 +148,14 @@ def open_display(mode: str = "auto", *, stream: TextIO | None = None) -> Display
 
 
 def _say(line: str, stream: TextIO) -> TextIO:
-    """Print a line; returns where the next one goes. Whoever reads a pipe may go away: the run goes on, and says nothing at exit."""
+    """Print a line; returns where the next one goes. Whoever reads a pipe may go away: the run goes on, and says
+    nothing at exit."""
     try:
         print(line, file=stream, flush=True)
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # what could not be written is tried again when the interpreter ends
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # what could not be written is tried again when the interpreter ends
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
@@ -225,9 +249,22 @@ class BarDisplay(LineDisplay):
     def step_started(self, name: str, number: int, total: int, why: str) -> None:
         super().step_started(name, number, total, why)
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=Console(file=self._stream), transient=True)
         self._task = self._bar.add_task(f"{self._place} {name}", total=None)
         self._bar.start()
@@ -253,8 +290,11 @@ class BarDisplay(LineDisplay):
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """At most four numbers of a stage on one line, such as `loss=1.23 rows=512`: faults first where there are any, then what tells most."""
-    numbers = [(key, value) for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)]
+    """At most four numbers of a stage on one line, such as `loss=1.23 rows=512`: faults first where there are any, then
+    what tells most."""
+    numbers = [
+        (key, value) for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
     numbers = [(key, value) for key, value in numbers if value or key not in ALARMS]
     order = {key: place for place, key in enumerate((*ALARMS, *TELLING))}
     numbers.sort(key=lambda pair: order.get(pair[0], len(order)))

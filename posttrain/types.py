@@ -25,7 +25,8 @@ Message = dict[str, Any]
 class Conversation:
     """A row to imitate (SFT).
 
-    Example: Conversation(id="toy-stem/17", source="warmup", messages=({"role": "user", ...}, {"role": "assistant", ...}))
+    Example: Conversation(id="toy-stem/17", source="warmup", messages=({"role": "user", ...}, {"role": "assistant",
+    ...}))
     """
 
     id: str
@@ -35,9 +36,11 @@ class Conversation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """A question to sample answers for. `gold` is what the verifier compares with (any JSON value); `reference` an answer to beat.
+    """A question to sample answers for. `gold` is what the verifier compares with (any JSON value); `reference` an
+    answer to beat.
 
-    Example: Prompt(id="toy-stem/3", source="stem_prompts", messages=({"role": "user", "content": "17+25?"},), gold="42")
+    Example: Prompt(id="toy-stem/3", source="stem_prompts", messages=({"role": "user", "content": "17+25?"},),
+    gold="42")
     """
 
     id: str
@@ -52,7 +55,8 @@ class Prompt:
 class PreferencePair:
     """One prompt, a better and a worse answer (assistant text, thinking included). `provenance` says who wrote which.
 
-    Example: PreferencePair(id="p/9", source="distil.pairs", messages=(...), chosen="<think>..</think>42", rejected="<think>..</think>41",
+    Example: PreferencePair(id="p/9", source="distil.pairs", messages=(...), chosen="<think>..</think>42",
+    rejected="<think>..</think>41",
                             provenance={"chosen": "teacher:ab12", "rejected": "student:cd34"})
     """
 
@@ -73,7 +77,8 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """A run of tokens by one author. token_ids: [T]; logprobs: [T] natural log under the behaviour policy, [] for the environment."""
+    """A run of tokens by one author. token_ids: [T]; logprobs: [T] natural log under the behaviour policy, [] for the
+    environment."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -114,7 +119,8 @@ class RolloutGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParams:
-    """How to sample. temperature 0 is greedy; top_p 1.0 keeps all; max_tokens counts generated tokens, the stop token included.
+    """How to sample. temperature 0 is greedy; top_p 1.0 keeps all; max_tokens counts generated tokens, the stop token
+    included.
 
     Raises InputError for a number outside its range.
     """

@@ -33,7 +33,8 @@ class Built(ABC):
         """Raise VerifierError where `gold` can never be compared with."""
 
     def gold_problems(self, prompts: Sequence[Request]) -> list[str | None]:
-        """What is wrong with the gold of each prompt [P] (requests whose answer is not looked at), or None. Asked once, at load.
+        """What is wrong with the gold of each prompt [P] (requests whose answer is not looked at), or None. Asked once,
+        at load.
 
         Raises VerifierError only for a fault of ours, which says nothing of the golds.
         """

@@ -30,7 +30,10 @@ class Composite(Built):
         """In a cascade and in `any`, a gold is fine when one step can use it; elsewhere every step must."""
         by_step = [step.gold_problems(prompts) for step in self.steps]
         enough = any if self.kind in ("cascade", "any") else all
-        return [None if enough(p is None for p in found) else next(p for p in found if p) for found in zip(*by_step, strict=True)]
+        return [
+            None if enough(p is None for p in found) else next(p for p in found if p)
+            for found in zip(*by_step, strict=True)
+        ]
 
 
 class Cascade(Composite):
@@ -40,11 +43,17 @@ class Cascade(Composite):
         for step in self.steps:
             if not any(undecided):
                 break
-            asked = step.judge_groups([[group[i] for i in open_] for group, open_ in zip(groups, undecided, strict=True)])
+            asked = step.judge_groups(
+                [[group[i] for i in open_] for group, open_ in zip(groups, undecided, strict=True)]
+            )
             for row, (open_, verdicts) in enumerate(zip(undecided, asked, strict=True)):
                 for i, verdict in zip(open_, verdicts, strict=True):
                     final[row][i] = _better(final[row][i], verdict)
-                undecided[row] = [i for i, v in zip(open_, verdicts, strict=True) if not is_certain(v) and v.outcome is not Outcome.ERROR]
+                undecided[row] = [
+                    i
+                    for i, v in zip(open_, verdicts, strict=True)
+                    if not is_certain(v) and v.outcome is not Outcome.ERROR
+                ]
         return [[verdict for verdict in row if verdict is not None] for row in final]
 
 
@@ -69,10 +78,17 @@ class Folded(Composite):
 
     def judge_groups(self, groups: list[list[Request]]) -> list[list[Verdict]]:
         asked = [step.verify_many(groups) for step in self.steps]
-        return [[self._one([answers[p][g] for answers in asked]) for g in range(len(group))] for p, group in enumerate(groups)]
+        return [
+            [self._one([answers[p][g] for answers in asked]) for g in range(len(group))]
+            for p, group in enumerate(groups)
+        ]
 
     def _one(self, verdicts: list[Verdict]) -> Verdict:
-        parts = {f"{i}.{step.kind}": v.score for i, (step, v) in enumerate(zip(self.steps, verdicts, strict=True)) if v.score is not None}
+        parts = {
+            f"{i}.{step.kind}": v.score
+            for i, (step, v) in enumerate(zip(self.steps, verdicts, strict=True))
+            if v.score is not None
+        }
         seconds = sum(v.seconds for v in verdicts)
         broken = next((v for v in verdicts if v.outcome is Outcome.ERROR), None)
         verdict = broken or self._fold(verdicts, self._weights)
@@ -106,4 +122,8 @@ def fold_weighted(verdicts: list[Verdict], weights: list[float]) -> Verdict:
     return replace(first, score=sum(s * w for s, w in scored) / total)
 
 
-FOLDS: dict[str, Callable[[list[Verdict], list[float]], Verdict]] = {"all": fold_all, "any": fold_any, "weighted": fold_weighted}
+FOLDS: dict[str, Callable[[list[Verdict], list[float]], Verdict]] = {
+    "all": fold_all,
+    "any": fold_any,
+    "weighted": fold_weighted,
+}

@@ -1,6 +1,8 @@
-"""Errors of the reward side that a user can mend. Standard library only; knows nothing of recipes or of how errors are printed.
+"""Errors of the reward side that a user can mend. Standard library only; knows nothing of recipes or of how errors are
+printed.
 
-VerifierError(ValueError)   exit 2   an unknown kind or option, a plug-in that cannot be loaded, a gold that cannot be read
+VerifierError(ValueError)   exit 2   an unknown kind or option, a plug-in that cannot be loaded, a gold that cannot be
+                                     read
 └── JudgeFooled             exit 1   a judge model lets answers pass that are known to be bad
 """
 
@@ -8,7 +10,8 @@ from __future__ import annotations
 
 
 class VerifierError(ValueError):
-    """A verifier, or a gold answer, is wrong as written. `what` names the value, `where` the key, `remedy` what to do."""
+    """A verifier, or a gold answer, is wrong as written. `what` names the value, `where` the key, `remedy` what to
+    do."""
 
     exit_code = 2
 

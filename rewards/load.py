@@ -1,7 +1,7 @@
 """From a recipe's mapping to a verifier: one visible dict of kinds, a cheap check, and `build_verifier`.
 
-`check_spec` runs in `plan`: it imports no sympy, torch or judge, and a kind's module is imported where the kind is built.
-Knows nothing of recipes beyond such a mapping.
+`check_spec` runs in `plan`: it imports no sympy, torch or judge, and a kind's module is imported where the kind is
+built. Knows nothing of recipes beyond such a mapping.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ ENTRY_POINTS = "posttrain.verifiers"
 class Kind:
     """One kind: its options record, how it is built, one line for people.
 
-    `version` is part of the identity of what the kind judged: raised when the same answer would now get another verdict.
+    `version` is part of the identity of what the kind judged: raised when the same answer would now get another
+    verdict.
     """
 
     options: type
@@ -38,32 +39,34 @@ class Kind:
 
 
 def _rule(kind: str, common: opt.Common, options: Any, services: Services) -> Built:
-    from rewards.ruled import RuledVerifier
+    from rewards.workers.client import RuledVerifier
 
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
     return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers)
 
 
 def _code(kind: str, common: opt.Common, options: opt.CodeOptions, services: Services) -> Built:
-    from rewards.code import CodeVerifier
+    from rewards.rules.code import CodeVerifier
 
     return CodeVerifier(kind=kind, common=common, options=options, think=services.think, judge=services.judge)
 
 
 def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, services: Services) -> Built:
-    from rewards.endpoint import open_model
-    from rewards.pairwise import PairwiseVerifier
+    from rewards.models.endpoint import open_model
+    from rewards.models.pairwise import PairwiseVerifier
 
     model = partial(open_model, options.model, services.model)
     return PairwiseVerifier(kind=kind, common=common, options=options, think=services.think, model=model)
 
 
 def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: Services) -> Built:
-    from rewards.agent import AgentVerifier
-    from rewards.endpoint import open_model
+    from rewards.models.agent import AgentVerifier
+    from rewards.models.endpoint import open_model
 
     model = partial(open_model, options.model, services.model)
-    return AgentVerifier(kind=kind, common=common, options=options, think=services.think, model=model, judge=services.judge)
+    return AgentVerifier(
+        kind=kind, common=common, options=options, think=services.think, model=model, judge=services.judge
+    )
 
 
 def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services: Services) -> Built:
@@ -77,18 +80,32 @@ def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services
 
 KINDS: dict[str, Kind] = {
     "math": Kind(
-        options=opt.MathOptions, build=_rule, about="numbers, expressions, tuples, short text; last box or answer line", version=2
+        options=opt.MathOptions,
+        build=_rule,
+        about="numbers, expressions, tuples, short text; last box or answer line",
+        version=2,
     ),
-    "choice": Kind(options=opt.ChoiceOptions, build=_rule, about="multiple choice, by letter or option text", version=2),
+    "choice": Kind(
+        options=opt.ChoiceOptions, build=_rule, about="multiple choice, by letter or option text", version=2
+    ),
     "exact": Kind(options=opt.ExactOptions, build=_rule, about="the visible answer equals the gold after strip"),
     "format": Kind(options=opt.FormatOptions, build=_rule, about="thinking tags well formed, an answer after them"),
     "length": Kind(options=opt.LengthOptions, build=_rule, about="DAPO's soft penalty on tokens"),
     "repetition": Kind(options=opt.RepetitionOptions, build=_rule, about="share of repeated n-grams, loops at the end"),
     "language": Kind(options=opt.LanguageOptions, build=_rule, about="the answer is written in the language asked for"),
-    "instructions": Kind(options=opt.InstructionsOptions, build=_rule, about="IFEval's checkable constraints, strict or loose"),
-    "tool_call": Kind(options=opt.ToolCallOptions, build=_rule, about="tool calls against schemas and allowed values, or plain JSON"),
+    "instructions": Kind(
+        options=opt.InstructionsOptions, build=_rule, about="IFEval's checkable constraints, strict or loose"
+    ),
+    "tool_call": Kind(
+        options=opt.ToolCallOptions, build=_rule, about="tool calls against schemas and allowed values, or plain JSON"
+    ),
     "code": Kind(options=opt.CodeOptions, build=_code, about="programs run against tests by the judge", version=2),
-    "agent": Kind(options=opt.AgentOptions, build=_agent, about="a model with a Python interpreter decides where rules abstain", version=2),
+    "agent": Kind(
+        options=opt.AgentOptions,
+        build=_agent,
+        about="a model with a Python interpreter decides where rules abstain",
+        version=2,
+    ),
     "pairwise": Kind(
         options=opt.PairwiseOptions,
         build=_pairwise,
@@ -99,14 +116,17 @@ KINDS: dict[str, Kind] = {
     "all": Kind(options=opt.StepsOptions, build=_composed, about="every step must say correct"),
     "any": Kind(options=opt.StepsOptions, build=_composed, about="one step must say correct"),
     "weighted": Kind(
-        options=opt.StepsOptions, build=_composed, about="weighted mean of the steps' scores; the first step decides the outcome"
+        options=opt.StepsOptions,
+        build=_composed,
+        about="weighted mean of the steps' scores; the first step decides the outcome",
     ),
 }
 COMPOSED = ("cascade", "all", "any", "weighted")
 
 
 def check_spec(spec: Mapping[str, Any], *, where: str = "verifier") -> None:
-    """Raise VerifierError where `spec` cannot be built: kind, options, nested steps, plug-in's import and keyword arguments."""
+    """Raise VerifierError where `spec` cannot be built: kind, options, nested steps, plug-in's import and keyword
+    arguments."""
     kind, common, options = _parse(spec, where)
     del common
     if kind in COMPOSED:
@@ -117,21 +137,32 @@ def check_spec(spec: Mapping[str, Any], *, where: str = "verifier") -> None:
 def _check_values(options: Any, where: str) -> None:
     """Values that have the right type and still cannot be meant."""
     if isinstance(options, opt.LengthOptions) and not 0 <= options.cache_tokens <= options.max_tokens:
-        raise VerifierError(f"cache_tokens is {options.cache_tokens}", where=f"{where}.cache_tokens", remedy="0 to max_tokens")
+        raise VerifierError(
+            f"cache_tokens is {options.cache_tokens}", where=f"{where}.cache_tokens", remedy="0 to max_tokens"
+        )
     if isinstance(options, opt.RepetitionOptions) and options.ngram < 1:
         raise VerifierError(f"ngram is {options.ngram}", where=f"{where}.ngram", remedy="1 or more")
     if isinstance(options, opt.LanguageOptions) and options.language is not None:
-        from rewards.languages import NAMES, language_code
+        from rewards.prose.languages import NAMES, language_code
 
         if language_code(options.language) is None:
             remedy = opt.near(options.language.lower(), [*NAMES, *NAMES.values()])
             raise VerifierError(f"language is {options.language!r}", where=f"{where}.language", remedy=remedy)
     if isinstance(options, opt.ToolCallOptions):
         tags = options.tags
-        if not (len(tags) == 2 and all(isinstance(tag, str) and tag for tag in tags) and tags[0] not in tags[1] and tags[1] not in tags[0]):
-            raise VerifierError(f"tags are {tags!r}", where=f"{where}.tags", remedy='an opening and a closing one: ["<call>", "</call>"]')
+        if not (
+            len(tags) == 2
+            and all(isinstance(tag, str) and tag for tag in tags)
+            and tags[0] not in tags[1]
+            and tags[1] not in tags[0]
+        ):
+            raise VerifierError(
+                f"tags are {tags!r}",
+                where=f"{where}.tags",
+                remedy='an opening and a closing one: ["<call>", "</call>"]',
+            )
     if isinstance(options, opt.AgentOptions | opt.PairwiseOptions):
-        from rewards.endpoint import check_model
+        from rewards.models.endpoint import check_model
 
         check_model(options.model, where=f"{where}.model")
         _check_ranges(options, where)
@@ -139,7 +170,8 @@ def _check_values(options: Any, where: str) -> None:
 
 _RANGES: dict[str, tuple[float, float]] = {
     "max_chars": (1, 1e6), "question_chars": (1, 1e6), "max_marks": (0, 1e6), "opponents": (0, 1e6), "canaries": (0, 1),
-    "max_canary_wins": (0, 1), "sure": (0, 1), "budget_tokens": (1, 1e6), "budget_seconds": (0.001, 1e6), "cache": (0, 1e9),
+    "max_canary_wins": (0, 1), "sure": (0, 1), "budget_tokens": (1, 1e6), "budget_seconds": (0.001, 1e6),
+    "cache": (0, 1e9),
 }  # fmt: skip
 
 
@@ -159,17 +191,20 @@ def _check_steps(kind: str, steps: list[Any], where: str) -> None:
             raise VerifierError(f"step {step!r} is no mapping", where=place, remedy="write {kind: ...}")
         if "on_truncated" in step or (kind == "cascade" and "on_abstain" in step):
             name = "on_truncated" if "on_truncated" in step else "on_abstain"
-            raise VerifierError(f"{name} is set on a step of {kind}", where=f"{place}.{name}", remedy=f"set it on the {kind} itself")
+            raise VerifierError(
+                f"{name} is set on a step of {kind}", where=f"{place}.{name}", remedy=f"set it on the {kind} itself"
+            )
         check_spec(step, where=place)
 
 
 def build_verifier(spec: Mapping[str, Any], services: Services) -> Built:
-    """The verifier of a spec such as {"kind": "math", "weight": 0.5}. Opens no judge and no model. Raises VerifierError."""
+    """The verifier of a spec such as {"kind": "math", "weight": 0.5}. Opens no judge and no model. Raises
+    VerifierError."""
     kind, common, options = _parse(spec, "verifier")
     if ":" not in kind:
         return KINDS[kind].build(kind, common, options, services)
-    from rewards.plugin import check_target, judges_alone, split_target, wants_group
-    from rewards.ruled import RuledVerifier
+    from rewards.plugins.plugin import check_target, judges_alone, split_target, wants_group
+    from rewards.workers.client import RuledVerifier
 
     found = check_target(kind, where="verifier.kind")
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
@@ -182,13 +217,15 @@ def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:
     """(kind or module:Name, common options, the kind's options record). Raises VerifierError."""
     kind = spec.get("kind")
     if not isinstance(kind, str):
-        raise VerifierError(f"kind is {kind!r}", where=f"{where}.kind", remedy=f"one of: {', '.join(KINDS)}, or module:Name")
+        raise VerifierError(
+            f"kind is {kind!r}", where=f"{where}.kind", remedy=f"one of: {', '.join(KINDS)}, or module:Name"
+        )
     defaults = KINDS[kind].defaults if kind in KINDS else {}
     common = opt.parse_common({**defaults, **spec}, where=where)
     own = {k: v for k, v in spec.items() if k != "kind" and k not in opt.COMMON_NAMES}
     if kind in KINDS:
         return kind, common, opt.parse_options(KINDS[kind].options, own, where=where)
-    from rewards.plugin import check_target
+    from rewards.plugins.plugin import check_target
 
     target = kind if ":" in kind else _entry_point(kind, where)
     found = check_target(target, where=f"{where}.kind")
@@ -196,14 +233,16 @@ def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:
 
 
 def plugin_target(kind: str) -> str | None:
-    """What a kind that is none of ours stands for, as module:Name or library:module:Name; None for ours and for unknown ones."""
+    """What a kind that is none of ours stands for, as module:Name or library:module:Name; None for ours and for unknown
+    ones."""
     if kind in KINDS or ":" in kind:
         return None if kind in KINDS else kind
     return _installed().get(kind)
 
 
 def kind_versions(spec: Any) -> dict[str, int]:
-    """Version of each shipped kind that a verifier's specification names, at any depth. Example: {"kind": "math"} -> {"math": 1}"""
+    """Version of each shipped kind that a verifier's specification names, at any depth. Example: {"kind": "math"} ->
+    {"math": 1}"""
     values: list[Any] = []
     found: dict[str, int] = {}
     if isinstance(spec, Mapping):
@@ -226,14 +265,17 @@ def _entry_point(kind: str, where: str) -> str:
     if kind not in installed:
         known = [*KINDS, *installed]
         raise VerifierError(
-            f"unknown verifier kind {kind!r}", where=f"{where}.kind", remedy=f"{opt.near(kind, known)} Or module:Name of your own"
+            f"unknown verifier kind {kind!r}",
+            where=f"{where}.kind",
+            remedy=f"{opt.near(kind, known)} Or module:Name of your own",
         )
     return installed[kind]
 
 
 def _plugin_options(found: Any, target: str, own: dict[str, Any], where: str) -> opt.PluginOptions:
-    """Keys other than the common ones and those of PluginOptions are arguments of the plug-in; its signature says which it takes."""
-    from rewards.plugin import split_target
+    """Keys other than the common ones and those of PluginOptions are arguments of the plug-in; its signature says which
+    it takes."""
+    from rewards.plugins.plugin import split_target
 
     settings = {k: v for k, v in own.items() if k in opt.PLUGIN_NAMES and k != "kwargs"}
     kwargs = {**own.get("kwargs", {}), **{k: v for k, v in own.items() if k not in opt.PLUGIN_NAMES}}
@@ -243,13 +285,17 @@ def _plugin_options(found: Any, target: str, own: dict[str, Any], where: str) ->
     options = opt.parse_options(opt.PluginOptions, {"kwargs": kwargs, **settings}, where=where)
     ends = options.score_range
     if len(ends) != 2 or not all(isinstance(end, (int, float)) for end in ends) or not ends[0] < ends[1]:
-        raise VerifierError(f"score_range is {ends!r}", where=f"{where}.score_range", remedy="lowest and highest reward, such as [-1, 1]")
+        raise VerifierError(
+            f"score_range is {ends!r}",
+            where=f"{where}.score_range",
+            remedy="lowest and highest reward, such as [-1, 1]",
+        )
     return options
 
 
 def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[str, Any], where: str) -> None:
     """Every argument of the recipe is one the plug-in takes, and none that it needs is missing."""
-    from rewards.adapters import ADAPTERS, takes_config
+    from rewards.plugins.adapters import ADAPTERS, takes_config
 
     try:
         parameters = dict(inspect.signature(found).parameters)
@@ -264,7 +310,9 @@ def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[
         remedy = "write f(question, response, gold), or a class with verify(request)"
         raise VerifierError(f"{target} takes ({', '.join(places)})", where=where, remedy=remedy)
     names = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    if not inspect.isclass(found):  # the first three of a function are question, response, gold; a library supplies what it names
+    if not inspect.isclass(
+        found
+    ):  # the first three of a function are question, response, gold; a library supplies what it names
         names = names[3:] if library is None else [n for n in names if n not in ADAPTERS[library].names]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
@@ -272,5 +320,7 @@ def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[
                 remedy = opt.near(name, [*names, *opt.PLUGIN_NAMES, *opt.COMMON_NAMES])
                 raise VerifierError(f"unknown option {name!r} for {target}", where=where, remedy=remedy)
     missing = [n for n in names if parameters[n].default is inspect.Parameter.empty and n not in kwargs]
-    if missing and (library is None or inspect.isclass(found)):  # a library's function may take the rest from the data's columns
+    if missing and (
+        library is None or inspect.isclass(found)
+    ):  # a library's function may take the rest from the data's columns
         raise VerifierError(f"{target} needs {', '.join(missing)}", where=where, remedy=f"add {missing[0]}: <value>")

@@ -1,4 +1,5 @@
-"""The options of each kind, as frozen records: name, type, default, and how a mapping from a recipe is checked against them.
+"""The options of each kind, as frozen records: name, type, default, and how a mapping from a recipe is checked against
+them.
 
 One record a kind; a record's defaults are the only home of a default. Knows nothing of how a kind judges.
 """
@@ -62,7 +63,9 @@ class RepetitionOptions:
 
     ngram: int = 4  # words (characters where a text has no spaces)
     max_share: float = 0.5  # share of repeated n-grams above which the answer is wrong
-    loop_chars: int = 200  # an end of so many characters that is one passage 3 times or more on end is a loop; 0: not looked for
+    loop_chars: int = (
+        200  # an end of so many characters that is one passage 3 times or more on end is a loop; 0: not looked for
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,15 +121,20 @@ class EndpointOptions:
     timeout_seconds: float = 60.0  # for one whole request
     retries: int = 4  # after the first try, with growing pauses
     parallel: int = 16  # requests at once
-    extra: dict[str, Any] = field(default_factory=dict)  # fields added to each request, such as {chat_template_kwargs: {...}}
+    extra: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields added to each request, such as {chat_template_kwargs: {...}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairwiseOptions:
-    """The reward model, whom an answer must beat, what the probability becomes, and how much of each text the model sees."""
+    """The reward model, whom an answer must beat, what the probability becomes, and how much of each text the model
+    sees."""
 
     model: dict[str, Any]
-    against: Literal["reference", "group"] = "reference"  # the prompt's reference answer, or the other answers of the group
+    against: Literal["reference", "group"] = (
+        "reference"  # the prompt's reference answer, or the other answers of the group
+    )
     opponents: int = 0  # with group: neighbours on either side that each answer meets; 0 for all of the group
     score: Literal["probability", "win"] = "probability"
     max_chars: int = 6000  # of each answer, as the judge sees it
@@ -161,9 +169,10 @@ class StepsOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PluginOptions:
-    """A verifier of the user's own. Further keys of the recipe go to a class's constructor, or to a function's keyword arguments.
+    """A verifier of the user's own. Further keys of the recipe go to a class's constructor, or to a function's keyword
+    arguments.
 
-    `style`, `gold_as` and `whole_group` say how a function of another library (rewards.adapters) is called.
+    `style`, `gold_as` and `whole_group` say how a function of another library (rewards.plugins.adapters) is called.
     """
 
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -195,10 +204,14 @@ def parse_options(record: type[T], given: Mapping[str, Any], *, where: str) -> T
         if name not in known:
             raise VerifierError(f"unknown option {name!r}", where=where, remedy=near(name, [*known, *COMMON_NAMES]))
         if not _fits(value, hints[name]):
-            raise VerifierError(f"{name} is {value!r}, expected {_name(hints[name])}", where=f"{where}.{name}", remedy="mend the value")
+            raise VerifierError(
+                f"{name} is {value!r}, expected {_name(hints[name])}", where=f"{where}.{name}", remedy="mend the value"
+            )
     for name, entry in known.items():
         if name not in given and entry.default is MISSING and entry.default_factory is MISSING:
-            raise VerifierError(f"option {name!r} is missing", where=where, remedy=f"add {name}: <{_name(hints[name])}>")
+            raise VerifierError(
+                f"option {name!r} is missing", where=where, remedy=f"add {name}: <{_name(hints[name])}>"
+            )
     values = {name: float(value) if hints[name] is float else value for name, value in given.items()}
     return record(**values)
 
@@ -207,7 +220,9 @@ def parse_common(given: Mapping[str, Any], *, where: str) -> Common:
     """The common options among `given`; raises VerifierError."""
     common = parse_options(Common, {k: v for k, v in given.items() if k in COMMON_NAMES}, where=where)
     if common.deadline_seconds <= 0:
-        raise VerifierError(f"deadline_seconds is {common.deadline_seconds}, expected more than 0", where=f"{where}.deadline_seconds")
+        raise VerifierError(
+            f"deadline_seconds is {common.deadline_seconds}, expected more than 0", where=f"{where}.deadline_seconds"
+        )
     if common.weight < 0:
         raise VerifierError(f"weight is {common.weight}, expected 0 or more", where=f"{where}.weight")
     return common

@@ -22,7 +22,8 @@ def _no_judge() -> Judge:
 
 def _no_model(reference: Mapping[str, Any]) -> JudgeModel:
     raise VerifierError(
-        f"no models were given, {dict(reference)!r} cannot be reached", remedy="build the verifier with Services(model=...)"
+        f"no models were given, {dict(reference)!r} cannot be reached",
+        remedy="build the verifier with Services(model=...)",
     )
 
 

@@ -1,6 +1,7 @@
 """Records of the reward side: what is asked (`Request`) and what is answered (`Verdict`). Standard library only.
 
-Rule: our failure is never a score (`error` has score None), the answer's failure is never an escape (`timeout` scores 0).
+Rule: our failure is never a score (`error` has score None), the answer's failure is never an escape (`timeout` scores
+0).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Request:
     gold: Any = None
     question: str | None = None
     messages: tuple[dict[str, Any], ...] = ()
-    stop_reason: str | None = None  # "length" alone means truncated; any other, such as "stop" or "eos", and none do not
+    stop_reason: str | None = (
+        None  # "length" alone means truncated; any other, such as "stop" or "eos", and none do not
+    )
     num_tokens: int | None = None
     reference: str | None = None  # an answer to beat, for pairwise verifiers
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -63,7 +66,8 @@ class Verdict:
 
 @runtime_checkable
 class Verifier(Protocol):
-    """The public door for plug-ins. `verify` judges one answer; `verify_group` G answers of one prompt (in order, same length)."""
+    """The public door for plug-ins. `verify` judges one answer; `verify_group` G answers of one prompt (in order, same
+    length)."""
 
     def verify(self, request: Request) -> Verdict: ...
 
@@ -72,19 +76,21 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """What stands in for the reply to one prompt that a model could not serve. Example: Failed(reason="no reply within 60 s")"""
+    """What stands in for the reply to one prompt that a model could not serve. Example: Failed(reason="no reply within
+    60 s")"""
 
     reason: str
 
 
 class JudgeModel(Protocol):
-    """A model as verifiers see it, passed in: an endpoint (`rewards.endpoint`) or one of the pipeline's engines. Raising means that no
-    prompt could be served; VerifierError, that none ever will."""
+    """A model as verifiers see it, passed in: an endpoint (`rewards.models.endpoint`) or one of the pipeline's engines.
+    Raising means that no prompt could be served; VerifierError, that none ever will."""
 
     def complete(self, prompts: list[str], *, max_tokens: int) -> Sequence[str | Failed]:
         """One greedy reply a prompt."""
         ...
 
     def label_logprobs(self, prompts: list[str], labels: list[str]) -> Sequence[Sequence[float] | Failed]:
-        """log p(label | prompt) for each prompt [B] and label [L]; labels are single tokens of the model. -inf: not among its likeliest."""
+        """log p(label | prompt) for each prompt [B] and label [L]; labels are single tokens of the model. -inf: not
+        among its likeliest."""
         ...

@@ -1,7 +1,9 @@
-"""Whether a data set's tests are worth training on: the reference solution passes, wrong versions of it fail, each time the same.
+"""Whether a data set's tests are worth training on: the reference solution passes, wrong versions of it fail, each time
+the same.
 
-Tests written by a model are often defective, and a reward from them teaches nonsense. Each problem is a row as `sandbox run` reads it,
-whose program is the reference solution. Knows the judge only by `run`; files and exit codes are the command's.
+Tests written by a model are often defective, and a reward from them teaches nonsense. Each problem is a row as `sandbox
+run` reads it, whose program is the reference solution. Knows the judge only by `run`; files and exit codes are the
+command's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from sandbox.judge import Judge
 from sandbox.mutate import mutants
 from sandbox.types import Judgement, Outcome, Program, TestResult
 
-SLOW_SHARE = 1 / 3  # a reference solution that needs more of a limit leaves too little room for a slower machine, or a slower right answer
+# A reference solution that needs more of a limit leaves too little room for a slower machine, or a slower right answer.
+SLOW_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +23,8 @@ class Finding:
     """One problem's audit. `drop` is why it should not be trained on (empty: keep). Test numbers count from 0.
 
     `blind` tests let every mutant pass: they may be dropped alone. `seconds` is the reference solution's slowest run.
-    Example: Finding(id="7", drop=("flaky: test 2",), mutants=10, caught=9, flaky=(2,), slow=(), blind=(0,), seconds=0.02)
+    Example: Finding(id="7", drop=("flaky: test 2",), mutants=10, caught=9, flaky=(2,), slow=(), blind=(0,),
+    seconds=0.02)
     """
 
     id: str
@@ -35,8 +39,11 @@ class Finding:
     undecided: bool = False  # the judge had a fault: neither kept nor dropped, run it again
 
 
-def audit(judge: Judge, problems: list[Program], *, most_mutants: int = 10, reruns: int = 3, least_caught: float = 0.5) -> list[Finding]:
-    """One finding a problem, in order. `least_caught`: the share of mutants that tests must fail for the problem to be kept."""
+def audit(
+    judge: Judge, problems: list[Program], *, most_mutants: int = 10, reruns: int = 3, least_caught: float = 0.5
+) -> list[Finding]:
+    """One finding a problem, in order. `least_caught`: the share of mutants that tests must fail for the problem to be
+    kept."""
     found = []
     runs = judge.run([problem for problem in problems for _ in range(reruns)])
     for index, problem in enumerate(problems):
@@ -67,7 +74,9 @@ def _finding(judge: Judge, problem: Program, runs: list[Judgement], most: int, l
         return replace(common, undecided=True)
     survivors = tuple(what for (what, _), one in zip(changed, judged, strict=True) if one.outcome is Outcome.PASS)
     caught = len(changed) - len(survivors)
-    blind = tuple(number for number in numbers if judged and all(one.tests[number].outcome is Outcome.PASS for one in judged))
+    blind = tuple(
+        number for number in numbers if judged and all(one.tests[number].outcome is Outcome.PASS for one in judged)
+    )
     if survivors and survivors[0] == "functions do nothing":
         drop.append("a program that does nothing passes")
     if changed and caught < least_caught * len(changed):

@@ -1,8 +1,10 @@
-"""How fast the judge is here: tests a second on one slot and on all cores, latency a program, memory a slot, beside what it replaces.
+"""How fast the judge is here: tests a second on one slot and on all cores, latency a program, memory a slot, beside
+what it replaces.
 
-Every figure is a ratio's half: the peers (a plain subprocess a test, `docker run` a test) are measured in the same minutes. Each rate is
-given a core twice: by the clock, of which the best of several rounds is taken as other work on the machine takes its share; and by the
-processor time spent (the host's side, the boxes with their tests, the daemon that carries their words), which other work hardly touches.
+Every figure is a ratio's half: the peers (a plain subprocess a test, `docker run` a test) are measured in the same
+minutes. Each rate is given a core twice: by the clock, of which the best of several rounds is taken as other work on
+the machine takes its share; and by the processor time spent (the host's side, the boxes with their tests, the daemon
+that carries their words), which other work hardly touches.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ _OVER_ROUNDS = 5
 
 
 def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure]:
-    """Figures at the level that `open_judge(slots)` reaches; `tests` a round. Raises RuntimeError when a trivial test does not pass."""
+    """Figures at the level that `open_judge(slots)` reaches; `tests` a round. Raises RuntimeError when a trivial test
+    does not pass."""
     cores = len(os.sched_getaffinity(0))
     found = []
     with open_judge(1) as judge:
@@ -55,9 +58,13 @@ def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure
         delays = sorted(_delay(judge) for _ in range(tests))
         found += [
             Figure(name="tests a second, one slot", value=one, unit="1/s"),
-            Figure(name="tests a second of processor time, one slot", value=max(rate for _, rate in rounds), unit="1/s"),
+            Figure(
+                name="tests a second of processor time, one slot", value=max(rate for _, rate in rounds), unit="1/s"
+            ),
             Figure(name="a program of one test, median", value=1000 * statistics.median(delays), unit="ms"),
-            Figure(name="a program of one test, 99th percentile", value=1000 * delays[int(0.99 * len(delays))], unit="ms"),
+            Figure(
+                name="a program of one test, 99th percentile", value=1000 * delays[int(0.99 * len(delays))], unit="ms"
+            ),
         ]
         memory = _memory_mb(judge)
         if memory is not None:
@@ -67,9 +74,13 @@ def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure
     with open_judge(cores) as judge:
         rounds = [_rate(judge, tests * cores) for _ in range(_ROUNDS)]
         every = max(rate for rate, _ in rounds)
-        found.append(Figure(name=f"tests a second a core, {cores} slots on {cores} cores", value=every / cores, unit="1/s"))
+        found.append(
+            Figure(name=f"tests a second a core, {cores} slots on {cores} cores", value=every / cores, unit="1/s")
+        )
         paid = max(rate for _, rate in rounds)
-        found.append(Figure(name=f"tests a second of processor time, {cores} slots on {cores} cores", value=paid, unit="1/s"))
+        found.append(
+            Figure(name=f"tests a second of processor time, {cores} slots on {cores} cores", value=paid, unit="1/s")
+        )
     plain = min(_subprocess([sys.executable, "-c", TRIVIAL]) for _ in range(10))
     found.append(Figure(name="a plain subprocess a test, best", value=1000 * plain, unit="ms"))
     found.append(Figure(name="tests a second, over a plain subprocess", value=one * plain, unit="x"))
@@ -85,24 +96,32 @@ def _program(number: int, tests: int) -> Program:
 
 
 def _rate(judge: Judge, tests: int) -> tuple[float, float]:
-    """Programs of 20 trivial tests each, end to end with the comparison: tests a second of the clock, and of processor time."""
+    """Programs of 20 trivial tests each, end to end with the comparison: tests a second of the clock, and of processor
+    time."""
     programs = [_program(number, 20) for number in range(max(1, tests // 20))]
     judge.run(programs[: len(programs) // 4 + 1])  # warm
     spent, started = _spent(judge), time.monotonic()
     judged = judge.run(programs)
     elapsed, paid = time.monotonic() - started, _spent(judge) - spent
     if any(one.outcome is not Outcome.PASS for one in judged):
-        raise RuntimeError(f"a trivial program came to {next(one for one in judged if one.outcome is not Outcome.PASS)}")
+        raise RuntimeError(
+            f"a trivial program came to {next(one for one in judged if one.outcome is not Outcome.PASS)}"
+        )
     return len(programs) * 20 / elapsed, len(programs) * 20 / paid
 
 
 def _spent(judge: Judge) -> float:
-    """Processor seconds so far of everything that judging takes: this process, the boxes with the tests they ended, their daemon."""
+    """Processor seconds so far of everything that judging takes: this process, the boxes with the tests they ended,
+    their daemon."""
     roots = _roots(judge)
-    carriers = {_parent(root) for root in roots} - {os.getpid()}  # a container's first process is the child of what carries its streams
+    carriers = {_parent(root) for root in roots} - {
+        os.getpid()
+    }  # a container's first process is the child of what carries its streams
     if judge.backend.name == "docker":
         carriers |= {pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _name(pid) == "dockerd"}
-    ticks = sum(sum(map(int, _fields(pid)[11:15])) for pid in _boxes(judge)) + sum(sum(map(int, _fields(pid)[11:13])) for pid in carriers)
+    ticks = sum(sum(map(int, _fields(pid)[11:15])) for pid in _boxes(judge)) + sum(
+        sum(map(int, _fields(pid)[11:13])) for pid in carriers
+    )
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -132,7 +151,8 @@ def _delay(judge: Judge) -> float:
 
 
 def _overshoot(judge: Judge, program: str, limits: Limits, kind: str) -> float:
-    """Milliseconds that the test's processes used together beyond the limit before they were ended: the worst of some rounds."""
+    """Milliseconds that the test's processes used together beyond the limit before they were ended: the worst of some
+    rounds."""
     tests = (StdinTest(stdin=b"", stdout=b"42"),)
     over = []
     for number in range(_OVER_ROUNDS):
@@ -157,13 +177,24 @@ def _docker_run(judge: Judge) -> float | None:
         return None
     from sandbox.image import PLAIN, PYTHON
 
-    locked = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "256"]
+    locked = [
+        "--network",
+        "none",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+        "--pids-limit",
+        "256",
+    ]
     command = ["docker", "run", "--rm", "-i", *locked, judge.backend.images[PLAIN], PYTHON, "-S", "-c", TRIVIAL]
     return min(_subprocess(command) for _ in range(5))
 
 
 def _memory_mb(judge: Judge) -> float | None:
-    """Proportional memory of the processes of this judge's boxes, after a trivial program; None where they cannot be read."""
+    """Proportional memory of the processes of this judge's boxes, after a trivial program; None where they cannot be
+    read."""
     total = 0
     try:
         for pid in _boxes(judge):

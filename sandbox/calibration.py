@@ -1,8 +1,9 @@
 """How fast this host runs Python, against a stated reference: CPU limits are meant for the reference and scale with it.
 
-The reference is one core of a 2-core Xeon virtual machine with CPython 3.11, on which `_work` takes REFERENCE_SECONDS of processor time.
-Taken once when a judge starts, on the host; the best of several runs, as other work on the machine only ever adds. Rounded to steps of
-19 % (four to a doubling), so that the noise of a measurement changes no limit on most hosts. Knows nothing of programs.
+The reference is one core of a 2-core Xeon virtual machine with CPython 3.11, on which `_work` takes REFERENCE_SECONDS
+of processor time. Taken once when a judge starts, on the host; the best of several runs, as other work on the machine
+only ever adds. Rounded to steps of 19 % (four to a doubling), so that the noise of a measurement changes no limit on
+most hosts. Knows nothing of programs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _LEAST, _MOST = 0.25, 8.0
 
 
 def cpu_scale() -> float:
-    """What to multiply CPU seconds meant for the reference by. Example: 1.0 on the reference, 2.0 on a host half as fast."""
+    """What to multiply CPU seconds meant for the reference by. Example: 1.0 on the reference, 2.0 on a host half as
+    fast."""
     return stepped(min(_work() for _ in range(_ROUNDS)) / REFERENCE_SECONDS)
 
 
@@ -27,7 +29,8 @@ def stepped(ratio: float) -> float:
 
 
 def _work() -> float:
-    """Seconds of this thread's processor time for a fixed mixture of what programs do: arithmetic, lists, dicts, text, calls."""
+    """Seconds of this thread's processor time for a fixed mixture of what programs do: arithmetic, lists, dicts, text,
+    calls."""
     started = time.thread_time()
     counts: dict[int, int] = {}
     text = []

@@ -1,13 +1,16 @@
 """What runs in the forked child: take on limits, give up descriptors, run the program in one of three ways.
 
-    script   the program as `__main__`, stdin on descriptor 0, judged by what it wrote; no channel to the judge exists by then
+    script   the program as `__main__`, stdin on descriptor 0, judged by what it wrote; no channel to the judge exists
+             by then
     call     load the program, call a function, write one packed value a call to the outbox
-    check    the trusted test side, in a box of its own: asserts run here and ask over the outbox and inbox, see testside.py
+    check    the trusted test side, in a box of its own: asserts run here and ask over the outbox and inbox, see
+             testside.py
     pytest   program and test file in one process, see testfile.py
     cells    a notebook: each message is a cell run in one lasting namespace
 
-A candidate owns this process and may forge whatever the outbox carries: it then chooses its own answer, which is judged on the
-host against values that never come here. Knows nothing of expected values, except in a check, which holds no candidate.
+A candidate owns this process and may forge whatever the outbox carries: it then chooses its own answer, which is judged
+on the host against values that never come here. Knows nothing of expected values, except in a check, which holds no
+candidate.
 """
 
 from __future__ import annotations
@@ -39,10 +42,25 @@ from sandbox.frames import from_text
 from sandbox.objects import Objects, attributes, lineage, operate
 
 INBOX_FD, OUTBOX_FD = 3, 4
-MOST_CODE_BYTES = 32 * 1024  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
-# What most programs import. What few do (decimal, statistics) costs them a millisecond or two; here every fork of every program would pay.
+MOST_CODE_BYTES = (
+    32 * 1024
+)  # of a program's compiled code that is kept for its next test; goes into a pipe in one piece
+# What most programs import. What few do (decimal, statistics) costs them a millisecond or two; here every fork of every
+# program would pay.
 _WARM = (
-    *("bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "math"),
+    *(
+        "bisect",
+        "collections",
+        "contextlib",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "enum",
+        "functools",
+        "heapq",
+        "itertools",
+        "math",
+    ),
     *("operator", "queue", "random", "re", "string", "textwrap", "time", "typing"),
 )
 _SCIENCE = ("numpy", "sympy", "mpmath", "pytest")
@@ -54,7 +72,9 @@ _LASTING = (
     (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
     (resource.RLIMIT_STACK, 64 * 1024 * 1024),
 )
-_RAISABLE = (resource.RLIMIT_STACK,)  # programs that recurse deeply ask for more, within RLIMIT_AS, and are stopped by a refusal
+_RAISABLE = (
+    resource.RLIMIT_STACK,
+)  # programs that recurse deeply ask for more, within RLIMIT_AS, and are stopped by a refusal
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 
@@ -90,7 +110,8 @@ def _place(files: dict[str, str]) -> None:
 
 
 def rlimits(limits: dict[str, Any], base_vm_bytes: int, count_processes: bool) -> list[tuple[int, tuple[int, int]]]:
-    """(resource, (soft, hard)) of each limit that the kernel keeps for one process; base_vm_bytes is the supervisor's address space."""
+    """(resource, (soft, hard)) of each limit that the kernel keeps for one process; base_vm_bytes is the supervisor's
+    address space."""
     # The supervisor polls the sum of all processes; this only stops one it lost sight of.
     cpu = math.ceil(limits.get("session_cpu_seconds", limits["cpu_seconds"])) + 1
     wanted = [
@@ -138,7 +159,8 @@ def _read() -> dict[str, Any] | None:
 
 
 def _compile(case: dict[str, Any]) -> types.CodeType:
-    """The program's code. The first test of a program hands it to the supervisor for the next ones, before anything of the program runs."""
+    """The program's code. The first test of a program hands it to the supervisor for the next ones, before anything of
+    the program runs."""
     source = case["program"].removeprefix("\ufeff")
     if "__file__" in source or "inspect" in source:
         with open("program.py", "w", encoding="utf-8", newline="") as file:
@@ -185,8 +207,8 @@ _NO_THREADS = _threads()
 
 
 def _finish(status: int, space: dict[str, Any]) -> NoReturn:
-    """End as the interpreter would: wait for threads, run exit handlers, let go of the program's globals, flush; without the cost of
-    tearing all modules down."""
+    """End as the interpreter would: wait for threads, run exit handlers, let go of the program's globals, flush;
+    without the cost of tearing all modules down."""
     try:
         if _threads() != _NO_THREADS:
             threading._shutdown()  # type: ignore[attr-defined]
@@ -202,7 +224,8 @@ def _finish(status: int, space: dict[str, Any]) -> NoReturn:
 
 
 def let_go(space: dict[str, Any]) -> None:
-    """By this files that are still open are flushed, and __del__ is called. A large container takes long and has nothing to say."""
+    """By this files that are still open are flushed, and __del__ is called. A large container takes long and has
+    nothing to say."""
     for name in list(space):
         value = space[name]
         if name != "__builtins__" and not (type(value) in (list, dict, set, tuple) and len(value) > _LARGE):
@@ -273,7 +296,10 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
             _write(_answer_asked(module, message, objects))
         os._exit(0)
     try:
-        args, kwargs = [unpack(item) for item in case["args"]], {key: unpack(item) for key, item in case["kwargs"].items()}
+        args, kwargs = (
+            [unpack(item) for item in case["args"]],
+            {key: unpack(item) for key, item in case["kwargs"].items()},
+        )
         answer = {"k": "value", "v": pack(_resolve(module, case["name"])(*args, **kwargs))}
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
         answer = _failure(error, "call")
@@ -282,12 +308,15 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
 
 
 def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
-    """The answer, and what was printed meanwhile, where the test has put something in place of its own stdout, or of Python's functions."""
+    """The answer, and what was printed meanwhile, where the test has put something in place of its own stdout, or of
+    Python's functions."""
     if "patched" in message:
         return _patched(message.pop("patched"), lambda: _answer_asked(module, message, objects))
     if not message.get("listen"):
         return _answer(module, message, objects)
-    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="surrogateescape", newline="")) as said:
+    with contextlib.redirect_stdout(
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="surrogateescape", newline="")
+    ) as said:
         answer = _answer(module, message, objects)
     try:
         said.flush()
@@ -308,7 +337,8 @@ def _patched(functions: dict[str, Any], answer: Callable[[], dict[str, Any]]) ->
 
 
 def _answer(module: types.ModuleType, message: dict[str, Any], objects: Objects) -> dict[str, Any]:
-    """What the test side asks: `call` a name or a kept object, `look` at an attribute of one, `op` an operator, `get` what a name is."""
+    """What the test side asks: `call` a name or a kept object, `look` at an attribute of one, `op` an operator, `get`
+    what a name is."""
     try:
         kind, held = message["k"], message["held"]
         if kind == "get":
@@ -328,8 +358,16 @@ def _answer(module: types.ModuleType, message: dict[str, Any], objects: Objects)
         failure = _failure(error, "call")
         with contextlib.suppress(Exception):  # its class is the program's own
             state = [[key, pack(value)] for key, value in attributes(error).items()]
-            named = [error.filename] if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else []
-            failure |= {"bases": lineage(type(error)), "state": state, "args": [pack(arg) for arg in (*error.args, *named)]}
+            named = (
+                [error.filename]
+                if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2
+                else []
+            )
+            failure |= {
+                "bases": lineage(type(error)),
+                "state": state,
+                "args": [pack(arg) for arg in (*error.args, *named)],
+            }
         return failure
 
 
@@ -376,7 +414,8 @@ def _pytest(case: dict[str, Any]) -> NoReturn:
 
 
 def _cells(case: dict[str, Any]) -> NoReturn:
-    """Cells in one namespace; stdout and stderr are one stream, in order. An exception ends its cell, not the session."""
+    """Cells in one namespace; stdout and stderr are one stream, in order. An exception ends its cell, not the
+    session."""
     os.dup2(1, 2)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # so that a cell that is killed has shown what it printed
     sys.stderr = sys.stdout

@@ -1,6 +1,8 @@
-"""One test, as the supervisor sees it: a forked child with its pipes, clocks and limits, from the fork to the last of its processes.
+"""One test, as the supervisor sees it: a forked child with its pipes, clocks and limits, from the fork to the last of
+its processes.
 
-Reports how the child ended and what it wrote; decides nothing, holds no expected value. Runs inside every box; standard library only.
+Reports how the child ended and what it wrote; decides nothing, holds no expected value. Runs inside every box; standard
+library only.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ _FIONREAD = 0x541B  # how many bytes a pipe holds; the module that names it brin
 
 
 def _next_look() -> float:
-    """A poll later, half as long or half as long again: a program that sleeps in pieces of the same length would fall into step with looks
-    that come evenly (it cannot wake while one is taken), be found awake by each, and be charged for no sleep at all."""
+    """A poll later, half as long or half as long again: a program that sleeps in pieces of the same length would fall
+    into step with looks that come evenly (it cannot wake while one is taken), be found awake by each, and be charged
+    for no sleep at all."""
     now = time.monotonic_ns()
     return now / 1e9 + POLL_SECONDS * (0.5 + now % 9973 / 9973)
 
@@ -89,7 +92,8 @@ class Case:
         self.pidfd = os.pidfd_open(self.pid)
 
     def _stdin(self) -> int:
-        """A file without a name that holds the test's input: it may be large, be reopened, and nobody has to pump it."""
+        """A file without a name that holds the test's input: it may be large, be reopened, and nobody has to pump
+        it."""
         if not self.spec.get("stdin"):
             return self.box.null
         try:
@@ -108,8 +112,8 @@ class Case:
         self.start()
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
-        # Most tests are over at once. Until then nothing is read and nothing written here: every page that this process touches while
-        # the child lives is copied, and a pipe holds what a short test has to say.
+        # Most tests are over at once. Until then nothing is read and nothing written here: every page that this process
+        # touches while the child lives is copied, and a pipe holds what a short test has to say.
         if not self.interactive and poll.poll(AT_ONCE_MS):
             self.ended_itself = True
         else:
@@ -152,8 +156,9 @@ class Case:
     def _look(self) -> None:
         """The poll of limits that the kernel does not keep as a sum.
 
-        Wall time counts while the test waits of its own accord. A test that wants a processor and gets none, on a busy machine, is
-        not charged for it, nor is a candidate that nobody has asked anything; a multiple of the limit ends it all the same.
+        Wall time counts while the test waits of its own accord. A test that wants a processor and gets none, on a busy
+        machine, is not charged for it, nor is a candidate that nobody has asked anything; a multiple of the limit ends
+        it all the same.
         """
         now = time.monotonic()
         elapsed, self.looked = now - self.looked, now
@@ -173,21 +178,28 @@ class Case:
             self.killed = "wall"
         elif usage.tasks > self.limits["processes"]:
             self.killed = "processes"
-        elif not self.box.family.fits(usage, self.limits["memory_mb"] * 1024 * 1024, sum(folder.used()[0] for folder in self.box.folders)):
+        elif not self.box.family.fits(
+            usage, self.limits["memory_mb"] * 1024 * 1024, sum(folder.used()[0] for folder in self.box.folders)
+        ):
             self.killed = "memory"
         elif self._disk_is_full():
             self.killed = "disk"
 
     def _disk_is_full(self) -> bool:
-        """The sum of what the test holds on disk; the kernel keeps only each file's size. Not known without isolation."""
+        """The sum of what the test holds on disk; the kernel keeps only each file's size. Not known without
+        isolation."""
         for folder, (bytes_before, files_before) in zip(self.box.folders, self.disk_before, strict=False):
             used_bytes, used_files = folder.used()
-            if used_bytes - bytes_before > self.limits["disk_mb"] * 1024 * 1024 or used_files - files_before > MOST_FILES:
+            if (
+                used_bytes - bytes_before > self.limits["disk_mb"] * 1024 * 1024
+                or used_files - files_before > MOST_FILES
+            ):
                 return True
         return False
 
     def _read(self, fd: int) -> bool:
-        """Take what is there, of a descriptor that has something; True at end of stream. More than the limit ends the case."""
+        """Take what is there, of a descriptor that has something; True at end of stream. More than the limit ends the
+        case."""
         data = os.read(fd, 1 << 16)
         if not data:
             self.open.remove(fd)
@@ -196,7 +208,8 @@ class Case:
         return False
 
     def _drain(self, fd: int) -> None:
-        """All that a pipe holds now. Its end is not waited for: the last writer is gone, but its descriptor may lie in a socket's queue."""
+        """All that a pipe holds now. Its end is not waited for: the last writer is gone, but its descriptor may lie in
+        a socket's queue."""
         while self.killed != "output" and any(fcntl.ioctl(fd, _FIONREAD, bytes(4))):
             self._read(fd)
 
@@ -223,7 +236,8 @@ class Case:
             self.killed = self.killed or "output"
 
     def _follow(self, data: bytes) -> None:
-        """What an interactive child says to the host. It has answered once its message is whole: until then its clock runs."""
+        """What an interactive child says to the host. It has answered once its message is whole: until then its clock
+        runs."""
         view = memoryview(data)
         while view:
             if self.unwritten:
@@ -239,7 +253,8 @@ class Case:
         self.asked = self.asked and bool(self.unwritten or self.message)
 
     def _take_code(self) -> None:
-        """The program's compiled code, which stands before the message: written before anything of the program ran, and never read here."""
+        """The program's compiled code, which stands before the message: written before anything of the program ran, and
+        never read here."""
         end = 4 + int.from_bytes(self.message[:4], "big")
         if len(self.message) >= max(4, end):
             self.code = bytes(self.message[4:end])
@@ -247,7 +262,11 @@ class Case:
             self.code_due = False
 
     def _answered(self) -> bool:
-        return not self.code_due and len(self.message) >= 4 and len(self.message) >= 4 + int.from_bytes(self.message[:4], "big")
+        return (
+            not self.code_due
+            and len(self.message) >= 4
+            and len(self.message) >= 4 + int.from_bytes(self.message[:4], "big")
+        )
 
     def _from_host(self) -> bool:
         """A frame for the child, or the host's wish to end. True when the case is over."""

@@ -1,4 +1,5 @@
-"""A test whose output is judged by a checker: a trusted program in a box of its own, run once the candidate's test has ended.
+"""A test whose output is judged by a checker: a trusted program in a box of its own, run once the candidate's test has
+ended.
 
 It gets three files (input, output, answer) as arguments and answers by its exit status, as testlib's checkers do.
 """
@@ -9,7 +10,7 @@ from typing import Any
 
 from sandbox.executor import Box
 from sandbox.frames import MOST_WALL, to_text
-from sandbox.split import GRACE_SECONDS, test_side_limits
+from sandbox.split_test import GRACE_SECONDS, test_side_limits
 from sandbox.types import CheckerTest, Outcome
 
 _RIGHT, _FAILED, _IN_PART = 0, 3, 7
@@ -24,11 +25,14 @@ def checker_limits(test: CheckerTest, output: bytes, limits: dict[str, Any]) -> 
     return {**test_side_limits(limits), "disk_mb": _OWN_DISK_MB + files // (1024 * 1024)}
 
 
-def run_checker(box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]) -> tuple[Outcome, str]:
+def run_checker(
+    box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]
+) -> tuple[Outcome, str]:
     """The outcome and a detail, under `limits` (checker_limits). Raises Fault when the box fails.
 
-    A checker that a program's output brings down says wrong. One whose own text is broken is invalid: it ends so over the reference
-    answer too, which a program cannot bring about by what it prints. So is one that says that it cannot judge.
+    A checker that a program's output brings down says wrong. One whose own text is broken is invalid: it ends so over
+    the reference answer too, which a program cannot bring about by what it prints. So is one that says that it cannot
+    judge.
     """
     outcome, said = _asked(box, test, output, preamble, limits)
     if outcome is _BROKEN:
@@ -37,7 +41,9 @@ def run_checker(box: Box, test: CheckerTest, output: bytes, preamble: str, limit
     return outcome, said
 
 
-def _asked(box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]) -> tuple[Outcome | None, str]:
+def _asked(
+    box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]
+) -> tuple[Outcome | None, str]:
     files = {"input.txt": test.stdin, "output.txt": output, "answer.txt": test.answer}
     case = {"mode": "script", "files": {name: to_text(data) for name, data in files.items()}}
     source = f"{preamble}\n{test.checker}" if preamble else test.checker

@@ -1,20 +1,23 @@
 """Python values as tagged canonical JSON, so that a result crosses the wall as data and never as an object.
 
-`pack` looks only at built-in storage (a subclass is reduced to its base by the base's own methods), so a class that overrides
-`__eq__`, `__iter__` or `__class__` changes nothing. `unpack` rebuilds built-ins, on the trusted side for arguments only.
-Knows nothing of equality: see compare.py, which works on packed trees.
+`pack` looks only at built-in storage (a subclass is reduced to its base by the base's own methods), so a class that
+overrides `__eq__`, `__iter__` or `__class__` changes nothing. `unpack` rebuilds built-ins, on the trusted side for
+arguments only. Knows nothing of equality: see compare.py, which works on packed trees.
 
     None, True, 1, 1.5, "a", [..]  as they are          {"t": "tuple", "v": [..]}       {"t": "set", "v": [..]}
     {"t": "dict", "v": [[k, v], ..]}                    {"t": "bytes", "v": "latin-1"}  {"t": "complex", "v": [re, im]}
-    {"t": "int", "v": "hex"} beyond 2**53               {"t": "float", "v": "nan"}      {"t": "opaque", "v": "module.Class"}
-    {"t": "fraction", "v": "1/3"}                       {"t": "decimal", "v": "0.10"}   {"t": "deque", "v": [..]}, range, iterator, view
-    {"t": "named", "v": [["x"], [1]]} a named tuple     {"t": "moment", "v": ["date", "2020-01-02"]}, datetime, time, timedelta
+    {"t": "int", "v": "hex"} beyond 2**53               {"t": "float", "v": "nan"}      {"t": "opaque", "v":
+        "module.Class"}
+    {"t": "fraction", "v": "1/3"}                       {"t": "decimal", "v": "0.10"}   {"t": "deque", "v": [..]},
+        range, iterator, view
+    {"t": "named", "v": [["x"], [1]]} a named tuple     {"t": "moment", "v": ["date", "2020-01-02"]}, datetime, time,
+                                                        timedelta
     {"t": "mapping", "v": ["Counter", [[k, v], ..]]}, OrderedDict, defaultdict with the name of what makes its items
     {"t": "array", "v": ["f8", [2], [0.5, 1.0]]} of numpy: kind and size, shape, items
 
-In a split test whatever else there is crosses by number (objects.py): {"t": "held", "v": [0, "module.Class"]}, lent, builtin.
-Scalars of numpy cross as numbers, and where it is not loaded an array is a list that knows its shape. An iterator crosses with its
-first MOST_ITEMS items.
+In a split test whatever else there is crosses by number (objects.py): {"t": "held", "v": [0, "module.Class"]}, lent,
+builtin. Scalars of numpy cross as numbers, and where it is not loaded an array is a list that knows its shape. An
+iterator crosses with its first MOST_ITEMS items.
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ _fetch: Callable[[str, Any], Any] | None = None
 
 
 def use_objects(keep: Callable[[Any, str], Any], fetch: Callable[[str, Any], Any]) -> None:
-    """For this process: `keep` gives a packed form to a value that has none, `fetch` what such a form (tag, body) stands for."""
+    """For this process: `keep` gives a packed form to a value that has none, `fetch` what such a form (tag, body)
+    stands for."""
     global _keep, _fetch
     _keep, _fetch = keep, fetch
 
@@ -94,20 +98,27 @@ def pack(value: Any, depth: int = 0) -> Any:
 
 
 def _pack_other(value: Any, kind: type, depth: int) -> Any:
-    """What is not built in, or not of itself a value. A class that only bears such a name chooses its answer, as any candidate does."""
+    """What is not built in, or not of itself a value. A class that only bears such a name chooses its answer, as any
+    candidate does."""
     module, name = kind.__module__, kind.__qualname__
     if module == "numpy" and hasattr(value, "tolist"):
         items = pack(value.tolist(), depth + 1)
         # An empty one would be close to anything that it can be stretched to: numpy.allclose(zeros((0, 1)), [1, 2]).
         code = str(value.dtype.str)[1:] if name == "ndarray" and value.size else ""
-        return {"t": "array", "v": [code, list(value.shape), items]} if _ARRAY.fullmatch(code) and isinstance(items, list) else items
+        return (
+            {"t": "array", "v": [code, list(value.shape), items]}
+            if _ARRAY.fullmatch(code) and isinstance(items, list)
+            else items
+        )
     if kind is range:
         return {"t": "range", "v": [pack(part, depth + 1) for part in (value.start, value.stop, value.step)]}
     if (module, name) == ("collections", "deque"):
         return {"t": "deque", "v": [pack(item, depth + 1) for item in value]}
     if module == "builtins" and name in _VIEWS:
         return {"t": "view", "v": [pack(item, depth + 1) for item in value]}
-    if (module, name) == ("fractions", "Fraction") and _FRACTION.fullmatch(text := f"{value.numerator}/{value.denominator}"):
+    if (module, name) == ("fractions", "Fraction") and _FRACTION.fullmatch(
+        text := f"{value.numerator}/{value.denominator}"
+    ):
         return {"t": "fraction", "v": text}
     if (module, name) == ("decimal", "Decimal") and _DECIMAL.fullmatch(text := str(value)):
         return {"t": "decimal", "v": text}
@@ -137,17 +148,31 @@ def _pack_float(value: float) -> Any:
 
 
 def _moment_text(value: Any) -> str:
-    return str((value.days * 86400 + value.seconds) * 10**6 + value.microseconds) if hasattr(value, "days") else str(value.isoformat())
+    return (
+        str((value.days * 86400 + value.seconds) * 10**6 + value.microseconds)
+        if hasattr(value, "days")
+        else str(value.isoformat())
+    )
 
 
 def _moment(name: str, text: str) -> Any:
     import datetime
 
-    return datetime.timedelta(microseconds=int(text)) if name == "timedelta" else getattr(datetime, name).fromisoformat(text)
+    return (
+        datetime.timedelta(microseconds=int(text))
+        if name == "timedelta"
+        else getattr(datetime, name).fromisoformat(text)
+    )
 
 
 def _is_moment(body: Any) -> bool:
-    if not (isinstance(body, list) and len(body) == 2 and body[0] in _MOMENTS and isinstance(body[1], str) and len(body[1]) <= 40):
+    if not (
+        isinstance(body, list)
+        and len(body) == 2
+        and body[0] in _MOMENTS
+        and isinstance(body[1], str)
+        and len(body[1]) <= 40
+    ):
         return False
     try:
         _moment(*body)
@@ -158,11 +183,19 @@ def _is_moment(body: Any) -> bool:
 
 def is_lineage(names: Any) -> bool:
     """Whether these are the names of a class and of its bases."""
-    return isinstance(names, list) and 0 < len(names) <= 20 and all(isinstance(name, str) and len(name) <= 100 for name in names)
+    return (
+        isinstance(names, list)
+        and 0 < len(names) <= 20
+        and all(isinstance(name, str) and len(name) <= 100 for name in names)
+    )
 
 
 def _is_names(names: Any) -> bool:
-    return isinstance(names, list) and 0 < len(names) <= 100 and all(isinstance(name, str) and name.isidentifier() for name in names)
+    return (
+        isinstance(names, list)
+        and 0 < len(names) <= 100
+        and all(isinstance(name, str) and name.isidentifier() for name in names)
+    )
 
 
 def _fields(kind: type) -> list[Any]:
@@ -226,8 +259,18 @@ def validate(tree: Any, depth: int = 0) -> None:
         return
     elif tag == "mapping" and isinstance(body, list) and len(body) == 2 and body[0] in _MAPPINGS:
         validate({"t": "dict", "v": body[1]}, depth)
-    elif tag == "array" and isinstance(body, list) and len(body) == 3 and isinstance(body[0], str) and isinstance(body[2], list):
-        if not _ARRAY.fullmatch(body[0]) or not isinstance(body[1], list) or not all(type(size) is int and size > 0 for size in body[1]):
+    elif (
+        tag == "array"
+        and isinstance(body, list)
+        and len(body) == 3
+        and isinstance(body[0], str)
+        and isinstance(body[2], list)
+    ):
+        if (
+            not _ARRAY.fullmatch(body[0])
+            or not isinstance(body[1], list)
+            or not all(type(size) is int and size > 0 for size in body[1])
+        ):
             raise Malformed("an array of an unknown kind or without a shape")
         validate(body[2], depth + 1)
     elif tag in ("held", "lent") and isinstance(body, list) and len(body) == 2:
@@ -245,7 +288,8 @@ def validate(tree: Any, depth: int = 0) -> None:
 
 
 def holds_class(tree: Any) -> bool:
-    """Whether there is a class among what `tree` holds: called by the test with what it expects, `bool` or `int` would judge itself."""
+    """Whether there is a class among what `tree` holds: called by the test with what it expects, `bool` or `int` would
+    judge itself."""
     if isinstance(tree, list):
         return any(map(holds_class, tree))
     return isinstance(tree, dict) and (tree["t"] in ("builtin", "error") or holds_class(tree["v"]))
@@ -260,7 +304,8 @@ def _is_special(tree: Any) -> bool:
 
 
 def unpack(tree: Any) -> Any:
-    """Built-ins from a packed tree that we made ourselves, or that passed `validate`. An opaque value becomes `Opaque`."""
+    """Built-ins from a packed tree that we made ourselves, or that passed `validate`. An opaque value becomes
+    `Opaque`."""
     if isinstance(tree, list):
         return [unpack(item) for item in tree]
     if not isinstance(tree, dict):
@@ -310,12 +355,18 @@ def _mapping(name: str, items: dict[Any, Any]) -> Any:
     import collections
 
     kind, _, maker = name.partition(" ")
-    return collections.defaultdict(_MAKERS.get(maker), items) if kind == "defaultdict" else getattr(collections, kind)(items)
+    return (
+        collections.defaultdict(_MAKERS.get(maker), items)
+        if kind == "defaultdict"
+        else getattr(collections, kind)(items)
+    )
 
 
 def _array(code: str, shape: list[int], items: list[Any]) -> Any:
     numpy = sys.modules.get("numpy")
-    if numpy is None or not hasattr(numpy, "ndarray"):  # a program may leave anything under that name, in its own process
+    if numpy is None or not hasattr(
+        numpy, "ndarray"
+    ):  # a program may leave anything under that name, in its own process
         return Array(code, shape, items)
     return numpy.array(items, dtype=code).reshape(shape)
 

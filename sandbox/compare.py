@@ -1,8 +1,8 @@
 """Comparison, on the host only: bytes, tokens, tokens with a tolerance, unordered lines, and packed values.
 
-Works on bytes of output and on packed trees (codec.py), so no object of a candidate is ever asked whether it is equal. Sets and
-dicts are matched by keys of text, whose hash a candidate cannot aim at, so colliding values cannot stall the host.
-No lower-casing, no comparison as sets of tokens, NaN equals nothing.
+Works on bytes of output and on packed trees (codec.py), so no object of a candidate is ever asked whether it is equal.
+Sets and dicts are matched by keys of text, whose hash a candidate cannot aim at, so colliding values cannot stall the
+host. No lower-casing, no comparison as sets of tokens, NaN equals nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)  # rounds a difference, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tolerance:
-    """Two finite numbers agree when |a - b| <= abs, or |a - b| <= rel * |expected|. Example: Tolerance(abs=1e-9, rel=1e-6)."""
+    """Two finite numbers agree when |a - b| <= abs, or |a - b| <= rel * |expected|. Example: Tolerance(abs=1e-9,
+    rel=1e-6)."""
 
     abs: float = 0.0
     rel: float = 0.0
@@ -52,8 +53,9 @@ class Tolerance:
 class Equality:
     """How two packed values are compared.
 
-    `json`: the expectation came from JSON, which has no tuples and only text keys, so a tuple equals a list and a number key its
-    text; but True is not 1. Otherwise Python's own `==` on plain built-ins: (1, 2) != [1, 2] and True == 1.
+    `json`: the expectation came from JSON, which has no tuples and only text keys, so a tuple equals a list and a
+    number key its text; but True is not 1. Otherwise Python's own `==` on plain built-ins: (1, 2) != [1, 2] and True ==
+    1.
     """
 
     json: bool
@@ -108,7 +110,9 @@ def same_value(expected: Any, got: Any, how: Equality) -> bool:
         right_map = {_key(key, how, is_dict_key=True): value for key, value in _pairs(got)}
         if len(right_map) < len(_pairs(got)):  # 1 and "1", which are one key in JSON
             return False
-        return left_map.keys() == right_map.keys() and all(same_value(value, right_map[key], how) for key, value in left_map.items())
+        return left_map.keys() == right_map.keys() and all(
+            same_value(value, right_map[key], how) for key, value in left_map.items()
+        )
     if a == "complex":
         return all(_same_number(x, y, how) for x, y in zip(expected["v"], got["v"], strict=True))
     return a != "opaque" and bool(expected == got)
@@ -148,7 +152,9 @@ def _kind(tree: Any, how: Equality) -> str:
         return "sequence" if how.json else "tuple"
     if tag in ("mapping", "array"):
         return "dict" if tag == "mapping" else "sequence"
-    return {"int": "number", "float": "number", "fraction": "number", "decimal": "number", "frozenset": "set"}.get(tag, tag)
+    return {"int": "number", "float": "number", "fraction": "number", "decimal": "number", "frozenset": "set"}.get(
+        tag, tag
+    )
 
 
 def _items(tree: Any) -> list[Any]:

@@ -1,11 +1,13 @@
 """Boxes in long-lived locked Docker containers.
 
-No network, read-only root, no capability, no-new-privileges, a seccomp profile of our own, limits on processes and memory (swap none),
-an unprivileged user, small tmpfs, no log. The supervisor is PID 1 and is spoken to over the attached stdin and stdout: the daemon
-is asked to create and to remove, never in between. Images are the business of docker_image.py.
+No network, read-only root, no capability, no-new-privileges, a seccomp profile of our own, limits on processes and
+memory (swap none), an unprivileged user, small tmpfs, no log. The supervisor is PID 1 and is spoken to over the
+attached stdin and stdout: the daemon is asked to create and to remove, never in between. Images are the business of
+docker_image.py.
 
-A guardian, a process in a session of its own, is started before the first container and removes this run's containers by label once
-its pipe to us ends, however we ended. A container also ends, and is removed by the daemon, when its stdin ends.
+A guardian, a process in a session of its own, is started before the first container and removes this run's containers
+by label once its pipe to us ends, however we ended. A container also ends, and is removed by the daemon, when its stdin
+ends.
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ class AttachedChannel:
 
 
 class DockerBackend:
-    """Containers under `runtime` (runc, or runsc for level kernel). `image` an id or name to use instead of the one made here.
+    """Containers under `runtime` (runc, or runsc for level kernel). `image` an id or name to use instead of the one
+    made here.
 
     Raises LevelError without a daemon or the runtime, ImageError when the image is not there or cannot be made.
     """
@@ -131,7 +134,8 @@ class DockerBackend:
             raise LevelError(f"the Docker daemon does not answer: {error}", remedy=_START_REMEDY) from error
         if runtime not in runtimes:
             raise LevelError(
-                f"Docker has no runtime {runtime}, only {', '.join(sorted(runtimes))}", remedy=f"install and register {runtime}"
+                f"Docker has no runtime {runtime}, only {', '.join(sorted(runtimes))}",
+                remedy=f"install and register {runtime}",
             )
         self.run_id = uuid.uuid4().hex
         self._given = image
@@ -141,7 +145,11 @@ class DockerBackend:
     def start(self, slot: int, role: str, profile: str = PLAIN, size: Size = SMALL) -> AttachedChannel:
         if profile not in self.images:
             self.images[profile] = ensure_image(self.client, self._given, profile)
-        labels = {"posttrain.run": self.run_id, "posttrain.owner": owner(), "posttrain.deadline": str(int(time.time()) + LIFETIME_SECONDS)}
+        labels = {
+            "posttrain.run": self.run_id,
+            "posttrain.owner": owner(),
+            "posttrain.deadline": str(int(time.time()) + LIFETIME_SECONDS),
+        }
         host = self.client.api.create_host_config(
             network_mode="none",
             read_only=True,
@@ -155,9 +163,13 @@ class DockerBackend:
             ipc_mode="private",
             log_config={"type": "none", "config": {}},
             oom_score_adj=500,
-            auto_remove=True,  # with the end of stdin, the second way out of here when owner and guardian are both killed
+            # with the end of stdin, the second way out of here when owner and guardian are both killed
+            auto_remove=True,
             runtime=self.runtime,
-            ulimits=[docker.types.Ulimit(name="nofile", soft=256, hard=256), docker.types.Ulimit(name="core", soft=0, hard=0)],
+            ulimits=[
+                docker.types.Ulimit(name="nofile", soft=256, hard=256),
+                docker.types.Ulimit(name="core", soft=0, hard=0),
+            ],
         )
         options = {
             "image": self.images[profile],
@@ -182,7 +194,8 @@ class DockerBackend:
             raise Fault(f"the image is gone again: {error}") from error
 
     def close(self) -> None:
-        """Remove what is left of this run, by its guardian. Where the daemon is gone, the guardian goes on waiting for it by itself."""
+        """Remove what is left of this run, by its guardian. Where the daemon is gone, the guardian goes on waiting for
+        it by itself."""
         if self._guardian.stdin is not None:
             self._guardian.stdin.close()
         for patience in (3, 27):
@@ -220,7 +233,8 @@ def _start_time(pid: int) -> str | None:
 
 
 def clean(client: Any | None = None) -> list[str]:
-    """Remove containers whose owner on this boot is dead, or whose deadline has passed. Returns their names. Others are not touched."""
+    """Remove containers whose owner on this boot is dead, or whose deadline has passed. Returns their names. Others are
+    not touched."""
     client = client or connect()
     removed = []
     for container in client.api.containers(all=True, filters={"label": "posttrain.run"}):

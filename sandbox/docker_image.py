@@ -1,10 +1,12 @@
-"""Images for the containers of docker_backend.py: made here, found again by id. Nothing is pulled but the base that a user names.
+"""Images for the containers of docker_backend.py: made here, found again by id. Nothing is pulled but the base that a
+user names.
 
     interpreter   the tree of image.py, loaded as an archive without clock or host in it: same files, same id
     debian        Debian's packages (debian.py) as a base, furnished by the Dockerfile
     dockerfile    any base with a python3, furnished by the Dockerfile
 
-All three hold the same inside files at the same places; each container says which version it has (frames.inside_version).
+All three hold the same inside files at the same places; each container says which version it has
+(frames.inside_version).
 """
 
 from __future__ import annotations
@@ -36,14 +38,19 @@ _BUILD_SECONDS = 1800
 
 
 def ensure_image(client: Any, wanted: str | None = None, profile: str = image_module.PLAIN) -> str:
-    """The id of an image that is there: `wanted` for every profile, or the one made of the running interpreter, loaded when absent."""
+    """The id of an image that is there: `wanted` for every profile, or the one made of the running interpreter, loaded
+    when absent."""
     try:
         if wanted is not None:
             return str(client.images.get(wanted).id)
     except docker.errors.ImageNotFound as error:
-        raise ImageError(f"no image {wanted}", remedy="build it (posttrain sandbox build) or leave the image out") from error
+        raise ImageError(
+            f"no image {wanted}", remedy="build it (posttrain sandbox build) or leave the image out"
+        ) from error
     except ERRORS as error:
-        raise ImageError(f"the image {wanted} cannot be asked for: {error}", remedy="check the daemon, then try again") from error
+        raise ImageError(
+            f"the image {wanted} cannot be asked for: {error}", remedy="check the daemon, then try again"
+        ) from error
     root = image_module.tree(profile)
     note = root.with_name(f"{root.name}.image")
     try:
@@ -77,9 +84,11 @@ def _not_loaded(error: Exception) -> ImageError:
 
 
 def prune(client: Any, unused_seconds: float = 24 * 3600) -> list[str]:
-    """Remove images of interpreters that no laid-out tree stands for any more, loaded longer ago than that. Returns their names.
+    """Remove images of interpreters that no laid-out tree stands for any more, loaded longer ago than that. Returns
+    their names.
 
-    They have no clock in them, which tells them from images that a user has built and may name somewhere. Raises ImageError.
+    They have no clock in them, which tells them from images that a user has built and may name somewhere. Raises
+    ImageError.
     """
     removed = []
     try:
@@ -87,7 +96,9 @@ def prune(client: Any, unused_seconds: float = 24 * 3600) -> list[str]:
         for found in client.api.images(filters={"label": "posttrain.sandbox=image"}):
             if found["Created"] != 0 or found["Id"] in noted:
                 continue
-            loaded = datetime.fromisoformat(client.api.inspect_image(found["Id"])["Metadata"]["LastTagTime"][:19]).replace(tzinfo=UTC)
+            loaded = datetime.fromisoformat(
+                client.api.inspect_image(found["Id"])["Metadata"]["LastTagTime"][:19]
+            ).replace(tzinfo=UTC)
             if datetime.now(UTC).timestamp() - loaded.timestamp() >= unused_seconds:
                 with contextlib.suppress(docker.errors.APIError):  # a container or another image stands on it
                     client.images.remove(found["Id"])
@@ -117,12 +128,21 @@ def from_dockerfile(client: Any, base: str = DEFAULT_BASE) -> str:
             tar.add(here / name, arcname=name)
     context.seek(0)
     remedy = "name a base that is there and has python3: --base IMAGE"
-    options = {"custom_context": True, "rm": True, "forcerm": True, "decode": True, "timeout": _BUILD_SECONDS, "network_mode": "host"}
+    options = {
+        "custom_context": True,
+        "rm": True,
+        "forcerm": True,
+        "decode": True,
+        "timeout": _BUILD_SECONDS,
+        "network_mode": "host",
+    }
     try:
         for event in client.api.build(fileobj=context, buildargs={"BASE": base}, **options):
             if "error" in event:
                 raise ImageError(
-                    f"{said[-600:].strip()} {event['error'].strip()}".strip(), where=f"{here / 'Dockerfile'} on {base}", remedy=remedy
+                    f"{said[-600:].strip()} {event['error'].strip()}".strip(),
+                    where=f"{here / 'Dockerfile'} on {base}",
+                    remedy=remedy,
                 )
             said += event.get("stream", "")
             if "ID" in event.get("aux", {}):
@@ -139,7 +159,8 @@ def _tag(identity: str) -> str:
 
 
 def write_archive(root: Path, archive: BinaryIO) -> str:
-    """A loadable image of `root` without any clock, owner or host in it: the same tree gives the same id. Returns the id."""
+    """A loadable image of `root` without any clock, owner or host in it: the same tree gives the same id. Returns the
+    id."""
     with tempfile.TemporaryFile() as layer:
         with tarfile.open(fileobj=layer, mode="w", format=tarfile.GNU_FORMAT) as tar:
             for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).parts):
@@ -159,7 +180,9 @@ def write_archive(root: Path, archive: BinaryIO) -> str:
         config["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff}"]}
         body = json.dumps(config, sort_keys=True).encode()
         identity = hashlib.sha256(body).hexdigest()
-        manifest = [{"Config": f"{identity}.json", "RepoTags": [f"{REPOSITORY}:{_tag(identity)}"], "Layers": ["layer.tar"]}]
+        manifest = [
+            {"Config": f"{identity}.json", "RepoTags": [f"{REPOSITORY}:{_tag(identity)}"], "Layers": ["layer.tar"]}
+        ]
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for name, data in ((f"{identity}.json", body), ("manifest.json", json.dumps(manifest).encode())):
                 entry = tarfile.TarInfo(name)

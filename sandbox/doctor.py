@@ -1,6 +1,8 @@
-"""What isolation this machine offers, by trying: each backend starts a real box, which answers, or says why not and what would help.
+"""What isolation this machine offers, by trying: each backend starts a real box, which answers, or says why not and
+what would help.
 
-Also where a backend is chosen. Never a weaker one than asked for, and the plain subprocess only on the explicit sentence.
+Also where a backend is chosen. Never a weaker one than asked for, and the plain subprocess only on the explicit
+sentence.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ _NAMESPACES_REMEDY = (
     "install bubblewrap (Debian: apt-get install bubblewrap) and allow user namespaces "
     "(sysctl kernel.unprivileged_userns_clone=1; Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
 )
-_DOCKER_REMEDY = "install Docker (Debian: apt-get install docker.io), start its daemon, and let this user reach its socket"
+_DOCKER_REMEDY = (
+    "install Docker (Debian: apt-get install docker.io), start its daemon, and let this user reach its socket"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One backend here. Example: Row(level=Level.NAMESPACES, backend="namespaces", available=True, why_not="", remedy="")"""
+    """One backend here. Example: Row(level=Level.NAMESPACES, backend="namespaces", available=True, why_not="",
+    remedy="")"""
 
     level: Level
     backend: str
@@ -81,7 +86,8 @@ def levels() -> list[Row]:
 
 
 def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | None = None) -> Backend:
-    """The strongest backend that works and is at least `min_level`. Raises LevelError naming what is missing, and ValueError."""
+    """The strongest backend that works and is at least `min_level`. Raises LevelError naming what is missing, and
+    ValueError."""
     wanted = Level(min_level)
     if backend not in ("auto", "docker", "namespaces", "local"):
         raise ValueError(f"backend must be auto, docker, namespaces or local, not {backend!r}")
@@ -89,10 +95,19 @@ def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | 
         raise ValueError(f"an image needs the backend docker, not {backend}")
     unsafe = allow_unsafe == SENTENCE
     if backend == "local" and not (unsafe and wanted is Level.NONE):
-        raise LevelError("the backend local isolates nothing", where="sandbox", remedy=f'min_level: none and allow_unsafe: "{SENTENCE}"')
+        raise LevelError(
+            "the backend local isolates nothing",
+            where="sandbox",
+            remedy=f'min_level: none and allow_unsafe: "{SENTENCE}"',
+        )
     reasons, remedies = [], []
     for level, name, make, remedy in _KINDS:
-        if level < wanted or backend not in ("auto", name) or (name == "local" and not unsafe) or (image and name != "docker"):
+        if (
+            level < wanted
+            or backend not in ("auto", name)
+            or (name == "local" and not unsafe)
+            or (image and name != "docker")
+        ):
             continue
         try:
             return _proven(make, image)

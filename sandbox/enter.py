@@ -1,7 +1,8 @@
 """Builds a box's view of the world where bubblewrap is absent: run by `unshare`, ends by becoming the supervisor.
 
     unshare (user, pid, mount, net, ipc, uts, cgroup; we are root of the namespace and its PID 1)
-      -> mounts: the tree read-only as /, a /proc of our PID namespace, a few devices, tmpfs on /tmp and /dev/shm; the old root goes
+      -> mounts: the tree read-only as /, a /proc of our PID namespace, a few devices, tmpfs on /tmp and /dev/shm; the
+      old root goes
       -> a second user namespace in which we are nobody, and further ones are forbidden
       -> exec: a non-root user keeps no capability
 

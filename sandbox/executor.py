@@ -1,7 +1,8 @@
-"""What every backend offers the judge: a `Backend` that starts boxes, and a `Box`, a channel of frames to one supervisor.
+"""What every backend offers the judge: a `Backend` that starts boxes, and a `Box`, a channel of frames to one
+supervisor.
 
-A box never sees an expected value. Anything unexpected on its channel is a Fault: the box is thrown away and the program retried.
-Knows nothing of tests and outcomes.
+A box never sees an expected value. Anything unexpected on its channel is a Fault: the box is thrown away and the
+program retried. Knows nothing of tests and outcomes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Size:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of the whole box: the test, its two folders, and 128 MB for the supervisor and what the kernel keeps."""
+        """Memory of the whole box: the test, its two folders, and 128 MB for the supervisor and what the kernel
+        keeps."""
         return (self.memory_mb + 128) * 1024 * 1024 + 2 * self.folder_bytes
 
 
@@ -85,7 +87,8 @@ class Backend(Protocol):
         ...
 
     def start(self, slot: int, role: str, profile: str = "plain", size: Size = SMALL) -> Channel:
-        """A channel to a fresh supervisor. `role` is candidate, test or session; `profile` as in image.py. Raises Fault, ImageError."""
+        """A channel to a fresh supervisor. `role` is candidate, test or session; `profile` as in image.py. Raises
+        Fault, ImageError."""
         ...
 
     def close(self) -> None: ...
@@ -100,7 +103,8 @@ class Box:
         if self._expect("ready", START_SECONDS).get("inside") != inside_version():
             self.channel.close()
             raise ImageError(
-                "what runs inside is of another version than this judge", remedy="build the image again (posttrain sandbox build)"
+                "what runs inside is of another version than this judge",
+                remedy="build the image again (posttrain sandbox build)",
             )
 
     def send(self, message: dict[str, Any]) -> None:
@@ -110,7 +114,8 @@ class Box:
             raise Fault(f"the box's channel is closed: {error}") from error
 
     def receive(self, timeout_seconds: float) -> dict[str, Any]:
-        """The next frame. Raises Fault at end of stream, after the deadline, for what is no frame, and for a test that never began."""
+        """The next frame. Raises Fault at end of stream, after the deadline, for what is no frame, and for a test that
+        never began."""
         deadline = time.monotonic() + timeout_seconds
         try:
             while (message := self._buffer.next()) is None:
@@ -121,7 +126,10 @@ class Box:
         except (OSError, ValueError, FrameError) as error:  # TimeoutError is an OSError; ValueError as in send
             raise Fault(f"no answer from the box: {type(error).__name__} {error}") from error
         if message.get("stillborn"):
-            raise Fault(f"the box could not begin the test: {message.get('killed') or message.get('stderr') or message.get('exit')}")
+            raise Fault(
+                "the box could not begin the test: "
+                f"{message.get('killed') or message.get('stderr') or message.get('exit')}"
+            )
         return message
 
     def ping(self, timeout_seconds: float = 5.0) -> None:
@@ -147,16 +155,20 @@ class Box:
 
 
 def wait_for(descriptor: int, event: int, seconds: float) -> bool:
-    """Whether `event` (or the end of the stream) comes in time. By poll: select knows no descriptor above 1,023, a trainer has more."""
+    """Whether `event` (or the end of the stream) comes in time. By poll: select knows no descriptor above 1,023, a
+    trainer has more."""
     waiting = select.poll()
     waiting.register(descriptor, event)
     return bool(waiting.poll(max(0.0, seconds) * 1000))
 
 
 class PipeChannel:
-    """A supervisor that is a child process of ours, spoken to over its stdin and stdout. `cleanup` runs once, after its end."""
+    """A supervisor that is a child process of ours, spoken to over its stdin and stdout. `cleanup` runs once, after its
+    end."""
 
-    def __init__(self, command: list[str], *, environment: dict[str, str] | None = None, user: int | None = None, cwd: str = "/") -> None:
+    def __init__(
+        self, command: list[str], *, environment: dict[str, str] | None = None, user: int | None = None, cwd: str = "/"
+    ) -> None:
         self.last_words = ""
         self._closing = threading.Lock()
         identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
@@ -169,7 +181,8 @@ class PipeChannel:
                 env=environment,
                 cwd=cwd,
                 bufsize=0,
-                start_new_session=True,  # its share of the processor, which a test may change, is not ours; nor are our keys its
+                # its share of the processor, which a test may change, is not ours; nor are our keys its
+                start_new_session=True,
                 **identity,
             )
         except OSError as error:
@@ -178,7 +191,9 @@ class PipeChannel:
             raise Fault("the box has no pipes")
         self._in, self._out, self._err = self.process.stdin, self.process.stdout, self.process.stderr
         for pipe in (self._in, self._out, self._err):
-            os.set_blocking(pipe.fileno(), False)  # no end of a pipe may hold us: whatever outlives the supervisor can keep its own open
+            os.set_blocking(
+                pipe.fileno(), False
+            )  # no end of a pipe may hold us: whatever outlives the supervisor can keep its own open
 
     def send(self, data: bytes) -> None:
         view, until = memoryview(data), time.monotonic() + SEND_SECONDS

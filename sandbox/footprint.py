@@ -1,8 +1,10 @@
-"""Makes a fork cheaper: less for the kernel to copy of the process that forks, which is most of what a short test costs.
+"""Makes a fork cheaper: less for the kernel to copy of the process that forks, which is most of what a short test
+costs.
 
-A fork copies an entry for each page that its parent has written and a record for each stretch of memory that is mapped. The heap's unused
-pages go back, and the three stretches that a library's text comes in (headers, instructions, constants) become one. Nothing becomes
-writable. Runs inside every box, once, before the first fork; standard library only.
+A fork copies an entry for each page that its parent has written and a record for each stretch of memory that is mapped.
+The heap's unused pages go back, and the three stretches that a library's text comes in (headers, instructions,
+constants) become one. Nothing becomes writable. Runs inside every box, once, before the first fork; standard library
+only.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def lighten(libc: ctypes.CDLL) -> None:
 
 
 def texts() -> list[tuple[int, int]]:
-    """(start, end) of each run of mappings that are one piece of one file in memory, hold instructions and are never written."""
+    """(start, end) of each run of mappings that are one piece of one file in memory, hold instructions and are never
+    written."""
     # (start, end, how far an address is ahead of its place in the file, inode, whether it holds instructions)
     runs: list[tuple[int, int, int, str, bool]] = []
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:

@@ -13,11 +13,27 @@ from typing import Any
 
 HEADER = struct.Struct(">I")
 INSIDE_FILES = (
-    *("supervisor", "case", "cells", "candidate", "objects", "rehearsal", "testside", "testfile", "codec", "frames", "processes"),
+    *(
+        "supervisor",
+        "case",
+        "cell_session",
+        "candidate",
+        "objects",
+        "rehearsal",
+        "testside",
+        "testfile",
+        "codec",
+        "frames",
+        "processes",
+    ),
     *("footprint", "seccomp", "enter"),
 )
-MOST_WALL = 4  # a test that a busy machine starves may take this many times its wall limit; both sides of the channel reckon with it
-CPU_GRACE, CPU_GRACE_SECONDS = 0.025, 0.05  # of a CPU limit, and at most: so far past it a test may go on, to tell by how much it missed
+# a test that a busy machine starves may take this many times its wall limit; both sides of the channel reckon with it
+MOST_WALL = 4
+CPU_GRACE, CPU_GRACE_SECONDS = (
+    0.025,
+    0.05,
+)  # of a CPU limit, and at most: so far past it a test may go on, to tell by how much it missed
 MOST_WAITING_SECONDS = 0.02  # a result may wait so long for the next, so that both go in one write
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 
@@ -36,7 +52,8 @@ def inside_version() -> int:
 
 
 def cpu_end(limit: float) -> float:
-    """Processor seconds at which a test is ended: its limit and a little more. One that ends in between is past its limit all the same."""
+    """Processor seconds at which a test is ended: its limit and a little more. One that ends in between is past its
+    limit all the same."""
     return limit + min(CPU_GRACE * limit, CPU_GRACE_SECONDS)
 
 

@@ -1,4 +1,5 @@
-"""The guardian's side of a run: waits for the end of its stdin, which only its owner's death or wish brings, then removes containers.
+"""The guardian's side of a run: waits for the end of its stdin, which only its owner's death or wish brings, then
+removes containers.
 
 Started with a session of its own, so that neither a terminal's signal nor the owner's process group takes it along.
 Imports the docker backend only when there is something to do: a waiting guardian stays small.

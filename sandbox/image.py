@@ -1,9 +1,10 @@
 """The root file system of a box, made from the running interpreter's own files: no registry, no root, no download.
 
-`tree()` lays it out once in a cache folder named by its digest; bubblewrap and unshare mount it read-only, Docker imports it as a tar.
-Only the interpreter, its standard library (without site-packages and tests), the shared libraries these need, and this package's
-inside files are in it: no shell, no tools, nothing of the user's. The profile `science` adds numpy, sympy and pytest, as far as they are
-installed here; programs that import none of them run in the smaller `plain`. Knows nothing of backends.
+`tree()` lays it out once in a cache folder named by its digest; bubblewrap and unshare mount it read-only, Docker
+imports it as a tar. Only the interpreter, its standard library (without site-packages and tests), the shared libraries
+these need, and this package's inside files are in it: no shell, no tools, nothing of the user's. The profile `science`
+adds numpy, sympy and pytest, as far as they are installed here; programs that import none of them run in the smaller
+`plain`. Knows nothing of backends.
 """
 
 from __future__ import annotations
@@ -35,11 +36,24 @@ for file in sys.argv[2:]:
     shown = os.path.join(sys.argv[1], os.path.basename(file))
     py_compile.compile(file, dfile=shown, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 """
-_SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "lib2to3", "ensurepip", "tkinter", "__pycache__"}
+_SKIPPED = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "turtledemo",
+    "lib2to3",
+    "ensurepip",
+    "tkinter",
+    "__pycache__",
+}
 PLAIN, SCIENCE = "plain", "science"
 SITE = f"{INSIDE}/site"
 SCIENCE_PACKAGES = ("numpy", "sympy", "mpmath", "pytest", "pluggy", "iniconfig", "packaging", "pygments")
-_NEEDS_SCIENCE = re.compile(r"\b(import|from)\s+(?:[\w.]+\s*,\s*)*(numpy|sympy|mpmath|pytest)\b|__import__|import_module")
+_NEEDS_SCIENCE = re.compile(
+    r"\b(import|from)\s+(?:[\w.]+\s*,\s*)*(numpy|sympy|mpmath|pytest)\b|__import__|import_module"
+)
 _EMPTY_FOLDERS = ("proc", "dev", "tmp", "etc", "sys")
 _PASSWD = "nobody:x:65534:65534:nobody:/tmp:/nonexistent\n"
 
@@ -59,7 +73,11 @@ def _files(root: Path) -> list[Path]:
     found = []
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if name not in _SKIPPED and not name.startswith("config-"))
-        kept = [file for file in files if not file.endswith((".a", ".pyc", ".pyi", ".exe")) and not file.startswith("_tkinter")]
+        kept = [
+            file
+            for file in files
+            if not file.endswith((".a", ".pyc", ".pyi", ".exe")) and not file.startswith("_tkinter")
+        ]
         found += [Path(folder, file).relative_to(root) for file in kept]
     return sorted(found)
 
@@ -83,7 +101,8 @@ def profile_of(*sources: str) -> str:
 
 
 def digest(profile: str = PLAIN) -> str:
-    """Names the tree: interpreter, library (path, size, time of change), packages, the text of the inside files and of this one."""
+    """Names the tree: interpreter, library (path, size, time of change), packages, the text of the inside files and of
+    this one."""
     root = _python_library()
     sha = hashlib.sha256(f"{profile} {sys.version} {_interpreter()}".encode())
     for path in _files(root):
@@ -97,7 +116,8 @@ def digest(profile: str = PLAIN) -> str:
 
 
 def reference(given: str | None) -> str:
-    """What a judge's image is recorded under: the one a user named, or the digest of this interpreter's trees, made or not."""
+    """What a judge's image is recorded under: the one a user named, or the digest of this interpreter's trees, made or
+    not."""
     both = f"{digest(PLAIN)} {digest(SCIENCE)}"
     return given if given is not None else f"tree:{hashlib.sha256(both.encode()).hexdigest()[:20]}"
 
@@ -141,7 +161,8 @@ def tree(profile: str = PLAIN) -> Path:
 
 
 def prune(unused_seconds: float = 24 * 3600) -> list[str]:
-    """Remove trees that nobody has asked for in so long, with their notes and unfinished drafts. Returns their names."""
+    """Remove trees that nobody has asked for in so long, with their notes and unfinished drafts. Returns their
+    names."""
     removed = []
     current = {digest(PLAIN), digest(SCIENCE)}
     for path in sorted(cache_folder().iterdir()) if cache_folder().is_dir() else ():
@@ -215,17 +236,25 @@ def _copy_bytecode(source: Path, target: Path) -> None:
     except OSError:
         return
     stat = source.stat()
-    current = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
+    current = importlib.util.MAGIC_NUMBER + struct.pack(
+        "<III", 0, int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF
+    )
     if data[:16] != current:
         return
-    unchecked = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source.read_bytes()) + data[16:]
+    unchecked = (
+        importlib.util.MAGIC_NUMBER
+        + (1).to_bytes(4, "little")
+        + importlib.util.source_hash(source.read_bytes())
+        + data[16:]
+    )
     place = target.parent / "__pycache__" / cached.name
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(unchecked)
 
 
 def _compile_inside(folder: Path) -> None:
-    """Bytecode of our own files: a supervisor that compiled them itself would hand the memory that this takes on to every fork.
+    """Bytecode of our own files: a supervisor that compiled them itself would hand the memory that this takes on to
+    every fork.
 
     By a fresh process, as the bytes depend a little on what the compiling one has in memory. Raises ImageError.
     """
@@ -233,15 +262,21 @@ def _compile_inside(folder: Path) -> None:
     command = [sys.executable, "-I", "-S", "-c", _COMPILE, f"{INSIDE}/sandbox", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ImageError(f"the inside files do not compile: {done.stderr.strip()[-300:]}", remedy="install this package again")
+        raise ImageError(
+            f"the inside files do not compile: {done.stderr.strip()[-300:]}", remedy="install this package again"
+        )
 
 
 def _shared_libraries(binaries: list[Path]) -> set[tuple[str, str]]:
     """(path on this machine, name inside) of every library that `binaries` load, with the loader itself."""
     if shutil.which("ldd") is None:
-        raise ImageError("ldd is not installed: the interpreter's libraries cannot be listed", remedy="install it (Debian: libc-bin)")
+        raise ImageError(
+            "ldd is not installed: the interpreter's libraries cannot be listed", remedy="install it (Debian: libc-bin)"
+        )
     environment = {**os.environ, "LD_LIBRARY_PATH": str(_interpreter().parent.parent / "lib")}
-    listed = subprocess.run(["ldd", *map(str, binaries)], env=environment, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["ldd", *map(str, binaries)], env=environment, capture_output=True, text=True, check=False
+    ).stdout
     found = set()
     for line in listed.splitlines():
         words = line.split()
@@ -250,5 +285,9 @@ def _shared_libraries(binaries: list[Path]) -> set[tuple[str, str]]:
         elif words and words[0].startswith("/") and not line.endswith(":"):
             found.add((words[0], os.path.basename(words[0])))
     if not any("ld-" in name for _, name in found):
-        raise ImageError("ldd named no loader for the interpreter", where=str(_interpreter()), remedy="use a dynamically linked Python")
+        raise ImageError(
+            "ldd named no loader for the interpreter",
+            where=str(_interpreter()),
+            remedy="use a dynamically linked Python",
+        )
     return found

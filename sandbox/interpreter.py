@@ -1,11 +1,12 @@
-"""A stateful Python interpreter in a box, for an agent that works in steps: cells in one namespace, limits a cell, output cut to a cap.
+"""A stateful Python interpreter in a box, for an agent that works in steps: cells in one namespace, limits a cell,
+output cut to a cap.
 
     with judge.session() as session:
         session.run("import math\\nx = math.pi")
         session.run("round(x, 3)").output          # "3.142\\n"
 
-A session is a fresh fork and its files go with it. What a cell does is a result; a Fault is ours and ends the session without a verdict.
-Nothing that a verifier knows (gold answers) belongs in a cell.
+A session is a fresh fork and its files go with it. What a cell does is a result; a Fault is ours and ends the session
+without a verdict. Nothing that a verifier knows (gold answers) belongs in a cell.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class LimitReached(SandboxError, RuntimeError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionLimits:
-    """What a session may use. CPU and wall seconds `cell_*` are of one cell, `cpu_seconds` of all; `output_bytes` are shown a cell.
+    """What a session may use. CPU and wall seconds `cell_*` are of one cell, `cpu_seconds` of all; `output_bytes` are
+    shown a cell.
 
     Example: SessionLimits(cells=8, cell_cpu_seconds=2.0)
     """
@@ -60,10 +62,11 @@ SESSION = SessionLimits()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellResult:
-    """What one cell came to. `output` is stdout and stderr in order, with the display of a last expression; cut in the middle.
+    """What one cell came to. `output` is stdout and stderr in order, with the display of a last expression; cut in the
+    middle.
 
-    `error` names the exception. `fresh`: the cell ran in an empty namespace, as the first, or because a limit or an exit ended the
-    process before it.
+    `error` names the exception. `fresh`: the cell ran in an empty namespace, as the first, or because a limit or an
+    exit ended the process before it.
     Example: CellResult(outcome=Outcome.PASS, output="42\\n", error="", cpu_seconds=0.01, wall_seconds=0.01, fresh=True)
     """
 
@@ -76,7 +79,8 @@ class CellResult:
 
 
 class Session:
-    """One conversation's interpreter, made by Judge.session. For one thread at a time; `give_back` gets the box at the end."""
+    """One conversation's interpreter, made by Judge.session. For one thread at a time; `give_back` gets the box at the
+    end."""
 
     def __init__(self, box: Box, limits: SessionLimits, give_back: Callable[[Box, bool], None]) -> None:
         self.limits = limits
@@ -89,11 +93,16 @@ class Session:
         self._closed = False
 
     def run(self, source: str) -> CellResult:
-        """Run one cell. Raises LimitReached, Fault when our own side failed (the session is then over), RuntimeError after close."""
+        """Run one cell. Raises LimitReached, Fault when our own side failed (the session is then over), RuntimeError
+        after close."""
         if self._closed:
             raise RuntimeError("this session is closed")
         if self.cells_left <= 0 or self._cpu_left <= 0:
-            used = f"{self.limits.cells} cells" if self.cells_left <= 0 else f"{self.limits.cpu_seconds:g} s of processor time"
+            used = (
+                f"{self.limits.cells} cells"
+                if self.cells_left <= 0
+                else f"{self.limits.cpu_seconds:g} s of processor time"
+            )
             raise LimitReached(f"the session has used its {used}", remedy="open a new session, or raise its limits")
         self.cells_left -= 1
         fresh = not self._alive
@@ -123,13 +132,17 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _start(self) -> None:
         limits: dict[str, Any] = {name: getattr(self._cell_limits, name) for name in Limits.__dataclass_fields__}
         limits["session_cpu_seconds"] = self._cpu_left
-        self._box.send({"op": "run", "interactive": True, "program": "", "limits": limits, "cases": [{"mode": "cells"}]})
+        self._box.send(
+            {"op": "run", "interactive": True, "program": "", "limits": limits, "cases": [{"mode": "cells"}]}
+        )
         self._alive = True
 
     def _end(self, *, sound: bool) -> None:
@@ -147,7 +160,9 @@ class Session:
             seconds = round(float(raw["cpu"]), 6), round(float(raw["wall"]), 6)
         except (KeyError, TypeError, ValueError) as broken:
             raise Fault(f"the box reported no usable cell: {broken!r}") from broken
-        return CellResult(outcome=outcome, output=output, error=error, cpu_seconds=seconds[0], wall_seconds=seconds[1], fresh=fresh)
+        return CellResult(
+            outcome=outcome, output=output, error=error, cpu_seconds=seconds[0], wall_seconds=seconds[1], fresh=fresh
+        )
 
     def _outcome(self, raw: dict[str, Any]) -> tuple[Outcome, str]:
         if raw["op"] == "result":

@@ -3,8 +3,9 @@
     run() --jobs--> queue --> slot threads (one box each, a second for split tests) --> judgements, back in order
                               waits for: its box                 unblocked by: frames, deadlines
 
-A fault (channel closed, supervisor gone, daemon dead) throws the box away and tries the program again in a fresh one. Only a
-program under which fresh boxes die, while a plain program still passes in the next, is `tamper`; all else ends as `fault`, no score.
+A fault (channel closed, supervisor gone, daemon dead) throws the box away and tries the program again in a fresh one.
+Only a program under which fresh boxes die, while a plain program still passes in the next, is `tamper`; all else ends
+as `fault`, no score.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from sandbox import calibration
+from sandbox.assert_to_call import Call, Judged, Split, TestFile, lift, runs_text
+from sandbox.batches import box_size, portions
 from sandbox.checker import checker_limits, run_checker
 from sandbox.doctor import choose
 from sandbox.errors import Fault, ImageError, ProgramError
@@ -25,24 +28,29 @@ from sandbox.executor import SMALL, Backend, Box, Size
 from sandbox.frames import MOST_WAITING_SECONDS, MOST_WALL, from_text, to_text
 from sandbox.image import PLAIN, SCIENCE, profile_of, science_packages
 from sandbox.interpreter import SESSION, Session, SessionLimits
-from sandbox.lift import Call, Judged, Split, TestFile, lift, runs_text
-from sandbox.portions import box_size, portions
-from sandbox.quiet import JUST_OVER_RUNS, Floor, just_over, over_time
-from sandbox.split import GRACE_SECONDS, run_split, test_side_limits
+from sandbox.rerun import JUST_OVER_RUNS, Floor, just_over, over_time
+from sandbox.split_test import GRACE_SECONDS, run_split, test_side_limits
 from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
 from sandbox.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
 
 ATTEMPTS = 3  # boxes that may die under a program
 CONFIRMED = 3  # tests of a program past a limit also on the quiet floor, after which no more are run again
 _CANARY = Program(id="canary", program="print(6 * 7)", tests=(StdinTest(stdin=b"", stdout=b"42"),))
-_PAUSES_SECONDS = (0.0, 0.2, 1.0, 3.0, 8.0)  # before each try; the long ones only where no box starts: a daemon may come back
+_PAUSES_SECONDS = (
+    0.0,
+    0.2,
+    1.0,
+    3.0,
+    8.0,
+)  # before each try; the long ones only where no box starts: a daemon may come back
 
 
 class Judge:
     """Context manager over a pool of `slots` boxes; `run` may be called from several threads at once.
 
-    `backend` auto, docker, namespaces or local; `min_level` the weakest isolation accepted, see doctor.choose. `image` a digest to
-    use with docker instead of the one built here. `cpu_scale` multiplies CPU limits; None takes what a calibration of this host says.
+    `backend` auto, docker, namespaces or local; `min_level` the weakest isolation accepted, see doctor.choose. `image`
+    a digest to use with docker instead of the one built here. `cpu_scale` multiplies CPU limits; None takes what a
+    calibration of this host says.
     Raises LevelError (exit_code 69) when the level cannot be had.
     """
 
@@ -66,7 +74,8 @@ class Judge:
         floor = Floor.of_this_machine()
         self._slots = [Slot(self.backend, number, floor, self.cpu_scale) for number in range(slots)]
         self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"judge-{slot.number}", daemon=True) for slot in self._slots
+            threading.Thread(target=self._work, args=(slot,), name=f"judge-{slot.number}", daemon=True)
+            for slot in self._slots
         ]
         for thread in self._threads:
             thread.start()
@@ -92,11 +101,13 @@ class Judge:
         return [future.result() for future in futures]
 
     def session(self, limits: SessionLimits = SESSION) -> Session:
-        """A stateful interpreter of its own. At most `slots` at once, beside the programs: waits for a box. Raises Fault, RuntimeError."""
+        """A stateful interpreter of its own. At most `slots` at once, beside the programs: waits for a box. Raises
+        Fault, RuntimeError."""
         return Session(self._sessions.lease(Size.of(limits.of_a_cell())), limits, self._sessions.give_back)
 
     def close(self, *, at_once: bool = False) -> None:
-        """End all boxes. Programs already given are judged first, unless `at_once`; sessions are ended where they are."""
+        """End all boxes. Programs already given are judged first, unless `at_once`; sessions are ended where they
+        are."""
         with self._lock:
             if self._closed:
                 return
@@ -115,7 +126,9 @@ class Judge:
     def __enter__(self) -> Judge:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(at_once=kind is not None)  # as by an interrupt: nobody waits for the rest any more
 
     @staticmethod
@@ -150,7 +163,8 @@ class BoxPool:
         self._changed = threading.Condition()
 
     def lease(self, size: Size) -> Box:
-        """A box of this size that nobody else has; waits for one to come back. Raises Fault when none starts, RuntimeError once closed."""
+        """A box of this size that nobody else has; waits for one to come back. Raises Fault when none starts,
+        RuntimeError once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._most > 0)
             if self._closed:
@@ -198,7 +212,8 @@ class BoxPool:
 
 
 class Slot:
-    """One thread's boxes. Knows one program at a time. `floor` is shared with the judge's other slots; `scale` multiplies time limits."""
+    """One thread's boxes. Knows one program at a time. `floor` is shared with the judge's other slots; `scale`
+    multiplies time limits."""
 
     def __init__(self, backend: Backend, number: int, floor: Floor | None = None, scale: float = 1.0) -> None:
         self.backend = backend
@@ -210,7 +225,8 @@ class Slot:
         self._boxes: dict[tuple[str, str], tuple[Box, Size]] = {}
 
     def box(self, role: str, profile: str = PLAIN, size: Size = SMALL) -> Box:
-        """This slot's box for candidate or test side, of a profile; made when first needed, and anew when too small. Raises Fault."""
+        """This slot's box for candidate or test side, of a profile; made when first needed, and anew when too small.
+        Raises Fault."""
         box, made_for = self._boxes.get((role, profile), (None, SMALL))
         if box is None or not made_for.holds(size):
             if box is not None:
@@ -266,20 +282,26 @@ class Slot:
                 reason = fault.what
         self._patient = deaths > 0  # where no box starts, one program has waited for all: the next ask once each
         outcome = Outcome.TAMPER if deaths == ATTEMPTS and self._healthy() else Outcome.FAULT
-        results = [TestResult(outcome=outcome, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (len(lifted) - 1)
+        results = [TestResult(outcome=outcome, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (
+            len(lifted) - 1
+        )
         return self._verdict(program, lifted, results, started, retries=retries - 1, error=reason)
 
     def gave_up(self, program: Program, error: Exception) -> Judgement:
         """The judgement of a program that the judge itself failed over: a fault."""
         self.drop()  # they may be in the middle of a test
         reason = f"the judge failed: {type(error).__name__}: {error}"[:400]
-        results = [TestResult(outcome=Outcome.FAULT, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (len(program.tests) - 1)
+        results = [TestResult(outcome=Outcome.FAULT, detail=reason)] + [TestResult(outcome=Outcome.NOT_RUN)] * (
+            len(program.tests) - 1
+        )
         return self._verdict(program, [], results, time.monotonic(), error=reason)
 
     def _healthy(self) -> bool:
         """Whether a plain program passes in a fresh box right now."""
         try:
-            return self.attempt(_CANARY, [lift(test, _CANARY) for test in _CANARY.tests], False)[0].outcome is Outcome.PASS
+            return (
+                self.attempt(_CANARY, [lift(test, _CANARY) for test in _CANARY.tests], False)[0].outcome is Outcome.PASS
+            )
         except Fault:
             self.drop()
             return False
@@ -287,7 +309,8 @@ class Slot:
     def _settled(self, program: Program, lifted: list[Judged], fail_fast: bool) -> tuple[list[TestResult], int]:
         """All tests, those past a time limit with their runs on the quiet floor; and how many those were. Raises Fault.
 
-        Of a program that ran into the same limit again and again there, the rest is believed: endless loops would cost all slots dearly.
+        Of a program that ran into the same limit again and again there, the rest is believed: endless loops would cost
+        all slots dearly.
         """
         results: list[TestResult] = []
         reruns = confirmed = 0
@@ -307,8 +330,11 @@ class Slot:
                     return results, reruns  # whatever follows changes neither outcome nor score
         return results, reruns
 
-    def _once_more(self, program: Program, test: Judged, result: TestResult, undisturbed: bool) -> tuple[TestResult, int]:
-        """What became of a test past a time limit on the quiet floor, the first other outcome or the last; and its runs. Raises Fault."""
+    def _once_more(
+        self, program: Program, test: Judged, result: TestResult, undisturbed: bool
+    ) -> tuple[TestResult, int]:
+        """What became of a test past a time limit on the quiet floor, the first other outcome or the last; and its
+        runs. Raises Fault."""
         runs = 0
         while runs < JUST_OVER_RUNS and (just_over(result, program.limits) or (runs == 0 and not undisturbed)):
             with self.floor.quiet():
@@ -328,7 +354,9 @@ class Slot:
                 continue
             if isinstance(test, Split):
                 candidate = self.box("candidate", _profile(program), box_size(program))
-                results[index] = run_split(candidate, self._test_box(program, test.source, test_side_limits(limits)), program, test, limits)
+                results[index] = run_split(
+                    candidate, self._test_box(program, test.source, test_side_limits(limits)), program, test, limits
+                )
             else:
                 results[index] = self._plain(program, [test], limits)[0]
             if fail_fast and results[index].outcome is not Outcome.PASS:
@@ -346,7 +374,9 @@ class Slot:
                 # A result that just missed the last write comes with the next one.
                 raw = box.receive(MOST_WALL * program.limits.wall_seconds + MOST_WAITING_SECONDS + GRACE_SECONDS)
                 if raw.get("op") != "result" or raw.get("case") != index:
-                    raise Fault(f"the box answered {raw.get('op')!r} for case {raw.get('case')!r} where {index} was due")
+                    raise Fault(
+                        f"the box answered {raw.get('op')!r} for case {raw.get('case')!r} where {index} was due"
+                    )
                 results.append(self._result(program, test, raw, limits))
         return results
 
@@ -410,7 +440,8 @@ def _profile(program: Program) -> str:
 
 
 def _scaled(limits: Limits, scale: float) -> Limits:
-    """Limits as this host needs them. Wall time is for waiting, which is no quicker on a fast host; a slow one must not run into it."""
+    """Limits as this host needs them. Wall time is for waiting, which is no quicker on a fast host; a slow one must not
+    run into it."""
     if scale == 1.0:
         return limits
     return replace(limits, cpu_seconds=limits.cpu_seconds * scale, wall_seconds=limits.wall_seconds * max(1.0, scale))
@@ -425,12 +456,18 @@ def judgement_of(program: Program, results: list[TestResult], error: str | None)
     failures = [result.outcome for result in results if result.outcome is not Outcome.PASS]
     outcome = failures[0] if failures else Outcome.PASS if results else Outcome.INVALID
     unjudged = [result.outcome in (Outcome.FAULT, Outcome.INVALID, Outcome.NOT_RUN) for result in results]
-    failed = any(result.outcome is not Outcome.PASS and not skip for result, skip in zip(results, unjudged, strict=True))
+    failed = any(
+        result.outcome is not Outcome.PASS and not skip for result, skip in zip(results, unjudged, strict=True)
+    )
     total = len(program.tests)
     score: float | None = None
     if results and program.score == "all" and (failed or passed == total):
         score = 0.0 if failed else 1.0
-    elif results and program.score == "fraction" and not any(result.outcome in (Outcome.FAULT, Outcome.INVALID) for result in results):
+    elif (
+        results
+        and program.score == "fraction"
+        and not any(result.outcome in (Outcome.FAULT, Outcome.INVALID) for result in results)
+    ):
         score = passed / total
     return Judgement(
         id=program.id,

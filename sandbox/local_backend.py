@@ -1,5 +1,6 @@
-"""A plain subprocess with rlimits: level none. Stops accidents, not intent: the program runs as the user, sees the user's files and
-network, and can signal the user's processes, this judge's supervisor among them. Only ever used on the explicit sentence.
+"""A plain subprocess with rlimits: level none. Stops accidents, not intent: the program runs as the user, sees the
+user's files and network, and can signal the user's processes, this judge's supervisor among them. Only ever used on the
+explicit sentence.
 """
 
 from __future__ import annotations
@@ -24,8 +25,23 @@ class LocalChannel(PipeChannel):
         self.folder = tempfile.mkdtemp(prefix="posttrain-local-")
         environment = {**ENVIRONMENT, "HOME": self.folder, "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        boot = f"import sys; sys.path.insert(0, {package!r}); from sandbox.supervisor import main; sys.path.pop(0); main()"
-        command = [sys.executable, "-S", "-s", "-P", "-X", "utf8", "-c", boot, "--work", self.folder, "--wipe", self.folder]
+        boot = (
+            f"import sys; sys.path.insert(0, {package!r}); from sandbox.supervisor import main; sys.path.pop(0); main()"
+        )
+        command = [
+            sys.executable,
+            "-S",
+            "-s",
+            "-P",
+            "-X",
+            "utf8",
+            "-c",
+            boot,
+            "--work",
+            self.folder,
+            "--wipe",
+            self.folder,
+        ]
         if profile == SCIENCE:
             for folder in sorted({str(folder) for _, _, folder in science_packages()}):
                 command += ["--site", folder]

@@ -1,7 +1,8 @@
 """Small wrong changes to a program, by its syntax tree: what a test suite that is worth its time should notice.
 
-One change a mutant: a comparison, an operator, a constant, a condition, a return value, a statement left out. First of all the program
-whose functions do nothing. Some mutants are no worse than the original (equivalent); who counts survivors must expect a few.
+One change a mutant: a comparison, an operator, a constant, a condition, a return value, a statement left out. First of
+all the program whose functions do nothing. Some mutants are no worse than the original (equivalent); who counts
+survivors must expect a few.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Iterator
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And,
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
     ast.Pow: ast.Mult,
 }  # fmt: skip
 
 
 def mutants(source: str, most: int) -> list[tuple[str, str]]:
-    """At most `most` pairs (what was changed, program), spread over the whole program; always the same ones. Raises SyntaxError."""
+    """At most `most` pairs (what was changed, program), spread over the whole program; always the same ones. Raises
+    SyntaxError."""
     tree = ast.parse(source)
     empty = _do_nothing(tree)
     found = [("functions do nothing", empty)] if empty != ast.unparse(tree) else []

@@ -1,9 +1,10 @@
-"""Boxes in Linux namespaces, by bubblewrap or, where it is absent, by `unshare` and enter.py. Needs no root and no daemon.
+"""Boxes in Linux namespaces, by bubblewrap or, where it is absent, by `unshare` and enter.py. Needs no root and no
+daemon.
 
-Own user, PID, mount, network, IPC and UTS namespaces; the root is the read-only tree of image.py; /tmp and /dev/shm are small tmpfs.
-When we are root the box is given an unprivileged user first: the kernel does not count processes of root, and a file that only
-root may read would be readable inside. Not covered: the host's kernel is shared, memory is bounded a process and by polling, not
-by a cgroup, and no cgroup bounds disk traffic.
+Own user, PID, mount, network, IPC and UTS namespaces; the root is the read-only tree of image.py; /tmp and /dev/shm are
+small tmpfs. When we are root the box is given an unprivileged user first: the kernel does not count processes of root,
+and a file that only root may read would be readable inside. Not covered: the host's kernel is shared, memory is bounded
+a process and by polling, not by a cgroup, and no cgroup bounds disk traffic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from sandbox.executor import SMALL, PipeChannel, Size
 from sandbox.types import Level
 
 NOBODY = 65534
-ENVIRONMENT = {"PATH": "/opt/python/bin", "LANG": "C.UTF-8", "TZ": "UTC", "HOME": "/tmp", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {
+    "PATH": "/opt/python/bin",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "HOME": "/tmp",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+}
 # Each arena of the C library's allocator reserves 64 MB of address space a thread, which RLIMIT_AS would count as used.
 ENVIRONMENT["MALLOC_ARENA_MAX"] = "2"
 # Every symbol of a library is looked up once, at the start, and not by every fork that is the first to call it.
@@ -31,7 +39,8 @@ def supervisor_command(profile: str) -> list[str]:
 
 
 class NamespaceBackend:
-    """`tool` is bwrap or unshare; None takes the first that is installed. Raises ImageError when the tree cannot be made."""
+    """`tool` is bwrap or unshare; None takes the first that is installed. Raises ImageError when the tree cannot be
+    made."""
 
     name = "namespaces"
     level = Level.NAMESPACES
@@ -43,7 +52,9 @@ class NamespaceBackend:
         self._root(image.PLAIN)
 
     def start(self, slot: int, role: str, profile: str = image.PLAIN, size: Size = SMALL) -> PipeChannel:
-        command, environment = (self._bwrap if self.tool == "bwrap" else self._unshare)(self._root(profile), str(size.folder_bytes))
+        command, environment = (self._bwrap if self.tool == "bwrap" else self._unshare)(
+            self._root(profile), str(size.folder_bytes)
+        )
         command += [*supervisor_command(profile), "--count-processes"]
         return PipeChannel(command, environment=environment, user=NOBODY if os.getuid() == 0 else None)
 
@@ -58,8 +69,25 @@ class NamespaceBackend:
 
     def _bwrap(self, root: str, room: str) -> tuple[list[str], dict[str, str]]:
         path = shutil.which("bwrap") or "bwrap"
-        namespaces = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-        identity = ["--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "box", "--cap-drop", "ALL"]
+        namespaces = [
+            "--unshare-user",
+            "--unshare-pid",
+            "--unshare-net",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+        ]
+        identity = [
+            "--disable-userns",
+            "--uid",
+            str(NOBODY),
+            "--gid",
+            str(NOBODY),
+            "--hostname",
+            "box",
+            "--cap-drop",
+            "ALL",
+        ]
         process = ["--as-pid-1", "--new-session", "--die-with-parent"]
         files = ["--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--size", room, "--tmpfs", "/tmp"]
         files += ["--dev-bind", "/dev/full", "/dev/zero"]  # as in enter.py
@@ -68,8 +96,20 @@ class NamespaceBackend:
 
     def _unshare(self, root: str, room: str) -> tuple[list[str], dict[str, str]]:
         path = shutil.which("unshare") or "unshare"
-        flags = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "--cgroup"]
+        flags = [
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--cgroup",
+        ]
         boot = f"import sys; sys.path.insert(0, {root + image.INSIDE!r}); from sandbox.enter import main; main()"
-        # The tree's interpreter with the tree's libraries: the one that runs us may lie where the unprivileged user cannot look.
+        # The tree's interpreter with the tree's libraries: the one that runs us may lie where the unprivileged user
+        # cannot look.
         inside = [f"{root}{image.PYTHON}", "-S", "-s", "-P", "-c", boot, root, room]
         return [path, *flags, "--", *inside], {**ENVIRONMENT, "LD_LIBRARY_PATH": f"{root}/usr/lib"}

@@ -1,10 +1,14 @@
-"""Objects without a plain form in a split test, on the side of the program: what it keeps for the test, and what the test lends it.
+"""Objects without a plain form in a split test, on the side of the program: what it keeps for the test, and what the
+test lends it.
 
-    held     an object of the program's; the test side has its number, and asks for calls, attributes and operators by it
-    lent     an object of the test's: a function is a stand-in here that asks the test side; any other is made anew, of the program's
+    held     an object of the program's; the test side has its number, and asks for calls, attributes and operators by
+             it
+    lent     an object of the test's: a function is a stand-in here that asks the test side; any other is made anew, of
+             the program's
              class of that name, and what the program sets on it is told with the next answer
 
-Runs inside the box, in the program's process, which may do with it what it likes: the test side believes no more than data.
+Runs inside the box, in the program's process, which may do with it what it likes: the test side believes no more than
+data.
 """
 
 from __future__ import annotations
@@ -31,7 +35,8 @@ class Stub:
 
 
 class Objects:
-    """Both registries of one program's process. `write` and `read` are its channel, `serve` answers what the test side asks meanwhile."""
+    """Both registries of one program's process. `write` and `read` are its channel, `serve` answers what the test side
+    asks meanwhile."""
 
     def __init__(
         self,
@@ -107,7 +112,9 @@ class Objects:
                     self._write(self._serve(message))
                 elif "type" in message:
                     kind = getattr(builtins, message["type"], None)
-                    raise (kind if isinstance(kind, type) and issubclass(kind, Exception) else RuntimeError)(message["message"])
+                    raise (kind if isinstance(kind, type) and issubclass(kind, Exception) else RuntimeError)(
+                        message["message"]
+                    )
                 else:
                     return unpack(message["v"])
         raise SystemExit
@@ -169,7 +176,10 @@ def _copied(name: str) -> Callable[[Any], Any]:
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    **{kind.__name__: kind for kind in (repr, str, hash, bool, len, iter, next, int, float, format, round, reversed, divmod)},
+    **{
+        kind.__name__: kind
+        for kind in (repr, str, hash, bool, len, iter, next, int, float, format, round, reversed, divmod)
+    },
     **{function.__name__: function for function in (isinstance, issubclass, setattr, delattr)},
     "enter": lambda manager: manager.__enter__(),
     "leave": _leave,

@@ -1,7 +1,8 @@
-"""Runs once, as root, while the Dockerfile is built: makes any base with python3 what a box expects. Standard library only.
+"""Runs once, as root, while the Dockerfile is built: makes any base with python3 what a box expects. Standard library
+only.
 
-The interpreter gets the name that boxes call it by, the packages of the profile science are gathered in one folder, and one box's
-imports are done here, which leaves their bytecode and shows that they work at all.
+The interpreter gets the name that boxes call it by, the packages of the profile science are gathered in one folder, and
+one box's imports are done here, which leaves their bytecode and shows that they work at all.
 """
 
 from __future__ import annotations

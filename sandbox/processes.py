@@ -1,7 +1,9 @@
-"""Processes of one test as the supervisor sees them: how much they use, how to end all of them, how to wipe what they left.
+"""Processes of one test as the supervisor sees them: how much they use, how to end all of them, how to wipe what they
+left.
 
-Two ways to know them. As PID 1 of a namespace of our own, everything but us is theirs, and one `kill(-1)` ends it. Otherwise (no
-isolation) we are a subreaper and they are our descendants. `kill(-1)` is never sent unless this process is PID 1 and was told so.
+Two ways to know them. As PID 1 of a namespace of our own, everything but us is theirs, and one `kill(-1)` ends it.
+Otherwise (no isolation) we are a subreaper and they are our descendants. `kill(-1)` is never sent unless this process
+is PID 1 and was told so.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Usage:
     """Sums over live processes. `own_bytes` leaves out what each shares with the supervisor it was forked from.
 
-    `tasks` counts threads, and the dead that nobody has collected. `runnable`: some thread is on a processor or waits for one.
+    `tasks` counts threads, and the dead that nobody has collected. `runnable`: some thread is on a processor or waits
+    for one.
 
     Example: Usage(cpu_seconds=0.12, own_bytes=4_000_000, tasks=2, runnable=True)
     """
@@ -42,7 +45,8 @@ class Usage:
 
 
 class Share:
-    """Our session's share of the processor: a test may lower it (/proc/self/autogroup), and it would stay so for the next.
+    """Our session's share of the processor: a test may lower it (/proc/self/autogroup), and it would stay so for the
+    next.
 
     Opened while we may: a process that is not dumpable cannot write there.
     """
@@ -83,10 +87,11 @@ class Family:
         self._highest = self._lost = 0.0
 
     def cpu_seconds(self, usage: Usage | None = None) -> float:
-        """Processor time of all tests so far, in seconds: by the container's own meter where there is one, exact to the last process.
+        """Processor time of all tests so far, in seconds: by the container's own meter where there is one, exact to the
+        last process.
 
-        Otherwise what the dead have left us and the living (`usage`) have used. That sum sinks when a process dies whose parent does
-        not collect it; what was seen of it is kept.
+        Otherwise what the dead have left us and the living (`usage`) have used. That sum sinks when a process dies
+        whose parent does not collect it; what was seen of it is kept.
         """
         if self._meter is not None:
             return self._meter() - time.process_time()
@@ -101,9 +106,9 @@ class Family:
         self._memory_at_start = self._memory() if self._memory is not None else (0, 0)
 
     def fits(self, usage: Usage, most_bytes: int, file_bytes: int = 0) -> bool:
-        """Whether the living hold no more memory than that, with what their sockets may hold. Pages that several share count for each of
-        them, so that a sum beyond it is asked of the container's own meter, where there is one. That also knows shared memory that is no
-        file (`file_bytes` are in files) and that nobody has mapped any more."""
+        """Whether the living hold no more memory than that, with what their sockets may hold. Pages that several share
+        count for each of them, so that a sum beyond it is asked of the container's own meter, where there is one. That
+        also knows shared memory that is no file (`file_bytes` are in files) and that nobody has mapped any more."""
         most_bytes -= self._sockets() if self._sockets is not None else 0
         if self._memory is None:
             return usage.own_bytes <= most_bytes
@@ -153,7 +158,8 @@ class Family:
 
 
 def _group_meter() -> Callable[[], float] | None:
-    """Reads the processor time of our control group, in seconds; None where it cannot be read or counts more than this container."""
+    """Reads the processor time of our control group, in seconds; None where it cannot be read or counts more than this
+    container."""
     for path, place, unit in (("/sys/fs/cgroup/cpuacct/cpuacct.usage", 0, 1e-9), ("/sys/fs/cgroup/cpu.stat", 1, 1e-6)):
         try:
             meter = partial(_number_at, os.open(path, os.O_RDONLY | os.O_CLOEXEC), place, unit)
@@ -165,9 +171,12 @@ def _group_meter() -> Callable[[], float] | None:
 
 
 def _memory_meter() -> Callable[[], tuple[int, int]] | None:
-    """Reads the memory of our control group, in bytes: of its processes alone, and shared, files in memory among it; None where it cannot
-    be read or counts more than this container."""
-    kinds = (("/sys/fs/cgroup/memory/memory.stat", b"total_rss", b"total_shmem"), ("/sys/fs/cgroup/memory.stat", b"anon", b"shmem"))
+    """Reads the memory of our control group, in bytes: of its processes alone, and shared, files in memory among it;
+    None where it cannot be read or counts more than this container."""
+    kinds = (
+        ("/sys/fs/cgroup/memory/memory.stat", b"total_rss", b"total_shmem"),
+        ("/sys/fs/cgroup/memory.stat", b"anon", b"shmem"),
+    )
     for path, *names in kinds:
         try:
             meter = partial(_named_numbers, os.open(path, os.O_RDONLY | os.O_CLOEXEC), *names)
@@ -179,13 +188,16 @@ def _memory_meter() -> Callable[[], tuple[int, int]] | None:
 
 
 def _socket_meter() -> Callable[[], int] | None:
-    """Counts the sockets of our network namespace, each as the bytes that its buffer takes at most (seccomp.py keeps it at that)."""
+    """Counts the sockets of our network namespace, each as the bytes that its buffer takes at most (seccomp.py keeps it
+    at that)."""
     libc = ctypes.CDLL(None)
     most, length = ctypes.c_int(0), ctypes.c_uint(ctypes.sizeof(ctypes.c_int))
     fd = libc.socket(_AF_UNIX, _SOCK_STREAM, 0)
     try:
         libc.getsockopt(fd, _SOL_SOCKET, _SO_SNDBUF, ctypes.byref(most), ctypes.byref(length))
-        meter = partial(_number_at, os.open("/proc/net/sockstat", os.O_RDONLY | os.O_CLOEXEC), 2, most.value)  # sockets: used 2
+        meter = partial(
+            _number_at, os.open("/proc/net/sockstat", os.O_RDONLY | os.O_CLOEXEC), 2, most.value
+        )  # sockets: used 2
         at_start = meter() - most.value  # without ours
     except (OSError, ValueError, IndexError):
         return None
@@ -201,7 +213,8 @@ def _named_numbers(fd: int, first: bytes, second: bytes) -> tuple[int, int]:
 
 
 def _number_at(fd: int, place: int, unit: float) -> float:
-    """The word at this place of a file, in units: `2377079359`, or `usage_usec 2377079` and more. Raises ValueError, IndexError."""
+    """The word at this place of a file, in units: `2377079359`, or `usage_usec 2377079` and more. Raises ValueError,
+    IndexError."""
     return int(os.pread(fd, 64, 0).split()[place]) * unit
 
 
@@ -237,10 +250,12 @@ _Note = tuple[int, ...] | None
 
 @dataclass(kw_only=True, slots=True)
 class Folder:
-    """A folder that tests may write to, as it was before the first of them. Example: Folder(path="/tmp", mode=0o1777, ours=False)
+    """A folder that tests may write to, as it was before the first of them. Example: Folder(path="/tmp", mode=0o1777,
+    ours=False)
 
-    `left` is what the kernel notes of it (inode, mode, times of change and access) as we left it last; `settled` the same once it was
-    found empty so long after that every trace of a test would show in a time: while that stands, one look is enough.
+    `left` is what the kernel notes of it (inode, mode, times of change and access) as we left it last; `settled` the
+    same once it was found empty so long after that every trace of a test would show in a time: while that stands, one
+    look is enough.
     """
 
     path: str
@@ -320,6 +335,8 @@ def wipe(folder: str) -> None:
                     os.unlink(os.path.join(path, child))
                     continue
                 serial += 1
-                os.chmod(os.path.join(path, child), stat.S_IRWXU)  # a folder moves only when its own ".." can be rewritten
+                os.chmod(
+                    os.path.join(path, child), stat.S_IRWXU
+                )  # a folder moves only when its own ".." can be rewritten
                 os.rename(os.path.join(path, child), os.path.join(folder, f".wipe-{serial}-{os.urandom(4).hex()}"))
             os.rmdir(path)

@@ -1,8 +1,10 @@
-"""Programs of our own, run in the supervisor itself before its first fork, so that every fork finds what they leave in the interpreter.
+"""Programs of our own, run in the supervisor itself before its first fork, so that every fork finds what they leave in
+the interpreter.
 
-A fork shares its parent's memory until it writes there, and each page that it writes first is copied for it. What the interpreter notes
-at the first use of a method or a line (where a type has it, which form of an instruction fits) is written once here instead of by every
-test. No program that is judged runs here, then or ever. Runs inside every box; standard library only.
+A fork shares its parent's memory until it writes there, and each page that it writes first is copied for it. What the
+interpreter notes at the first use of a method or a line (where a type has it, which form of an instruction fits) is
+written once here instead of by every test. No program that is judged runs here, then or ever. Runs inside every box;
+standard library only.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class _Ended(BaseException):
 
 
 def _end(status: int, space: dict[str, Any] | None = None) -> NoReturn:
-    """What a program's end comes to but for exit handlers and threads: those are the supervisor's own here, and forks need them still."""
+    """What a program's end comes to but for exit handlers and threads: those are the supervisor's own here, and forks
+    need them still."""
     sys.stdout.flush()
     sys.stderr.flush()
     candidate.let_go(space or {})
@@ -60,10 +63,17 @@ def _end(status: int, space: dict[str, Any] | None = None) -> NoReturn:
 
 
 def rehearse(null: int) -> None:
-    """Run them, with descriptors 0, 1 and 4 on other ends meanwhile, which then are `null` again. Nothing that programs see is changed."""
+    """Run them, with descriptors 0, 1 and 4 on other ends meanwhile, which then are `null` again. Nothing that programs
+    see is changed."""
     kept = sys.stdin, sys.stdout, sys.stderr
     modules = dict(sys.modules)
-    call = {"mode": "call", "name": "f", "args": [[1, 2], {"t": "dict", "v": [["a", 0.5]]}], "kwargs": {}, "interactive": False}
+    call = {
+        "mode": "call",
+        "name": "f",
+        "args": [[1, 2], {"t": "dict", "v": [["a", 0.5]]}],
+        "kwargs": {},
+        "interactive": False,
+    }
     for _ in range(_TIMES):
         for text, case in ((_SCRIPT, {"mode": "script"}), (_FAILING, {"mode": "script"}), (_FUNCTION, call)):
             code = marshal.dumps(compile(text, "program.py", "exec", dont_inherit=True))
@@ -83,7 +93,9 @@ def _run(case: dict[str, object], null: int) -> None:
     # Of the kinds that the interpreter opens at its start; those themselves stay as they are.
     sys.stdin, sys.stdout, sys.stderr = (
         io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="surrogateescape"),
-        io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape"),
+        io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape"
+        ),
         io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", line_buffering=True),
     )
     try:

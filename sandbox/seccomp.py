@@ -1,11 +1,12 @@
-"""A filter on system calls that the supervisor takes on before its first fork, at every level, beside whatever the backend adds.
+"""A filter on system calls that the supervisor takes on before its first fork, at every level, beside whatever the
+backend adds.
 
-Refused: what reaches into other processes, also by a limit or a priority (the supervisor has the same user); what makes namespaces or
-mounts; what outlives a test (System V and POSIX queues, keys) or escapes its limits (files in memory); what has a long record of kernel
-holes (io_uring, bpf, userfaultfd, perf); every socket but AF_UNIX; what keeps memory that no process has mapped any more: pages in pipes,
-shared memory without a file beyond a page, of which a part can be let go and all stays. A socket's buffer stays as it is, whatever is
-asked for. All else is allowed: this is a second wall, not the first.
-Standard library only; knows x86-64 and 64-bit ARM, and does nothing elsewhere.
+Refused: what reaches into other processes, also by a limit or a priority (the supervisor has the same user); what makes
+namespaces or mounts; what outlives a test (System V and POSIX queues, keys) or escapes its limits (files in memory);
+what has a long record of kernel holes (io_uring, bpf, userfaultfd, perf); every socket but AF_UNIX; what keeps memory
+that no process has mapped any more: pages in pipes, shared memory without a file beyond a page, of which a part can be
+let go and all stays. A socket's buffer stays as it is, whatever is asked for. All else is allowed: this is a second
+wall, not the first. Standard library only; knows x86-64 and 64-bit ARM, and does nothing elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ import struct
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LD, _AND, _JEQ, _JGE, _JSET, _RET = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3 = 0, 4, 16, 24, 32, 40  # of an argument the low half, which is all the kernel reads of most
+_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3 = (
+    0,
+    4,
+    16,
+    24,
+    32,
+    40,
+)  # of an argument the low half, which is all the kernel reads of most
 _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _NEW_NAMESPACES = 0x7E020000
 _AF_UNIX = 1
@@ -82,8 +90,8 @@ _REFUSED = {
     "swapon": (167, 224),
     "reboot": (169, 142),
 }
-# Calls that take a process, refused unless their arguments (offset, value) name the caller itself: a group or a user (PRIO_USER with 0 is
-# "mine") would reach the supervisor as well.
+# Calls that take a process, refused unless their arguments (offset, value) name the caller itself: a group or a user
+# (PRIO_USER with 0 is "mine") would reach the supervisor as well.
 _OWN_ONLY = {
     "prlimit64": (302, 261, ((_ARG0, 0),)),
     "sched_setscheduler": (144, 119, ((_ARG0, 0),)),
@@ -118,9 +126,26 @@ def program(machine: str) -> bytes:
     # Its flags lie in memory, where a filter cannot look; the C library falls back to clone when it is absent.
     lines += [(_JEQ, 0, 1, _CLONE3[column]), (_RET, 0, 0, _ERRNO | errno.ENOSYS)]
     allow = (_RET, 0, 0, _ALLOW)
-    lines += [(_JEQ, 0, 4, _CLONE[column]), (_LD, 0, 0, _ARG0), (_JSET, 0, 1, _NEW_NAMESPACES), (_RET, 0, 0, _ERRNO | errno.EPERM), allow]
-    lines += [(_JEQ, 0, 4, _SOCKET[column]), (_LD, 0, 0, _ARG0), (_JEQ, 1, 0, _AF_UNIX), (_RET, 0, 0, _ERRNO | errno.EACCES), allow]
-    lines += [(_JEQ, 0, 9, _MMAP[column]), (_LD, 0, 0, _ARG3), (_AND, 0, 0, _SHARED_ANONYMOUS), (_JEQ, 0, 4, _SHARED_ANONYMOUS)]
+    lines += [
+        (_JEQ, 0, 4, _CLONE[column]),
+        (_LD, 0, 0, _ARG0),
+        (_JSET, 0, 1, _NEW_NAMESPACES),
+        (_RET, 0, 0, _ERRNO | errno.EPERM),
+        allow,
+    ]
+    lines += [
+        (_JEQ, 0, 4, _SOCKET[column]),
+        (_LD, 0, 0, _ARG0),
+        (_JEQ, 1, 0, _AF_UNIX),
+        (_RET, 0, 0, _ERRNO | errno.EACCES),
+        allow,
+    ]
+    lines += [
+        (_JEQ, 0, 9, _MMAP[column]),
+        (_LD, 0, 0, _ARG3),
+        (_AND, 0, 0, _SHARED_ANONYMOUS),
+        (_JEQ, 0, 4, _SHARED_ANONYMOUS),
+    ]
     lines += [(_LD, 0, 0, _ARG1 + 4), (_JEQ, 0, 3, 0), (_LD, 0, 0, _ARG1), (_JGE, 1, 0, _MOST_SHARED + 1), allow]
     lines.append((_RET, 0, 0, _ERRNO | errno.ENOMEM))
     # To the program it looks as if it had been done.
@@ -130,7 +155,8 @@ def program(machine: str) -> bytes:
 
 
 def apply(libc: ctypes.CDLL) -> bool:
-    """Take the filter on for this process and all it forks; for good. False where the machine is not known. no_new_privs is set already."""
+    """Take the filter on for this process and all it forks; for good. False where the machine is not known.
+    no_new_privs is set already."""
     machine = os.uname().machine
     if machine not in _ARCHES:
         return False

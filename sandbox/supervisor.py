@@ -1,12 +1,16 @@
 """The program that runs inside every box: reads cases as frames, forks a child for each, sends back what it did.
 
     host --frames--> stdin  [ supervisor ] stdout --frames--> host
-                               | fork a test                      waits for: the child's end, its output, its limits, the host
-                               v                                  unblocked by: pidfd, pipes, a 20 ms poll, end of stream
-                     stdin 0, stdout 1, stderr 2, inbox 3, outbox 4   (script mode: 3 and 4 are closed before the program runs)
+                               | fork a test                      waits for: the child's end, its output, its limits,
+                                                                  the host
+                               v                                  unblocked by: pidfd, pipes, a 20 ms poll, end of
+                                                                  stream
+                     stdin 0, stdout 1, stderr 2, inbox 3, outbox 4   (script mode: 3 and 4 are closed before the
+                                                                      program runs)
 
-Standard library only; it runs under namespaces, in a container as PID 1, or as a plain subprocess. It holds no expected value and
-decides nothing: it reports how a child ended, and the host judges. When the host is gone (end of stream) it kills all and ends.
+Standard library only; it runs under namespaces, in a container as PID 1, or as a plain subprocess. It holds no expected
+value and decides nothing: it reports how a child ended, and the host judges. When the host is gone (end of stream) it
+kills all and ends.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from typing import Any
 
 from sandbox import candidate, footprint, rehearsal, seccomp
 from sandbox.case import Case
-from sandbox.cells import Conversation
+from sandbox.cell_session import Conversation
 from sandbox.frames import MOST_WAITING_SECONDS, FrameBuffer, inside_version, pack_frame, read_frame, write_all
 from sandbox.processes import Family, Folder, Share
 
@@ -35,8 +39,9 @@ _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 36, 38
 
 @dataclass(kw_only=True, slots=True)
 class Options:
-    """How a supervisor is started, all of it by us. `work` is the folder that tests start in, `wipe` those emptied after every test,
-    `site` holds packages that programs may import. `alone`: PID 1 of its own PID namespace. `count_processes`: use RLIMIT_NPROC.
+    """How a supervisor is started, all of it by us. `work` is the folder that tests start in, `wipe` those emptied
+    after every test, `site` holds packages that programs may import. `alone`: PID 1 of its own PID namespace.
+    `count_processes`: use RLIMIT_NPROC.
 
     Example: Options.of(["--alone", "--work", "/tmp", "--wipe", "/tmp"])
     """
@@ -78,13 +83,19 @@ class Supervisor:
         opened = os.open("/dev/null", os.O_RDWR)
         self.null = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 10)
         os.close(opened)
-        for fd in (0, 1, 3, 4):  # the numbers that a child uses stay taken, so that no pipe of ours ever gets one; 2 is our last words
+        for fd in (
+            0,
+            1,
+            3,
+            4,
+        ):  # the numbers that a child uses stay taken, so that no pipe of ours ever gets one; 2 is our last words
             os.dup2(self.null, fd, inheritable=False)
         self.family = Family(alone=options.alone)  # opens a file: only now, that it is none of those
         self.buffer = FrameBuffer()
         self.begun = mmap.mmap(-1, 1)  # shared with each child until its program begins
         self.vm_bytes = self.rss_bytes = 0  # measured when all is imported
-        # The C library's own: Python's would reseed and reset what a process without threads need not, at half the cost of a fork.
+        # The C library's own: Python's would reseed and reset what a process without threads need not, at half the cost
+        # of a fork.
         self.fork = ctypes.PyDLL(None).fork
         self.count_processes = options.count_processes and _process_limit_is_ours()
         self._rlimits: tuple[dict[str, Any], list[tuple[int, tuple[int, int]]]] = ({}, [])
@@ -113,7 +124,8 @@ class Supervisor:
         os._exit(0)
 
     def reap(self, case: Case, to_the_last: bool = False) -> None:
-        """Collect the dead. `to_the_last` waits until nobody is left, killing again what may have been born meanwhile."""
+        """Collect the dead. `to_the_last` waits until nobody is left, killing again what may have been born
+        meanwhile."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, 0 if to_the_last else os.WNOHANG)
@@ -142,8 +154,9 @@ class Supervisor:
         self.leave()
 
     def run_cases(self, message: dict[str, Any]) -> None:
-        """All cases of one program. Results wait for each other for a while, as they are: each write wakes the daemon that carries it,
-        and what works between two forks pays for every page that it touches, as all are shared with the next child again.
+        """All cases of one program. Results wait for each other for a while, as they are: each write wakes the daemon
+        that carries it, and what works between two forks pays for every page that it touches, as all are shared with
+        the next child again.
         """
         shared = {key: value for key, value in message.items() if key not in ("op", "cases")}
         waiting: list[dict[str, Any]] = []
@@ -172,7 +185,8 @@ class Supervisor:
 
 
 def _process_limit_is_ours() -> bool:
-    """Whether RLIMIT_NPROC counts only this box. On older kernels it counts all processes of the user, and would starve honest ones."""
+    """Whether RLIMIT_NPROC counts only this box. On older kernels it counts all processes of the user, and would starve
+    honest ones."""
     pid = os.fork()
     if pid == 0:
         try:

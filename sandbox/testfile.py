@@ -1,7 +1,7 @@
 """A pytest file run inside a box beside the program it tests (module `solution`), and its tests counted.
 
-The program shares the process and could forge the count: whoever chooses this form accepts `trust: low`. No plug-in, no configuration
-and no conftest of the program's is read. Runs inside the box.
+The program shares the process and could forge the count: whoever chooses this form accepts `trust: low`. No plug-in, no
+configuration and no conftest of the program's is read. Runs inside the box.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from collections import Counter
 from typing import Any
 
 NAME = "test_solution.py"
-_OPTIONS = ("-q", "--color=no", "--tb=no", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider", NAME)
+_OPTIONS = (
+    "-q",
+    "--color=no",
+    "--tb=no",
+    "-c",
+    "/dev/null",
+    "--rootdir=.",
+    "--noconftest",
+    "-p",
+    "no:cacheprovider",
+    NAME,
+)
 
 
 class Tally:
@@ -36,7 +47,8 @@ class Tally:
 
 
 def run(source: str) -> dict[str, Any]:
-    """Run the file in the current folder. Returns the message for the judge: how many passed, failed and were skipped."""
+    """Run the file in the current folder. Returns the message for the judge: how many passed, failed and were
+    skipped."""
     import pytest
 
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -44,4 +56,8 @@ def run(source: str) -> dict[str, Any]:
         file.write(source)
     tally = Tally()
     pytest.main(list(_OPTIONS), plugins=[tally])
-    return {"k": "pytest", **{name: tally.counts[name] for name in ("passed", "failed", "skipped")}, "first": tally.first}
+    return {
+        "k": "pytest",
+        **{name: tally.counts[name] for name in ("passed", "failed", "skipped")},
+        "first": tally.first,
+    }

@@ -1,8 +1,10 @@
-"""The trusted side of a split test: asserts run here, and what they ask of the program is answered by the candidate in another box.
+"""The trusted side of a split test: asserts run here, and what they ask of the program is answered by the candidate in
+another box.
 
-Values cross as plain data. An object of the program's stays there and is `Held` here: calls, attributes and operators are asked for. An
-object of the test's that it hands over is lent: its functions are called here, the rest is made anew there (objects.py). What a function
-changed in place comes back with its None and is done to the test's own arguments. Runs inside the box.
+Values cross as plain data. An object of the program's stays there and is `Held` here: calls, attributes and operators
+are asked for. An object of the test's that it hands over is lent: its functions are called here, the rest is made anew
+there (objects.py). What a function changed in place comes back with its None and is done to the test's own arguments.
+Runs inside the box.
 """
 
 from __future__ import annotations
@@ -20,19 +22,24 @@ from sandbox.objects import attributes, builtin_name
 # What says that a test's own text is broken, unless it is the program's answer that says so.
 BROKEN_TEST = (NameError, ImportError, SyntaxError)
 _ALSO_LOOKED_AT = ("__name__", "__qualname__", "__doc__", "__dict__", "__annotations__", "__wrapped__")
-_PATCHED = {"input": input, "print": print}  # what a test may put something in place of that the program is then to call
+_PATCHED = {
+    "input": input,
+    "print": print,
+}  # what a test may put something in place of that the program is then to call
 _TOLD = "of an object of the program's and a value of the test's gave a value: the program would judge itself"
 
 
 class CandidateError(Exception):
-    """Raised in a test when the candidate raised something that is not a built-in exception. `kind` is its class's name."""
+    """Raised in a test when the candidate raised something that is not a built-in exception. `kind` is its class's
+    name."""
 
     kind = ""
 
 
 class Candidate:
-    """The program, as its test sees it. `answered`: it was asked something; `failed`: it has raised something; `refused`: a function of
-    the test's that the program called has failed an assertion, which the program may have caught."""
+    """The program, as its test sees it. `answered`: it was asked something; `failed`: it has raised something;
+    `refused`: a function of the test's that the program called has failed an assertion, which the program may have
+    caught."""
 
     def __init__(self, write: Callable[[dict[str, Any]], None], read: Callable[[], dict[str, Any] | None]) -> None:
         self.answered = self.failed = False
@@ -56,7 +63,8 @@ class Candidate:
         return asked
 
     def get(self, name: str) -> Any:
-        """What a name of the program stands for: a value, or an object to look into, which is still called by its name."""
+        """What a name of the program stands for: a value, or an object to look into, which is still called by its
+        name."""
         try:
             found = self._ask(k="get", held=None, name=name)
         except Exception:  # noqa: BLE001 - not there, or not to be had: whoever calls it hears of it
@@ -67,7 +75,8 @@ class Candidate:
         return found
 
     def call(self, name: str, held: int | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A function by name, or an object by number. Raises what the candidate raised, where that is one of Python's own."""
+        """A function by name, or an object by number. Raises what the candidate raised, where that is one of Python's
+        own."""
         self._sent = []
         packed = [pack(arg) for arg in args]
         named = {key: pack(value) for key, value in kwargs.items()}
@@ -90,7 +99,9 @@ class Candidate:
         listening = sys.stdout if sys.stdout is not self._stdout else None
         if listening is not None:
             message["listen"] = True
-        patched = {name: getattr(builtins, name) for name, own in _PATCHED.items() if getattr(builtins, name, own) is not own}
+        patched = {
+            name: getattr(builtins, name) for name, own in _PATCHED.items() if getattr(builtins, name, own) is not own
+        }
         if patched:
             message["patched"] = {name: pack(function) for name, function in patched.items()}
         self._write(message)
@@ -113,12 +124,18 @@ class Candidate:
         """Call a function of the test's for the program."""
         try:
             function = self._lent[question["lent"]]
-            result = function(*map(unpack, question["args"]), **{key: unpack(value) for key, value in question["kwargs"].items()})
+            result = function(
+                *map(unpack, question["args"]), **{key: unpack(value) for key, value in question["kwargs"].items()}
+            )
             return {"k": "answer", "v": pack(result)}
         except Exception as error:  # noqa: BLE001 - the program's arguments may be anything
             if isinstance(error, AssertionError):
                 self.refused = error
-            return {"k": "answer", "type": getattr(error, "kind", "") or type(error).__name__, "message": str(error)[:300]}
+            return {
+                "k": "answer",
+                "type": getattr(error, "kind", "") or type(error).__name__,
+                "message": str(error)[:300],
+            }
 
     def _raise(self, reply: dict[str, Any]) -> None:
         self.failed = True
@@ -138,7 +155,8 @@ class Candidate:
         raise raised
 
     def _error_class(self, names: list[str]) -> type[Exception]:
-        """The exception class that stands for the program's of this name, whose bases follow: of the first that Python has."""
+        """The exception class that stands for the program's of this name, whose bases follow: of the first that Python
+        has."""
         for name in names:
             known = getattr(builtins, name, None)
             if isinstance(known, type) and issubclass(known, Exception):
@@ -193,9 +211,9 @@ class Candidate:
 class Held(Opaque):
     """An object that stays with the candidate, under a number.
 
-    Another such object it is compared with there, with the trust that this deserves. A plain value it equals never: that may be what
-    the test expects, which nobody there is to learn before the answer. For the same reason what an operator makes of it and a plain
-    value must be an object again (`told`), from which no operator makes a value.
+    Another such object it is compared with there, with the trust that this deserves. A plain value it equals never:
+    that may be what the test expects, which nobody there is to learn before the answer. For the same reason what an
+    operator makes of it and a plain value must be an object again (`told`), from which no operator makes a value.
     """
 
     def __init__(self, name: str, number: int, candidate: Candidate) -> None:
@@ -305,7 +323,21 @@ def _plainly(name: str) -> Callable[..., Any]:
     return lambda held, *args: _operate(name, held, *args)
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"):
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and_",
+    "or_",
+    "xor",
+    "lshift",
+    "rshift",
+):
     setattr(Held, f"__{_name.rstrip('_')}__", _binary(_name))
     setattr(Held, f"__r{_name.rstrip('_')}__", _reflected(_name))
 for _name in ("lt", "le", "gt", "ge"):
@@ -347,7 +379,8 @@ def _write_back(argument: Any, new: Any) -> None:
 
 
 def _heed_empty_arrays(text: str) -> None:
-    """numpy stretches an empty array to whatever it is compared with and finds nothing that differs: [] would be close to any number."""
+    """numpy stretches an empty array to whatever it is compared with and finds nothing that differs: [] would be close
+    to any number."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return
@@ -365,12 +398,19 @@ def _heed_empty_arrays(text: str) -> None:
     if "testing" in text:
         import numpy.testing as testing
 
-        for name in ("assert_allclose", "assert_equal", "assert_array_equal", "assert_almost_equal", "assert_array_almost_equal"):
+        for name in (
+            "assert_allclose",
+            "assert_equal",
+            "assert_array_equal",
+            "assert_almost_equal",
+            "assert_array_almost_equal",
+        ):
             setattr(testing, name, heeding(name, getattr(testing, name)))
 
 
 def run(case: dict[str, Any], space: dict[str, Any], candidate: Candidate) -> BaseException | None:
-    """Run `preamble` and the test's source in `space`, both trusted; the entry point and names in `borrowed` are the candidate's.
+    """Run `preamble` and the test's source in `space`, both trusted; the entry point and names in `borrowed` are the
+    candidate's.
 
     Returns what a failed test raised.
     """
@@ -395,9 +435,9 @@ def run(case: dict[str, Any], space: dict[str, Any], candidate: Candidate) -> Ba
 
 
 def broken(error: BaseException, case: dict[str, Any], candidate: Candidate) -> bool:
-    """Whether what a failed test raised says that its own text is broken. A test may evaluate, parse or load what the program answered, or
-    bind a name only over some answers: what another answer would have spared it is the program's failure, as no answer may be a way out
-    of a score."""
+    """Whether what a failed test raised says that its own text is broken. A test may evaluate, parse or load what the
+    program answered, or bind a name only over some answers: what another answer would have spared it is the program's
+    failure, as no answer may be a way out of a score."""
     if not isinstance(error, BROKEN_TEST):
         return False
     if not candidate.answered:

@@ -58,10 +58,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one test may use. CPU is summed over the test's processes. Wall time guards against waiting: time in which the
-    test wants a processor and gets none is not charged (up to four times the limit), so that a busy machine changes no outcome.
+    """What one test may use. CPU is summed over the test's processes. Wall time guards against waiting: time in which
+    the test wants a processor and gets none is not charged (up to four times the limit), so that a busy machine changes
+    no outcome.
 
-    `output_bytes` counts stdout and stderr together, and bounds a function's packed result. `processes` counts threads too.
+    `output_bytes` counts stdout and stderr together, and bounds a function's packed result. `processes` counts threads
+    too.
     Example: Limits(cpu_seconds=2.0, wall_seconds=10.0)
     """
 
@@ -99,15 +101,17 @@ class AssertTest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckTest:
-    """A function `check(candidate)` that asserts. Example: CheckTest(source="def check(candidate):\\n    assert candidate(1) == 2")"""
+    """A function `check(candidate)` that asserts. Example: CheckTest(source="def check(candidate):\\n    assert
+    candidate(1) == 2")"""
 
     source: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckerTest:
-    """Run as a script, and its output judged by a program of the test's own, as testlib has it: its arguments are the names of three
-    files (input, output, answer); it ends with 0 for right, 1 or 2 for wrong, 7 for points in part, 3 when it cannot judge.
+    """Run as a script, and its output judged by a program of the test's own, as testlib has it: its arguments are the
+    names of three files (input, output, answer); it ends with 0 for right, 1 or 2 for wrong, 7 for points in part, 3
+    when it cannot judge.
 
     Example: CheckerTest(stdin=b"4\\n", checker="import sys\nsys.exit(int(open(sys.argv[2]).read()) % 2)", answer=b"")
     """
@@ -132,7 +136,8 @@ Test = StdinTest | CallTest | AssertTest | CheckTest | CheckerTest | PytestTest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """One program with its tests (at least one). `compare` is bytes, tokens, float or unordered_lines; `tolerance` (abs, rel) with float.
+    """One program with its tests (at least one). `compare` is bytes, tokens, float or unordered_lines; `tolerance`
+    (abs, rel) with float.
 
     Example: Program(id="1", program="print(input())", tests=(StdinTest(stdin=b"a", stdout=b"a"),))
     """
@@ -151,7 +156,8 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestResult:
-    """One test's result. `bytes` is what it wrote to stdout and stderr; `detail` a short reason for people; `trust` as of a judgement.
+    """One test's result. `bytes` is what it wrote to stdout and stderr; `detail` a short reason for people; `trust` as
+    of a judgement.
 
     Example: TestResult(outcome=Outcome.PASS, cpu_seconds=0.002, wall_seconds=0.003, max_rss_mb=17.0)
     """
@@ -173,13 +179,15 @@ class TestResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """A program's result. `outcome` is the first non-pass in order; `score` in [0, 1], or None when there is none (fault, invalid).
+    """A program's result. `outcome` is the first non-pass in order; `score` in [0, 1], or None when there is none
+    (fault, invalid).
 
-    `trust` is low when a test called names of the program other than its entry point, looked at arguments that it changed in place or
-    into objects of its classes, or shared its process (pytest). `seconds` is time from a free slot to the end. `limits` are those used:
-    as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: runs of tests past a time limit that were repeated with
-    no other slot busy.
-    Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container", backend="docker")
+    `trust` is low when a test called names of the program other than its entry point, looked at arguments that it
+    changed in place or into objects of its classes, or shared its process (pytest). `seconds` is time from a free slot
+    to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: runs
+    of tests past a time limit that were repeated with no other slot busy.
+    Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container",
+    backend="docker")
     """
 
     id: str
@@ -208,6 +216,6 @@ class Judgement:
 
 def parse_program(row: dict[str, Any]) -> Program:
     """A Program from one JSON object; see rows.py. Raises ProgramError naming the key that is wrong."""
-    from sandbox.rows import parse_program as read
+    from sandbox.program_json import parse_program as read
 
     return read(row)

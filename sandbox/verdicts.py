@@ -1,7 +1,8 @@
 """From what a box reports (a raw result) to a TestResult. The only place where an outcome is decided; runs on the host.
 
-A candidate can forge its own message: it then only chooses its answer. Anything no honest child would write is `tamper`.
-Whatever a candidate can bring about is a judged outcome, never a fault: a fault has no score, and would be a way out.
+A candidate can forge its own message: it then only chooses its answer. Anything no honest child would write is
+`tamper`. Whatever a candidate can bring about is a judged outcome, never a fault: a fault has no score, and would be a
+way out.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from sandbox.assert_to_call import Call, TestFile
 from sandbox.codec import Malformed, validate
 from sandbox.compare import Tolerance, same_output, same_value, truth
 from sandbox.errors import Fault
 from sandbox.frames import HEADER, FrameError, from_text, parse_body
-from sandbox.lift import Call, TestFile
 from sandbox.types import Limits, Outcome, Program, StdinTest, TestResult
 
 _KILLED = {
@@ -100,7 +101,9 @@ def judge_test_file(test: TestFile, raw: dict[str, Any], limits: Limits) -> Test
         return result_of(raw, Outcome.TAMPER, "a count of tests that is no number")
     if passed >= test.least and failed == 0 and skipped == 0:
         return result_of(raw, Outcome.PASS)
-    detail = f"{passed} passed, {failed} failed, {skipped} skipped, {test.least} defined; {message.get('first', '')!s:.300}"
+    detail = (
+        f"{passed} passed, {failed} failed, {skipped} skipped, {test.least} defined; {message.get('first', '')!s:.300}"
+    )
     return result_of(raw, Outcome.WRONG, detail)
 
 
@@ -149,7 +152,8 @@ def failure_outcome(message: dict[str, Any]) -> tuple[Outcome, str]:
 
 
 def read_message(raw: dict[str, Any]) -> dict[str, Any] | None:
-    """The first framed message of the outbox; None when it is not whole. What is no frame comes back as kind `garbage`."""
+    """The first framed message of the outbox; None when it is not whole. What is no frame comes back as kind
+    `garbage`."""
     data = from_text(raw["message"])
     if len(data) < HEADER.size:
         return None

@@ -1,8 +1,8 @@
 """What the tests need of the machine: one probe a marker, asked once, and the list of what was skipped with its remedy.
 
-A test marked `docker`, `vllm`, `ray`, `gpu` or `browser` is skipped where the machine lacks that part. At the end every reason is listed
-with what to do about it. POSTTRAIN_REQUIRE=docker,vllm,browser (as .ci/run sets it) turns such a skip into a failure. `kill` tests run
-only with -m kill. Knows nothing of what the tests test.
+A test marked `docker`, `vllm`, `ray`, `gpu` or `browser` is skipped where the machine lacks that part. At the end every
+reason is listed with what to do about it. POSTTRAIN_REQUIRE=docker,vllm,browser (as .ci/run sets it) turns such a skip
+into a failure. `kill` tests run only with -m kill. Knows nothing of what the tests test.
 """
 
 from __future__ import annotations
@@ -34,13 +34,24 @@ REQUIRE = "POSTTRAIN_REQUIRE"
 def _docker() -> str | None:
     tool = shutil.which("docker")
     if tool is None:
-        return "Docker is not installed; remedy: install Docker (Debian: apt-get install docker.io) and start its daemon"
+        return (
+            "Docker is not installed; remedy: install Docker (Debian: apt-get install docker.io) and start its daemon"
+        )
     try:
-        done = subprocess.run([tool, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [tool, "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return "the Docker daemon did not answer within 30 s; remedy: restart it"
     if done.returncode != 0:
-        return "no Docker daemon answers; remedy: start one (systemctl start docker, or dockerd by hand as root) and give this user access"
+        return (
+            "no Docker daemon answers; remedy: start one (systemctl start docker, or dockerd by hand as root) "
+            "and give this user access"
+        )
     return None
 
 
@@ -81,7 +92,11 @@ def _required() -> frozenset[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--demo-run", default=None, help="folder of a finished demo run whose table is checked (tests/e2e/test_demo_table.py)")
+    parser.addoption(
+        "--demo-run",
+        default=None,
+        help="folder of a finished demo run whose table is checked (tests/e2e/test_demo_table.py)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,7 +132,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = _skip_reason(report)
-        marks = {part for part in PROBES if item.get_closest_marker(part)} | {part for part in PROBES if part in reason.lower()}
+        marks = {part for part in PROBES if item.get_closest_marker(part)} | {
+            part for part in PROBES if part in reason.lower()
+        }
         if marks & _required():
             report.outcome = "failed"
             report.longrepr = f"skipped, but {REQUIRE} asks for {', '.join(sorted(marks & _required()))}: {reason}"
@@ -125,7 +142,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
     # A file that skips itself whole hides which parts its tests need: where parts are required, that is a failure.
     if report.skipped and _required():

@@ -1,10 +1,11 @@
-"""Stages without torch for tests of plan, run and store: a counting loop with metrics and sealed checkpoints, and a join of inputs.
+"""Stages without torch for tests of plan, run and store: a counting loop with metrics and sealed checkpoints, and a
+join of inputs.
 
     kind: tests.fake_stages:Counter   options: {steps: 6, save_every: 2, size: 64}
     kind: tests.fake_stages:Joiner
 
-Counter goes on from the last good checkpoint like a trainer: metrics are cut back to it, and its bytes depend on the seed alone.
-Options of the hostile kind (fail_at, sleep, fill) do what their names say.
+Counter goes on from the last good checkpoint like a trainer: metrics are cut back to it, and its bytes depend on the
+seed alone. Options of the hostile kind (fail_at, sleep, fill) do what their names say.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from posttrain.checkpoints import cut_rows, newest_good, write_sealed
-from posttrain.failpoints import failpoint
-from posttrain.reference import folder_digest, model_dir, write_reference
+from posttrain.signals.stopping import check_wait
 from posttrain.stages.protocol import StepContext
-from posttrain.stopping import check_wait
+from posttrain.store.checkpoints import cut_rows, newest_good, write_sealed
+from posttrain.store.failpoints import failpoint
+from posttrain.store.reference import folder_digest, model_dir, write_reference
 
 
 class Counter:
-    """`steps` updates of a 256-bit state, a checkpoint every `save_every`; publishes state.bin, part/blob.bin and metrics.jsonl."""
+    """`steps` updates of a 256-bit state, a checkpoint every `save_every`; publishes state.bin, part/blob.bin and
+    metrics.jsonl."""
 
     VERSION = 1
 
@@ -37,7 +39,9 @@ class Counter:
                     raise RuntimeError(f"made to fail at step {number}")
                 pause = options["sleep"] if number > 1 else options.get("first_sleep", options["sleep"])
                 if pause > 60:
-                    (ctx.attempt / "asleep").touch()  # no check for a stop comes any more: whoever waits for that can see it
+                    (
+                        ctx.attempt / "asleep"
+                    ).touch()  # no check for a stop comes any more: whoever waits for that can see it
                 time.sleep(pause)
                 failpoint("counter.before_step")
                 state = hashlib.sha256(state).digest()
@@ -100,7 +104,9 @@ class Referrer:
             folder.mkdir(exist_ok=True)
             (folder / "weights.bin").write_bytes(b"fetched")
         names = None if "model" in ctx.step.files else ["weights.bin"]
-        write_reference(ctx.output, folder, digest=folder_digest(folder, names), files=names, revision=ctx.step.params.get("cache"))
+        write_reference(
+            ctx.output, folder, digest=folder_digest(folder, names), files=names, revision=ctx.step.params.get("cache")
+        )
         return {}
 
 
@@ -150,7 +156,15 @@ class Scores:
     VERSION = 1
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        scores = {"checkpoint": "x", "suite": "y", "k": 8, "n": 3, "avg_at_k": 0.5, "ci95": [0.25, 0.75], "pass_at_k": 1.0}
+        scores = {
+            "checkpoint": "x",
+            "suite": "y",
+            "k": 8,
+            "n": 3,
+            "avg_at_k": 0.5,
+            "ci95": [0.25, 0.75],
+            "pass_at_k": 1.0,
+        }
         (ctx.output / "scores.json").write_text(json.dumps(scores))
         return {"avg_at_k": 0.5}
 

@@ -1,6 +1,8 @@
-"""A real HTTP server that speaks the OpenAI chat protocol and answers from a script, with every fault that a server can have.
+"""A real HTTP server that speaks the OpenAI chat protocol and answers from a script, with every fault that a server can
+have.
 
-The script sees the prompt and says what comes back: text, a probability for each label, or a `Fault`. Standard library only.
+The script sees the prompt and says what comes back: text, a probability for each label, or a `Fault`. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What goes wrong instead of a reply. status: sent with `body`; kind: hang (says nothing for `seconds`), trickle (a byte now and then
-    for `seconds`), cut (half a reply, then the connection closes), raw (status 200 with `body` as it is)."""
+    """What goes wrong instead of a reply. status: sent with `body`; kind: hang (says nothing for `seconds`), trickle (a
+    byte now and then for `seconds`), cut (half a reply, then the connection closes), raw (status 200 with `body` as it
+    is)."""
 
     kind: str = "status"
     status: int = 500
@@ -37,7 +40,8 @@ class _Server(ThreadingHTTPServer):
 
 
 class ScriptedServer:
-    """Context manager; `url` ends in /v1. `requests` keeps every request body with the Authorization header under "authorization"."""
+    """Context manager; `url` ends in /v1. `requests` keeps every request body with the Authorization header under
+    "authorization"."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -106,7 +110,11 @@ class ScriptedServer:
 def _send(handler: BaseHTTPRequestHandler, status: int, body: str, headers: Mapping[str, str] | None = None) -> None:
     data = body.encode()
     handler.send_response(status)
-    for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}.items():
+    for name, value in {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(data)),
+        **(headers or {}),
+    }.items():
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(data)
@@ -114,7 +122,10 @@ def _send(handler: BaseHTTPRequestHandler, status: int, body: str, headers: Mapp
 
 def _completion(reply: str | Mapping[str, float]) -> dict[str, Any]:
     if isinstance(reply, str):
-        return {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": reply}}]}
+        return {
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": reply}}],
+        }
     first = max(reply, key=lambda token: reply[token])
     top = [{"token": token, "logprob": math.log(share)} for token, share in reply.items() if share > 0]
     content = [{"token": first, "logprob": math.log(reply[first]), "top_logprobs": top}]

@@ -1,4 +1,5 @@
-"""Real problems as labelled answers: the gold in several renderings, and golds that are slightly off. Nobody here wrote the problems.
+"""Real problems as labelled answers: the gold in several renderings, and golds that are slightly off. Nobody here wrote
+the problems.
 
 HELD_BACK renderings and the last 100 problems of the file were not looked at while the rules were written.
 """

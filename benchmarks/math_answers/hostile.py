@@ -1,4 +1,5 @@
-"""Answers made to be accepted wrongly, to be rejected wrongly, or to cost a long time: rows of the study of graders, and variants of them.
+"""Answers made to be accepted wrongly, to be rejected wrongly, or to cost a long time: rows of the study of graders,
+and variants of them.
 
 Tables only: (gold, response). RIGHT must be accepted, WRONG and SLOW never. Asked by the tests and by the benchmark.
 """

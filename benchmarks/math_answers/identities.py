@@ -1,7 +1,8 @@
 """Generated answers with their labels: each type's golds, other ways to write them, and near misses one token off.
 
-Shares no code with the verifier. Labels of expressions are confirmed by mpmath at random points, of numbers by fractions, of dates by the
-calendar, of sets, intervals and inequalities by their members. `generate(seed)` gives the same rows for the same seed.
+Shares no code with the verifier. Labels of expressions are confirmed by mpmath at random points, of numbers by
+fractions, of dates by the calendar, of sets, intervals and inequalities by their members. `generate(seed)` gives the
+same rows for the same seed.
 """
 
 from __future__ import annotations
@@ -55,12 +56,24 @@ def _grouped(n: int, comma: str) -> str:
 def integer(rng: random.Random) -> Iterator[Pair]:
     n = rng.choice((rng.randint(2, 999), rng.randint(1000, 10**7)))
     sign = rng.choice(("", "", "-"))
-    writings = [f"{n}.0", _grouped(n, ","), _grouped(n, "{,}"), f"\\text{{{n}}}", f"{n}.", f"\\frac{{{3 * n}}}{{3}}", f"\\mathbf{{{n}}}"]
+    writings = [
+        f"{n}.0",
+        _grouped(n, ","),
+        _grouped(n, "{,}"),
+        f"\\text{{{n}}}",
+        f"{n}.",
+        f"\\frac{{{3 * n}}}{{3}}",
+        f"\\mathbf{{{n}}}",
+    ]
     yield f"{sign}{n}", sign + rng.choice(writings), True
     off = str(n)
     i = rng.randrange(len(off))
     other = int(off[:i] + str((int(off[i]) + rng.randint(1, 9)) % 10) + off[i + 1 :])
-    yield f"{sign}{n}", sign + rng.choice((str(other), _grouped(other, ","), f"{n}{rng.randint(0, 9)}", f"{n}.{rng.randint(1, 9)}")), False
+    yield (
+        f"{sign}{n}",
+        sign + rng.choice((str(other), _grouped(other, ","), f"{n}{rng.randint(0, 9)}", f"{n}.{rng.randint(1, 9)}")),
+        False,
+    )
 
 
 def rational(rng: random.Random) -> Iterator[Pair]:
@@ -92,7 +105,13 @@ def decimal(rng: random.Random) -> Iterator[Pair]:
     n = rng.randint(1, 10 ** (digits + 2))
     f = Fraction(n, 10**digits)
     gold = f"{float(f):.{digits}f}"
-    writings = [gold + "0", gold + "00", f"\\frac{{{f.numerator}}}{{{f.denominator}}}", f"{n} \\times 10^{{-{digits}}}", f"{n}e-{digits}"]
+    writings = [
+        gold + "0",
+        gold + "00",
+        f"\\frac{{{f.numerator}}}{{{f.denominator}}}",
+        f"{n} \\times 10^{{-{digits}}}",
+        f"{n}e-{digits}",
+    ]
     writings += [gold.removeprefix("0")] if gold.startswith("0") else []
     if f.denominator > 1:
         yield gold, rng.choice(writings), True
@@ -107,7 +126,13 @@ def percent(rng: random.Random) -> Iterator[Pair]:
     shown = Fraction(n, rng.choice((1, 1, 2, 4)))
     text = str(float(shown)).removesuffix(".0")
     f = shown / 100
-    writings = [f"{text}%", f"{text} \\%", f"\\frac{{{f.numerator}}}{{{f.denominator}}}", str(float(f)), f"{text} \\text{{ percent}}"]
+    writings = [
+        f"{text}%",
+        f"{text} \\%",
+        f"\\frac{{{f.numerator}}}{{{f.denominator}}}",
+        str(float(f)),
+        f"{text} \\text{{ percent}}",
+    ]
     yield f"{text}\\%", rng.choice(writings), True
     other = shown + rng.choice((-1, 1, 10))
     if other > 0:
@@ -115,7 +140,8 @@ def percent(rng: random.Random) -> Iterator[Pair]:
 
 
 _UNITS = [
-    ("km", "m", 1000), ("m", "cm", 100), ("cm", "mm", 10), ("kg", "g", 1000), ("hours", "minutes", 60), ("minutes", "seconds", 60),
+    ("km", "m", 1000), ("m", "cm", 100), ("cm", "mm", 10), ("kg", "g", 1000), ("hours", "minutes", 60),
+    ("minutes", "seconds", 60),
     ("L", "mL", 1000), ("ft", "inches", 12), ("days", "hours", 24),
 ]  # fmt: skip
 
@@ -132,7 +158,11 @@ def unit(rng: random.Random) -> Iterator[Pair]:
             (f"{in_small} {small}", f"{text} \\text{{ {large}}}"),
         ] * 2
     yield *rng.choice(pairs), True
-    off = [f"{text} \\text{{ {small}}}", f"{float(n + 1):g} \\text{{ {large}}}", f"{float(n * size + 1):g} \\text{{ {small}}}"]
+    off = [
+        f"{text} \\text{{ {small}}}",
+        f"{float(n + 1):g} \\text{{ {large}}}",
+        f"{float(n * size + 1):g} \\text{{ {small}}}",
+    ]
     yield f"{text} \\text{{ {large}}}", rng.choice(off), False
 
 
@@ -141,7 +171,11 @@ def currency(rng: random.Random) -> Iterator[Pair]:
     cents = f"{float(n):.2f}"
     plain = f"{float(n):,.2f}"
     gold = rng.choice((f"\\${cents}", f"${plain}", f"\\${plain.replace(',', '{,}')}"))
-    yield gold, rng.choice((cents, f"\\${plain}", f"{cents} dollars", f"{plain} \\text{{ dollars}}", f"{cents} USD")), True
+    yield (
+        gold,
+        rng.choice((cents, f"\\${plain}", f"{cents} dollars", f"{plain} \\text{{ dollars}}", f"{cents} USD")),
+        True,
+    )
     off = f"{float(n + rng.choice((1, -1, 10))):.2f}"
     yield gold, rng.choice((f"\\${off}", off, f"{cents} euros", f"€{cents}", f"{cents} \\text{{ cents}}")), False
 
@@ -151,12 +185,23 @@ def scientific(rng: random.Random) -> Iterator[Pair]:
     text = f"{float(m):g}"
     f = m * Fraction(10) ** e
     gold = f"{text} \\times 10^{{{e}}}"
-    writings = [f"{text}e{e}", f"{text} \\cdot 10^{{{e}}}", f"{text}\\times10^{{{e}}}", f"{float(m * 10):g} \\times 10^{{{e - 1}}}"]
+    writings = [
+        f"{text}e{e}",
+        f"{text} \\cdot 10^{{{e}}}",
+        f"{text}\\times10^{{{e}}}",
+        f"{float(m * 10):g} \\times 10^{{{e - 1}}}",
+    ]
     writings += [str(f.numerator)] if f.denominator == 1 else []
     yield gold, rng.choice(writings), True
     yield (
         gold,
-        rng.choice((f"{text} \\times 10^{{{e + rng.choice((-1, 1))}}}", f"{float(m + Fraction(1, 100)):g}e{e}", f"{text}e{-e or 3}")),
+        rng.choice(
+            (
+                f"{text} \\times 10^{{{e + rng.choice((-1, 1))}}}",
+                f"{float(m + Fraction(1, 100)):g}e{e}",
+                f"{text}e{-e or 3}",
+            )
+        ),
         False,
     )
 
@@ -195,7 +240,11 @@ def polynomial(rng: random.Random) -> Iterator[Pair]:
         tree = ("pow", _linear(rng, x), num(2))
     elif made == 2:
         tree = sum_of(
-            [("pow", var(x), num(rng.randint(2, 4))), ("mul", num(rng.randint(2, 9)), ("mul", var(x), var(y))), num(rng.randint(1, 9))]
+            [
+                ("pow", var(x), num(rng.randint(2, 4))),
+                ("mul", num(rng.randint(2, 9)), ("mul", var(x), var(y))),
+                num(rng.randint(1, 9)),
+            ]
         )
     else:
         tree = ("mul", num(rng.randint(2, 7)), ("add", ("pow", var(x), num(2)), _linear(rng, y)))
@@ -204,7 +253,11 @@ def polynomial(rng: random.Random) -> Iterator[Pair]:
 
 def rational_function(rng: random.Random) -> Iterator[Pair]:
     x = _name(rng)
-    tree: Tree = ("frac", rng.choice((_linear(rng, x), num(rng.randint(1, 9)), ("pow", var(x), num(2)))), _linear(rng, x))
+    tree: Tree = (
+        "frac",
+        rng.choice((_linear(rng, x), num(rng.randint(1, 9)), ("pow", var(x), num(2)))),
+        _linear(rng, x),
+    )
     if rng.random() < 0.4:
         tree = (rng.choice(("add", "sub", "mul")), tree, ("frac", num(rng.randint(1, 9)), _linear(rng, x)))
     yield from _from_tree(tree, rng)
@@ -305,7 +358,11 @@ def set_(rng: random.Random) -> Iterator[Pair]:
     gold = "\\{" + ", ".join(map(tex, members)) + "\\}"
     same = _same(members, rng)
     rng.shuffle(same)
-    yield gold, rng.choice(("\\{" + ", ".join(same) + "\\}", ", ".join(same), "\\left\\{" + ",".join(same) + "\\right\\}")), True
+    yield (
+        gold,
+        rng.choice(("\\{" + ", ".join(same) + "\\}", ", ".join(same), "\\left\\{" + ",".join(same) + "\\right\\}")),
+        True,
+    )
     off = _one_off(members, rng)
     if off is not None:
         yield gold, "\\{" + ", ".join(off) + "\\}", False
@@ -333,7 +390,13 @@ def interval(rng: random.Random) -> Iterator[Pair]:
     gold = f"{first}{tex(low)}, {tex(high)}{last}"
     lower, upper = "<" if first == "(" else "\\le", "<" if last == ")" else "\\leq"
     a, b = _same([low, high], rng)
-    yield gold, rng.choice((f"\\left{first}{a},{b}\\right{last}", f"{a} {lower} x {upper} {b}", f"x \\in {first}{a}, {b}{last}")), True
+    yield (
+        gold,
+        rng.choice(
+            (f"\\left{first}{a},{b}\\right{last}", f"{a} {lower} x {upper} {b}", f"x \\in {first}{a}, {b}{last}")
+        ),
+        True,
+    )
     turned = {"(": "[", "[": "("}[first]
     off = _one_off([low, high], rng)
     yield gold, f"{turned}{tex(low)}, {tex(high)}{last}", False
@@ -349,7 +412,12 @@ def inequality(rng: random.Random) -> Iterator[Pair]:
     turned = {"<": ">", "\\le": "\\ge", ">": "<", "\\ge": "\\le"}
     strict = {"<": "\\le", "\\le": "<", ">": "\\ge", "\\ge": ">"}
     gold = f"{x} {sign} {bound}"
-    bracket = {"<": f"(-\\infty, {bound})", "\\le": f"(-\\infty, {bound}]", ">": f"({bound}, \\infty)", "\\ge": f"[{bound}, \\infty)"}
+    bracket = {
+        "<": f"(-\\infty, {bound})",
+        "\\le": f"(-\\infty, {bound}]",
+        ">": f"({bound}, \\infty)",
+        "\\ge": f"[{bound}, \\infty)",
+    }
     writings = [
         f"{bound} {turned[sign]} {x}",
         bracket[sign],
@@ -369,10 +437,20 @@ def inequality(rng: random.Random) -> Iterator[Pair]:
 def equation(rng: random.Random) -> Iterator[Pair]:
     a, b, c = rng.randint(2, 9), rng.randint(1, 9), rng.randint(1, 9)
     gold = f"y = {a}x + {b}"
-    yield gold, rng.choice((f"{a}x - y + {b} = 0", f"y - {b} = {a}x", f"{c * a}x + {c * b} = {c}y" if c > 1 else f"{a}x + {b} = y")), True
+    yield (
+        gold,
+        rng.choice(
+            (f"{a}x - y + {b} = 0", f"y - {b} = {a}x", f"{c * a}x + {c * b} = {c}y" if c > 1 else f"{a}x + {b} = y")
+        ),
+        True,
+    )
     yield gold, rng.choice((f"y = {a}x - {b}", f"y = {a + 1}x + {b}", f"{a}x + y + {b} = 0", f"x = {a}y + {b}")), False
     circle = f"x^2 + y^2 = {b * b}"
-    yield circle, rng.choice((f"y^2 + x^2 - {b * b} = 0", f"{c}x^2 + {c}y^2 = {c * b * b}" if c > 1 else f"y^2 = {b * b} - x^2")), True
+    yield (
+        circle,
+        rng.choice((f"y^2 + x^2 - {b * b} = 0", f"{c}x^2 + {c}y^2 = {c * b * b}" if c > 1 else f"y^2 = {b * b} - x^2")),
+        True,
+    )
     yield circle, rng.choice((f"x^2 - y^2 = {b * b}", f"x^2 + y^2 = {b * b + 1}", f"x^2 + {a}y^2 = {b * b}")), False
 
 
@@ -402,7 +480,13 @@ def date(rng: random.Random) -> Iterator[Pair]:
     def writings(d: datetime.date) -> list[str]:
         month = f"{d:%B}"
         short = [f"{month[:3]} {d.day}, {d.year}", f"\\text{{{month} {d.day}, {d.year}}}"]
-        return [f"{month} {d.day}, {d.year}", f"{d.day} {month} {d.year}", d.isoformat(), f"{month} {d.day} {d.year}", *short]
+        return [
+            f"{month} {d.day}, {d.year}",
+            f"{d.day} {month} {d.year}",
+            d.isoformat(),
+            f"{month} {d.day} {d.year}",
+            *short,
+        ]
 
     gold = rng.choice(writings(day)[:3])
     yield gold, rng.choice(writings(day)), True
@@ -410,9 +494,12 @@ def date(rng: random.Random) -> Iterator[Pair]:
 
 
 _WORDS = [
-    "increasing", "decreasing", "ellipse", "hyperbola", "parabola", "triangle", "rectangle", "rhombus", "convex", "concave", "odd", "even",
-    "prime", "composite", "rational", "irrational", "mercury", "venus", "oxygen", "nitrogen", "glucose", "mitochondria", "paris", "london",
-    "monday", "tuesday", "north", "south", "acute", "obtuse", "bounded", "divergent", "convergent", "copper", "zinc", "photosynthesis",
+    "increasing", "decreasing", "ellipse", "hyperbola", "parabola", "triangle", "rectangle", "rhombus", "convex",
+    "concave", "odd", "even",
+    "prime", "composite", "rational", "irrational", "mercury", "venus", "oxygen", "nitrogen", "glucose", "mitochondria",
+    "paris", "london",
+    "monday", "tuesday", "north", "south", "acute", "obtuse", "bounded", "divergent", "convergent", "copper", "zinc",
+    "photosynthesis",
     "entropy", "diode", "kinetic", "potential", "momentum",
 ]  # fmt: skip
 
@@ -423,7 +510,14 @@ def text(rng: random.Random) -> Iterator[Pair]:
     yield (
         shown,
         rng.choice(
-            (word.capitalize(), f"\\text{{{word}}}", f"\\textbf{{{word.capitalize()}}}", word.upper(), f"{word}.", f"\\mathrm{{{word}}}")
+            (
+                word.capitalize(),
+                f"\\text{{{word}}}",
+                f"\\textbf{{{word.capitalize()}}}",
+                word.upper(),
+                f"{word}.",
+                f"\\mathrm{{{word}}}",
+            )
         ),
         True,
     )
@@ -451,8 +545,10 @@ def formula(rng: random.Random) -> Iterator[Pair]:
 
 
 TYPES: dict[str, Callable[[random.Random], Iterator[Pair]]] = {
-    "integer": integer, "rational": rational, "decimal": decimal, "percent": percent, "unit": unit, "currency": currency,
+    "integer": integer, "rational": rational, "decimal": decimal, "percent": percent, "unit": unit,
+    "currency": currency,
     "scientific": scientific, "polynomial": polynomial, "rational function": rational_function, "radical": radical,
     "trigonometric": trigonometric, "exponential": exponential, "complex": complex_number, "set": set_, "tuple": tuple_,
-    "interval": interval, "inequality": inequality, "equation": equation, "matrix": matrix, "date": date, "text": text, "formula": formula,
+    "interval": interval, "inequality": inequality, "equation": equation, "matrix": matrix, "date": date, "text": text,
+    "formula": formula,
 }  # fmt: skip

@@ -1,4 +1,5 @@
-"""math-verify with its defaults as a plug-in verifier, so that it runs in the same worker processes, on the same text, as ours.
+"""math-verify with its defaults as a plug-in verifier, so that it runs in the same worker processes, on the same text,
+as ours.
 
 Its time limits stay as shipped (5 s for each parse and for the comparison, by SIGALRM in the worker's main thread).
 """
@@ -10,7 +11,7 @@ from typing import Any
 from math_verify import parse, verify
 
 from posttrain import Outcome, Request, Verdict
-from rewards.visible import visible
+from rewards.prose.visible import visible
 
 
 class MathVerify:

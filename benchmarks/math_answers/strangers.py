@@ -1,8 +1,9 @@
-"""Reads the pairs that were written blind: strangers*.txt for `math`, each after the rules were mended on the one before.
+"""Reads the pairs that were written blind: strangers*.txt for `math`, each after the rules were mended on the one
+before.
 
-A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after `json:`. And
-strangers_other*.txt have `kind ¦ gold as JSON ¦ {"options"?, "set"?, "num_tokens"?} ¦ answers`. In answers `□{` stands for `\\boxed{`, `⏎`
-for a line's end.
+A line is one gold with many answers: `class ¦ gold ¦ + right ¦ - wrong ¦ ? question`. A gold is text, or JSON after
+`json:`. And strangers_other*.txt have `kind ¦ gold as JSON ¦ {"options"?, "set"?, "num_tokens"?} ¦ answers`. In answers
+`□{` stands for `\\boxed{`, `⏎` for a line's end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Expressions for the generator of identities: a tree, its LaTeX, its value by mpmath, rewritings that keep the value, one-token changes.
+"""Expressions for the generator of identities: a tree, its LaTeX, its value by mpmath, rewritings that keep the value,
+one-token changes.
 
 Shares no code with the verifier and reads no text: it only writes. Trees are tuples:
 ("num", Fraction) ("var", name) ("const", name) ("add"|"sub"|"mul"|"frac"|"pow", a, b) ("neg"|"sqrt", a) ("fn", name, a)
@@ -17,8 +18,24 @@ Tree = tuple[Any, ...]
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "\\sin": mpmath.sin, "\\cos": mpmath.cos, "\\tan": mpmath.tan, "\\ln": mpmath.log,
 }  # fmt: skip
-CONSTANTS: dict[str, Callable[[], Any]] = {"\\pi": lambda: +mpmath.pi, "e": lambda: +mpmath.e, "i": lambda: mpmath.mpc(0, 1)}
-_TIGHT = {"add": 1, "sub": 1, "neg": 1, "mul": 2, "frac": 3, "pow": 3, "num": 4, "var": 4, "const": 4, "sqrt": 4, "fn": 2.5}
+CONSTANTS: dict[str, Callable[[], Any]] = {
+    "\\pi": lambda: +mpmath.pi,
+    "e": lambda: +mpmath.e,
+    "i": lambda: mpmath.mpc(0, 1),
+}
+_TIGHT = {
+    "add": 1,
+    "sub": 1,
+    "neg": 1,
+    "mul": 2,
+    "frac": 3,
+    "pow": 3,
+    "num": 4,
+    "var": 4,
+    "const": 4,
+    "sqrt": 4,
+    "fn": 2.5,
+}
 
 
 def num(value: int | Fraction) -> Tree:
@@ -58,7 +75,11 @@ def tex(tree: Tree) -> str:
 
 def _product(a: Tree, b: Tree) -> str:
     left, right = _wrapped(a, 2), _wrapped(b, 2.2)
-    return f"{left}\\cdot {right}" if right[0].isdigit() or right.startswith("\\frac") or right[0] == "i" else f"{left} {right}"
+    return (
+        f"{left}\\cdot {right}"
+        if right[0].isdigit() or right.startswith("\\frac") or right[0] == "i"
+        else f"{left} {right}"
+    )
 
 
 def _wrapped(tree: Tree, floor: float) -> str:
@@ -97,7 +118,8 @@ def names(tree: Tree) -> set[str]:
 
 
 def equal(a: Tree, b: Tree, rng: random.Random) -> bool | None:
-    """True where both agree at 8 random points to 30 digits, False where they differ at all of them by 1e-9, None for what is unclear."""
+    """True where both agree at 8 random points to 30 digits, False where they differ at all of them by 1e-9, None for
+    what is unclear."""
     free = sorted(names(a) | names(b))
     agree = differ = points = 0
     with mpmath.workdps(50):
@@ -164,7 +186,8 @@ def sum_of(terms: list[Tree]) -> Tree:
 
 
 def rewrites(a: Tree) -> Iterator[Tree]:
-    """Other ways to write the top of `a`. Some hold only where the checks at random points confirm them: the caller checks."""
+    """Other ways to write the top of `a`. Some hold only where the checks at random points confirm them: the caller
+    checks."""
     kind = a[0]
     if kind in ("add", "sub"):
         terms = _terms(a)
@@ -174,7 +197,9 @@ def rewrites(a: Tree) -> Iterator[Tree]:
         yield ("mul", a[2], a[1])
         for one, other in ((a[1], a[2]), (a[2], a[1])):
             if one[0] in ("add", "sub"):
-                yield sum_of([("mul", other, t) if t[0] != "neg" else ("neg", ("mul", other, t[1])) for t in _terms(one)])
+                yield sum_of(
+                    [("mul", other, t) if t[0] != "neg" else ("neg", ("mul", other, t[1])) for t in _terms(one)]
+                )
             if one[0] == "frac":
                 yield ("frac", ("mul", one[1], other), one[2])
     if kind == "pow" and a[2] == num(2):
@@ -236,7 +261,8 @@ _OTHER_FUNCTION = {"\\sin": "\\cos", "\\cos": "\\sin", "\\tan": "\\sin", "\\ln":
 
 
 def one_token_off(tree: Tree, rng: random.Random, gold: Tree) -> Tree | None:
-    """`tree` with one number, sign, name or function changed, confirmed different from `gold`; None where the change does not show."""
+    """`tree` with one number, sign, name or function changed, confirmed different from `gold`; None where the change
+    does not show."""
     path = rng.choice(list(places(tree)))
     node = node_at(tree, path)
     if node[0] == "num":

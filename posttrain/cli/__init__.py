@@ -1,7 +1,8 @@
-"""The command line: one typer app put together from the modules below, and the one place where an error becomes a message and an exit code.
+"""The command line: one typer app put together from the modules below, and the one place where an error becomes a
+message and an exit code.
 
-Exit codes: 0 done, 1 a stage failed (the same command continues), 2 wrong input, 69 a needed backend is missing, 75 stopped on request.
-No logic here, and nothing heavy: a command imports what it needs when it is called.
+Exit codes: 0 done, 1 a stage failed (the same command continues), 2 wrong input, 69 a needed backend is missing, 75
+stopped on request. No logic here, and nothing heavy: a command imports what it needs when it is called.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from pathlib import Path
 import typer
 
 from posttrain import telemetry
-from posttrain.atomic import is_full_disk
-from posttrain.install import missing_backend
-from posttrain.shadow import refuse_shadowed
+from posttrain.setup.install import missing_backend
+from posttrain.setup.name_clash import refuse_shadowed
+from posttrain.store.atomic import is_full_disk
 
-# A module defines register(app), which adds its commands, or is a group: sandbox.py holds sandbox_app. Order is the order of --help.
+# A module defines register(app), which adds its commands, or is a group: sandbox.py holds sandbox_app. Order is the
+# order of --help.
 MODULES = (
     "posttrain.cli.run",
     "posttrain.cli.recipe",
@@ -78,10 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ready_streams() -> None:
     """Whatever started us: streams are open, and take any character."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed: its number would go to the next file of ours, and libraries write to that number
+        if (
+            getattr(sys, name) is None
+        ):  # closed: its number would go to the next file of ours, and libraries write to that number
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lasts
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # an answer in a Latin-1 terminal, a folder whose name is no UTF-8
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # an answer in a Latin-1 terminal, a folder whose name is no UTF-8
 
 
 def say(error: Exception) -> int:
@@ -94,7 +100,11 @@ def say(error: Exception) -> int:
         return code
     if isinstance(error, OSError):
         full = "the disk is full: " if is_full_disk(error) else ""
-        remedy = "\n  remedy: free space (posttrain store gc shows what nobody needs); the same command continues" if full else ""
+        remedy = (
+            "\n  remedy: free space (posttrain store gc shows what nobody needs); the same command continues"
+            if full
+            else ""
+        )
         print(f"error: {full}{telemetry.redact(str(error))}{remedy}", file=sys.stderr)
         return 1
     print(telemetry.redact("".join(traceback.format_exception(error))), file=sys.stderr, end="")

@@ -12,7 +12,8 @@ _READ_BYTES = 1 << 16
 
 
 def chunks(stream: BinaryIO, most: int) -> Iterator[list[bytes]]:
-    """Lists of 1 to `most` lines that are not blank, in order. Reads the stream's descriptor itself, so nobody else may."""
+    """Lists of 1 to `most` lines that are not blank, in order. Reads the stream's descriptor itself, so nobody else
+    may."""
     try:
         descriptor = stream.fileno()
     except (AttributeError, OSError):  # no real file: all of it is there

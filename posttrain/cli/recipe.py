@@ -1,4 +1,5 @@
-"""`posttrain plan`, `check`, `recipe schema` and `recipe new`. Parses, calls posttrain.plan and posttrain.recipe, prints."""
+"""`posttrain plan`, `check`, `recipe schema` and `recipe new`. Parses, calls posttrain.plan and posttrain.recipe,
+prints."""
 
 from __future__ import annotations
 
@@ -11,15 +12,19 @@ import typer
 if TYPE_CHECKING:
     from posttrain.plan import Estimate, Plan, StepStatus
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that comes with posttrain.")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that comes with posttrain.")
+]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as stages.cold_start.learning_rate=1e-5.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override, such as stages.cold_start.learning_rate=1e-5."),
 ]
 StorePath = Annotated[Path, typer.Option("--store", help="The store.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder to compare with; runs/NAME when not given.")]
 Until = Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")]
 From = Annotated[
-    list[str] | None, typer.Option("--from", metavar="STAGE=CHECKPOINT", help="Start at a stage from a checkpoint made elsewhere.")
+    list[str] | None,
+    typer.Option("--from", metavar="STAGE=CHECKPOINT", help="Start at a stage from a checkpoint made elsewhere."),
 ]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Two steps a stage and few rows, with the recipe's real shapes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -47,7 +52,7 @@ def plan_command(
 ) -> None:
     """What would run, what is cached and why, and what it will cost. Writes nothing."""
     from posttrain.plan import estimate, plan_status, prepare, previous_steps
-    from posttrain.store import Store
+    from posttrain.store.artefacts import Store
 
     opened = Store(store)
     _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke)
@@ -69,15 +74,18 @@ def check_command(
     smoke: Smoke = False,
     as_json: AsJson = False,
 ) -> None:
-    """Plan, then look deeper: context lengths, tokenizers, chat template, golds, cards, disk. Exit 2 when something is wrong."""
+    """Plan, then look deeper: context lengths, tokenizers, chat template, golds, cards, disk. Exit 2 when something is
+    wrong."""
     import dataclasses
 
     from posttrain.plan import prepare
-    from posttrain.recipe.check import check_plan
-    from posttrain.store import Store
+    from posttrain.preflight.check import check_plan
+    from posttrain.store.artefacts import Store
 
     opened = Store(store)
-    _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True)
+    _, plan = prepare(
+        recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
+    )
     findings = check_plan(plan, opened.root)
     failed = [finding for finding in findings if finding.status == "fail"]
     if as_json:
@@ -88,7 +96,10 @@ def check_command(
             print(f"{finding.status:<5}  {finding.name:<{width}}  {finding.detail}")
             if finding.remedy:
                 print(f"{'':<5}  {'':<{width}}  remedy: {finding.remedy}")
-        print(f"{len(findings)} checks, {len(failed)} failed, {sum(finding.status == 'later' for finding in findings)} left to the run")
+        print(
+            f"{len(findings)} checks, {len(failed)} failed, "
+            f"{sum(finding.status == 'later' for finding in findings)} left to the run"
+        )
     if failed:
         raise typer.Exit(2)
 
@@ -108,10 +119,13 @@ def new_command(
         str, typer.Option("--like", metavar="NAME", help="A recipe that comes with posttrain, to start from.")
     ] = "nanbeige4_3b_thinking",
     revision: Annotated[str | None, typer.Option("--revision", help="40 hex digits, for a hub id.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the recipe; from the file's name when not given.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the recipe; from the file's name when not given.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("recipe.yaml"),
 ) -> None:
-    """Write a recipe like a shipped one, with your base. Data paths are yours to fill in; `posttrain check` says what is left."""
+    """Write a recipe like a shipped one, with your base. Data paths are yours to fill in; `posttrain check` says what
+    is left."""
     from posttrain.recipe.new import new_recipe
 
     new_recipe(base=base, revision=revision, like=like, name=name, out=out)

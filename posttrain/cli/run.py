@@ -22,31 +22,43 @@ def register(app: typer.Typer) -> None:
 
 
 def run_command(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that comes with posttrain.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Run folder; runs/NAME (runs/NAME-smoke) when not given.")] = None,
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that comes with posttrain.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder; runs/NAME (runs/NAME-smoke) when not given.")
+    ] = None,
     store: Annotated[Path, typer.Option("--store", help="Store that all runs share.")] = DEFAULT_STORE,
     override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as stages.cold_start.learning_rate=1e-5.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, such as stages.cold_start.learning_rate=1e-5."),
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")] = None,
     start: Annotated[
-        list[str] | None, typer.Option("--from", metavar="STAGE=CHECKPOINT", help="Start at a stage from a checkpoint made elsewhere.")
+        list[str] | None,
+        typer.Option("--from", metavar="STAGE=CHECKPOINT", help="Start at a stage from a checkpoint made elsewhere."),
     ] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="Two steps a stage with the real shapes, before hours are spent.")] = False,
-    take_over: Annotated[bool, typer.Option("--take-over", help="Take the lock of a dead run on another machine.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Two steps a stage with the real shapes, before hours are spent.")
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the lock of a dead run on another machine.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on stdout.")] = False,
 ) -> None:
     """Run a recipe, or go on with it: finished steps are skipped, a broken one continues from its last checkpoint."""
-    from posttrain import run_folder
     from posttrain.plan import plan_status, prepare, previous_steps
     from posttrain.recipe.load import dump_resolved
-    from posttrain.run import RunOptions, run
-    from posttrain.store import Store
+    from posttrain.run import folder as run_folder
+    from posttrain.run.driver import RunOptions, run
+    from posttrain.store.artefacts import Store
     from posttrain.telemetry import open_display
 
     opened = Store(store)
-    _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True)
+    _, plan = prepare(
+        recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
+    )
     run_dir = out if out is not None else Path("runs") / plan.recipe.name
     run_folder.check_owner(run_dir, plan.recipe.name, smoke=smoke)
     rows = plan_status(plan.steps, opened, previous_steps(run_dir), image=plan.recipe.sandbox.image)
@@ -68,13 +80,16 @@ def run_command(
     if not quiet and not as_json:
         _print_outcome(run_dir, results)
         if smoke:
-            print("smoke: every step ran with the recipe's own shapes; two steps a stage teach nothing, so the scores mean nothing")
+            print(
+                "smoke: every step ran with the recipe's own shapes; two steps a stage teach nothing, so the scores "
+                "mean nothing"
+            )
 
 
 def report_command(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
     """Write RUN/report.html anew: one page that opens offline."""
     from posttrain.report.html import write_report
-    from posttrain.run_folder import existing_run
+    from posttrain.run.folder import existing_run
 
     print(write_report(existing_run(run_dir)))
 
@@ -84,7 +99,7 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What a run has done, does, and who holds it."""
-    from posttrain.run_status import read_status
+    from posttrain.run.status import read_status
 
     status = read_status(run_dir)
     if as_json:
@@ -95,7 +110,7 @@ def status_command(
 
 def stop_command(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
     """Ask the process that holds RUN to save a checkpoint at its next safe point and end with exit code 75."""
-    from posttrain.run_status import request_stop
+    from posttrain.run.status import request_stop
 
     print(request_stop(run_dir))
 
@@ -122,10 +137,16 @@ def _print_status(status: dict[str, Any]) -> None:
     rows = []
     for row in status["stages"]:
         shown = "running" if row["name"] == at_work and row["status"] == "pending" else row["status"]
-        rows.append((row["name"], row["kind"], shown, f"{row['seconds']:.1f}" if row["seconds"] else "", row.get("note", "")))
+        rows.append(
+            (row["name"], row["kind"], shown, f"{row['seconds']:.1f}" if row["seconds"] else "", row.get("note", ""))
+        )
     titles = ("stage", "kind", "status", "seconds", "")
-    widths = [max(len(title), *(len(row[i]) for row in rows)) if rows else len(title) for i, title in enumerate(titles[:4])]
-    for title, width in zip(titles, (*widths, None), strict=True):  # what does not fit is cut from the note, and from nothing else
+    widths = [
+        max(len(title), *(len(row[i]) for row in rows)) if rows else len(title) for i, title in enumerate(titles[:4])
+    ]
+    for title, width in zip(
+        titles, (*widths, None), strict=True
+    ):  # what does not fit is cut from the note, and from nothing else
         table.add_column(title, no_wrap=True, min_width=width, overflow="ellipsis")
     for cells in rows:
         table.add_row(*map(Text, cells))

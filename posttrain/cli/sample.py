@@ -20,16 +20,20 @@ def register(app: typer.Typer) -> None:
 
 def sample_command(
     checkpoint: Annotated[Path, typer.Argument(help="A stage's folder of a run, or a model folder.")],
-    prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="One question; without it, a conversation.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="One question; without it, a conversation.")
+    ] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
     top_p: Annotated[float, typer.Option(help="Nucleus.")] = 0.95,
     max_tokens: Annotated[int, typer.Option(help="Longest answer, tokens.")] = 256,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same answer.")] = 0,
-    recipe: Annotated[Path | None, typer.Option(help="Recipe whose chat settings to use; a run's stage brings its own.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe whose chat settings to use; a run's stage brings its own.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer.")] = False,
 ) -> None:
     """Talk to a stage's model; its thinking is shown."""
-    from posttrain.evaluate.one import find_model, find_recipe, talk
+    from posttrain.run.one_checkpoint import find_model, find_recipe, talk
     from posttrain.types import SamplingParams
 
     find_model(checkpoint)  # a wrong folder is said before torch is imported
@@ -51,18 +55,24 @@ def sample_command(
 def evaluate_command(
     checkpoint: Annotated[Path, typer.Argument(help="A stage's folder of a run, or a model folder.")],
     suite: Annotated[str, typer.Option(help="Suite of the recipe.")],
-    recipe: Annotated[Path | None, typer.Option(help="Recipe that defines the suite; a run's stage brings its own.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe that defines the suite; a run's stage brings its own.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for samples.jsonl and scores.json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print scores.json.")] = False,
 ) -> None:
     """Score a checkpoint on one suite."""
     from posttrain.errors import RecipeError
-    from posttrain.evaluate.one import find_model, find_recipe, score
+    from posttrain.run.one_checkpoint import find_model, find_recipe, score
 
     find_model(checkpoint)
     found = _given(recipe) or find_recipe(checkpoint)
     if found is None:
-        raise RecipeError("no recipe defines the suite", where=str(checkpoint), remedy="give --recipe RECIPE, or a stage's folder of a run")
+        raise RecipeError(
+            "no recipe defines the suite",
+            where=str(checkpoint),
+            remedy="give --recipe RECIPE, or a stage's folder of a run",
+        )
     with tempfile.TemporaryDirectory(prefix="posttrain-logs-") as logs:
         scores = score(checkpoint, found[0], found[1], suite, Path(logs), out)
     if as_json:
@@ -79,7 +89,7 @@ def _given(recipe: Path | None) -> Any:
     if recipe is None:
         return None
     from posttrain.recipe import load_recipe
-    from posttrain.shipped import find_recipe
+    from posttrain.recipe.shipped import find_recipe
 
     loaded = load_recipe(find_recipe(str(recipe)))
     return loaded.recipe, loaded.recipe_dir
@@ -93,7 +103,9 @@ def _ask(prompt: str | None) -> str | None:
     except EOFError:
         return None
     except UnicodeError as error:
-        raise InputError("the question is not UTF-8", where="stdin" if prompt is None else "--prompt", remedy="send UTF-8") from error
+        raise InputError(
+            "the question is not UTF-8", where="stdin" if prompt is None else "--prompt", remedy="send UTF-8"
+        ) from error
     return question or prompt
 
 

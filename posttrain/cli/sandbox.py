@@ -36,13 +36,22 @@ Backend = Annotated[str, typer.Option(help="auto, docker, namespaces or local.")
 @sandbox_app.command()
 def run(
     backend: Backend = "auto",
-    min_level: Annotated[str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")] = None,
-    slots: Annotated[int, typer.Option(min=1, help="Programs judged at once. Default: the machine's CPUs.")] = os.cpu_count() or 1,
+    min_level: Annotated[
+        str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")
+    ] = None,
+    slots: Annotated[
+        int, typer.Option(min=1, help="Programs judged at once. Default: the machine's CPUs.")
+    ] = os.cpu_count() or 1,
     fail_fast: Annotated[
         bool,
-        typer.Option("--fail-fast", help="Mark the tests after a program's first failure not_run; a fraction counts them as not passed."),
+        typer.Option(
+            "--fail-fast",
+            help="Mark the tests after a program's first failure not_run; a fraction counts them as not passed.",
+        ),
     ] = False,
-    allow_unsafe: Annotated[bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")] = False,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
+    ] = False,
     image: Annotated[str | None, typer.Option(help="Docker image, by digest, instead of the one built here.")] = None,
 ) -> None:
     """Judge JSON lines from stdin. Exit 0 when every line was answered."""
@@ -71,7 +80,7 @@ def _answer_all(judge: Any, fail_fast: bool) -> None:
 def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
     """Answer lines, the first of them number `first`; returns how many are no program."""
     from sandbox.judge import invalid
-    from sandbox.rows import parse_program, read_row
+    from sandbox.program_json import parse_program, read_row
 
     records: list[Any] = []
     programs = []
@@ -85,7 +94,9 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
             reason = f"line {number}: {reason}"
             identity = row.get("id") if isinstance(row, dict) else None
-            identity = identity if isinstance(identity, str | int) else None  # the rest is no id, and may be no JSON either
+            identity = (
+                identity if isinstance(identity, str | int) else None
+            )  # the rest is no id, and may be no JSON either
             records.append({**invalid(str(identity), reason, judge.backend).to_json(), "id": identity})
     judged = iter(judge.run([program for program, _ in programs], fail_fast))
     given = iter(identity for _, identity in programs)
@@ -113,9 +124,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 def build(
     source: Annotated[Source, typer.Option("--from", help="What the image is made of.")] = Source.INTERPRETER,
     suite: Annotated[str | None, typer.Option(help="debian: the release. Default: bookworm.")] = None,
-    mirror: Annotated[str | None, typer.Option(help="debian: where its packages are. Default: as apt is configured.")] = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="debian: where its packages are. Default: as apt is configured.")
+    ] = None,
     base: Annotated[
-        str | None, typer.Option(help="dockerfile: the image to start from; pulled when absent. Default: python:3.11-slim.")
+        str | None,
+        typer.Option(help="dockerfile: the image to start from; pulled when absent. Default: python:3.11-slim."),
     ] = None,
 ) -> None:
     """Make an image and load it into Docker; prints its id, for `--image` and a recipe's `sandbox: {image: ID}`.
@@ -126,7 +140,11 @@ def build(
     from sandbox.debian import SUITE
     from sandbox.docker_backend import connect
 
-    for name, given, owner in (("suite", suite, Source.DEBIAN), ("mirror", mirror, Source.DEBIAN), ("base", base, Source.DOCKERFILE)):
+    for name, given, owner in (
+        ("suite", suite, Source.DEBIAN),
+        ("mirror", mirror, Source.DEBIAN),
+        ("base", base, Source.DOCKERFILE),
+    ):
         if given is not None and source is not owner:
             raise typer.BadParameter(f"--{name} belongs to --from {owner.value}")
     try:
@@ -143,7 +161,8 @@ def build(
 
 @sandbox_app.command()
 def clean() -> None:
-    """Remove containers whose judge is dead or whose time is up, and root trees and their images unused for a day; prints their names.
+    """Remove containers whose judge is dead or whose time is up, and root trees and their images unused for a day;
+    prints their names.
 
     Nothing unlabelled is touched, nor an image built on request.
     """

@@ -1,4 +1,5 @@
-"""What proves the judge on a user's own machine: `posttrain sandbox attack`, `audit`, `bench`. Parses, calls, prints, exits.
+"""What proves the judge on a user's own machine: `posttrain sandbox attack`, `audit`, `bench`. Parses, calls, prints,
+exits.
 
 sandbox.py puts these commands into its group. Knows nothing of judging, attacking, auditing or measuring.
 """
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from sandbox.judge import Judge
 
 Backend = Annotated[str, typer.Option(help="auto, docker, namespaces or local.")]
-MinLevel = Annotated[str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")]
-AllowUnsafe = Annotated[bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")]
+MinLevel = Annotated[
+    str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")
+]
+AllowUnsafe = Annotated[
+    bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
+]
 Image = Annotated[str | None, typer.Option(help="Docker image, by digest, instead of the one built here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a row on stdout, instead of the table.")]
 
@@ -30,7 +35,12 @@ _CHUNK = 64  # problems audited before the first of them is reported
 
 
 def open_judge(
-    backend: str, min_level: str | None, allow_unsafe: bool, image: str | None, slots: int, cpu_scale: float | None = None
+    backend: str,
+    min_level: str | None,
+    allow_unsafe: bool,
+    image: str | None,
+    slots: int,
+    cpu_scale: float | None = None,
 ) -> Judge:
     """A judge at the level asked for; says on stderr which it is. An error ends the command with its exit code."""
     from sandbox.doctor import SENTENCE
@@ -56,17 +66,21 @@ def attack(
     group: Annotated[list[str] | None, typer.Option(help="Only this group; may be given more than once.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the attack corpus at the reached level. Exit 0 when nothing passed, nothing was left behind and the judge was never hurt."""
+    """Run the attack corpus at the reached level. Exit 0 when nothing passed, nothing was left behind and the judge was
+    never hurt."""
     from sandbox.attacks.corpus import GROUPS
     from sandbox.attacks.siege import besiege, containers_of, not_run, shown
 
     unknown = set(group or ()) - GROUPS.keys()
     if unknown:
-        typer.echo(f"unknown group {', '.join(sorted(unknown))}\n  remedy: the groups are {', '.join(GROUPS)}", err=True)
+        typer.echo(
+            f"unknown group {', '.join(sorted(unknown))}\n  remedy: the groups are {', '.join(GROUPS)}", err=True
+        )
         raise typer.Exit(2)
     chosen = {name: attacks for name, attacks in GROUPS.items() if not group or name in group}
     results: list[Result] = []
-    # Unscaled: what an attack burns is fixed too, and must stay beyond its limit on a slow machine, whose limits would be longer.
+    # Unscaled: what an attack burns is fixed too, and must stay beyond its limit on a slow machine, whose limits would
+    # be longer.
     with open_judge(backend, min_level, allow_unsafe, image, 1, cpu_scale=1.0) as judge:
         for name, attacks in chosen.items():
             typer.echo(f"{name}: {len(attacks)} rows, first against the naive control", err=True)
@@ -81,7 +95,9 @@ def attack(
     if not as_json:
         for line in table(results):
             typer.echo(line)
-    failures = [line for result in results for line in complaints(result)] + [f"container {name} was left" for name in orphans]
+    failures = [line for result in results for line in complaints(result)] + [
+        f"container {name} was left" for name in orphans
+    ]
     for line in failures:
         typer.echo(line, err=True)
     typer.echo(f"level {level}: {'NOT HELD' if failures else 'held'}", err=True)
@@ -89,18 +105,28 @@ def attack(
 
 
 def table(results: Iterable[Result]) -> list[str]:
-    """Lines for people: each group's rows, how many count, false passes, outcomes; then what was not run, or does not count, and why."""
+    """Lines for people: each group's rows, how many count, false passes, outcomes; then what was not run, or does not
+    count, and why."""
     results = list(results)
-    lines = [f"{'group':<12}{'programs':>9}{'rows':>6}{'not run':>9}{'counted':>9}{'false passes':>14}{'left behind':>13}  outcomes"]
-    groups = [(name, [one for one in results if one.group == name]) for name in dict.fromkeys(one.group for one in results)]
+    lines = [
+        f"{'group':<12}{'programs':>9}{'rows':>6}{'not run':>9}{'counted':>9}"
+        f"{'false passes':>14}{'left behind':>13}  outcomes"
+    ]
+    groups = [
+        (name, [one for one in results if one.group == name]) for name in dict.fromkeys(one.group for one in results)
+    ]
     for name, rows in [*groups, ("all", results)]:
         ran = [one for one in rows if one.outcome]
         counted, left = sum(one.counts for one in ran), sum(len(one.left) for one in ran)
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in Counter(one.outcome for one in ran).most_common())
+        outcomes = ", ".join(
+            f"{outcome} {count}" for outcome, count in Counter(one.outcome for one in ran).most_common()
+        )
         head = f"{name:<12}{len({one.name for one in rows}):>9}{len(rows):>6}{len(rows) - len(ran):>9}{counted:>9}"
         lines.append(f"{head}{sum(one.false_pass for one in ran):>14}{left:>13}  {outcomes}")
     others = [one for one in results if one.outcome and one.named and one.outcome != one.named]
-    lines += [f"named otherwise: {one.name}/{one.form} {one.outcome} for {one.named}: {one.detail[:80]}" for one in others]
+    lines += [
+        f"named otherwise: {one.name}/{one.form} {one.outcome} for {one.named}: {one.detail[:80]}" for one in others
+    ]
     for why, count in Counter(one.why for one in results if one.why).most_common():
         names = sorted({one.name for one in results if one.why == why})
         kind = "not run" if any(one.why == why and not one.outcome for one in results) else "does not count"
@@ -118,7 +144,10 @@ def complaints(result: Result) -> list[str]:
 
 def audit(
     file: Annotated[
-        Path, typer.Argument(help="JSON lines as `sandbox run` reads them; each program is the reference solution. - for stdin.")
+        Path,
+        typer.Argument(
+            help="JSON lines as `sandbox run` reads them; each program is the reference solution. - for stdin."
+        ),
     ],
     backend: Backend = "auto",
     min_level: MinLevel = None,
@@ -130,9 +159,12 @@ def audit(
     least_caught: Annotated[
         float, typer.Option(min=0, max=1, help="Drop a problem whose tests fail a smaller share of the mutants.")
     ] = 0.5,
-    drop: Annotated[Path | None, typer.Option(help="Write the ids to drop here, one JSON string or number a line.")] = None,
+    drop: Annotated[
+        Path | None, typer.Option(help="Write the ids to drop here, one JSON string or number a line.")
+    ] = None,
 ) -> None:
-    """Are these tests worth training on? One JSON object a problem on stdout. Exit 0: keep all; 1: drop some, or a fault; 2: bad lines."""
+    """Are these tests worth training on? One JSON object a problem on stdout. Exit 0: keep all; 1: drop some, or a
+    fault; 2: bad lines."""
     from sandbox.audit import audit as examine
 
     lines = _lines(file)
@@ -143,7 +175,9 @@ def audit(
     dropped, undecided = [], 0
     with open_judge(backend, min_level, allow_unsafe, image, slots) as judge:
         for start in range(0, len(problems), _CHUNK):
-            for found in examine(judge, problems[start : start + _CHUNK], most_mutants=mutants, reruns=reruns, least_caught=least_caught):
+            for found in examine(
+                judge, problems[start : start + _CHUNK], most_mutants=mutants, reruns=reruns, least_caught=least_caught
+            ):
                 typer.echo(json.dumps({**asdict(found), "keep": not found.drop and not found.undecided}))
                 dropped += [found.id] if found.drop else []
                 undecided += found.undecided
@@ -156,8 +190,9 @@ def audit(
 
 
 def _lines(file: Path) -> list[Any]:
-    """Programs, and for lines that hold none a dict with the line's number and what is wrong. An unreadable file ends the command."""
-    from sandbox.rows import parse_program
+    """Programs, and for lines that hold none a dict with the line's number and what is wrong. An unreadable file ends
+    the command."""
+    from sandbox.program_json import parse_program
 
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -188,7 +223,8 @@ def bench(
     tests: Annotated[int, typer.Option(min=20, help="Trivial tests a round.")] = 400,
     as_json: AsJson = False,
 ) -> None:
-    """How fast the judge is on this machine at the reached level, beside a plain subprocess (and `docker run`) a test."""
+    """How fast the judge is on this machine at the reached level, beside a plain subprocess (and `docker run`) a
+    test."""
     from sandbox.bench import measure
 
     for figure in measure(lambda slots: open_judge(backend, min_level, allow_unsafe, image, slots), tests):

@@ -1,4 +1,5 @@
-"""`posttrain store ls|verify|gc`: look after the store that all runs share. Parses, calls posttrain.store, prints."""
+"""`posttrain store ls|verify|gc`: look after the store that all runs share. Parses, calls posttrain.store.artefacts,
+prints."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from posttrain.store import Store
+    from posttrain.store.artefacts import Store
 
 StorePath = Annotated[Path, typer.Option("--store", help="The store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -28,16 +29,18 @@ def register(app: typer.Typer) -> None:
 
 def _opened(path: Path) -> Store:
     from posttrain.errors import InputError
-    from posttrain.store import Store
+    from posttrain.store.artefacts import Store
 
     if path != DEFAULT and not path.is_dir():
-        raise InputError("no store there", where=str(path), remedy=f"give the folder of one; a run without --store makes {DEFAULT}")
+        raise InputError(
+            "no store there", where=str(path), remedy=f"give the folder of one; a run without --store makes {DEFAULT}"
+        )
     return Store(path)
 
 
 def ls(store: StorePath = DEFAULT, as_json: AsJson = False) -> None:
     """Every published artefact: id, step, size, and the run folders that use it."""
-    from posttrain.upkeep import list_artefacts
+    from posttrain.store.housekeeping import list_artefacts
 
     rows = list_artefacts(_opened(store))
     if as_json:
@@ -50,7 +53,9 @@ def ls(store: StorePath = DEFAULT, as_json: AsJson = False) -> None:
 
 def verify(
     store: StorePath = DEFAULT,
-    discard: Annotated[bool, typer.Option("--discard", help="Take damaged artefacts out; the next run builds them again.")] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Take damaged artefacts out; the next run builds them again.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Hash every published file and name each that is changed, missing or extra. Exit 1 when there is one."""
@@ -75,7 +80,7 @@ def gc(
     as_json: AsJson = False,
 ) -> None:
     """What no run folder needs any more. Only says so, unless --yes."""
-    from posttrain.upkeep import collect, missing_runs
+    from posttrain.store.housekeeping import collect, missing_runs
 
     opened = _opened(store)
     missing = missing_runs(opened)
@@ -86,7 +91,10 @@ def gc(
     for item in garbage:
         print(f"{item.path}  {megabytes(item.bytes)}  {item.why}")
     for run_dir in missing:
-        print(f"{run_dir} is not there any more, and keeps nothing; if it was moved, run its recipe there once before you delete")
+        print(
+            f"{run_dir} is not there any more, and keeps nothing; if it was moved, run its recipe there once before "
+            "you delete"
+        )
     verb = "deleted" if yes else "would be deleted (repeat with --yes)"
     print(f"{len(garbage)} folders, {megabytes(sum(item.bytes for item in garbage))}, {verb}")
 

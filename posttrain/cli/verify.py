@@ -1,4 +1,5 @@
-"""`posttrain verify` and `posttrain verifier ...`: any verifier from the shell. Parses, calls, prints, exits; judges nothing itself.
+"""`posttrain verify` and `posttrain verifier ...`: any verifier from the shell. Parses, calls, prints, exits; judges
+nothing itself.
 
 `verify` reads JSON lines on stdin and answers each on stdout, in order. Malformed lines are answered too, as `invalid`.
 """
@@ -19,12 +20,17 @@ from posttrain.errors import BackendError, InputError
 
 if TYPE_CHECKING:
     from rewards.base import Built
-    from rewards.kit.examine import Sample
-    from rewards.lines import Line
+    from rewards.plugins.kit.examine import Sample
+    from rewards.serialization import Line
     from rewards.types import Verdict
     from sandbox.judge import Judge
 
-_SANDBOX = {"backend": "auto", "min_level": "container", "allow_unsafe": None, "slots": 2}  # of `verifier test` without a recipe
+_SANDBOX = {
+    "backend": "auto",
+    "min_level": "container",
+    "allow_unsafe": None,
+    "slots": 2,
+}  # of `verifier test` without a recipe
 _CHUNK = 512  # lines judged together at most: bounds memory, keeps every worker busy
 
 verifier_app = typer.Typer(help="Write and check a verifier of your own.", no_args_is_help=True)
@@ -37,20 +43,39 @@ def register(app: typer.Typer) -> None:
 
 
 def verify_command(
-    verifier: Annotated[str, typer.Option("--verifier", help="A kind, module:Name of your own, or a verifier of the recipe.")],
-    recipe: Annotated[str | None, typer.Option("--recipe", help="Take the verifier, thinking tags and sandbox of this recipe.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the verifier.")] = None,
-    audit: Annotated[Path | None, typer.Option("--audit", help='Judge this labelled file ("expected": true|false) and report.')] = None,
+    verifier: Annotated[
+        str, typer.Option("--verifier", help="A kind, module:Name of your own, or a verifier of the recipe.")
+    ],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Take the verifier, thinking tags and sandbox of this recipe.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the verifier.")
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", help='Judge this labelled file ("expected": true|false) and report.')
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
-    backend: Annotated[str, typer.Option(help="Code judge without a recipe: auto, docker, namespaces or local.")] = "auto",
-    min_level: Annotated[str, typer.Option(help="Weakest isolation accepted: none, namespaces, container or kernel.")] = "container",
-    allow_unsafe: Annotated[bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")] = False,
+    backend: Annotated[
+        str, typer.Option(help="Code judge without a recipe: auto, docker, namespaces or local.")
+    ] = "auto",
+    min_level: Annotated[
+        str, typer.Option(help="Weakest isolation accepted: none, namespaces, container or kernel.")
+    ] = "container",
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
+    ] = False,
 ) -> None:
     """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered."""
     with ExitStack() as stack:
         from sandbox.doctor import SENTENCE
 
-        sandbox = {"backend": backend, "min_level": min_level, "allow_unsafe": SENTENCE if allow_unsafe else None, "slots": 2}
+        sandbox = {
+            "backend": backend,
+            "min_level": min_level,
+            "allow_unsafe": SENTENCE if allow_unsafe else None,
+            "slots": 2,
+        }
         spec, think, sandbox = _spec(verifier, recipe, option or [], sandbox)
         built = _build(spec, think, sandbox, stack)
         if audit is not None:
@@ -66,7 +91,7 @@ def new_command(
     folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("."),
 ) -> None:
     """Write a working verifier, its test and labelled samples."""
-    from rewards.scaffold import write_example
+    from rewards.plugins.scaffold import write_example
 
     for path in write_example(name, folder):
         typer.echo(path)
@@ -74,27 +99,35 @@ def new_command(
 
 @verifier_app.command("test")
 def test_command(
-    verifier: Annotated[str, typer.Argument(metavar="NAME", help="module:Name of your own, a kind, or a verifier of the recipe.")],
-    recipe: Annotated[str | None, typer.Option("--recipe", help="Take the verifier, thinking tags and sandbox of this recipe.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the verifier.")] = None,
+    verifier: Annotated[
+        str, typer.Argument(metavar="NAME", help="module:Name of your own, a kind, or a verifier of the recipe.")
+    ],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Take the verifier, thinking tags and sandbox of this recipe.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the verifier.")
+    ] = None,
     samples: Annotated[
-        Path | None, typer.Option("--samples", help='Answers to ask it, as for `verify`; with "expected" they are labels.')
+        Path | None,
+        typer.Option("--samples", help='Answers to ask it, as for `verify`; with "expected" they are labels.'),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     with_ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Also judge in a Ray actor.")] = True,
 ) -> None:
-    """Check that a verifier keeps what training relies on. Exit 0: every check passed, 1: one failed, 2: there is none to check."""
-    from rewards.kit.examine import examine
-    from rewards.kit.finding import as_json as to_json
-    from rewards.kit.finding import as_text, failed
-    from rewards.ruled import RuledVerifier
+    """Check that a verifier keeps what training relies on. Exit 0: every check passed, 1: one failed, 2: there is none
+    to check."""
+    from rewards.plugins.kit.examine import examine
+    from rewards.plugins.kit.finding import as_json as to_json
+    from rewards.plugins.kit.finding import as_text, failed
+    from rewards.workers.client import RuledVerifier
 
     with ExitStack() as stack:
         spec, think, sandbox = _spec(verifier, recipe, option or [], _SANDBOX)
         built = _build(spec, think, sandbox, stack)
         findings, settled = examine(built, _samples(samples) if samples else ())
         if with_ray and settled.requests and isinstance(built, RuledVerifier):
-            from posttrain.ray_check import ray_finding
+            from posttrain.machine.verifier_in_actor import ray_finding
 
             findings.append(ray_finding(spec, think, settled))
     typer.echo(json.dumps(to_json(verifier, findings)) if as_json else as_text(verifier, findings))
@@ -103,11 +136,13 @@ def test_command(
 
 
 def _samples(path: Path) -> list[Sample]:
-    from rewards.kit.examine import Sample
-    from rewards.lines import read_line
+    from rewards.plugins.kit.examine import Sample
+    from rewards.serialization import read_line
 
     if not path.is_file():
-        raise InputError(f"there is no file {path}", where="--samples", remedy="give a file of JSON lines as for `posttrain verify`")
+        raise InputError(
+            f"there is no file {path}", where="--samples", remedy="give a file of JSON lines as for `posttrain verify`"
+        )
     lines = [read_line(raw) for raw in path.read_bytes().splitlines() if raw.strip()]
     for number, line in enumerate(lines, start=1):
         if line.error:
@@ -128,7 +163,7 @@ def _spec(
     think = ("<think>", "</think>")
     if recipe is not None:
         from posttrain.recipe.load import read_recipe
-        from posttrain.shipped import find_recipe
+        from posttrain.recipe.shipped import find_recipe
 
         loaded = read_recipe(find_recipe(recipe)).recipe
         if name not in loaded.verifiers:
@@ -193,7 +228,7 @@ def _judge_opener(sandbox: dict[str, Any], stack: ExitStack) -> Callable[[], Jud
 
 def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
     """Each line with its verdict, in order; None for a line that could not be read."""
-    from rewards.lines import read_line
+    from rewards.serialization import read_line
 
     for texts in chunks(raw, _CHUNK):
         chunk = [read_line(text, labelled=labelled) for text in texts]
@@ -204,7 +239,7 @@ def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Li
 
 
 def _write(line: Line, verdict: Verdict | None) -> None:
-    from rewards.lines import invalid_row, verdict_row
+    from rewards.serialization import invalid_row, verdict_row
 
     row = invalid_row(line) if verdict is None else verdict_row(line, verdict)
     sys.stdout.write(json.dumps(row) + "\n")
@@ -212,15 +247,19 @@ def _write(line: Line, verdict: Verdict | None) -> None:
 
 
 def _audit(built: Built, path: Path, as_json: bool) -> None:
-    from rewards.audit import Judged, as_text, report
+    from rewards.accuracy import Judged, as_text, report
 
     if not path.is_file():
-        raise InputError(f"there is no file {path}", where="--audit", remedy="give a file of JSON lines with expected: true or false")
+        raise InputError(
+            f"there is no file {path}", where="--audit", remedy="give a file of JSON lines with expected: true or false"
+        )
     rows = []
     with path.open("rb") as handle:
         for number, (line, verdict) in enumerate(_judged(built, handle, labelled=True), start=1):
             if verdict is None or line.request is None or line.expected is None:
-                raise InputError(line.error, where=f"{path}, row {number}", remedy="mend the row; an audit counts every row")
+                raise InputError(
+                    line.error, where=f"{path}, row {number}", remedy="mend the row; an audit counts every row"
+                )
             rows.append(Judged(id=line.id, gold=line.request.gold, expected=line.expected, verdict=verdict))
     if not rows:
         raise InputError("there are no rows", where=str(path), remedy="give labelled rows")

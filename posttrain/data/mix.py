@@ -1,4 +1,5 @@
-"""Draw an exact order of rows from a weighted mixture. Pure: same rows, weights and seed give the same order, whatever else runs.
+"""Draw an exact order of rows from a weighted mixture. Pure: same rows, weights and seed give the same order, whatever
+else runs.
 
 A data set smaller than its share is passed over again in a new shuffle. Knows nothing of what a row is.
 """

@@ -1,4 +1,5 @@
-"""Do held-out problems stand in the training data? Exact match of the last user turn, blanks and case apart; counted a suite.
+"""Do held-out problems stand in the training data? Exact match of the last user turn, blanks and case apart; counted a
+suite.
 
 Near-duplicates and n-grams are not looked for. Knows recipes' data sets, nothing of models.
 """
@@ -14,7 +15,8 @@ from posttrain.types import Message
 
 
 def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
-    """Suite -> number of its problems that a training stage reads as a prompt. Data that stages wrote answer those prompts and add none."""
+    """Suite -> number of its problems that a training stage reads as a prompt. Data that stages wrote answer those
+    prompts and add none."""
     trained: set[str] = set()
     for stage in recipe.stages:
         if isinstance(stage, Sft):
@@ -25,13 +27,20 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
             )
         elif isinstance(stage, RewardModel):
             trained |= _questions(
-                row.messages for name in _own(recipe, stage.data) for row in load_pairs(name, recipe.data[name], recipe_dir).items
+                row.messages
+                for name in _own(recipe, stage.data)
+                for row in load_pairs(name, recipe.data[name], recipe_dir).items
             )
         elif isinstance(stage, Dpd | Grpo):
             names = [stage.prompts] if isinstance(stage.prompts, str) else list(stage.prompts)
-            trained |= _questions(row.messages for name in names for row in load_prompts(name, recipe.data[name], recipe_dir).items)
+            trained |= _questions(
+                row.messages for name in names for row in load_prompts(name, recipe.data[name], recipe_dir).items
+            )
     return {
-        name: sum(_question(row.messages) in trained for row in load_prompts(suite.data, recipe.data[suite.data], recipe_dir).items)
+        name: sum(
+            _question(row.messages) in trained
+            for row in load_prompts(suite.data, recipe.data[suite.data], recipe_dir).items
+        )
         for name, suite in recipe.evaluate.suites.items()
     }
 

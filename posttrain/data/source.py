@@ -1,6 +1,8 @@
-"""Data sources: rows of a file, a hub data set, the toy world or an earlier stage, as Conversation, Prompt or PreferencePair.
+"""Data sources: rows of a file, a hub data set, the toy world or an earlier stage, as Conversation, Prompt or
+PreferencePair.
 
-Faulty rows are set aside with their number and reason; above the stated share the read stops. Knows nothing of tokens or models.
+Faulty rows are set aside with their number and reason; above the stated share the read stops. Knows nothing of tokens
+or models.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from posttrain.errors import DataError
-from posttrain.jsonl import read_lines, write_lines
 from posttrain.recipe.paths import located
 from posttrain.recipe.schema import Data, FileData, GymData, HubData, StageData, ToyData
+from posttrain.store.jsonl import read_lines, write_lines
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 
 Row = TypeVar("Row", Conversation, Prompt, PreferencePair)
@@ -33,7 +35,8 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows(Generic[Row]):
-    """What a source gave: good rows [N] in order, and the faulty ones. numbers: [N], the row of each good one, from 1."""
+    """What a source gave: good rows [N] in order, and the faulty ones. numbers: [N], the row of each good one, from
+    1."""
 
     name: str
     items: tuple[Row, ...]
@@ -45,7 +48,9 @@ class _FaultyRow(Exception):
     """One row is unusable; the message says why."""
 
 
-def load_conversations(name: str, spec: Data, recipe_dir: Path, stage_folders: Mapping[str, Path] | None = None) -> Rows[Conversation]:
+def load_conversations(
+    name: str, spec: Data, recipe_dir: Path, stage_folders: Mapping[str, Path] | None = None
+) -> Rows[Conversation]:
     """Rows to imitate. Raises DataError: missing file, no rows, too many faulty ones."""
     if isinstance(spec, ToyData):
         from posttrain.toy.tasks import conversations
@@ -57,7 +62,9 @@ def load_conversations(name: str, spec: Data, recipe_dir: Path, stage_folders: M
         return _made(name, gym_conversations(spec.task, spec.rows, spec.split, spec.seed, spec.options), Conversation)
     if isinstance(spec, StageData):
         if spec.part == "pairs":
-            raise DataError(f"data '{name}' holds pairs, not conversations", where=f"data.{name}.part", remedy="part: chosen")
+            raise DataError(
+                f"data '{name}' holds pairs, not conversations", where=f"data.{name}.part", remedy="part: chosen"
+            )
         pairs = _stage_pairs(name, spec, stage_folders or {})
         answers = [pair.chosen if spec.part == "chosen" else pair.rejected for pair in pairs]
         items = tuple(
@@ -84,7 +91,8 @@ def load_prompts(name: str, spec: Data, recipe_dir: Path) -> Rows[Prompt]:
 
 
 def load_problems(name: str, spec: Data, recipe_dir: Path) -> Rows[Prompt]:
-    """Questions of a suite: as load_prompts, but an id that stands twice is a fault, because scores know a problem by its id."""
+    """Questions of a suite: as load_prompts, but an id that stands twice is a fault, because scores know a problem by
+    its id."""
     rows = load_prompts(name, spec, recipe_dir)
     first: dict[str, int] = {}
     owners = [first.setdefault(prompt.id, number) for prompt, number in zip(rows.items, rows.numbers, strict=True)]
@@ -95,7 +103,9 @@ def load_problems(name: str, spec: Data, recipe_dir: Path) -> Rows[Prompt]:
     return set_aside(rows, spec, reasons)
 
 
-def load_pairs(name: str, spec: Data, recipe_dir: Path, stage_folders: Mapping[str, Path] | None = None) -> Rows[PreferencePair]:
+def load_pairs(
+    name: str, spec: Data, recipe_dir: Path, stage_folders: Mapping[str, Path] | None = None
+) -> Rows[PreferencePair]:
     """Better and worse answers. Raises DataError as load_conversations."""
     if isinstance(spec, ToyData):
         from posttrain.toy.tasks import pairs
@@ -121,7 +131,9 @@ def _made(name: str, rows: Iterable[Any], kind: type[Row]) -> Rows[Row]:
 def _stage_pairs(name: str, spec: StageData, stage_folders: Mapping[str, Path]) -> list[PreferencePair]:
     folder = stage_folders.get(name)
     if folder is None:
-        raise DataError(f"data '{name}' comes from stage '{spec.stage}', which has not run yet", remedy="run the pipeline in order")
+        raise DataError(
+            f"data '{name}' comes from stage '{spec.stage}', which has not run yet", remedy="run the pipeline in order"
+        )
     return read_pairs(folder / "pairs.jsonl", name)
 
 
@@ -136,7 +148,9 @@ def read_pairs(path: Path, name: str) -> list[PreferencePair]:
 # ---------------------------------------------------------------- files and hub
 
 
-def _read(name: str, spec: FileData | HubData, recipe_dir: Path, convert: Callable[[str, int, dict[str, Any]], Row]) -> Rows[Row]:
+def _read(
+    name: str, spec: FileData | HubData, recipe_dir: Path, convert: Callable[[str, int, dict[str, Any]], Row]
+) -> Rows[Row]:
     items: list[Row] = []
     numbers: list[int] = []
     faults: list[Fault] = []
@@ -149,7 +163,9 @@ def _read(name: str, spec: FileData | HubData, recipe_dir: Path, convert: Callab
             items.append(convert(name, number, raw))
             numbers.append(number)
         except _FaultyRow as fault:
-            reason = str(fault).encode("utf-8", "backslashreplace").decode()  # it may quote half a surrogate pair of the row
+            reason = (
+                str(fault).encode("utf-8", "backslashreplace").decode()
+            )  # it may quote half a surrogate pair of the row
             faults.append(Fault(row=number, reason=reason))
             if spec.max_faulty_share == 0.0:
                 break
@@ -164,7 +180,9 @@ def set_aside(rows: Rows[Row], spec: Data, reasons: Sequence[str | None]) -> Row
     """Rows with a reason [N] go to the faulty ones, as if they had been read so. Raises DataError as the loaders do."""
     if not any(reasons):
         return rows
-    faults: list[Fault] = [Fault(row=number, reason=reason) for number, reason in zip(rows.numbers, reasons, strict=True) if reason]
+    faults: list[Fault] = [
+        Fault(row=number, reason=reason) for number, reason in zip(rows.numbers, reasons, strict=True) if reason
+    ]
     good = [index for index, reason in enumerate(reasons) if not reason]
     left = Rows(
         name=rows.name,
@@ -177,8 +195,11 @@ def set_aside(rows: Rows[Row], spec: Data, reasons: Sequence[str | None]) -> Row
 
 
 def write_set_aside(folder: Path, faults: Mapping[str, Sequence[Fault]]) -> int:
-    """Publish which rows a stage left out and why, a line {"data", "row", "reason"} each; no file where there is none. Returns how many."""
-    lines = [{"data": name, "row": fault.row, "reason": fault.reason} for name in sorted(faults) for fault in faults[name]]
+    """Publish which rows a stage left out and why, a line {"data", "row", "reason"} each; no file where there is none.
+    Returns how many."""
+    lines = [
+        {"data": name, "row": fault.row, "reason": fault.reason} for name in sorted(faults) for fault in faults[name]
+    ]
     if lines:
         write_lines(folder / SET_ASIDE, lines)
     return len(lines)
@@ -199,13 +220,16 @@ def _check_share(rows: Rows[Row], spec: Data) -> None:
         raise DataError(f"row {first.row} of data '{name}': {first.reason}", where=where, remedy=remedy)
     if len(rows.faults) > allowed * total:
         raise DataError(
-            f"{len(rows.faults)} of {total} rows of data '{name}' are faulty ({len(rows.faults) / total:.1%}, allowed {allowed:.1%}); "
+            f"{len(rows.faults)} of {total} rows of data '{name}' are faulty ({len(rows.faults) / total:.1%}, "
+            f"allowed {allowed:.1%}); "
             f"the first is row {first.row}: {first.reason}",
             where=where,
             remedy="mend the file, or raise max_faulty_share",
         )
     if not rows.items:
-        raise DataError(f"data '{name}' has no usable row; row {first.row}: {first.reason}", where=where, remedy="mend the file")
+        raise DataError(
+            f"data '{name}' has no usable row; row {first.row}: {first.reason}", where=where, remedy="mend the file"
+        )
 
 
 def _raw_rows(spec: FileData | HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -246,7 +270,9 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 number += 1
                 yield number, row
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"not a readable parquet file: {error}", where=str(path), remedy="write it again, or use source: jsonl") from error
+        raise DataError(
+            f"not a readable parquet file: {error}", where=str(path), remedy="write it again, or use source: jsonl"
+        ) from error
 
 
 def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -257,7 +283,9 @@ def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, 
     local = located(spec.path, recipe_dir)
     if not local.is_dir() and spec.revision is None:
         raise DataError(
-            f"no folder '{spec.path}', and hub data needs a revision", where=str(local), remedy="pin it: revision: <40 hex digits>"
+            f"no folder '{spec.path}', and hub data needs a revision",
+            where=str(local),
+            remedy="pin it: revision: <40 hex digits>",
         )
     try:
         loaded = (
@@ -265,14 +293,24 @@ def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, 
             if local.is_dir()
             else datasets.load_dataset(spec.path, split=spec.split, revision=spec.revision)
         )
-    except (OSError, ValueError, RuntimeError) as error:  # missing files, unknown names, no network, a folder of another format
-        remedy = "save it with `Dataset.save_to_disk`" if local.is_dir() else "check path and revision, or give a local folder"
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # missing files, unknown names, no network, a folder of another format
+        remedy = (
+            "save it with `Dataset.save_to_disk`"
+            if local.is_dir()
+            else "check path and revision, or give a local folder"
+        )
         raise DataError(f"data '{spec.path}' cannot be read: {error}", where=str(local), remedy=remedy) from error
     table = loaded
     if isinstance(loaded, datasets.DatasetDict):
         if spec.split not in loaded:
             raise DataError(
-                f"data '{spec.path}' has no split '{spec.split}'", where=str(local), remedy=f"one of {', '.join(sorted(loaded))}"
+                f"data '{spec.path}' has no split '{spec.split}'",
+                where=str(local),
+                remedy=f"one of {', '.join(sorted(loaded))}",
             )
         table = loaded[spec.split]
     for number, row in enumerate(table, start=1):
@@ -334,7 +372,8 @@ def _check_unicode(value: Any, where: str) -> None:
 
 
 def _check_json(value: Any, where: str) -> None:
-    """What is published with the answers to a prompt has to be JSON: no NaN, which Python reads, nor a date or bytes of a parquet file."""
+    """What is published with the answers to a prompt has to be JSON: no NaN, which Python reads, nor a date or bytes of
+    a parquet file."""
     _check_unicode(value, where)
     try:
         json.dumps(value, allow_nan=False)
@@ -367,9 +406,21 @@ def _prompt(name: str, number: int, row: dict[str, Any]) -> Prompt:
     reference = row.get("reference")
     if row.get("gold") is None and reference is None:
         raise _FaultyRow("no key 'gold' (or 'reference'); where the verifier needs none, write \"gold\": \"\"")
-    for key, value in (("messages", messages), ("gold", row.get("gold")), ("reference", reference), ("metadata", metadata)):
+    for key, value in (
+        ("messages", messages),
+        ("gold", row.get("gold")),
+        ("reference", reference),
+        ("metadata", metadata),
+    ):
         _check_json(value, key)
-    return Prompt(id=_id(name, number, row), source=name, messages=messages, gold=row.get("gold"), reference=reference, metadata=metadata)
+    return Prompt(
+        id=_id(name, number, row),
+        source=name,
+        messages=messages,
+        gold=row.get("gold"),
+        reference=reference,
+        metadata=metadata,
+    )
 
 
 def _pair(name: str, number: int, row: dict[str, Any]) -> PreferencePair:

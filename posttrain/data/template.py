@@ -1,8 +1,8 @@
 """Messages to token ids and loss masks; the only place where either is done. The tokenizer comes with the checkpoint.
 
-Masks come from rendering prefixes, so that templates without generation markers work. A template that rewrites earlier turns
-(dropping their thinking) trains the last answer only. Stop ids come from the recipe or the tokenizer, never from config.eos_token_id.
-Knows nothing of files of rows, models or losses.
+Masks come from rendering prefixes, so that templates without generation markers work. A template that rewrites earlier
+turns (dropping their thinking) trains the last answer only. Stop ids come from the recipe or the tokenizer, never from
+config.eos_token_id. Knows nothing of files of rows, models or losses.
 """
 
 from __future__ import annotations
@@ -39,35 +39,48 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, model_dir: Path | str, chat: Chat, recipe_dir: Path | None = None) -> ChatTemplate:
-        """Read the tokenizer of a checkpoint. Raises CheckpointError: no tokenizer, no chat template, unknown stop token."""
+        """Read the tokenizer of a checkpoint. Raises CheckpointError: no tokenizer, no chat template, unknown stop
+        token."""
         from transformers import AutoTokenizer
 
         folder = Path(model_dir)
-        if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")):
-            raise CheckpointError("no tokenizer", where=str(folder), remedy="put the tokenizer's files beside the weights")
+        if not any(
+            (folder / name).exists()
+            for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+        ):
+            raise CheckpointError(
+                "no tokenizer", where=str(folder), remedy="put the tokenizer's files beside the weights"
+            )
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"the tokenizer cannot be read: {error}", where=str(folder), remedy="check tokenizer.json") from error
+            raise CheckpointError(
+                f"the tokenizer cannot be read: {error}", where=str(folder), remedy="check tokenizer.json"
+            ) from error
         text = template_text(chat, recipe_dir)
         if text is not None:
             tokenizer.chat_template = text
         if not tokenizer.chat_template:
             raise CheckpointError(
-                "the tokenizer has no chat template", where=str(folder), remedy="set chat.template in the recipe, such as chatml_think"
+                "the tokenizer has no chat template",
+                where=str(folder),
+                remedy="set chat.template in the recipe, such as chatml_think",
             )
         _check_syntax(tokenizer.chat_template, str(folder))
         return cls(tokenizer, chat, str(folder))
 
     def render(self, messages: Sequence[Message], *, ask: bool) -> str:
-        """The text of a conversation; with `ask` up to where the assistant is to speak. Raises DataError where the template refuses it."""
+        """The text of a conversation; with `ask` up to where the assistant is to speak. Raises DataError where the
+        template refuses it."""
         from jinja2 import TemplateError
 
         try:
             return str(self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=ask))
         except TemplateError as error:
             roles = ", ".join(str(turn["role"]) for turn in messages) or "none"
-            raise DataError(f"the chat template refuses turns of {roles}: {error}", remedy="mend the row, or set chat.template") from error
+            raise DataError(
+                f"the chat template refuses turns of {roles}: {error}", remedy="mend the row, or set chat.template"
+            ) from error
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         return self.render(messages, ask=True)
@@ -94,7 +107,10 @@ class ChatTemplate:
             if turn["role"] != "assistant":
                 for token in self._specials:
                     if token in turn["content"]:
-                        raise DataError(f"special token {token!r} in the text of a {turn['role']} turn", remedy="remove it from the row")
+                        raise DataError(
+                            f"special token {token!r} in the text of a {turn['role']} turn",
+                            remedy="remove it from the row",
+                        )
 
     def encode_conversation(self, messages: Sequence[Message]) -> Encoded:
         """Ids and mask of a whole conversation, assistant turns trained up to and with their stop token.
@@ -114,7 +130,8 @@ class ChatTemplate:
                 spans.append((len(before), len(upto)))
         if not spans:
             raise DataError(
-                "no assistant turn can be told apart in the rendered text", remedy="check chat.template and the row's last turn"
+                "no assistant turn can be told apart in the rendered text",
+                remedy="check chat.template and the row's last turn",
             )
         ids: list[int] = []
         mask: list[int] = []
@@ -149,7 +166,9 @@ def _check_syntax(text: Any, where: str) -> None:
     try:
         if isinstance(text, str):
             # `generation` is a tag that transformers adds to Jinja
-            Environment(extensions=["jinja2.ext.loopcontrols"]).parse(re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", text))
+            Environment(extensions=["jinja2.ext.loopcontrols"]).parse(
+                re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", text)
+            )
     except TemplateSyntaxError as error:
         raise CheckpointError(
             f"the chat template is not Jinja (line {error.lineno}): {error}", where=where, remedy="mend chat.template"
@@ -168,7 +187,9 @@ def template_text(chat: Chat, recipe_dir: Path | None) -> str | None:
         return path.read_text(encoding="utf-8")
     presets = ", ".join(sorted(file.stem for file in PRESETS.glob("*.jinja")))
     raise CheckpointError(
-        f"no chat template '{chat.template}'", where="chat.template", remedy=f"a preset ({presets}) or a file beside the recipe"
+        f"no chat template '{chat.template}'",
+        where="chat.template",
+        remedy=f"a preset ({presets}) or a file beside the recipe",
     )
 
 
@@ -181,7 +202,9 @@ def _stop_ids(tokenizer: Any, chat: Chat, where: str) -> tuple[int, ...]:
         found = tokenizer.encode(name, add_special_tokens=False)
         if len(found) != 1:
             raise CheckpointError(
-                f"stop token {name!r} is {len(found)} tokens of this tokenizer", where=where, remedy="name a single token"
+                f"stop token {name!r} is {len(found)} tokens of this tokenizer",
+                where=where,
+                remedy="name a single token",
             )
         ids.append(found[0])
     return tuple(ids)

@@ -1,7 +1,8 @@
 """Scores of a suite: avg@k, pass@k, a bootstrap interval over problems, and paired differences pooled over seeds.
 
-Problems are the unit of chance here. The k samples of one problem share its difficulty, so an interval that resamples samples
-is far too narrow; every interval in this file resamples problems. Knows nothing of models, files or stages: it gets rows, returns numbers.
+Problems are the unit of chance here. The k samples of one problem share its difficulty, so an interval that resamples
+samples is far too narrow; every interval in this file resamples problems. Knows nothing of models, files or stages: it
+gets rows, returns numbers.
 
 Shape legend: N problems, R resamples.
 """
@@ -30,9 +31,10 @@ Key = tuple[int, str, str]
 class Scores:
     """One checkpoint on one suite. Shares and scores are fractions 0 to 1.
 
-    `n` problems with at least one judgement, `k` samples a problem. `pass_at_k` is None when no problem has k judgements.
-    `faults` samples without a judgement (ours, not the model's): they leave the mean and are counted.
-    Example: Scores(n=100, k=8, avg_at_k=0.4125, ci95=(0.34, 0.4875), pass_at_k=0.71, format_valid=0.98, faults=0, mean_tokens=31.4,
+    `n` problems with at least one judgement, `k` samples a problem. `pass_at_k` is None when no problem has k
+    judgements. `faults` samples without a judgement (ours, not the model's): they leave the mean and are counted.
+    Example: Scores(n=100, k=8, avg_at_k=0.4125, ci95=(0.34, 0.4875), pass_at_k=0.71, format_valid=0.98, faults=0,
+    mean_tokens=31.4,
                     truncated_share=0.01)
     """
 
@@ -65,7 +67,8 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """after minus before, over the same problems. `per_seed` shows what the interval cannot: how far training seeds disagree.
+    """after minus before, over the same problems. `per_seed` shows what the interval cannot: how far training seeds
+    disagree.
 
     Example: Difference(mean=0.061, ci95=(0.034, 0.089), num_problems=600, num_seeds=3, per_suite={"stem": 0.11, ...},
                         per_seed={0: 0.058, ...})
@@ -101,7 +104,8 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def avg_at_k(samples: Sequence[Sequence[bool]]) -> float:
-    """Mean over problems of the mean over samples. samples: [N][k], each inner list at least one long (ValueError otherwise)."""
+    """Mean over problems of the mean over samples. samples: [N][k], each inner list at least one long (ValueError
+    otherwise)."""
     if not samples or not all(samples):
         raise ValueError("avg@k needs at least one problem, and one sample for each")
     return float(np.mean([sum(row) / len(row) for row in samples]))
@@ -110,8 +114,8 @@ def avg_at_k(samples: Sequence[Sequence[bool]]) -> float:
 def bootstrap_ci95(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = SEED) -> tuple[float, float]:
     """95 % percentile interval of the mean of per-problem values, problems resampled. values: [N], N >= 1 (ValueError).
 
-    Same values in the same order, same interval. When all values are equal (a base that solves nothing) no resample differs and
-    the interval has no width: read it with n beside it.
+    Same values in the same order, same interval. When all values are equal (a base that solves nothing) no resample
+    differs and the interval has no width: read it with n beside it.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
@@ -123,17 +127,22 @@ def bootstrap_ci95(values: Sequence[float], *, resamples: int = RESAMPLES, seed:
 def paired_difference(
     before: Mapping[Key, float], after: Mapping[Key, float], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Difference:
-    """Mean difference over suites, pooled over seeds, with its 95 % interval. Maps are (seed, suite, problem) -> avg@k of that problem.
+    """Mean difference over suites, pooled over seeds, with its 95 % interval. Maps are (seed, suite, problem) -> avg@k
+    of that problem.
 
-    Each suite weighs the same, whatever its size. A problem that several seeds share is one unit: it is drawn with all its seeds,
-    because its difficulty does not become independent by training twice. The interval speaks of problems; training seeds are too
-    few to resample, so their spread is reported beside it. Raises ValueError unless both maps hold the same keys.
+    Each suite weighs the same, whatever its size. A problem that several seeds share is one unit: it is drawn with all
+    its seeds, because its difficulty does not become independent by training twice. The interval speaks of problems;
+    training seeds are too few to resample, so their spread is reported beside it. Raises ValueError unless both maps
+    hold the same keys.
     """
     if not before:
         raise ValueError("a paired difference needs at least one problem")
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())
-        raise ValueError(f"a paired difference needs the same problems on both sides; {len(odd)} stand on one side only, such as {odd[0]}")
+        raise ValueError(
+            f"a paired difference needs the same problems on both sides; {len(odd)} stand on one side only, such as "
+            f"{odd[0]}"
+        )
     units: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for seed_suite_problem in sorted(before):
         _, suite, problem = seed_suite_problem
@@ -160,11 +169,15 @@ def _per_seed(before: Mapping[Key, float], after: Mapping[Key, float]) -> dict[i
     values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for key in sorted(before):
         values[key[0]][key[1]].append(after[key] - before[key])
-    return {seed: round(float(np.mean([np.mean(row) for row in suites.values()])), _DECIMALS) for seed, suites in values.items()}
+    return {
+        seed: round(float(np.mean([np.mean(row) for row in suites.values()])), _DECIMALS)
+        for seed, suites in values.items()
+    }
 
 
 def _resampled_means(sums: np.ndarray, counts: np.ndarray, draws: np.random.RandomState, resamples: int) -> np.ndarray:
-    """sums, counts: [N] -> [R] means of N units drawn with replacement. RandomState, because NumPy froze its stream: same bytes always."""
+    """sums, counts: [N] -> [R] means of N units drawn with replacement. RandomState, because NumPy froze its stream:
+    same bytes always."""
     size = len(sums)
     rows = max(1, _CHUNK_CELLS // size)
     means = np.empty(resamples)
@@ -183,15 +196,17 @@ def _interval(means: np.ndarray) -> tuple[float, float]:
 
 
 def problem_means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Problem id -> share of its judged samples that passed, in order of id. Problems without a judgement are left out."""
+    """Problem id -> share of its judged samples that passed, in order of id. Problems without a judgement are left
+    out."""
     return {problem: sum(judged) / len(judged) for problem, judged in _by_problem(rows)[0].items() if judged}
 
 
 def score_samples(rows: Iterable[Mapping[str, Any]]) -> Scores:
-    """Score one suite from rows {"problem", "sample", "passed": bool | None, "format_valid", "num_tokens", "truncated"}.
+    """Score one suite from rows {"problem", "sample", "passed": bool | None, "format_valid", "num_tokens",
+    "truncated"}.
 
-    A problem's k samples must all be there, once each (ValueError: a torn or doubled file is not a result). `passed` None is a fault
-    of ours: it leaves the mean. Raises StageError when no sample was judged at all.
+    A problem's k samples must all be there, once each (ValueError: a torn or doubled file is not a result). `passed`
+    None is a fault of ours: it leaves the mean. Raises StageError when no sample was judged at all.
     """
     rows = list(rows)
     judged, k = _by_problem(rows)

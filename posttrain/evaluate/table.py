@@ -1,7 +1,8 @@
 """The table of a run: a row a checkpoint, a column a suite; beneath it filters, verdicts and the judge's level.
 
-Builds one `Table` from what a run left and renders it for the terminal (rich) and for a README (Markdown); report/html.py renders the
-same `Table` for a browser. Knows nothing of where a run's numbers lie in its folder: results.py does.
+Builds one `Table` from what a run left and renders it for the terminal (rich) and for a README (Markdown);
+report/html.py renders the same `Table` for a browser. Knows nothing of where a run's numbers lie in its folder:
+results.py does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from posttrain.evaluate.results import (
+from posttrain.records.reader import (
     EvaluationRecord,
     FilterRecord,
     Run,
@@ -32,9 +33,11 @@ MAX_NAMED = 6  # unfinished steps named in a line
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One checkpoint. `cells` maps a suite to its evaluation; a suite not yet scored is missing. `mean` needs all suites, else None.
+    """One checkpoint. `cells` maps a suite to its evaluation; a suite not yet scored is missing. `mean` needs all
+    suites, else None.
 
-    `role` is empty on the line from base to final model, else why the row is one of reference: "teacher", "few-shot", "control".
+    `role` is empty on the line from base to final model, else why the row is one of reference: "teacher", "few-shot",
+    "control".
     """
 
     checkpoint: str
@@ -73,13 +76,17 @@ def build_table(run: Run) -> Table:
     for evaluation in run.evaluations:
         cells.setdefault(evaluation.checkpoint, {})[evaluation.suite] = evaluation
     position = {stage.name: index for index, stage in enumerate(run.stages)}
-    ordered = sorted(cells, key=lambda name: position.get(name, len(position)))  # stable: a name that is no stage goes to the end
+    ordered = sorted(
+        cells, key=lambda name: position.get(name, len(position))
+    )  # stable: a name that is no stage goes to the end
     rows = [
         Row(
             checkpoint=name,
             role=beside.get(name, ""),
             cells=cells[name],
-            mean=sum(cell.avg_at_k for cell in cells[name].values()) / len(suites) if len(cells[name]) == len(suites) else None,
+            mean=sum(cell.avg_at_k for cell in cells[name].values()) / len(suites)
+            if len(cells[name]) == len(suites)
+            else None,
         )
         for name in ordered
     ]
@@ -90,7 +97,9 @@ def build_table(run: Run) -> Table:
         filters=tuple(filters_of(run)),
         verdicts=tuple(verdicts_of(run)),
         judge_level=judge_level(run),
-        unfinished=tuple(f"{stage.name} ({stage.status})" for stage in run.stages if stage.status in ("failed", "pending")),
+        unfinished=tuple(
+            f"{stage.name} ({stage.status})" for stage in run.stages if stage.status in ("failed", "pending")
+        ),
     )
 
 
@@ -125,12 +134,15 @@ def duration(seconds: float | None) -> str:
 
 
 def row_label(row: Row) -> str:
-    """What a reader sees: distil.teacher -> teacher of distil; a few-shot row of base -> base, few-shot; others keep their name."""
+    """What a reader sees: distil.teacher -> teacher of distil; a few-shot row of base -> base, few-shot; others keep
+    their name."""
     if row.role == "teacher" and row.checkpoint.endswith(".teacher"):
         return f"teacher of {row.checkpoint.removesuffix('.teacher')}"
     if row.role == "few-shot":
         return "base, few-shot"
-    return f"{row.checkpoint} (control)" if row.role == "control" and "control" not in row.checkpoint else row.checkpoint
+    return (
+        f"{row.checkpoint} (control)" if row.role == "control" and "control" not in row.checkpoint else row.checkpoint
+    )
 
 
 def filter_line(record: FilterRecord) -> str:
@@ -138,9 +150,14 @@ def filter_line(record: FilterRecord) -> str:
 
 
 def verdict_line(record: VerdictCounts) -> str:
+    """One stage's verdicts as a line. Example: "stem: 5120 verdicts: 4138 correct, 982 wrong"."""
     total = sum(record.outcomes.values())
-    parts = [f"{count} {outcome}" for outcome, count in sorted(record.outcomes.items(), key=lambda item: (-item[1], item[0]))]
-    part = "" if record.counted_share == 1.0 else f" in the {percent(record.counted_share)} % of steps that were counted"
+    parts = [
+        f"{count} {outcome}" for outcome, count in sorted(record.outcomes.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    part = (
+        "" if record.counted_share == 1.0 else f" in the {percent(record.counted_share)} % of steps that were counted"
+    )
     return f"{record.stage}: {total} verdicts{part}: {', '.join(parts)}"
 
 
@@ -158,7 +175,9 @@ def render_rich(table: Table) -> RenderableType:
     """The table and the lines under it, for a rich console."""
     if not table.suites:
         return Group(Text("No checkpoint has been evaluated yet."), *(Text(line) for line in closing_lines(table)))
-    grid = RichTable(caption=caption(table), caption_justify="left", show_edge=False, pad_edge=False, box=box.SIMPLE_HEAD)
+    grid = RichTable(
+        caption=caption(table), caption_justify="left", show_edge=False, pad_edge=False, box=box.SIMPLE_HEAD
+    )
     grid.add_column("checkpoint", no_wrap=True)
     for suite in table.suites:
         grid.add_column(suite, justify="right")
@@ -198,7 +217,9 @@ def closing_lines(table: Table) -> list[str]:
         lines.append(f"generated code was judged at level: {table.judge_level}{unsafe}")
     if table.unfinished:
         more = len(table.unfinished) - MAX_NAMED
-        lines.append(f"not finished: {', '.join(table.unfinished[:MAX_NAMED])}{f' and {more} more' if more > 0 else ''}")
+        lines.append(
+            f"not finished: {', '.join(table.unfinished[:MAX_NAMED])}{f' and {more} more' if more > 0 else ''}"
+        )
     return lines
 
 

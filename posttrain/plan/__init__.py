@@ -6,12 +6,23 @@
     status.py    cached, to resume or to run, and why
     estimate.py  steps, tokens, memory and disk, where they can be had
 
-Reads the recipe, small files and remembered digests; writes nothing; imports no torch, ray, vllm, transformers, sympy or docker.
+Reads the recipe, small files and remembered digests; writes nothing; imports no torch, ray, vllm, transformers, sympy
+or docker.
 """
 
 from posttrain.plan.estimate import Estimate, estimate
 from posttrain.plan.prepare import prepare, previous_steps
-from posttrain.plan.status import StepStatus, plan_status
+from posttrain.plan.reuse import StepStatus, plan_status
 from posttrain.plan.steps import Plan, build_plan, recorded_steps
 
-__all__ = ["Estimate", "Plan", "StepStatus", "build_plan", "estimate", "plan_status", "prepare", "previous_steps", "recorded_steps"]
+__all__ = [
+    "Estimate",
+    "Plan",
+    "StepStatus",
+    "build_plan",
+    "estimate",
+    "plan_status",
+    "prepare",
+    "previous_steps",
+    "recorded_steps",
+]

@@ -1,7 +1,8 @@
-"""What a step will cost, where that can be had before it runs: optimiser steps, tokens (an upper bound), memory and disk.
+"""What a step will cost, where that can be had before it runs: optimiser steps, tokens (an upper bound), memory and
+disk.
 
-Counts come from the recipe, shapes from a toy or the config.json of a local base; a hub base or a large file gives None.
-Knows nothing of time: that needs the machine.
+Counts come from the recipe, shapes from a toy or the config.json of a local base; a hub base or a large file gives
+None. Knows nothing of time: that needs the machine.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ def _parameters(plan: Plan) -> dict[str, int | None]:
     return sizes
 
 
-def _training(plan: Plan, step: Step, stage: Training, size: int | None, parameters: Mapping[str, int | None]) -> Estimate:
+def _training(
+    plan: Plan, step: Step, stage: Training, size: int | None, parameters: Mapping[str, int | None]
+) -> Estimate:
     steps = _steps(plan, stage)
     memory = disk = None
     if size is not None:
@@ -124,7 +127,9 @@ def _training(plan: Plan, step: Step, stage: Training, size: int | None, paramet
         memory = int(size * FLOAT_BYTES + size * share * (FLOAT_BYTES + OPTIMISER_BYTES))
         if isinstance(stage, Dpd):
             teacher = parameters.get(step.inputs["teacher"])
-            memory = None if teacher is None else memory + (size + teacher) * FLOAT_BYTES  # the reference and the teacher
+            memory = (
+                None if teacher is None else memory + (size + teacher) * FLOAT_BYTES
+            )  # the reference and the teacher
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)

@@ -1,7 +1,9 @@
-"""The identity of a step: a hash of its kind, version, its part of the recipe, its inputs' ids and the digests of its files.
+"""The identity of a step: a hash of its kind, version, its part of the recipe, its inputs' ids and the digests of its
+files.
 
-`*_params` pick that part: what a step's bytes depend on and nothing else. Not in it: cluster, engine backend, sandbox, comments,
-paths of data (digests stand for them) and data cards (only the export reads them). Knows nothing of order or of the store.
+`*_params` pick that part: what a step's bytes depend on and nothing else. Not in it: cluster, engine backend, sandbox,
+comments, paths of data (digests stand for them) and data cards (only the export reads them). Knows nothing of order or
+of the store.
 """
 
 from __future__ import annotations
@@ -11,33 +13,46 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from posttrain.atomic import canonical_json
 from posttrain.recipe.resolve import data_of, models_of, verifiers_of
 from posttrain.recipe.schema import AnyStage, Dpd, Grpo, ModelRef, Recipe, Suite, ToyModel
-from posttrain.run import derive_seed
+from posttrain.run.driver import derive_seed
+from posttrain.store.atomic import canonical_json
 
 PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "temperature", "max_tokens")
 FILTER_KEYS = ("prompts", "temperature", "top_p", "max_tokens")
 _ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter"}  # in the id as inputs, or written by name below
 
 
-def step_id(*, kind: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str], digests: Mapping[str, str]) -> str:
+def step_id(
+    *, kind: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str], digests: Mapping[str, str]
+) -> str:
     """`inputs` are role -> id (not name). Example: "sft-3f9a..." with 20 hex digits."""
-    whole = {"kind": kind, "version": version, "params": params, "inputs": inputs, "digests": digests, "seed": params.get("seed")}
+    whole = {
+        "kind": kind,
+        "version": version,
+        "params": params,
+        "inputs": inputs,
+        "digests": digests,
+        "seed": params.get("seed"),
+    }
     prefix = "custom" if ":" in kind else re.sub(r"\W", "_", kind)
     return f"{prefix}-{hashlib.sha256(canonical_json(whole)).hexdigest()[:20]}"
 
 
 def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> dict[str, Any]:
-    """A toy is made from its shape and seed; anything else is a reference, the same whichever step makes it and wherever it lies:
-    the content of a local folder is among the digests, that of a hub id hangs on its revision.
+    """A toy is made from its shape and seed; anything else is a reference, the same whichever step makes it and
+    wherever it lies: the content of a local folder is among the digests, that of a hub id hangs on its revision.
     """
     if local:
         return {"model": {**model.model_dump(mode="json"), "path": "local"}}
     if model.path != "toy":
         return {"model": model.model_dump(mode="json")}
     shape = (model.toy or ToyModel.model_validate({})).model_dump(mode="json")
-    return {"name": name, "seed": derive_seed(recipe.seed, name), "model": {**model.model_dump(mode="json"), "toy": shape}}
+    return {
+        "name": name,
+        "seed": derive_seed(recipe.seed, name),
+        "model": {**model.model_dump(mode="json"), "toy": shape},
+    }
 
 
 def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[str]) -> dict[str, Any]:
@@ -81,7 +96,8 @@ def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, A
 
 
 def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *, few_shot: bool) -> dict[str, Any]:
-    """Part of an evaluation: suite, verifier, sampling. Every checkpoint is asked with the recipe's own seed, so that scores pair."""
+    """Part of an evaluation: suite, verifier, sampling. Every checkpoint is asked with the recipe's own seed, so that
+    scores pair."""
     settings = recipe.evaluate
     examples = [suite.examples] if few_shot and suite.examples is not None else []
     return {
@@ -131,7 +147,8 @@ def _precision(recipe: Recipe) -> dict[str, Any]:
 
 
 def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
-    """What a step hangs on of the data sets it reads: a file's path and card are left out, its digest stands for them."""
+    """What a step hangs on of the data sets it reads: a file's path and card are left out, its digest stands for
+    them."""
     specs = {}
     for name in names:
         spec = recipe.data[name].model_dump(mode="json")
@@ -143,7 +160,8 @@ def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _judged(recipe: Recipe, names: Mapping[str, str]) -> dict[str, Any]:
-    """The verifiers' specifications, and the versions of the shipped kinds in them (a module of the user's own has a digest)."""
+    """The verifiers' specifications, and the versions of the shipped kinds in them (a module of the user's own has a
+    digest)."""
     from rewards.load import kind_versions
 
     specs = {data: recipe.verifiers[verifier].model_dump(mode="json") for data, verifier in names.items()}

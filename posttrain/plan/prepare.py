@@ -1,4 +1,5 @@
-"""From what the command line gives to a plan: the one entry that `plan`, `check` and `run` share, so that all three see the same steps."""
+"""From what the command line gives to a plan: the one entry that `plan`, `check` and `run` share, so that all three see
+the same steps."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from posttrain.errors import InputError, RecipeError
 from posttrain.plan.steps import Plan, build_plan, recorded_steps
 from posttrain.recipe import load_recipe
 from posttrain.recipe.load import Loaded
-from posttrain.shipped import find_recipe
+from posttrain.recipe.shipped import find_recipe
 from posttrain.stages.protocol import Step
-from posttrain.store import Store
+from posttrain.store.artefacts import Store
 
 
 def prepare(
@@ -24,9 +25,11 @@ def prepare(
     smoke_run: bool = False,
     remember: bool = False,
 ) -> tuple[Loaded, Plan]:
-    """Load, check and plan a recipe by path or shipped name. `starts` are "STAGE=FOLDER". `remember` keeps new file digests in the store.
+    """Load, check and plan a recipe by path or shipped name. `starts` are "STAGE=FOLDER". `remember` keeps new file
+    digests in the store.
 
-    Raises RecipeError, DataError, CheckpointError (all exit 2); InputError for a file that the system does not let us read.
+    Raises RecipeError, DataError, CheckpointError (all exit 2); InputError for a file that the system does not let us
+    read.
     """
     digests = store.digests
     try:
@@ -46,7 +49,11 @@ def parse_starts(starts: Sequence[str]) -> Mapping[str, Path]:
     for start in starts:
         stage, equals, folder = start.partition("=")
         if not equals or not stage or not folder:
-            raise RecipeError(f"{start!r} is not STAGE=CHECKPOINT", where="--from", remedy="such as --from stem=runs/demo/stages/general")
+            raise RecipeError(
+                f"{start!r} is not STAGE=CHECKPOINT",
+                where="--from",
+                remedy="such as --from stem=runs/demo/stages/general",
+            )
         if stage in parsed:
             raise RecipeError(f"stage '{stage}' is given twice", where="--from", remedy="give one checkpoint a stage")
         parsed[stage] = Path(folder)

@@ -1,7 +1,9 @@
 """Recipe -> Plan: every stage becomes its steps, in run order, each with inputs, digests and id.
 
-    first: base (or <stage>.from for --from STAGE=FOLDER), <name>.teacher of each dpd, fitness     dpd:   <name>.pairs, <name>
-    <step>.eval.<suite> after a checkpoint                                                         grpo:  <name>.filter, <name>
+    first: base (or <stage>.from for --from STAGE=FOLDER), <name>.teacher of each dpd, fitness     dpd:   <name>.pairs,
+        <name>
+    <step>.eval.<suite> after a checkpoint                                                         grpo:  <name>.filter,
+        <name>
                                                                                                    last:  export
 
 Knows stage kinds by name and VERSION only; never runs one.
@@ -17,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.survey import readers
-from posttrain.digests import Digests
 from posttrain.errors import CheckpointError, RecipeError, RunFolderError
 from posttrain.plan import identity
 from posttrain.recipe.files import Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
+from posttrain.recipe.location import Source, near
 from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import (
     BASE,
@@ -35,15 +37,17 @@ from posttrain.recipe.resolve import (
     verifiers_of,
 )
 from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
-from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
+from posttrain.store.digests import Digests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The steps of a recipe in run order; `recipe` is the one they were made from (smaller than the file's under --smoke).
+    """The steps of a recipe in run order; `recipe` is the one they were made from (smaller than the file's under
+    --smoke).
 
-    Example: Plan(recipe=Recipe(...), recipe_dir=Path("recipes"), steps=(Step(name="base", ...), ...), stages=("cold_start", ...))
+    Example: Plan(recipe=Recipe(...), recipe_dir=Path("recipes"), steps=(Step(name="base", ...), ...),
+    stages=("cold_start", ...))
     """
 
     recipe: Recipe
@@ -66,9 +70,11 @@ def build_plan(
     smoke_run: bool = False,
     kinds: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Steps and ids. `until` ends after that stage; `starts` is stage -> checkpoint made elsewhere (--from); `kinds` are the stage classes.
+    """Steps and ids. `until` ends after that stage; `starts` is stage -> checkpoint made elsewhere (--from); `kinds`
+    are the stage classes.
 
-    Raises RecipeError, DataError, CheckpointError. Files whose digest is not remembered are hashed; `digests.save()` is the caller's.
+    Raises RecipeError, DataError, CheckpointError. Files whose digest is not remembered are hashed; `digests.save()` is
+    the caller's.
     """
     if kinds is None:
         from posttrain.stages import STAGES
@@ -99,14 +105,18 @@ def build_plan(
     if until is None:
         builder.export()
     names = tuple(stage.name for stage in chosen)
-    return Plan(recipe=recipe, recipe_dir=loaded.recipe_dir, steps=tuple(builder.steps.values()), stages=names, smoke=smoke_run)
+    return Plan(
+        recipe=recipe, recipe_dir=loaded.recipe_dir, steps=tuple(builder.steps.values()), stages=names, smoke=smoke_run
+    )
 
 
 def recorded_steps(text: str | bytes, where: str = "plan.json") -> tuple[Step, ...]:
     """Steps that a run folder's plan.json recorded. Raises RunFolderError when it is none."""
     try:
         names = {item.name for item in fields(Step)}
-        return tuple(Step(**{key: value for key, value in row.items() if key in names}) for row in json.loads(text)["steps"])
+        return tuple(
+            Step(**{key: value for key, value in row.items() if key in names}) for row in json.loads(text)["steps"]
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"not a recorded plan: {error}", where=where, remedy="remove the file; the store keeps what was made"
@@ -137,7 +147,9 @@ def _external(name: str, path: Path, recipe: Recipe, digests: Digests) -> tuple[
     folder = located(path, Path.cwd())
     where = f"--from {name}={path}"
     if not folder.is_dir():
-        raise CheckpointError(f"no folder {folder}", where=where, remedy="give a checkpoint folder, such as runs/demo/stages/general")
+        raise CheckpointError(
+            f"no folder {folder}", where=where, remedy="give a checkpoint folder, such as runs/demo/stages/general"
+        )
     if (folder / "model" / "config.json").is_file():
         folder = folder / "model"
     check_model_folder(folder, where, has_template=recipe.chat.template is not None)
@@ -163,7 +175,9 @@ class _Builder:
     def reference(self, name: str, folder: Path, digest: str) -> None:
         """A checkpoint made elsewhere, given by --from."""
         self.files.paths[name], self.files.digests[name] = folder, digest
-        params = identity.base_params(self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), local=True)
+        params = identity.base_params(
+            self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), local=True
+        )
         self._add(name, "base", params, files=(name,), chat=False)
 
     def fitness(self, stages: Sequence[AnyStage]) -> None:
@@ -182,14 +196,20 @@ class _Builder:
                 self.evaluations(teacher)
             inputs["teacher"] = teacher
             sampled = {**inputs, **self._judge(stage)}
-            self._add(pairs, "pairs", identity.sampling_params(self.recipe, stage, pairs), sampled, data=tuple(data_of(stage)))
+            self._add(
+                pairs, "pairs", identity.sampling_params(self.recipe, stage, pairs), sampled, data=tuple(data_of(stage))
+            )
             inputs["pairs"] = pairs
         elif isinstance(stage, Grpo):
             inputs |= self._judge(stage)
             if stage.filter is not None:
                 filtered = f"{stage.name}.filter"
                 self._add(
-                    filtered, "filter", identity.sampling_params(self.recipe, stage, filtered), dict(inputs), data=tuple(data_of(stage))
+                    filtered,
+                    "filter",
+                    identity.sampling_params(self.recipe, stage, filtered),
+                    dict(inputs),
+                    data=tuple(data_of(stage)),
                 )
                 inputs["filter"] = filtered
         else:
@@ -215,7 +235,11 @@ class _Builder:
                 self._evaluate(f"{BASE}.few_shot", BASE, name)
 
     def _evaluate(self, shown: str, checkpoint: str, suite_name: str) -> None:
-        suite, name, few_shot = self.recipe.evaluate.suites[suite_name], f"{shown}.eval.{suite_name}", shown != checkpoint
+        suite, name, few_shot = (
+            self.recipe.evaluate.suites[suite_name],
+            f"{shown}.eval.{suite_name}",
+            shown != checkpoint,
+        )
         params = identity.evaluate_params(self.recipe, name, suite_name, suite, few_shot=few_shot)
         data = (suite.data, suite.examples) if few_shot and suite.examples is not None else (suite.data,)
         self._add(name, "evaluate", params, {"checkpoint": checkpoint}, data=data)
@@ -223,7 +247,9 @@ class _Builder:
     def export(self) -> None:
         """The model that is handed over: the last policy, with a card made of all scores."""
         inputs = {"checkpoint": final_policy(self.recipe)}
-        inputs |= {f"eval.{name.replace('.eval.', '.')}": name for name, step in self.steps.items() if step.kind == "evaluate"}
+        inputs |= {
+            f"eval.{name.replace('.eval.', '.')}": name for name, step in self.steps.items() if step.kind == "evaluate"
+        }
         cards = tuple(f"card.{name}" for name in sorted(self.recipe.data) if f"card.{name}" in self.files.paths)
         self._add("export", "export", identity.export_params(self.recipe), inputs, files=cards)
 
@@ -234,7 +260,11 @@ class _Builder:
 
     def _judge(self, stage: AnyStage) -> dict[str, str]:
         judge = judge_of(self.recipe, set(verifiers_of(stage).values()))
-        return {"judge": self._needed(stage, judge, f"asks reward model '{judge}'", missing=judge)} if judge is not None else {}
+        return (
+            {"judge": self._needed(stage, judge, f"asks reward model '{judge}'", missing=judge)}
+            if judge is not None
+            else {}
+        )
 
     def _stage_data(self, stage: AnyStage) -> dict[str, str]:
         found = {}
@@ -247,7 +277,8 @@ class _Builder:
         return found
 
     def _needed(self, stage: AnyStage, step: str, why: str, missing: str | None = None) -> str:
-        """The step, if this plan holds it. missing: the stage that --from is to start at for it; `stage` itself when not given."""
+        """The step, if this plan holds it. missing: the stage that --from is to start at for it; `stage` itself when
+        not given."""
         if step not in self.steps:
             # Only --from leaves earlier steps out; the recipe itself was checked.
             remedy = f"add --from {missing or stage.name}=CHECKPOINT, or start earlier"
@@ -278,7 +309,14 @@ class _Builder:
         ids = {role: self.steps[step].id for role, step in (inputs or {}).items()}
         id = identity.step_id(kind=kind, version=version, params=params, inputs=ids, digests=digests)
         self.steps[name] = Step(
-            name=name, kind=kind, version=version, params=params, inputs=dict(inputs or {}), digests=digests, files=paths, id=id
+            name=name,
+            kind=kind,
+            version=version,
+            params=params,
+            inputs=dict(inputs or {}),
+            digests=digests,
+            files=paths,
+            id=id,
         )
 
     def _version(self, kind: str, name: str) -> int:
@@ -290,15 +328,23 @@ class _Builder:
 
 def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:
     """The class of `kind: module:Class`, resolved now rather than after hours of training. Raises RecipeError."""
-    key = ("stages", next(index for index, stage in enumerate(recipe.stages) if isinstance(stage, Custom) and stage.name == name), "kind")
+    key = (
+        "stages",
+        next(index for index, stage in enumerate(recipe.stages) if isinstance(stage, Custom) and stage.name == name),
+        "kind",
+    )
     module_name, _, class_name = kind.partition(":")
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may raise anything at import
-        from rewards.plugin import import_fault
+        from rewards.plugins.plugin import import_fault
 
         what = f"module '{module_name}' cannot be imported: {import_fault(error)}"
-        source.fail(key, what, "install it, or put its folder on PYTHONPATH; a script's work goes below `if __name__ == '__main__':`")
+        source.fail(
+            key,
+            what,
+            "install it, or put its folder on PYTHONPATH; a script's work goes below `if __name__ == '__main__':`",
+        )
     found = getattr(module, class_name, None)
     if found is None:
         source.fail(
@@ -307,5 +353,9 @@ def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:
             near(class_name, [item for item in vars(module) if not item.startswith("_")]),
         )
     if not isinstance(getattr(found, "VERSION", None), int) or not callable(getattr(found, "run", None)):
-        source.fail(key, f"'{kind}' is no stage", "a stage has an integer VERSION and run(ctx); see posttrain/stages/protocol.py")
+        source.fail(
+            key,
+            f"'{kind}' is no stage",
+            "a stage has an integer VERSION and run(ctx); see posttrain/stages/protocol.py",
+        )
     return found

@@ -1,4 +1,5 @@
-"""The recipe: schema, safe loading, cross-checks. `load_recipe` is the door; imports no torch, transformers, ray or vllm."""
+"""The recipe: schema, safe loading, cross-checks. `load_recipe` is the door; imports no torch, transformers, ray or
+vllm."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
-    """Read, validate and cross-check a recipe; the disk is looked at by plan. Raises RecipeError with file, line and key path."""
+    """Read, validate and cross-check a recipe; the disk is looked at by plan. Raises RecipeError with file, line and
+    key path."""
     from posttrain.recipe.load import read_recipe
     from posttrain.recipe.resolve import check_references
 

@@ -1,6 +1,8 @@
-"""What a recipe names on disk: data, cards, chat template, base and teacher folders. Found, checked and digested, relative to the recipe.
+"""What a recipe names on disk: data, cards, chat template, base and teacher folders. Found, checked and digested,
+relative to the recipe.
 
-Reads sizes, small JSON files, card headers and remembered digests; hashes a file whose digest is not remembered. Downloads nothing.
+Reads sizes, small JSON files, card headers and remembered digests; hashes a file whose digest is not remembered.
+Downloads nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +13,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from posttrain.data.cards import card_path, read_card
-from posttrain.digests import Digests
 from posttrain.errors import CheckpointError, DataError, InputError
+from posttrain.recipe.cards import card_path, read_card
 from posttrain.recipe.load import Loaded
+from posttrain.recipe.location import near
 from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import models_of, plugin_modules
 from posttrain.recipe.schema import Data, FileData, HubData, ModelRef
-from posttrain.recipe.source import near
 from posttrain.recipe.yaml_core import Key
+from posttrain.store.digests import Digests
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 TEMPLATES = Path(__file__).parent.parent / "data" / "templates"
@@ -41,9 +43,11 @@ class Files:
 
 
 def find_files(loaded: Loaded, digests: Digests) -> Files:
-    """Check and digest all that the recipe names. Raises RecipeError, DataError, CheckpointError (exit 2) with the recipe's line.
+    """Check and digest all that the recipe names. Raises RecipeError, DataError, CheckpointError (exit 2) with the
+    recipe's line.
 
-    The first fault is the error; its remedy lists the other paths that lead nowhere, so that a new recipe is filled in at one go.
+    The first fault is the error; its remedy lists the other paths that lead nowhere, so that a new recipe is filled in
+    at one go.
     """
     try:
         return _find_files(loaded, digests)
@@ -82,7 +86,9 @@ def _find_files(loaded: Loaded, digests: Digests) -> Files:
     for step, key, model in models_of(loaded.recipe):
         folder = _model_folder(model, key, loaded)
         if folder is not None:
-            check_model_folder(folder, loaded.source.where((*key, "path")), has_template=loaded.recipe.chat.template is not None)
+            check_model_folder(
+                folder, loaded.source.where((*key, "path")), has_template=loaded.recipe.chat.template is not None
+            )
             _add(found, digests, step, folder)
     for name, spec in loaded.recipe.data.items():
         if isinstance(spec, FileData | HubData):
@@ -100,22 +106,37 @@ def is_hub_id(path: str) -> bool:
 
 
 def check_model_folder(folder: Path, where: str, *, has_template: bool) -> None:
-    """Config, weights as safetensors, a tokenizer and (unless the recipe brings one) a chat template. Raises CheckpointError."""
+    """Config, weights as safetensors, a tokenizer and (unless the recipe brings one) a chat template. Raises
+    CheckpointError."""
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"no config.json in {folder}", where=where, remedy=f"{_NEEDED_REMEDY}, and name that folder")
+        raise CheckpointError(
+            f"no config.json in {folder}", where=where, remedy=f"{_NEEDED_REMEDY}, and name that folder"
+        )
     _json_object(folder / "config.json", where)
     if not any(folder.glob("*.safetensors")):
         other = next((path.name for path in sorted(folder.glob("*.bin"))), None)
-        what = f"weights of {folder} are pickled ({other}), which can run code" if other else f"no *.safetensors in {folder}"
+        what = (
+            f"weights of {folder} are pickled ({other}), which can run code"
+            if other
+            else f"no *.safetensors in {folder}"
+        )
         raise CheckpointError(what, where=where, remedy=_NEEDED_REMEDY)
     for index in sorted(folder.glob("*.safetensors.index.json")):
         shards = _json_object(index, where).get("weight_map")
-        missing = sorted({str(name) for name in shards.values() if not (folder / str(name)).is_file()}) if isinstance(shards, dict) else []
+        missing = (
+            sorted({str(name) for name in shards.values() if not (folder / str(name)).is_file()})
+            if isinstance(shards, dict)
+            else []
+        )
         if missing:
-            raise CheckpointError(f"{index} names {missing[0]}, which is not there", where=where, remedy="copy or download all of it")
+            raise CheckpointError(
+                f"{index} names {missing[0]}, which is not there", where=where, remedy="copy or download all of it"
+            )
     for path in sorted(folder.glob("*.safetensors")):
         if not _is_whole(path):
-            raise CheckpointError(f"{path} is torn: its header does not fit its size", where=where, remedy="copy or download it again")
+            raise CheckpointError(
+                f"{path} is torn: its header does not fit its size", where=where, remedy="copy or download it again"
+            )
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise CheckpointError(f"no tokenizer in {folder}", where=where, remedy=_NEEDED_REMEDY)
     if not has_template and not has_chat_template(folder, where):
@@ -127,7 +148,8 @@ def check_model_folder(folder: Path, where: str, *, has_template: bool) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the size of a safetensors file is what its header says: 8 bytes of length, a JSON header, the tensors end to end."""
+    """Whether the size of a safetensors file is what its header says: 8 bytes of length, a JSON header, the tensors end
+    to end."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > path.stat().st_size:
@@ -149,7 +171,8 @@ def has_chat_template(folder: Path, where: str) -> bool:
 
 
 def template_file(template: str, recipe_dir: Path) -> Path | None:
-    """The Jinja file a recipe means by chat.template: a shipped preset, else a file beside the recipe; None when there is neither."""
+    """The Jinja file a recipe means by chat.template: a shipped preset, else a file beside the recipe; None when there
+    is neither."""
     for path in (TEMPLATES / f"{template}.jinja", recipe_dir / template):
         if path.is_file():
             return path
@@ -186,9 +209,13 @@ def _find_template(loaded: Loaded, digests: Digests, found: Files) -> None:
     path = template_file(template, loaded.recipe_dir)
     if path is None:
         if "/" in template or template.endswith((".jinja", ".j2")):
-            loaded.source.fail(("chat", "template"), f"no file {loaded.recipe_dir / template}", "paths are relative to the recipe")
+            loaded.source.fail(
+                ("chat", "template"), f"no file {loaded.recipe_dir / template}", "paths are relative to the recipe"
+            )
         loaded.source.fail(
-            ("chat", "template"), f"no preset '{template}' and no such file beside the recipe", near(template, template_presets())
+            ("chat", "template"),
+            f"no preset '{template}' and no such file beside the recipe",
+            near(template, template_presets()),
         )
     _add(found, digests, "chat.template", path)
 
@@ -201,16 +228,23 @@ def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:
     if folder.is_dir():
         if model.revision is not None:
             loaded.source.fail(
-                (*key, "revision"), f"{folder} is a local folder, which has no revision", "remove it; the content is digested"
+                (*key, "revision"),
+                f"{folder} is a local folder, which has no revision",
+                "remove it; the content is digested",
             )
         return folder
     if is_hub_id(model.path):
         if model.revision is None:
             what = f"no folder {folder}, and hub id '{model.path}' has no revision"
-            loaded.source.fail((*key, "path"), what, "pin it: revision: <40 hex digits>, or give a folder that exists", CheckpointError)
+            loaded.source.fail(
+                (*key, "path"), what, "pin it: revision: <40 hex digits>, or give a folder that exists", CheckpointError
+            )
         return None
     loaded.source.fail(
-        (*key, "path"), f"no folder {folder}", "give a local folder, a hub id (owner/name) with revision, or toy", CheckpointError
+        (*key, "path"),
+        f"no folder {folder}",
+        "give a local folder, a hub id (owner/name) with revision, or toy",
+        CheckpointError,
     )
 
 
@@ -221,10 +255,17 @@ def _find_data(name: str, spec: FileData | HubData, loaded: Loaded, digests: Dig
         if not path.is_dir():
             if not is_hub_id(spec.path):
                 loaded.source.fail(
-                    key, f"no folder {path}", "give a folder saved by `datasets`, or a hub id (owner/name) with revision", DataError
+                    key,
+                    f"no folder {path}",
+                    "give a folder saved by `datasets`, or a hub id (owner/name) with revision",
+                    DataError,
                 )
             if spec.revision is None:
-                loaded.source.fail(key, f"no folder {path}, and hub id '{spec.path}' has no revision", "pin it: revision: <40 hex digits>")
+                loaded.source.fail(
+                    key,
+                    f"no folder {path}, and hub id '{spec.path}' has no revision",
+                    "pin it: revision: <40 hex digits>",
+                )
             return
     elif not path.is_file():
         loaded.source.fail(key, f"no file {path}", "paths are relative to the recipe", DataError)
@@ -242,11 +283,15 @@ def _find_card(name: str, spec: Data, loaded: Loaded, digests: Digests, found: F
     try:
         facts = read_card(path)
     except DataError as error:
-        loaded.source.fail(key, f"{error.what}: {error.where}", error.remedy or "write one from data_cards/TEMPLATE.md", DataError)
+        loaded.source.fail(
+            key, f"{error.what}: {error.where}", error.remedy or "write one from data_cards/TEMPLATE.md", DataError
+        )
     _add(found, digests, f"card.{name}", path)
     stated, data = facts.get("digests") or {}, found.paths.get(f"data.{name}")
     if not isinstance(stated, dict):
-        loaded.source.fail(key, f"'digests' of {path} is not a mapping", "write file name: sha256:<64 hex digits>", DataError)
+        loaded.source.fail(
+            key, f"'digests' of {path} is not a mapping", "write file name: sha256:<64 hex digits>", DataError
+        )
     wanted = stated.get(data.name) if data is not None else None
     if wanted is not None and str(wanted) != found.digests[f"data.{name}"]:
         what = f"{data} has digest {found.digests[f'data.{name}']}, but its card {path} states {wanted}"
@@ -257,7 +302,9 @@ def _json_object(path: Path, where: str) -> dict[str, object]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not JSON: {error}", where=where, remedy="download or save the checkpoint again") from None
+        raise CheckpointError(
+            f"{path} is not JSON: {error}", where=where, remedy="download or save the checkpoint again"
+        ) from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no object", where=where, remedy="download or save the checkpoint again")
     return value

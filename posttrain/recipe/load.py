@@ -1,4 +1,5 @@
-"""A recipe file -> `Recipe`: safe YAML, `--set` overrides, strict validation, and one clear error with file, line and full key path.
+"""A recipe file -> `Recipe`: safe YAML, `--set` overrides, strict validation, and one clear error with file, line and
+full key path.
 
 Checks one value at a time; what needs two values is in resolve.py, what needs the disk in files.py.
 """
@@ -17,20 +18,27 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from posttrain.errors import RecipeError
+from posttrain.recipe.location import Source, keys_at, near
 from posttrain.recipe.schema import Recipe
-from posttrain.recipe.source import Source, keys_at, near
 from posttrain.recipe.yaml_core import Key, read_file, read_text
 
 STAGE_KINDS = ("sft", "dpd", "grpo", "reward_model")
 DATA_SOURCES = ("jsonl", "parquet", "hub", "toy", "reasoning_gym", "stage")
-RENAMED_KEYS = {"lr": "learning_rate", "batch": "batch_size", "num_steps": "steps", "max_length": "max_tokens", "num_generations": "group"}
+RENAMED_KEYS = {
+    "lr": "learning_rate",
+    "batch": "batch_size",
+    "num_steps": "steps",
+    "max_length": "max_tokens",
+    "num_generations": "group",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
     """A recipe and where it came from. Relative paths of the recipe start at `recipe_dir`.
 
-    Example: Loaded(recipe=Recipe(...), recipe_dir=Path("/home/me/recipes"), source=Source(file="recipes/demo.yaml", ...))
+    Example: Loaded(recipe=Recipe(...), recipe_dir=Path("/home/me/recipes"), source=Source(file="recipes/demo.yaml",
+    ...))
     """
 
     recipe: Recipe
@@ -43,14 +51,17 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Loaded:
     document = read_file(path)
     source = Source(file=str(path), data=document.data, lines=document.lines)
     if not isinstance(document.data, dict):
-        source.fail((), f"a recipe is a mapping of keys, not {_describe(document.data)}", "start from `posttrain recipe new`")
+        source.fail(
+            (), f"a recipe is a mapping of keys, not {_describe(document.data)}", "start from `posttrain recipe new`"
+        )
     for override in overrides:
         source = _apply(source, override)
     return Loaded(recipe=validate(source), recipe_dir=path.parent.absolute(), source=source)
 
 
 def validate(source: Source) -> Recipe:
-    """Plain data -> Recipe. Raises RecipeError for the most telling fault: an unknown key before a missing one, then by line."""
+    """Plain data -> Recipe. Raises RecipeError for the most telling fault: an unknown key before a missing one, then by
+    line."""
     data = source.data
     if "schema" not in data:
         source.fail((), "no key 'schema'", "write `schema: 1` as the first line")
@@ -71,7 +82,8 @@ def dump_resolved(recipe: Recipe) -> str:
 
 
 def load_resolved(text: str, name: str = "recipe.json") -> Recipe:
-    """Inverse of dump_resolved, however the JSON is escaped: YAML reads half of "\\ud83e\\udd14" as a fault. Raises RecipeError."""
+    """Inverse of dump_resolved, however the JSON is escaped: YAML reads half of "\\ud83e\\udd14" as a fault. Raises
+    RecipeError."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -90,7 +102,9 @@ def _apply(source: Source, override: str) -> Source:
     names = path.strip().split(".")
     if not equals or not all(names):
         raise RecipeError(
-            "an override is KEY.PATH=VALUE", where=f"--set {override}", remedy="such as --set stages.cold_start.learning_rate=1e-5"
+            "an override is KEY.PATH=VALUE",
+            where=f"--set {override}",
+            remedy="such as --set stages.cold_start.learning_rate=1e-5",
         )
     value = read_text(text, f"--set {override}").data if text.strip() else None
     data = copy.deepcopy(source.data)
@@ -102,7 +116,11 @@ def _apply(source: Source, override: str) -> Source:
     if isinstance(at, list):
         last = _position(at, str(last), key, override)
     elif not isinstance(at, dict):
-        raise RecipeError(f"'{'.'.join(names[:-1])}' holds {_describe(at)}, not keys", where=f"--set {override}", remedy="set it whole")
+        raise RecipeError(
+            f"'{'.'.join(names[:-1])}' holds {_describe(at)}, not keys",
+            where=f"--set {override}",
+            remedy="set it whole",
+        )
     else:
         known = keys_at(data, key)
         if known is not None and last not in known and keys_at_open(data, key) is False:
@@ -123,13 +141,17 @@ def _enter(at: Any, key: Key, name: str, override: str, source: Source) -> tuple
         position = _position(at, name, key, override)
         return at[position], (*key, position)
     if not isinstance(at, dict):
-        raise RecipeError(f"'{source.dotted(key)}' holds {_describe(at)}, not keys", where=f"--set {override}", remedy="set it whole")
+        raise RecipeError(
+            f"'{source.dotted(key)}' holds {_describe(at)}, not keys", where=f"--set {override}", remedy="set it whole"
+        )
     if not isinstance(at.get(name), dict | list):
         known = keys_at(source.data, key)
         if known is None or name not in known:
             dotted = source.dotted((*key, name))
             raise RecipeError(
-                f"unknown key '{dotted}'", where=f"--set {override}", remedy=near(name, known if known is not None else map(str, at))
+                f"unknown key '{dotted}'",
+                where=f"--set {override}",
+                remedy=near(name, known if known is not None else map(str, at)),
             )
         if at.get(name) is None:
             at[name] = {}
@@ -140,7 +162,11 @@ def _position(items: list[Any], name: str, key: Key, override: str) -> int:
     places = [str(index) for index in range(len(items))]  # not int(name): to int, "²" is a digit and no number
     if name in places:
         return places.index(name)
-    known = {item["name"]: index for index, item in enumerate(items) if isinstance(item, dict) and isinstance(item.get("name"), str)}
+    known = {
+        item["name"]: index
+        for index, item in enumerate(items)
+        if isinstance(item, dict) and isinstance(item.get("name"), str)
+    }
     if name not in known:
         what = "stage" if key == ("stages",) else f"item of {'.'.join(map(str, key))}"
         raise RecipeError(f"no {what} '{name}'", where=f"--set {override}", remedy=near(name, known))
@@ -164,7 +190,11 @@ def _most_telling(errors: list[ErrorDetails], source: Source) -> tuple[Key, str,
     placed = [(_place(error, source.data), error) for error in errors]
     # A union reports every alternative; the one that got furthest into the value is the one that was meant.
     placed = [((*key, tag) if (tag := _tag_key(key, error)) else key, error) for key, error in placed]
-    deepest = [(key, error) for key, error in placed if not any(other != key and other[: len(key)] == key for other, _ in placed)]
+    deepest = [
+        (key, error)
+        for key, error in placed
+        if not any(other != key and other[: len(key)] == key for other, _ in placed)
+    ]
     rank = {"extra_forbidden": 0, "union_tag_invalid": 0, "missing": 2}
     key, error = min(deepest, key=lambda item: (rank.get(item[1]["type"], 1), source.lines.get(item[0], 0)))
     same_place = [other for place, other in deepest if place == key]
@@ -179,7 +209,9 @@ def _place(error: ErrorDetails, data: Any) -> Key:
     for index, part in enumerate(loc):
         if part == "[key]" or (len(place) == 2 and index == 2 and place[0] in ("stages", "data") and len(loc) > 2):
             continue  # the tag of a stage's kind or a data set's source
-        inside = (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value))
+        inside = (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
         if inside:
             value = value[part]  # type: ignore[index]
             place = (*place, part)
@@ -191,7 +223,11 @@ def _place(error: ErrorDetails, data: Any) -> Key:
 def _tag_key(key: Key, error: ErrorDetails) -> str | None:
     """Of an unknown kind or source, the key that holds it."""
     tag = "kind" if key[:1] == ("stages",) else "source"
-    return tag if error["type"] == "union_tag_invalid" and isinstance(error["input"], dict) and tag in error["input"] else None
+    return (
+        tag
+        if error["type"] == "union_tag_invalid" and isinstance(error["input"], dict) and tag in error["input"]
+        else None
+    )
 
 
 def _at(data: Any, key: Key) -> Any:
@@ -206,7 +242,9 @@ def _say(key: Key, error: ErrorDetails, alternatives: list[ErrorDetails], source
     given = _describe(error["input"])
     if kind == "extra_forbidden":
         known = keys_at(source.data, key[:-1]) or set()
-        return f"unknown key '{last}'", f"did you mean '{RENAMED_KEYS[last]}'?" if RENAMED_KEYS.get(last) in known else near(last, known)
+        return f"unknown key '{last}'", f"did you mean '{RENAMED_KEYS[last]}'?" if RENAMED_KEYS.get(
+            last
+        ) in known else near(last, known)
     if kind == "missing" and isinstance(error["loc"][-1], int):
         return f"{_describe(_at(source.data, key))} is too short", f"expected at least {error['loc'][-1] + 1} entries"
     if kind == "missing":
@@ -217,10 +255,15 @@ def _say(key: Key, error: ErrorDetails, alternatives: list[ErrorDetails], source
         return f"'{last}' is not a name", "names are small letters, digits and _, starting with a letter, at most 64"
     if kind == "literal_error":
         expected = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return f"{given} is not one of the values", near(str(error["input"]), expected) if expected else str(context.get("expected"))
+        return f"{given} is not one of the values", near(str(error["input"]), expected) if expected else str(
+            context.get("expected")
+        )
     if kind == "int_from_float" or (kind == "int_type" and isinstance(error["input"], float)):
         whole = float(error["input"]).is_integer()
-        return f"{given} is not a whole number", f"write it as {error['input']:.0f}" if whole else "expected a whole number"
+        return (
+            f"{given} is not a whole number",
+            f"write it as {error['input']:.0f}" if whole else "expected a whole number",
+        )
     if len(alternatives) > 1:
         return f"{given} does not fit", "expected " + " or ".join(sorted({_expected(other) for other in alternatives}))
     return f"{given} does not fit", f"expected {_expected(error)}"
@@ -266,7 +309,10 @@ def _expected(error: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(str(context["pattern"]), f"text that matches {context['pattern']}")
     if kind in ("too_short", "too_long"):
-        return f"at {'least' if kind == 'too_short' else 'most'} {context.get('min_length', context.get('max_length'))} entries"
+        return (
+            f"at {'least' if kind == 'too_short' else 'most'} "
+            f"{context.get('min_length', context.get('max_length'))} entries"
+        )
     return error["msg"]
 
 

@@ -14,7 +14,7 @@ from posttrain.errors import InputError, RecipeError
 from posttrain.recipe.files import is_hub_id
 from posttrain.recipe.load import read_recipe
 from posttrain.recipe.paths import located
-from posttrain.shipped import find_recipe
+from posttrain.recipe.shipped import find_recipe
 
 
 def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, out: Path) -> None:
@@ -23,14 +23,20 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
     Raises InputError: the file exists, no such shipped recipe, a hub id without revision, or a name the schema refuses.
     """
     if out.exists():
-        raise InputError("the file exists", where=str(out), remedy="give another one with --out; nothing is overwritten")
+        raise InputError(
+            "the file exists", where=str(out), remedy="give another one with --out; nothing is overwritten"
+        )
     local = located(base, Path.cwd())
     if base != "toy" and not local.is_dir():
         if not is_hub_id(base):
-            raise InputError(f"no folder '{base}'", where="--base", remedy="give a local folder, a hub id (owner/name), or toy")
+            raise InputError(
+                f"no folder '{base}'", where="--base", remedy="give a local folder, a hub id (owner/name), or toy"
+            )
         if revision is None:
             raise InputError(
-                f"hub id '{base}' needs a revision", where="--base", remedy="add --revision with the 40 hex digits of a commit"
+                f"hub id '{base}' needs a revision",
+                where="--base",
+                remedy="add --revision with the 40 hex digits of a commit",
             )
     path = base if base == "toy" or not local.is_dir() else str(local.absolute())
     source = find_recipe(like)
@@ -56,5 +62,6 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
 
 
 def _replace(text: str, key: str, value: str) -> str:
-    """One top-level key's value; following indented lines belong to it. The comment behind the old value goes with it."""
+    """One top-level key's value; following indented lines belong to it. The comment behind the old value goes with
+    it."""
     return re.sub(rf"(?m)^{key}:.*\n(?:[ \t]+.*\n)*", lambda _: f"{key}: {value}\n", text, count=1)

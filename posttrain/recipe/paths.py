@@ -1,4 +1,5 @@
-"""A path as a recipe or an option gives it -> where it lies. Relative paths start at the recipe's folder, `~` is a home.
+"""A path as a recipe or an option gives it -> where it lies. Relative paths start at the recipe's folder, `~` is a
+home.
 
 Knows nothing of what is there.
 """

@@ -1,6 +1,8 @@
-"""Cross-checks of a recipe (names, references, order, numbers that must fit) and the questions plan asks of it. No disk, no models.
+"""Cross-checks of a recipe (names, references, order, numbers that must fit) and the questions plan asks of it. No
+disk, no models.
 
-Every check raises RecipeError with file, line and key path. What needs the disk is in files.py, what needs a tokenizer in check.py.
+Every check raises RecipeError with file, line and key path. What needs the disk is in files.py, what needs a tokenizer
+in check.py.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from posttrain.recipe.load import Loaded
+from posttrain.recipe.location import Source, near
 from posttrain.recipe.schema import (
     AnyStage,
     Data,
@@ -26,7 +29,6 @@ from posttrain.recipe.schema import (
     Supervised,
     Training,
 )
-from posttrain.recipe.source import Source, near
 from posttrain.recipe.yaml_core import Key
 from rewards.errors import VerifierError
 
@@ -94,7 +96,12 @@ def own_data(recipe: Recipe, stage: AnyStage) -> dict[str, Data]:
 
 def asked_data(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, Data]:
     """Data sets whose rows are asked as prompts, by these stages and by every suite."""
-    asked = {name: data for stage in stages if isinstance(stage, Dpd | Grpo) for name, data in own_data(recipe, stage).items()}
+    asked = {
+        name: data
+        for stage in stages
+        if isinstance(stage, Dpd | Grpo)
+        for name, data in own_data(recipe, stage).items()
+    }
     return asked | {suite.data: recipe.data[suite.data] for suite in recipe.evaluate.suites.values()}
 
 
@@ -119,7 +126,8 @@ def judge_stages(spec: Any) -> set[str]:
 
 
 def plugin_modules(spec: Any) -> list[str]:
-    """Modules of the user's own that a verifier's specification names, at any depth. Example: {"kind": "my_rules:Exact"} -> ["my_rules"]"""
+    """Modules of the user's own that a verifier's specification names, at any depth. Example: {"kind":
+    "my_rules:Exact"} -> ["my_rules"]"""
     from rewards.load import plugin_target
 
     if isinstance(spec, Mapping):
@@ -137,14 +145,19 @@ def judge_of(recipe: Recipe, verifiers: Iterator[str] | list[str] | set[str]) ->
 
 
 def longest_rows(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, int]:
-    """Tokens that a model must have positions for, by the key that asks for them: those of answers, and of the stages' rows."""
-    rows = {f"stages.{stage.name}.max_tokens": stage.max_tokens for stage in stages if isinstance(stage, Sft | RewardModel)}
+    """Tokens that a model must have positions for, by the key that asks for them: those of answers, and of the stages'
+    rows."""
+    rows = {
+        f"stages.{stage.name}.max_tokens": stage.max_tokens for stage in stages if isinstance(stage, Sft | RewardModel)
+    }
     return {"engine.context_tokens": recipe.engine.context_tokens, **rows}
 
 
 def on_vllm_cpu(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
     """Whether vLLM is to sample answers without a GPU."""
-    samples = any(isinstance(stage, Dpd | Grpo) for stage in stages) or (recipe.evaluate.suites and recipe.evaluate.after != "never")
+    samples = any(isinstance(stage, Dpd | Grpo) for stage in stages) or (
+        recipe.evaluate.suites and recipe.evaluate.after != "never"
+    )
     return bool(samples) and recipe.engine.backend in ("auto", "vllm") and not recipe.cluster.gpus_per_engine
 
 
@@ -186,12 +199,20 @@ def _check_models(recipe: Recipe, source: Source) -> None:
             if model.revision is not None:
                 source.fail((*key, "revision"), "a toy has no revision", "remove it")
             if model.toy is not None and model.toy.hidden_size % 32:
-                source.fail((*key, "toy", "hidden_size"), f"{model.toy.hidden_size} is not a multiple of 32", "choose 96, 128, 160, ...")
+                source.fail(
+                    (*key, "toy", "hidden_size"),
+                    f"{model.toy.hidden_size} is not a multiple of 32",
+                    "choose 96, 128, 160, ...",
+                )
         elif model.toy is not None:
-            source.fail((*key, "toy"), f"'toy' describes a toy, but path is '{model.path}'", "set path: toy, or remove 'toy'")
+            source.fail(
+                (*key, "toy"), f"'toy' describes a toy, but path is '{model.path}'", "set path: toy, or remove 'toy'"
+            )
     start, end = recipe.chat.think
     if not start or not end or start == end:
-        source.fail(("chat", "think"), f"{start!r} and {end!r} cannot mark reasoning", "give two different, non-empty tags")
+        source.fail(
+            ("chat", "think"), f"{start!r} and {end!r} cannot mark reasoning", "give two different, non-empty tags"
+        )
 
 
 def _check_starts(recipe: Recipe, source: Source) -> None:
@@ -202,7 +223,9 @@ def _check_starts(recipe: Recipe, source: Source) -> None:
             policies = [name for name, policy in earlier.items() if policy]
             later = any(other.name == stage.from_ for other in recipe.stages[index:])
             if stage.from_ in earlier:
-                source.fail(key, f"'{stage.from_}' is a reward model, not a policy to go on from", near(stage.from_, policies))
+                source.fail(
+                    key, f"'{stage.from_}' is a reward model, not a policy to go on from", near(stage.from_, policies)
+                )
             if later:
                 source.fail(
                     key,
@@ -235,12 +258,20 @@ def _check_stage_data(recipe: Recipe, source: Source, index: int, name: str, spe
     if spec.stage not in makers:
         source.fail(("data", name, "stage"), f"no dpd stage '{spec.stage}'", near(spec.stage, makers))
     if not any(other.name == spec.stage for other in recipe.stages[:index]):
-        source.fail(place, f"data '{name}' comes from stage '{spec.stage}', which does not run before '{stage.name}'", "reorder the stages")
+        source.fail(
+            place,
+            f"data '{name}' comes from stage '{spec.stage}', which does not run before '{stage.name}'",
+            "reorder the stages",
+        )
     if isinstance(stage, Dpd | Grpo):
         source.fail(place, f"data '{name}' holds answers of a stage, not prompts", "name a data set of prompts")
     if isinstance(stage, Sft) == (spec.part == "pairs"):
         wanted = "chosen or rejected" if isinstance(stage, Sft) else "pairs"
-        source.fail(("data", name, "part"), f"{spec.part} is not what {stage.kind} stage '{stage.name}' can read", f"set it to {wanted}")
+        source.fail(
+            ("data", name, "part"),
+            f"{spec.part} is not what {stage.kind} stage '{stage.name}' can read",
+            f"set it to {wanted}",
+        )
 
 
 def _check_verifiers(recipe: Recipe, source: Source) -> None:
@@ -259,14 +290,20 @@ def _check_verifiers(recipe: Recipe, source: Source) -> None:
         if isinstance(stage, Dpd | Grpo) and used.keys() != data_of(stage).keys():
             odd = sorted(used.keys() ^ data_of(stage).keys())
             source.fail(
-                key, f"verifiers and prompts name different data sets: {', '.join(odd)}", "give each data set of prompts one verifier"
+                key,
+                f"verifiers and prompts name different data sets: {', '.join(odd)}",
+                "give each data set of prompts one verifier",
             )
 
 
 def _verifier_key(name: str, where: str | None) -> Key:
     """The place that rewards writes as text: "verifiers.stem.steps.0.kind"."""
     parts = (where or "").split(".")
-    return tuple(int(part) if part.isdecimal() else part for part in parts) if parts[:2] == ["verifiers", name] else ("verifiers", name)
+    return (
+        tuple(int(part) if part.isdecimal() else part for part in parts)
+        if parts[:2] == ["verifiers", name]
+        else ("verifiers", name)
+    )
 
 
 def _check_judges(recipe: Recipe, source: Source) -> None:
@@ -275,10 +312,14 @@ def _check_judges(recipe: Recipe, source: Source) -> None:
     for name, spec in recipe.verifiers.items():
         for judge in sorted(judge_stages(spec.options)):
             if judge not in models:
-                source.fail(("verifiers", name), f"model names stage '{judge}', which is no reward_model", near(judge, models))
+                source.fail(
+                    ("verifiers", name), f"model names stage '{judge}', which is no reward_model", near(judge, models)
+                )
     ready: set[str] = set()
     for index, stage in enumerate(recipe.stages):
-        asked = {judge for name in verifiers_of(stage).values() for judge in judge_stages(recipe.verifiers[name].options)}
+        asked = {
+            judge for name in verifiers_of(stage).values() for judge in judge_stages(recipe.verifiers[name].options)
+        }
         key = ("stages", index, "verifier")
         if asked - ready:
             late = sorted(asked - ready)[0]
@@ -288,7 +329,11 @@ def _check_judges(recipe: Recipe, source: Source) -> None:
                 "move the reward_model stage up",
             )
         if len(asked) > 1:
-            source.fail(key, f"the verifiers ask several reward models: {', '.join(sorted(asked))}", "use one reward model a stage")
+            source.fail(
+                key,
+                f"the verifiers ask several reward models: {', '.join(sorted(asked))}",
+                "use one reward model a stage",
+            )
         if isinstance(stage, RewardModel):
             ready.add(stage.name)
 
@@ -302,9 +347,13 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
                 source.fail(key if stage.steps is None else (*key, "epochs"), what, "give one of the two")
             _check_batch(recipe, source, key, stage.batch_size, stage, f"batch_size {stage.batch_size}")
         if isinstance(stage, Dpd) and not any((stage.weights.sequence, stage.weights.chosen, stage.weights.rejected)):
-            source.fail((*key, "weights"), "all three weights are 0, so there is no loss", "give at least one a weight above 0")
+            source.fail(
+                (*key, "weights"), "all three weights are 0, so there is no loss", "give at least one a weight above 0"
+            )
         if isinstance(stage, RewardModel) and stage.held_out_share >= 1.0:
-            source.fail((*key, "held_out_share"), "1.0 leaves no pairs to train on", "give a share below 1, such as 0.1")
+            source.fail(
+                (*key, "held_out_share"), "1.0 leaves no pairs to train on", "give a share below 1, such as 0.1"
+            )
         if isinstance(stage, Grpo):
             if stage.steps is None:
                 source.fail((*key, "steps"), "grpo needs a number of steps", "such as 100")
@@ -323,7 +372,9 @@ def _check_batch(recipe: Recipe, source: Source, key: Key, rows: int, stage: Tra
         best = next((size for size in range(min(micro, rows, 4096), 0, -1) if rows % (size * trainers) == 0), 1)
         among = f" on {trainers} trainers" if trainers > 1 else ""
         what = str(micro) if "micro_batch_size" in stage.model_fields_set else f"the default {micro}"
-        source.fail((*key, "micro_batch_size"), f"{what} does not divide {name}{among}", f"set micro_batch_size: {best}")
+        source.fail(
+            (*key, "micro_batch_size"), f"{what} does not divide {name}{among}", f"set micro_batch_size: {best}"
+        )
 
 
 def _check_filter(source: Source, key: Key, rule: Filter) -> None:
@@ -331,7 +382,9 @@ def _check_filter(source: Source, key: Key, rule: Filter) -> None:
         source.fail(key, f"low {rule.low} is not below high {rule.high}", "give low < high, such as 0.1 and 0.9")
     if not set(kept_counts(rule)) & set(range(1, rule.k)):
         source.fail(
-            key, f"no number of right answers of {rule.k} lies strictly between {rule.low} and {rule.high}", "widen the band or raise k"
+            key,
+            f"no number of right answers of {rule.k} lies strictly between {rule.low} and {rule.high}",
+            "widen the band or raise k",
         )
 
 
@@ -339,7 +392,9 @@ def _check_context(recipe: Recipe, source: Source) -> None:
     """An answer must leave room for its prompt in the engine's context."""
     room = recipe.engine.context_tokens
     limits: list[tuple[Key, int]] = [
-        (("stages", index, "max_tokens"), stage.max_tokens) for index, stage in enumerate(recipe.stages) if isinstance(stage, Dpd | Grpo)
+        (("stages", index, "max_tokens"), stage.max_tokens)
+        for index, stage in enumerate(recipe.stages)
+        if isinstance(stage, Dpd | Grpo)
     ]
     if recipe.evaluate.after != "never":
         for name, suite in recipe.evaluate.suites.items():
@@ -363,7 +418,11 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
         if suite.data not in recipe.data:
             source.fail((*key, "data"), f"no data set '{suite.data}'", near(suite.data, recipe.data))
         if isinstance(recipe.data[suite.data], StageData):
-            source.fail((*key, "data"), f"data '{suite.data}' holds answers of a stage, not prompts", "name a data set of held-out prompts")
+            source.fail(
+                (*key, "data"),
+                f"data '{suite.data}' holds answers of a stage, not prompts",
+                "name a data set of held-out prompts",
+            )
         if suite.data in trained:
             source.fail(
                 (*key, "data"),
@@ -378,7 +437,8 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
         if suite.verifier not in recipe.verifiers:
             source.fail((*key, "verifier"), f"no verifier '{suite.verifier}'", near(suite.verifier, recipe.verifiers))
         if judge_stages(recipe.verifiers[suite.verifier].options) & judges:
-            # Every checkpoint is scored, also those that exist before the reward model does; and what trained a policy must not measure it.
+            # Every checkpoint is scored, also those that exist before the reward model does; and what trained a policy
+            # must not measure it.
             source.fail(
                 (*key, "verifier"),
                 "a suite cannot be judged by a reward model of this recipe",
@@ -389,7 +449,11 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
 def _check_sandbox(recipe: Recipe, source: Source) -> None:
     sandbox = recipe.sandbox
     if sandbox.allow_unsafe is not None and sandbox.allow_unsafe != UNSAFE_SENTENCE:
-        source.fail(("sandbox", "allow_unsafe"), f"{sandbox.allow_unsafe!r} is not the sentence", f'write exactly "{UNSAFE_SENTENCE}"')
+        source.fail(
+            ("sandbox", "allow_unsafe"),
+            f"{sandbox.allow_unsafe!r} is not the sentence",
+            f'write exactly "{UNSAFE_SENTENCE}"',
+        )
     if sandbox.min_level == "none" and sandbox.allow_unsafe is None:
         source.fail(
             ("sandbox", "min_level"),
@@ -403,7 +467,11 @@ def _check_sandbox(recipe: Recipe, source: Source) -> None:
             "set min_level: none, or another backend",
         )
     if sandbox.image is not None and sandbox.backend not in ("auto", "docker"):
-        source.fail(("sandbox", "image"), f"the backend {sandbox.backend} runs no image", "set backend: docker, or leave the image out")
+        source.fail(
+            ("sandbox", "image"),
+            f"the backend {sandbox.backend} runs no image",
+            "set backend: docker, or leave the image out",
+        )
 
 
 def smoke(recipe: Recipe) -> Recipe:
@@ -438,7 +506,8 @@ def smoke(recipe: Recipe) -> Recipe:
 
 
 def _trusting(spec: Any) -> Any:
-    """A verifier's arguments without canaries on a reward model of the recipe: trained for two steps, it is fooled by chance."""
+    """A verifier's arguments without canaries on a reward model of the recipe: trained for two steps, it is fooled by
+    chance."""
     if isinstance(spec, Mapping):
         mine = spec.get("kind") == "pairwise" and isinstance(spec.get("model"), Mapping) and "stage" in spec["model"]
         return {key: _trusting(value) for key, value in spec.items()} | ({"canaries": 0} if mine else {})

@@ -51,10 +51,15 @@ class ModelRef(Strict):
 class Chat(Strict):
     """How messages become text."""
 
-    template: str | None = Field(None, description="A Jinja file beside the recipe, or a preset (chatml_think); null: the tokenizer's own.")
-    think: tuple[str, str] = Field(("<think>", "</think>"), description="Tags around the reasoning; may be plain text (<scratchpad>).")
+    template: str | None = Field(
+        None, description="A Jinja file beside the recipe, or a preset (chatml_think); null: the tokenizer's own."
+    )
+    think: tuple[str, str] = Field(
+        ("<think>", "</think>"), description="Tags around the reasoning; may be plain text (<scratchpad>)."
+    )
     stop: list[str] = Field(
-        default_factory=list, description="Tokens that end a turn; empty: the tokenizer's eos. Never taken from config.eos_token_id."
+        default_factory=list,
+        description="Tokens that end a turn; empty: the tokenizer's eos. Never taken from config.eos_token_id.",
     )
 
 
@@ -64,10 +69,14 @@ class Chat(Strict):
 class Cluster(Strict):
     """What Ray is asked for."""
 
-    address: str = Field("local", description="local starts Ray on this machine; otherwise the address of a running cluster.")
+    address: str = Field(
+        "local", description="local starts Ray on this machine; otherwise the address of a running cluster."
+    )
     trainers: Positive = Field(1, description="Trainer workers (data parallel).")
     engines: Positive = Field(1, description="Rollout engines a role.")
-    cpus_per_trainer: float | None = Field(None, gt=0, description="CPUs asked of Ray; null: shared fairly on one machine.")
+    cpus_per_trainer: float | None = Field(
+        None, gt=0, description="CPUs asked of Ray; null: shared fairly on one machine."
+    )
     gpus_per_trainer: float = Field(0.0, ge=0, description="GPUs a trainer worker; 0 trains on the CPU.")
     gpus_per_engine: float = Field(0.0, ge=0, description="GPUs an engine; 0 generates on the CPU.")
     placement_timeout_seconds: float = Field(
@@ -81,9 +90,13 @@ class EngineSpec(Strict):
     backend: Literal["auto", "vllm", "hf"] = Field(
         "auto", description="auto: vLLM where it generates, otherwise an error naming hf; hf: transformers' generate."
     )
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="auto: float32 on the CPU, bfloat16 on a GPU.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="auto: float32 on the CPU, bfloat16 on a GPU."
+    )
     context_tokens: int = Field(512, ge=32, description="Longest prompt plus answer, tokens.")
-    kv_cache_gb: float = Field(1.0, gt=0, description="GiB of KV cache an engine (CPU); on a GPU the share is gpu_memory_share.")
+    kv_cache_gb: float = Field(
+        1.0, gt=0, description="GiB of KV cache an engine (CPU); on a GPU the share is gpu_memory_share."
+    )
     gpu_memory_share: Share = Field(0.5, description="Share of GPU memory an engine may take.")
     parity_tolerance: float = Field(
         1e-3, gt=0, description="Largest log-probability gap, engine against trainer, after a weight hand-over (nats)."
@@ -99,13 +112,18 @@ class Sandbox(Strict):
     min_level: Literal["none", "namespaces", "container", "kernel"] = Field(
         "container", description="Weakest isolation accepted; unmet is an error."
     )
-    allow_unsafe: str | None = Field(None, description='min_level none needs exactly: "I understand generated code runs as me".')
-    image: str | None = Field(None, description="Docker image, by id, that `posttrain sandbox build` printed; none: of the interpreter.")
+    allow_unsafe: str | None = Field(
+        None, description='min_level none needs exactly: "I understand generated code runs as me".'
+    )
+    image: str | None = Field(
+        None, description="Docker image, by id, that `posttrain sandbox build` printed; none: of the interpreter."
+    )
     slots: Positive = Field(2, description="Programs judged at once.")
 
 
 class VerifierSpec(BaseModel):
-    """One verifier: a kind, `module:Name` of the user's own, or an entry point. Other keys are its arguments, checked against it."""
+    """One verifier: a kind, `module:Name` of the user's own, or an entry point. Other keys are its arguments, checked
+    against it."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     kind: str = Field(description="math, choice, code, pairwise, cascade, ... or module:Name.")
@@ -158,8 +176,12 @@ class GymData(Strict):
     task: str = Field(description="Data set name of reasoning_gym, such as chain_sum.")
     rows: Positive = Field(description="Rows made.")
     seed: int = Field(0, ge=0, description="Seed of the generator.")
-    split: Literal["train", "held_out"] = Field("train", description="Problems of the two splits never overlap (by hash of the question).")
-    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the task, as reasoning_gym names them.")
+    split: Literal["train", "held_out"] = Field(
+        "train", description="Problems of the two splits never overlap (by hash of the question)."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the task, as reasoning_gym names them."
+    )
     card: str | None = Field(None, description="Data card; null: the shipped card of reasoning_gym.")
 
 
@@ -168,7 +190,9 @@ class StageData(Strict):
 
     source: Literal["stage"]
     stage: Name = Field(description="Name of the dpd stage.")
-    part: Literal["chosen", "rejected", "pairs"] = Field("chosen", description="chosen: the good answers as conversations.")
+    part: Literal["chosen", "rejected", "pairs"] = Field(
+        "chosen", description="chosen: the good answers as conversations."
+    )
 
 
 Data = Annotated[FileData | HubData | ToyData | GymData | StageData, Field(discriminator="source")]
@@ -189,7 +213,9 @@ class Stage(Strict):
 
     name: Name
     from_: str | None = Field(
-        None, alias="from", description="Stage whose checkpoint this one starts from; null: the policy stage before it, or base."
+        None,
+        alias="from",
+        description="Stage whose checkpoint this one starts from; null: the policy stage before it, or base.",
     )
 
 
@@ -211,13 +237,17 @@ class Training(Stage):
 class Supervised(Training):
     """Keys of a stage whose batches are rows of data (a grpo batch is prompts_per_step * group)."""
 
-    batch_size: Positive = Field(32, description="Rows an optimiser step, over all workers; packed sequences where packing is on.")
+    batch_size: Positive = Field(
+        32, description="Rows an optimiser step, over all workers; packed sequences where packing is on."
+    )
     epochs: float | None = Field(None, gt=0, le=1e6, description="Passes over the data; give one of steps and epochs.")
 
 
 class Sft(Supervised):
     kind: Literal["sft"]
-    data: dict[str, Weight] = Field(min_length=1, description="Data set to weight; weights are shares of the rows drawn.")
+    data: dict[str, Weight] = Field(
+        min_length=1, description="Data set to weight; weights are shares of the rows drawn."
+    )
     max_tokens: Positive = Field(32768, description="Longest row; longer rows are dropped and counted.")
     packing: bool = Field(True, description="Rows share a sequence without attending to each other.")
 
@@ -231,8 +261,12 @@ class DpdWeights(Strict):
 class Dpd(Supervised):
     kind: Literal["dpd"]
     prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
-    teacher: ModelRef = Field(description="Writes the good answers and gives token distributions; same vocabulary as the student.")
-    verifier: str | dict[str, str] = Field(description="Verifier, or one a data set: good answers must pass, bad ones fail.")
+    teacher: ModelRef = Field(
+        description="Writes the good answers and gives token distributions; same vocabulary as the student."
+    )
+    verifier: str | dict[str, str] = Field(
+        description="Verifier, or one a data set: good answers must pass, bad ones fail."
+    )
     teacher_samples: Positive = Field(4, description="Answers a prompt from the teacher.")
     student_samples: Positive = Field(4, description="Answers a prompt from the student.")
     temperature: float = Field(1.0, ge=0, description="Sampling temperature of both.")
@@ -260,7 +294,9 @@ class Grpo(Training):
     verifier: str | dict[str, str] = Field(description="Verifier, or one a data set.")
     filter: Filter | None = Field(
         default_factory=Filter,
-        description="Plans a step <name>.filter before this one. Not given: with the defaults of Filter; null: no filter.",
+        description=(
+            "Plans a step <name>.filter before this one. Not given: with the defaults of Filter; null: no filter."
+        ),
     )
     group: int = Field(16, ge=2, description="Answers a prompt. Not published in the report.")
     prompts_per_step: Positive = Field(8, description="Groups an optimiser step.")
@@ -271,7 +307,9 @@ class Grpo(Training):
     loss: Literal["grpo", "dapo", "dr_grpo", "gspo"] = Field("dapo", description="Names as in TRL.")
     clip_low: float = Field(0.2, gt=0, description="Ratio clipped below 1 - clip_low.")
     clip_high: float = Field(0.28, gt=0, description="Ratio clipped above 1 + clip_high (DAPO).")
-    scale_rewards: Literal["group", "none"] = Field("group", description="group: divide by the group's standard deviation.")
+    scale_rewards: Literal["group", "none"] = Field(
+        "group", description="group: divide by the group's standard deviation."
+    )
     mask_truncated: bool = Field(True, description="Truncated answers give no loss (report section 3.4).")
     max_fault_share: Share = Field(0.05, description="Share of verdicts without a score above which the stage stops.")
 
@@ -327,7 +365,12 @@ class Evaluate(Strict):
     max_tokens: Positive = Field(65536, description="Longest answer, tokens.")
     after: Literal["every_stage", "last", "never"] = Field("every_stage", description="Which checkpoints are scored.")
     few_shot: int = Field(
-        0, ge=0, le=16, description="Worked examples of a suite's `examples` before each question, as one more row for the base; 0: none."
+        0,
+        ge=0,
+        le=16,
+        description=(
+            "Worked examples of a suite's `examples` before each question, as one more row for the base; 0: none."
+        ),
     )
     teacher: bool = Field(True, description="Score the teachers too, as rows of reference.")
 
@@ -355,7 +398,8 @@ class Recipe(Strict):
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a recipe file, for editors. Names that refer to each other are beyond it: `posttrain plan` checks them."""
+    """JSON Schema (2020-12) of a recipe file, for editors. Names that refer to each other are beyond it: `posttrain
+    plan` checks them."""
     schema = Recipe.model_json_schema(by_alias=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

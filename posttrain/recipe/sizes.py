@@ -1,4 +1,5 @@
-"""What a model and its training weigh, from its config alone: parameters, bytes on disk, positions. Knows nothing of plans or of torch."""
+"""What a model and its training weigh, from its config alone: parameters, bytes on disk, positions. Knows nothing of
+plans or of torch."""
 
 from __future__ import annotations
 
@@ -9,13 +10,26 @@ from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import Lora, Training
 
 FLOAT_BYTES = 4  # trained and published in float32
-CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # CPUAttentionBackend.get_supported_head_sizes of vLLM 0.31
+CPU_HEADS = (
+    32,
+    64,
+    80,
+    96,
+    112,
+    128,
+    160,
+    192,
+    224,
+    256,
+    512,
+)  # CPUAttentionBackend.get_supported_head_sizes of vLLM 0.31
 OPTIMISER_BYTES = 8  # two moments of Adam in float32
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
 
 def num_parameters(config: Mapping[str, Any]) -> int | None:
-    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for others and odd ones."""
+    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for others and odd
+    ones."""
     sizes = [_count(config, key) for key in _SIZES]
     if None in sizes:
         return None
@@ -58,9 +72,12 @@ def num_positions(config: Mapping[str, Any]) -> int | None:
 
 
 def check_heads(config: Mapping[str, Any], whose: str) -> None:
-    """vLLM without a GPU has kernels for some widths of attention heads only; others fail in the engine. Raises CheckpointError."""
+    """vLLM without a GPU has kernels for some widths of attention heads only; others fail in the engine. Raises
+    CheckpointError."""
     hidden, heads = config.get("hidden_size"), config.get("num_attention_heads")
-    width = config.get("head_dim") or (hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads else None)
+    width = config.get("head_dim") or (
+        hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads else None
+    )
     if isinstance(width, int) and width not in CPU_HEADS:
         raise CheckpointError(
             f"attention heads of {whose} are {width} wide; vLLM on the CPU takes {', '.join(map(str, CPU_HEADS))}",
@@ -70,9 +87,11 @@ def check_heads(config: Mapping[str, Any], whose: str) -> None:
 
 
 def check_positions(config: Mapping[str, Any], wanted: Mapping[str, int], whose: str) -> str:
-    """No row and no answer may be longer than the positions that a model knows. wanted: key -> tokens. Raises CheckpointError.
+    """No row and no answer may be longer than the positions that a model knows. wanted: key -> tokens. Raises
+    CheckpointError.
 
-    Example: check_positions({"max_position_embeddings": 2048}, {"engine.context_tokens": 512}, "the base") -> "up to 512 of 2048 positions"
+    Example: check_positions({"max_position_embeddings": 2048}, {"engine.context_tokens": 512}, "the base") -> "up to
+    512 of 2048 positions"
     """
     limit = num_positions(config)
     if limit is None:

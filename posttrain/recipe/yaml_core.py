@@ -1,7 +1,8 @@
 """YAML 1.2 core text -> plain data with a line for every key. The only place of this package that reads YAML.
 
-Built on PyYAML's event stream, not on its constructors: no tag is resolved, nothing is instantiated, aliases are expanded under
-a cap, nesting has a limit and scalars follow the 1.2 core schema (`1e-5` is a float, `on` and `1:30` are text). Knows nothing of recipes.
+Built on PyYAML's event stream, not on its constructors: no tag is resolved, nothing is instantiated, aliases are
+expanded under a cap, nesting has a limit and scalars follow the 1.2 core schema (`1e-5` is a float, `on` and `1:30` are
+text). Knows nothing of recipes.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def read_file(path: Path, error: type[InputError] = RecipeError) -> Document:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         line = raw[: fault.start].count(b"\n") + 1
-        raise error(f"not UTF-8 (byte 0x{raw[fault.start]:02x})", where=f"{path}:{line}", remedy="save the file as UTF-8") from None
+        raise error(
+            f"not UTF-8 (byte 0x{raw[fault.start]:02x})", where=f"{path}:{line}", remedy="save the file as UTF-8"
+        ) from None
     return read_text(text, str(path), error)
 
 
@@ -86,7 +89,9 @@ def read_text(text: str, name: str, error: type[InputError] = RecipeError) -> Do
         where = f"{name}:{mark.line + 1}" if mark is not None else name
         problem = getattr(fault, "problem", None) or str(fault).splitlines()[0]
         raise error(
-            f"not YAML: {problem}", where=where, remedy="check indentation, quotes and brackets on this line and the one before"
+            f"not YAML: {problem}",
+            where=where,
+            remedy="check indentation, quotes and brackets on this line and the one before",
         ) from None
     if root is None:
         raise error("empty", where=name, remedy="start from `posttrain recipe new`")
@@ -123,18 +128,24 @@ def _compose(text: str, name: str, error: type[InputError]) -> _Node | None:
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise error("a second document starts here", where=where, remedy="one file holds one document; remove the `---`")
+                raise error(
+                    "a second document starts here", where=where, remedy="one file holds one document; remove the `---`"
+                )
         elif isinstance(event, yaml.AliasEvent):
             node = anchors.get(event.anchor)
             if node is None or node in open_nodes:
                 raise error(
-                    f"alias *{event.anchor} has no finished anchor before it", where=where, remedy="define the anchor first, outside itself"
+                    f"alias *{event.anchor} has no finished anchor before it",
+                    where=where,
+                    remedy="define the anchor first, outside itself",
                 )
             root = _attach(open_nodes, node, line, where, error) or root
         elif isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent):
             if event.tag is not None:
                 raise error(
-                    f"tag {event.tag!r} is not allowed", where=where, remedy="write the plain value; nothing is instantiated from a recipe"
+                    f"tag {event.tag!r} is not allowed",
+                    where=where,
+                    remedy="write the plain value; nothing is instantiated from a recipe",
                 )
             node = _start(event, line, where, error)
             if event.anchor is not None:
@@ -181,7 +192,9 @@ def _attach(open_nodes: list[_Node], node: _Node, line: int, where: str, error: 
             raise error("a key must be text", where=where, remedy="quote the key")
         first = parent.keys.get(node.scalar)
         if first is not None:
-            raise error(f"duplicate key '{node.scalar}', first on line {first}", where=where, remedy="keep one of the two")
+            raise error(
+                f"duplicate key '{node.scalar}', first on line {first}", where=where, remedy="keep one of the two"
+            )
         parent.keys[node.scalar] = line
         parent.pending = (node.scalar, line)
     else:
@@ -196,5 +209,7 @@ def _plain(node: _Node, path: Key, line: int, lines: dict[Key, int]) -> Any:
     if node.kind == "scalar":
         return node.scalar
     if node.kind == "list":
-        return [_plain(child, (*path, index), child_line, lines) for index, (_, child_line, child) in enumerate(node.items)]
+        return [
+            _plain(child, (*path, index), child_line, lines) for index, (_, child_line, child) in enumerate(node.items)
+        ]
     return {key: _plain(child, (*path, key), key_line, lines) for key, key_line, child in node.items}

@@ -1,7 +1,7 @@
 """The model card: README.md of an exported model, with the metadata that the Hugging Face hub reads.
 
-Made from the facts it is given and nothing else, so the same facts give the same bytes: no clock, no machine, no network. Knows nothing
-of recipes or run folders; the export stage gathers the facts.
+Made from the facts it is given and nothing else, so the same facts give the same bytes: no clock, no machine, no
+network. Knows nothing of recipes or run folders; the export stage gathers the facts.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posttrain.atomic import write_bytes
 from posttrain.evaluate.table import percent
 from posttrain.report.text import escape
+from posttrain.store.atomic import write_bytes
 
 KIND_WORDS = {
     "sft": "supervised fine-tuning",
@@ -33,8 +33,10 @@ def write_card(model_dir: Path, facts: Mapping[str, Any]) -> None:
       seed, checkpoint                  the recipe's seed; id of the exported checkpoint
       stages                            [{"name", "kind"}], in run order
       data                              [{"name", "source", "license", "title", "provenance", "rows"}]
-      exported                          name of the stage whose checkpoint this is: its scores are the model's, others are shown as the way
-      evaluations                       [{"checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", ...}], fractions 0 to 1
+      exported                          name of the stage whose checkpoint this is: its scores are the model's, others
+                                        are shown as the way
+      evaluations                       [{"checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", ...}],
+                                        fractions 0 to 1
       sampling                          {"k", "temperature", "top_p"} of the evaluations
       chat                              {"think": [open, close], "stop": [tokens]}
       held_out_overlap                  {suite: problems that stand in the training data}
@@ -83,7 +85,8 @@ def _own(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _is_hub_id(facts: Mapping[str, Any]) -> bool:
-    """A hub id is pinned by a revision; anything else is a folder of this machine, whose path says nothing to others."""
+    """A hub id is pinned by a revision; anything else is a folder of this machine, whose path says nothing to
+    others."""
     return bool(facts.get("base_revision"))
 
 
@@ -100,8 +103,16 @@ def _licenses(facts: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     rows: list[tuple[str, str | None]] = [(f"base: {_model_words(facts['base'], facts.get('base_revision'))}", base)]
     teacher_licenses = facts.get("teacher_licenses") or {}
     for teacher in facts.get("teachers") or ():
-        rows.append((f"teacher: {_model_words(teacher, None)}", teacher_licenses.get(teacher) or (own if teacher == "toy" else None)))
-    return rows + [(f"data: {row['name']} ({row.get('title') or row['name']})", row.get("license")) for row in facts.get("data") or ()]
+        rows.append(
+            (
+                f"teacher: {_model_words(teacher, None)}",
+                teacher_licenses.get(teacher) or (own if teacher == "toy" else None),
+            )
+        )
+    return rows + [
+        (f"data: {row['name']} ({row.get('title') or row['name']})", row.get("license"))
+        for row in facts.get("data") or ()
+    ]
 
 
 def _model_words(path: object, revision: object) -> str:
@@ -173,7 +184,10 @@ def _way(facts: Mapping[str, Any], own: Sequence[Mapping[str, Any]]) -> str:
     if not others:
         return ""
     rows = [
-        f"| {_line(score['checkpoint'])} | {_line(score['suite'])} | {percent(score['avg_at_k'])} | {_interval(score)} |"
+        (
+            f"| {_line(score['checkpoint'])} | {_line(score['suite'])} | {percent(score['avg_at_k'])} | "
+            f"{_interval(score)} |"
+        )
         for score in others
     ]
     head = "| checkpoint | suite | score, % | 95 % interval |\n| --- | --- | ---: | ---: |\n"
@@ -187,7 +201,11 @@ def _interval(score: Mapping[str, Any]) -> str:
 
 def _loading(facts: Mapping[str, Any]) -> str:
     stops = [str(token) for token in (facts.get("chat") or {}).get("stop") or ()]
-    turn = f" A turn ends with {', '.join(f'`{_code(token)}`' for token in stops)}; `generation_config.json` says so too." if stops else ""
+    turn = (
+        f" A turn ends with {', '.join(f'`{_code(token)}`' for token in stops)}; `generation_config.json` says so too."
+        if stops
+        else ""
+    )
     return f"""## How to load it
 
 ```python
@@ -219,13 +237,23 @@ def _making(facts: Mapping[str, Any]) -> str:
         stages += ["", f"Exported checkpoint: `{_line(facts['checkpoint'])}`."]
     versions = facts.get("versions") or {}
     if versions:
-        stages += ["", "Made with " + ", ".join(f"{_line(name)} {_line(versions[name])}" for name in sorted(versions)) + "."]
+        stages += [
+            "",
+            "Made with " + ", ".join(f"{_line(name)} {_line(versions[name])}" for name in sorted(versions)) + ".",
+        ]
     return "## How it was made\n\n" + "\n".join([*lines, "", *stages]).rstrip()
 
 
 def _terms(facts: Mapping[str, Any]) -> str:
-    rows = [f"| {_line(what)} | {_line(name) if name else 'not stated: ask before you pass it on'} |" for what, name in _licenses(facts)]
-    provenance = [f"- {_line(row['name'])}: {_line(row['provenance'])}" for row in facts.get("data") or () if row.get("provenance")]
+    rows = [
+        f"| {_line(what)} | {_line(name) if name else 'not stated: ask before you pass it on'} |"
+        for what, name in _licenses(facts)
+    ]
+    provenance = [
+        f"- {_line(row['name'])}: {_line(row['provenance'])}"
+        for row in facts.get("data") or ()
+        if row.get("provenance")
+    ]
     origin = "\n\nWhere the data comes from:\n\n" + "\n".join(provenance) if provenance else ""
     overlap = facts.get("held_out_overlap") or {}
     counts = ", ".join(f"{_line(suite)} {overlap[suite]}" for suite in sorted(overlap))
@@ -235,12 +263,17 @@ def _terms(facts: Mapping[str, Any]) -> str:
 
 def _limits(facts: Mapping[str, Any]) -> str:
     toy = (
-        "This is a toy: it exists to show and test a pipeline on problems made by a program, and is of no use for anything else.\n\n"
+        (
+            "This is a toy: it exists to show and test a pipeline on problems made by a program, and is of no use for "
+            "anything else.\n\n"
+        )
         if facts["base"] == "toy"
         else ""
     )
     return (
-        f"## Intended use and limits\n\n{toy}For questions like those of the suites above. Answers can be wrong, and the reasoning shown "
-        "need not be the cause of the answer. Training rewarded what verifiers accept; nothing was done here for safety, and nothing was "
+        f"## Intended use and limits\n\n{toy}For questions like those of the suites above. Answers can be wrong, "
+        "and the reasoning shown "
+        "need not be the cause of the answer. Training rewarded what verifiers accept; nothing was done here for "
+        "safety, and nothing was "
         "measured beyond the table. Code that it writes belongs in a sandbox."
     )

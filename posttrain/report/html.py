@@ -2,20 +2,21 @@
 
     posttrain report runs/demo
 
-Made from results.json, manifests and published files alone, so the same run gives the same bytes, and a run that broke off gives the
-page of what it has. Knows nothing of how a section is written (sections.py, training.py) or how a run is read (evaluate/results.py).
+Made from results.json, manifests and published files alone, so the same run gives the same bytes, and a run that broke
+off gives the page of what it has. Knows nothing of how a section is written (sections.py, training.py) or how a run is
+read (evaluate/results.py).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from posttrain.atomic import write_bytes
-from posttrain.evaluate.results import Run, read_run
 from posttrain.evaluate.table import build_table
+from posttrain.records.reader import Run, read_run
 from posttrain.report import sections, training
 from posttrain.report.style import CSS
 from posttrain.report.text import escape
+from posttrain.store.atomic import write_bytes
 
 # No script, no connection, no frame, no form: even markup that slipped through could neither run nor call out.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -30,7 +31,8 @@ LINKS = (
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write `run_dir`/report.html (replaced whole) and return its path. RunFolderError when the folder holds no readable results.json."""
+    """Write `run_dir`/report.html (replaced whole) and return its path. RunFolderError when the folder holds no
+    readable results.json."""
     path = run_dir / "report.html"
     write_bytes(path, render_report(read_run(run_dir)).encode("utf-8"), point="report.html", durable=False)
     return path

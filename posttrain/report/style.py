@@ -1,8 +1,10 @@
 """The page's style sheet: one column, system fonts, light and dark by the reader's setting, legible from 390 px up.
 
-Colour carries meaning in three places only (kind of stage, outcome of a verdict, kept or not), each also said in words, and was chosen
-to hold for the common forms of colour blindness. Knows nothing of content.
+Colour carries meaning in three places only (kind of stage, outcome of a verdict, kept or not), each also said in words,
+and was chosen to hold for the common forms of colour blindness. Knows nothing of content.
 """
+
+# ruff: noqa: E501 - holds text of another language (style sheets, templates, recipes)
 
 CSS = """
 :root{color-scheme:light dark;--paper:#fcfcfa;--card:#fff;--ink:#1c2024;--soft:#5d656e;--line:#e3e4df;--hair:#eeeeea;--accent:#1f5fa8;

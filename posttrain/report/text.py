@@ -1,6 +1,7 @@
 """Text and numbers for a page that shows what models wrote: everything becomes inert, visible and short.
 
-A completion may hold markup, direction overrides, control characters, lone surrogates or megabytes. Knows nothing of the page's layout.
+A completion may hold markup, direction overrides, control characters, lone surrogates or megabytes. Knows nothing of
+the page's layout.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ _JOINERS = frozenset("\u200c\u200d\ufe0f")  # emoji and several scripts need the
 
 
 def escape(text: object) -> str:
-    """For an element's content or a quoted attribute: markup escaped, invisible and direction-changing characters as [U+202E]."""
-    return html.escape("".join(character if _visible(character) else f"[U+{ord(character):04X}]" for character in str(text)), quote=True)
+    """For an element's content or a quoted attribute: markup escaped, invisible and direction-changing characters as
+    [U+202E]."""
+    return html.escape(
+        "".join(character if _visible(character) else f"[U+{ord(character):04X}]" for character in str(text)),
+        quote=True,
+    )
 
 
 def clip(text: object, limit: int) -> str:
@@ -27,7 +32,11 @@ def clip(text: object, limit: int) -> str:
 
 def _visible(character: str) -> bool:
     # Cc control, Cf format (direction overrides, tags), Cs lone surrogate, Co private use, Cn unassigned
-    return character in _KEEP or character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    return (
+        character in _KEEP
+        or character in _JOINERS
+        or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    )
 
 
 def compact(value: float | None) -> str:

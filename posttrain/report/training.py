@@ -1,7 +1,8 @@
-"""The sections about what happened inside stages: curves, filters, verdicts, sampled rollouts, where each result came from.
+"""The sections about what happened inside stages: curves, filters, verdicts, sampled rollouts, where each result came
+from.
 
-Reads published files of a stage as it goes, one row at a time, and caps whatever can grow with a run, stating the count left out.
-Everything that comes from a file goes through `escape` or `clip`.
+Reads published files of a stage as it goes, one row at a time, and caps whatever can grow with a run, stating the count
+left out. Everything that comes from a file goes through `escape` or `clip`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from posttrain.evaluate.results import FilterRecord, Run, StageRecord, VerdictCounts, completions_of, json_rows, number, rollout_files
 from posttrain.evaluate.table import duration, percent
+from posttrain.records.reader import (
+    FilterRecord,
+    Run,
+    StageRecord,
+    VerdictCounts,
+    completions_of,
+    json_rows,
+    number,
+    rollout_files,
+)
 from posttrain.report.figures import curve, histogram
 from posttrain.report.text import clip, compact, escape
 
@@ -24,7 +34,8 @@ MAX_ANSWERS = 3  # of a sampled prompt
 PROMPT_CHARACTERS = 900
 ANSWER_CHARACTERS = 1800
 FIRST_CURVES = (
-    "reward", "loss", "accuracy", "margin", "entropy", "completion_tokens", "truncated_share", "kl", "reward_std", "grad_norm",
+    "reward", "loss", "accuracy", "margin", "entropy", "completion_tokens", "truncated_share", "kl", "reward_std",
+    "grad_norm",
     "learning_rate",
 )  # fmt: skip
 
@@ -36,7 +47,10 @@ def curves(run: Run) -> str:
     """Every stage's metrics over its steps."""
     blocks = [block for stage in run.stages if (block := _stage_curves(stage))]
     body = "".join(blocks) or '<p class="soft">No stage has published metrics yet.</p>'
-    return f'<section><h2>Training</h2><p class="soft">Thin line: each step; thick line: moving mean. Hover for values.</p>{body}</section>'
+    return (
+        '<section><h2>Training</h2><p class="soft">Thin line: each step; thick line: moving mean. Hover for '
+        f"values.</p>{body}</section>"
+    )
 
 
 def _stage_curves(stage: StageRecord) -> str:
@@ -48,14 +62,16 @@ def _stage_curves(stage: StageRecord) -> str:
     order = {name: index for index, name in enumerate(FIRST_CURVES)}
     names = sorted(series, key=lambda name: (order.get(name, len(order)), name))
     figures = "".join(
-        f'<figure><figcaption><b>{escape(name.replace("_", " "))}</b><span class="soft">{compact(series[name][-1][1])}</span></figcaption>'
+        f"<figure><figcaption><b>{escape(name.replace('_', ' '))}</b><span "
+        f'class="soft">{compact(series[name][-1][1])}</span></figcaption>'
         f"{curve(name, series[name])}</figure>"
         for name in names[:MAX_CURVES]
     )
     notes = []
     if len(names) > MAX_CURVES:
         notes.append(
-            f"{len(names) - MAX_CURVES} more metrics in metrics.jsonl: {', '.join(escape(name) for name in names[MAX_CURVES:][:20])}."
+            f"{len(names) - MAX_CURVES} more metrics in metrics.jsonl: "
+            f"{', '.join(escape(name) for name in names[MAX_CURVES:][:20])}."
         )
     if odd:
         notes.append(f"{odd:,} values that are not finite numbers, or too large to draw, are left out.")
@@ -99,11 +115,15 @@ def _filter_figure(run: Run, record: FilterRecord) -> str:
     counts, kept = _histogram(run, record)
     drawing = histogram(record.stage, counts, kept) if counts else '<p class="note">No histogram was published.</p>'
     caption = f"kept {record.kept:,} of {record.prompts:,} ({percent(record.kept_share)} %)"
-    return f'<figure><figcaption><b>{escape(record.stage)}</b><span class="soft">{caption}</span></figcaption>{drawing}</figure>'
+    return (
+        f"<figure><figcaption><b>{escape(record.stage)}</b><span "
+        f'class="soft">{caption}</span></figcaption>{drawing}</figure>'
+    )
 
 
 def _histogram(run: Run, record: FilterRecord) -> tuple[list[int], list[bool]]:
-    """Counts and whether kept, by number of right answers, from table.jsonl: it says what was kept, which a band alone would guess."""
+    """Counts and whether kept, by number of right answers, from table.jsonl: it says what was kept, which a band alone
+    would guess."""
     stage = run.stage(record.stage)
     counts: dict[int, int] = {}
     kept: set[int] = set()
@@ -123,20 +143,27 @@ def verdicts(records: Sequence[VerdictCounts]) -> str:
         return ""
     rows = "".join(_verdict_row(record) for record in records)
     return (
-        '<section><h2>Verdicts</h2><p class="soft">What the verifiers found in each filter and in the rollouts of each stage.</p>'
-        '<div class="legend"><span><i class="key o-correct"></i>correct</span><span><i class="key o-wrong"></i>wrong</span>'
+        '<section><h2>Verdicts</h2><p class="soft">What the verifiers found in each filter and in the rollouts of '
+        "each stage.</p>"
+        '<div class="legend"><span><i class="key o-correct"></i>correct</span><span><i class="key '
+        'o-wrong"></i>wrong</span>'
         '<span><i class="key o-other"></i>other</span></div><table class="plain"><thead><tr><th scope="col">stage</th>'
-        f'<th scope="col">share</th><th scope="col" class="n">counts</th></tr></thead><tbody>{rows}</tbody></table></section>'
+        '<th scope="col">share</th><th scope="col" '
+        f'class="n">counts</th></tr></thead><tbody>{rows}</tbody></table></section>'
     )
 
 
 def _verdict_row(record: VerdictCounts) -> str:
     total = sum(record.outcomes.values()) or 1
     ordered = sorted(
-        record.outcomes.items(), key=lambda item: (("correct", "wrong").index(item[0]) if item[0] in ("correct", "wrong") else 2, item[0])
+        record.outcomes.items(),
+        key=lambda item: (("correct", "wrong").index(item[0]) if item[0] in ("correct", "wrong") else 2, item[0]),
     )
     bars = "".join(
-        f'<i class="{_outcome_class(outcome)}" style="width:{100 * count / total:.2f}%" title="{escape(outcome)}: {count:,}"></i>'
+        (
+            f'<i class="{_outcome_class(outcome)}" style="width:{100 * count / total:.2f}%" title="{escape(outcome)}: '
+            f'{count:,}"></i>'
+        )
         for outcome, count in ordered
     )
     words = ", ".join(f"{count:,} {escape(outcome)}" for outcome, count in ordered)
@@ -155,7 +182,8 @@ def _outcome_class(outcome: str) -> str:
 
 
 def rollouts(run: Run) -> str:
-    """A few answers of the first, a middle and the last step of each stage with rollouts, with the verifier's reason."""
+    """A few answers of the first, a middle and the last step of each stage with rollouts, with the verifier's
+    reason."""
     chat = run.recipe.get("chat")
     think = tuple(chat.get("think") or ()) if isinstance(chat, Mapping) else ()
     blocks = []
@@ -164,11 +192,14 @@ def rollouts(run: Run) -> str:
         if files:
             chosen = [files[index] for index in sorted({0, len(files) // 2, len(files) - 1})]
             steps = "".join(_sampled_step(path, think, is_open=path == chosen[-1]) for path in chosen)
-            blocks.append(f'<h3>{escape(stage.name)} <span class="note">{len(chosen)} of {len(files)} steps</span></h3>{steps}')
+            blocks.append(
+                f'<h3>{escape(stage.name)} <span class="note">{len(chosen)} of {len(files)} steps</span></h3>{steps}'
+            )
     if not blocks:
         return ""
     return (
-        f'<section><h2>Sampled rollouts</h2><p class="soft">What the model wrote and why it was judged so.</p>{"".join(blocks)}</section>'
+        '<section><h2>Sampled rollouts</h2><p class="soft">What the model wrote and why it was judged '
+        f"so.</p>{''.join(blocks)}</section>"
     )
 
 
@@ -182,7 +213,8 @@ def _sampled_step(path: Path, think: Sequence[str], *, is_open: bool) -> str:
     number_of = path.stem.removeprefix("step-").lstrip("0") or "0"
     return (
         f"<details{' open' if is_open else ''}><summary>step {escape(number_of)} "
-        f'<span class="note">{len(shown)} of {total} prompts</span></summary><div class="inner">{"".join(shown)}</div></details>'
+        f'<span class="note">{len(shown)} of {total} prompts</span></summary><div '
+        f'class="inner">{"".join(shown)}</div></details>'
     )
 
 
@@ -197,7 +229,8 @@ def _sampled_group(group: Mapping[str, Any], think: Sequence[str]) -> str:
 
 
 def _one_of_each(completions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Up to MAX_ANSWERS, a different outcome each while there are any: a reader wants to see what was called right and what wrong."""
+    """Up to MAX_ANSWERS, a different outcome each while there are any: a reader wants to see what was called right and
+    what wrong."""
     first: dict[str, Mapping[str, Any]] = {}
     for completion in completions:
         first.setdefault(str(completion["verdict"].get("outcome", "none")), completion)
@@ -219,7 +252,8 @@ def _answer(completion: Mapping[str, Any], think: Sequence[str]) -> str:
         facts.append("truncated")
     return (
         f'<div class="rollout"><span class="badge {_outcome_class(outcome)}">{escape(outcome)}</span>'
-        f'<span class="note">{" · ".join(facts)}</span><div class="answer">{_thinking(str(completion.get("text", "")), think)}</div></div>'
+        f'<span class="note">{" · ".join(facts)}</span><div '
+        f'class="answer">{_thinking(str(completion.get("text", "")), think)}</div></div>'
     )
 
 
@@ -243,9 +277,11 @@ def provenance(run: Run) -> str:
         for stage in run.stages
     )
     return (
-        f'<section><h2>Provenance</h2><p class="soft">A step\'s id is the hash of all that made it; the links open its folder.</p>'
+        '<section><h2>Provenance</h2><p class="soft">A step\'s id is the hash of all that made it; the links open '
+        "its folder.</p>"
         f"<details><summary>{len(run.stages)} steps and their ids</summary><div class=inner>"
-        f'<table class="plain"><thead><tr><th scope="col">step</th><th scope="col">id</th><th scope="col" class="n">time</th></tr></thead>'
+        '<table class="plain"><thead><tr><th scope="col">step</th><th scope="col">id</th><th scope="col" '
+        'class="n">time</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></details></section>"
     )
 

@@ -14,7 +14,8 @@ from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineHealth:
-    """What an engine says of itself. Example: EngineHealth(backend="vllm", version="step-12", device="cpu", dtype="float32", pid=4711)."""
+    """What an engine says of itself. Example: EngineHealth(backend="vllm", version="step-12", device="cpu",
+    dtype="float32", pid=4711)."""
 
     backend: str
     version: str
@@ -27,8 +28,8 @@ class Engine(Protocol):
     """One model that samples. Same weights, requests and seeds give the same tokens."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
-        """Sample len(request.seeds) completions of each request, in order. logprobs are those of the sampling distribution
-        at temperature 1 and top_p 1 (the raw policy), so that trainers can compare them."""
+        """Sample len(request.seeds) completions of each request, in order. logprobs are those of the sampling
+        distribution at temperature 1 and top_p 1 (the raw policy), so that trainers can compare them."""
         ...
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
@@ -44,7 +45,8 @@ class Engine(Protocol):
         ...
 
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
-        """Take (checkpoint name -> torch tensor); prefix cache reset; rebuilds itself where in-place update is known to be wrong."""
+        """Take (checkpoint name -> torch tensor); prefix cache reset; rebuilds itself where in-place update is known to
+        be wrong."""
         ...
 
     def rebuild(self, model_dir: str, version: str) -> None:

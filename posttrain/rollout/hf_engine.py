@@ -1,7 +1,8 @@
 """The rollout engine on transformers alone, for machines where vLLM has no wheel: slower, the same protocol.
 
-Batches are padded on the left and share one key-value cache; every row draws from a generator of its own, so that a sample does not depend
-on who else is in the batch. Finished rows leave it. Knows nothing of actors and does not judge its own weights.
+Batches are padded on the left and share one key-value cache; every row draws from a generator of its own, so that a
+sample does not depend on who else is in the batch. Finished rows leave it. Knows nothing of actors and does not judge
+its own weights.
 
 Shapes: B rows, T tokens, V vocabulary.
 """
@@ -20,7 +21,13 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from posttrain.errors import CheckpointError, StageError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
-from posttrain.rollout.weights import checkpoint_names_differ, iterate_weights, read_companions, read_config, write_checkpoint
+from posttrain.rollout.weights import (
+    checkpoint_names_differ,
+    iterate_weights,
+    read_companions,
+    read_config,
+    write_checkpoint,
+)
 from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 _ROWS = 128  # rows decoded together
@@ -65,7 +72,9 @@ class HfEngine:
     def _start(self, model_dir: str, version: str) -> None:
         self._decoder = Decoder(model_dir)
         self._config = read_config(model_dir)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, self._dtype)).to(self._device).eval()
+        self._model: Any = (
+            AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, self._dtype)).to(self._device).eval()
+        )
         self._companions = read_companions(model_dir)
         self._version = version
 
@@ -83,7 +92,9 @@ class HfEngine:
         self._start(model_dir, version)
 
     def health(self) -> EngineHealth:
-        return EngineHealth(backend="hf", version=self._version, device=self._device.type, dtype=self._dtype, pid=os.getpid())
+        return EngineHealth(
+            backend="hf", version=self._version, device=self._device.type, dtype=self._dtype, pid=os.getpid()
+        )
 
     def load(self, model_dir: str, version: str) -> None:
         self.update_weights(dict(iterate_weights(model_dir)), version)
@@ -94,7 +105,11 @@ class HfEngine:
                 self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
             return
         missing, unexpected = self._net.load_state_dict(dict(weights), strict=False)
-        missing = [name for name in missing if not (name == "lm_head.weight" and self._config.get("tie_word_embeddings", False))]
+        missing = [
+            name
+            for name in missing
+            if not (name == "lm_head.weight" and self._config.get("tie_word_embeddings", False))
+        ]
         if missing or unexpected:
             raise CheckpointError(
                 f"weights do not fit the engine: missing {missing[:3]}, unexpected {list(unexpected)[:3]}",
@@ -140,12 +155,15 @@ class HfEngine:
         cache = DynamicCache(config=self._net.config)
         while rows:
             logits_BV = self._net(
-                input_ids=ids_BT, attention_mask=mask_BT, position_ids=positions_BT, past_key_values=cache, logits_to_keep=1
+                input_ids=ids_BT, attention_mask=mask_BT, position_ids=positions_BT, past_key_values=cache,
+                logits_to_keep=1
             ).logits[:, -1].float()  # fmt: skip
             chosen_B = _draw(logits_BV, rows, sampling)
             logprobs_B = torch.log_softmax(logits_BV, dim=-1).gather(-1, chosen_B[:, None])[:, 0]
             keep = []
-            for index, (row, token, logprob) in enumerate(zip(rows, chosen_B.tolist(), logprobs_B.tolist(), strict=True)):
+            for index, (row, token, logprob) in enumerate(
+                zip(rows, chosen_B.tolist(), logprobs_B.tolist(), strict=True)
+            ):
                 row.tokens.append(token)
                 row.logprobs.append(logprob)
                 if token not in stops and len(row.tokens) < row.budget:
@@ -179,7 +197,11 @@ class HfEngine:
         labels = torch.tensor(list(token_ids), device=self._device)
         rows = []
         for prompt in prompts:
-            logits_V = self._net(input_ids=torch.tensor([list(prompt)], device=self._device), logits_to_keep=1).logits[0, -1].float()
+            logits_V = (
+                self._net(input_ids=torch.tensor([list(prompt)], device=self._device), logits_to_keep=1)
+                .logits[0, -1]
+                .float()
+            )
             rows.append(torch.log_softmax(logits_V, dim=-1)[labels].tolist())
         return rows
 

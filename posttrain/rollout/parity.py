@@ -1,9 +1,11 @@
-"""Does the engine sample from the weights we think it has? Log-probabilities of a few short sequences, engine against a plain forward pass.
+"""Does the engine sample from the weights we think it has? Log-probabilities of a few short sequences, engine against a
+plain forward pass.
 
-A weight update that reports success proves nothing (see `weights.in_place_update_lies`), so every hand-over ends here: a gap above the
-tolerance rebuilds the engine, a gap that stays stops the run. Knows no engine's kind and no verifier.
+A weight update that reports success proves nothing (see `weights.in_place_update_lies`), so every hand-over ends here:
+a gap above the tolerance rebuilds the engine, a gap that stays stops the run. Knows no engine's kind and no verifier.
 
-Shapes: S sequences, T tokens; starts: [S], the first scored position of each; log-probabilities: [S][T - start], natural log.
+Shapes: S sequences, T tokens; starts: [S], the first scored position of each; log-probabilities: [S][T - start],
+natural log.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ _PROBE_LENGTHS = (24, 17, 9)
 
 
 def probe_sequences(model_dir: str | Path) -> tuple[list[list[int]], list[int]]:
-    """Three short sequences of fixed pseudo-random token ids. Random ids touch rows of the embedding that text might not."""
+    """Three short sequences of fixed pseudo-random token ids. Random ids touch rows of the embedding that text might
+    not."""
     vocabulary = int(read_config(model_dir)["vocab_size"])
     draw = random.Random(20)
     sequences = [[draw.randrange(vocabulary) for _ in range(length)] for length in _PROBE_LENGTHS]
@@ -33,7 +36,8 @@ def probe_sequences(model_dir: str | Path) -> tuple[list[list[int]], list[int]]:
 
 
 def trainer_logprobs(model: Any, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
-    """log p(token_t | tokens_<t) for t >= start, by one forward pass a sequence: no padding, nothing to mask wrongly."""
+    """log p(token_t | tokens_<t) for t >= start, by one forward pass a sequence: no padding, nothing to mask
+    wrongly."""
     import torch
 
     device = next(model.parameters()).device
@@ -44,7 +48,9 @@ def trainer_logprobs(model: Any, sequences: Sequence[Sequence[int]], starts: Seq
         for sequence, start in zip(sequences, starts, strict=True):
             ids = torch.tensor([list(sequence)], device=device)
             logprobs = torch.log_softmax(model(input_ids=ids).logits[0].float(), dim=-1)
-            scored.append([float(logprobs[position - 1, sequence[position]]) for position in range(start, len(sequence))])
+            scored.append(
+                [float(logprobs[position - 1, sequence[position]]) for position in range(start, len(sequence))]
+            )
     model.train(was_training)
     return scored
 
@@ -71,7 +77,9 @@ def largest_gap(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float
     return float("inf") if any(gap != gap for gap in gaps) else max(gaps, default=0.0)
 
 
-def check_parity(engine: Engine, reference: LogProbs, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> float:
+def check_parity(
+    engine: Engine, reference: LogProbs, sequences: Sequence[Sequence[int]], starts: Sequence[int]
+) -> float:
     """The gap, engine against reference."""
     return largest_gap(engine.score(sequences, starts), reference(sequences, starts))
 
@@ -93,10 +101,14 @@ def ensure_parity(
     rebuilt = check_parity(engine, reference, sequences, starts)
     if rebuilt > tolerance:
         raise StageError(
-            f"the engine's log-probabilities differ from the trainer's by {rebuilt:.3g} nats after a rebuild ({gap:.3g} before), "
+            f"the engine's log-probabilities differ from the trainer's by {rebuilt:.3g} nats after a rebuild "
+            f"({gap:.3g} before), "
             f"tolerance {tolerance:.3g}",
             where="engine.parity_tolerance",
-            remedy="use float32 on the CPU, or `engine: {backend: hf}`; a larger tolerance only if the dtype explains the gap",
+            remedy=(
+                "use float32 on the CPU, or `engine: {backend: hf}`; a larger tolerance only if the dtype "
+                "explains the gap"
+            ),
         )
     return rebuilt
 
@@ -104,7 +116,8 @@ def ensure_parity(
 def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tolerance: float) -> float:
     """Give the trainer's weights to the engine and check them. Returns the gap in nats.
 
-    `like` is a checkpoint of the same shape: its vocabulary bounds the probe, and its files complete the folder of a rebuild.
+    `like` is a checkpoint of the same shape: its vocabulary bounds the probe, and its files complete the folder of a
+    rebuild.
     """
     weights = checkpoint_weights(model)
     engine.update_weights(weights, version)
@@ -117,5 +130,10 @@ def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tol
             engine.rebuild(str(write_checkpoint(read_companions(like), weights, Path(folder))), version)
 
     return ensure_parity(
-        engine, lambda rows, firsts: trainer_logprobs(model, rows, firsts), sequences, starts, tolerance=tolerance, rebuild=rebuild
+        engine,
+        lambda rows, firsts: trainer_logprobs(model, rows, firsts),
+        sequences,
+        starts,
+        tolerance=tolerance,
+        rebuild=rebuild,
     )

@@ -1,4 +1,5 @@
-"""Does vLLM really generate on this machine? Asked in a child process, since the wrong kernels end a process instead of raising.
+"""Does vLLM really generate on this machine? Asked in a child process, since the wrong kernels end a process instead of
+raising.
 
 For `posttrain doctor`. Importing this file imports neither torch nor vllm; the child does. Run it by hand with
 `python -m posttrain.rollout.probe`.
@@ -50,7 +51,9 @@ def _main(folder: str) -> None:
 
     model_dir = tiny_model(Path(folder))
     engine = VllmEngine(str(model_dir), "probe", context_tokens=64, kv_cache_gb=0.05)
-    answers = engine.generate([GenerationRequest(prompt_ids=(1, 2, 3), seeds=(0, 1))], SamplingParams(max_tokens=_TOKENS))
+    answers = engine.generate(
+        [GenerationRequest(prompt_ids=(1, 2, 3), seeds=(0, 1))], SamplingParams(max_tokens=_TOKENS)
+    )
     tokens = sum(completion.num_tokens for completion in answers[0])
     if tokens != 2 * _TOKENS:
         raise SystemExit(f"vLLM gave {tokens} tokens where {2 * _TOKENS} were asked for")

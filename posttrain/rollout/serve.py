@@ -1,4 +1,5 @@
-"""An engine as it lives in its actor: the chosen backend, and a check of its weights against transformers when a checkpoint is loaded.
+"""An engine as it lives in its actor: the chosen backend, and a check of its weights against transformers when a
+checkpoint is loaded.
 
 Knows nothing of Ray. Importing this file imports neither torch nor vllm.
 """
@@ -15,14 +16,17 @@ BACKENDS = {"vllm": "posttrain.rollout.vllm_engine:VllmEngine", "hf": "posttrain
 
 
 def choose_backend(asked: str) -> str:
-    """auto: vLLM where it is installed; otherwise an error that names the other engine, never a silent change of engine."""
+    """auto: vLLM where it is installed; otherwise an error that names the other engine, never a silent change of
+    engine."""
     if asked == "hf":
         return "hf"
     if importlib.util.find_spec("vllm") is None:
         raise BackendError(
             "vLLM is not installed",
             where="engine.backend",
-            remedy="`posttrain setup` installs it; or write `engine: {backend: hf}` to generate with transformers (slower)",
+            remedy=(
+                "`posttrain setup` installs it; or write `engine: {backend: hf}` to generate with transformers (slower)"
+            ),
         )
     return "vllm"
 
@@ -37,7 +41,10 @@ def build_engine(backend: str, model_dir: str, version: str, **options: Any) -> 
         raise BackendError(
             f"the {backend} engine does not import: {error}",
             where="engine.backend",
-            remedy="`posttrain doctor` says what is missing, `posttrain setup` installs it; or write `engine: {backend: hf}`",
+            remedy=(
+                "`posttrain doctor` says what is missing, `posttrain setup` installs it; or write `engine: "
+                "{backend: hf}`"
+            ),
         ) from error
     engine: Engine = kind(model_dir, version, **options)
     return engine

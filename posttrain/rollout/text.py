@@ -1,6 +1,7 @@
 """Token ids to a `Completion`: the one place where an engine's output becomes the record that flows on.
 
-Decoding keeps special tokens, so that `<think>` is seen. Knows no chat template and imports transformers only when a decoder is made.
+Decoding keeps special tokens, so that `<think>` is seen. Knows no chat template and imports transformers only when a
+decoder is made.
 """
 
 from __future__ import annotations
@@ -44,16 +45,27 @@ class Decoder:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(model_dir)
         except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"no tokenizer can be read: {error}", where=model_dir, remedy="put the tokenizer's files beside the weights"
+                f"no tokenizer can be read: {error}",
+                where=model_dir,
+                remedy="put the tokenizer's files beside the weights",
             ) from error
 
     def text(self, token_ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        return str(
+            self._tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        )
 
     def completion(
-        self, *, token_ids: Sequence[int], logprobs: Sequence[float], stop_token_ids: Sequence[int], version: str, seed: int
+        self,
+        *,
+        token_ids: Sequence[int],
+        logprobs: Sequence[float],
+        stop_token_ids: Sequence[int],
+        version: str,
+        seed: int,
     ) -> Completion:
-        """token_ids: [T], logprobs: [T]. A stop token in last place ends the turn: it stays in the tokens and leaves the text."""
+        """token_ids: [T], logprobs: [T]. A stop token in last place ends the turn: it stays in the tokens and leaves
+        the text."""
         stopped = bool(token_ids) and token_ids[-1] in set(stop_token_ids)
         return Completion(
             segments=(Segment(token_ids=tuple(token_ids), logprobs=tuple(logprobs)),),

@@ -1,7 +1,8 @@
-"""A random model of a few thousand parameters with a tokenizer beside it: what the engine probe and the engine's tests generate from.
+"""A random model of a few thousand parameters with a tokenizer beside it: what the engine probe and the engine's tests
+generate from.
 
-It knows nothing of language: weights are random, the vocabulary is single bytes. Heavy imports happen in the functions, so that
-`posttrain doctor` may import this file.
+It knows nothing of language: weights are random, the vocabulary is single bytes. Heavy imports happen in the functions,
+so that `posttrain doctor` may import this file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def tiny_model(
 ) -> Path:
     """Write config, safetensors and tokenizer into `folder` and return it.
 
-    `sharpness` scales the output head (or the tied embedding), so that the next-token distribution is peaked enough to tell weights apart.
+    `sharpness` scales the output head (or the tied embedding), so that the next-token distribution is peaked enough to
+    tell weights apart.
     """
     import torch
     from transformers import AutoModelForCausalLM

@@ -1,11 +1,13 @@
 """The rollout engine on vLLM, in the calling process. The only file that imports vllm.
 
-It does not know that it lives in an actor, and it does not judge its own weights: `parity.py` compares it with a trainer.
+It does not know that it lives in an actor, and it does not judge its own weights: `parity.py` compares it with a
+trainer.
 
-Three facts of vLLM 0.31 shape it. On the CPU an in-place update of tied or expert weights succeeds and is wrong, so these shapes are
-rebuilt (`weights.in_place_update_lies`). A prefix cache outlives the weights that filled it, so it is dropped with each update, and at
-the start of each call: a resumed run starts with a cold cache, and its last bits must equal those of a run that never stopped.
-A seed belongs to one request, so every sample is a request of its own (the prompt's blocks are shared through the cache).
+Three facts of vLLM 0.31 shape it. On the CPU an in-place update of tied or expert weights succeeds and is wrong, so
+these shapes are rebuilt (`weights.in_place_update_lies`). A prefix cache outlives the weights that filled it, so it is
+dropped with each update, and at the start of each call: a resumed run starts with a cold cache, and its last bits must
+equal those of a run that never stopped. A seed belongs to one request, so every sample is a request of its own (the
+prompt's blocks are shared through the cache).
 """
 
 from __future__ import annotations
@@ -19,15 +21,17 @@ from typing import Any
 
 import torch
 
-# Read by vLLM when it is imported. The first keeps the engine in this process (a worker process would add its start-up and a second copy
-# of the libraries); the second lets a full context be scored (see max_model_len), the real limit is checked in `_check_context`.
+# Read by vLLM when it is imported. The first keeps the engine in this process (a worker process would add its start-up
+# and a second copy of the libraries); the second lets a full context be scored (see max_model_len), the real limit is
+# checked in `_check_context`.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 if not torch.cuda.is_available():
-    # Keeps vLLM's small sampling kernels out of a C++ compiler, which costs 4 to 20 s and which a machine need not have.
+    # Keeps vLLM's small sampling kernels out of a C++ compiler, which costs 4 to 20 s and which a machine need not
+    # have.
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 import vllm
@@ -35,7 +39,13 @@ import vllm
 from posttrain.errors import InputError, StageError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
-from posttrain.rollout.weights import in_place_update_lies, iterate_weights, read_companions, read_config, write_checkpoint
+from posttrain.rollout.weights import (
+    in_place_update_lies,
+    iterate_weights,
+    read_companions,
+    read_config,
+    write_checkpoint,
+)
 from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 _BLOCK_TOKENS = 32  # the CPU kernels want a multiple of 32; the smallest shares most of a short prompt
@@ -45,7 +55,8 @@ _MAX_LABELS = 128  # vLLM's own limit on logprob_token_ids
 
 
 class VllmEngine:
-    """Engine protocol over one `vllm.LLM`. dtype "auto" is float32 on the CPU and bfloat16 on a GPU; device "auto" takes a GPU if any.
+    """Engine protocol over one `vllm.LLM`. dtype "auto" is float32 on the CPU and bfloat16 on a GPU; device "auto"
+    takes a GPU if any.
 
     kv_cache_gb is an upper bound on the CPU: no more is taken than `_SEQUENCES` contexts of this model can fill.
     """
@@ -77,7 +88,8 @@ class VllmEngine:
         self._decoder = Decoder(model_dir)
         self._config = read_config(model_dir)
         self._check_context()
-        # In memory: a rebuild needs them when their folder is gone, and a killed actor would leave a folder of its own behind.
+        # In memory: a rebuild needs them when their folder is gone, and a killed actor would leave a folder of its own
+        # behind.
         self._companions = read_companions(model_dir)
         self._version = version
         options: dict[str, Any] = {
@@ -96,14 +108,20 @@ class VllmEngine:
         if self._on_gpu:
             options |= {"gpu_memory_utilization": self._gpu_memory_share}
         else:
-            options |= {"enforce_eager": True, "block_size": _BLOCK_TOKENS, "kv_cache_memory_bytes": self._kv_cache_bytes()}
+            options |= {
+                "enforce_eager": True,
+                "block_size": _BLOCK_TOKENS,
+                "kv_cache_memory_bytes": self._kv_cache_bytes(),
+            }
         self._llm = vllm.LLM(**options)
 
     def _kv_cache_bytes(self) -> int:
         config = self._config
         heads = config.get("num_key_value_heads") or config["num_attention_heads"]
         head_size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-        bytes_per_token = 2 * config["num_hidden_layers"] * heads * head_size * torch.finfo(getattr(torch, self._dtype)).bits // 8
+        bytes_per_token = (
+            2 * config["num_hidden_layers"] * heads * head_size * torch.finfo(getattr(torch, self._dtype)).bits // 8
+        )
         one = (-(-self._context_tokens // _BLOCK_TOKENS) + 1) * _BLOCK_TOKENS * bytes_per_token
         if self._kv_cache_gb * 2**30 < 2 * one:
             raise InputError(
@@ -146,7 +164,11 @@ class VllmEngine:
 
     def health(self) -> EngineHealth:
         return EngineHealth(
-            backend="vllm", version=self._version, device="cuda" if self._on_gpu else "cpu", dtype=self._dtype, pid=os.getpid()
+            backend="vllm",
+            version=self._version,
+            device="cuda" if self._on_gpu else "cpu",
+            dtype=self._dtype,
+            pid=os.getpid(),
         )
 
     # ------------------------------------------------------------ weights
@@ -172,7 +194,8 @@ class VllmEngine:
     def _drop_prefix_cache(self) -> None:
         if not self._engine.reset_prefix_cache():
             raise StageError(
-                "the prefix cache could not be dropped: a request is still running", remedy="wait for generate before updating"
+                "the prefix cache could not be dropped: a request is still running",
+                remedy="wait for generate before updating",
             )
 
     # ------------------------------------------------------------ sampling and scoring
@@ -194,7 +217,10 @@ class VllmEngine:
             for prompt, seed in samples
         ]
         outputs = iter(self._run([prompt for prompt, _ in samples], params))
-        return [[self._completion(next(outputs).outputs[0], sampling, seed) for seed in request.seeds] for request in requests]
+        return [
+            [self._completion(next(outputs).outputs[0], sampling, seed) for seed in request.seeds]
+            for request in requests
+        ]
 
     def _run(self, prompts: list[list[int]], params: list[Any]) -> list[Any]:
         refuse_too_long(prompts, self._context_tokens)
@@ -207,22 +233,32 @@ class VllmEngine:
         token_ids = [int(token) for token in output.token_ids]
         logprobs = [float(row[token].logprob) for token, row in zip(token_ids, output.logprobs, strict=True)]
         return self._decoder.completion(
-            token_ids=token_ids, logprobs=logprobs, stop_token_ids=sampling.stop_token_ids, version=self._version, seed=seed
+            token_ids=token_ids,
+            logprobs=logprobs,
+            stop_token_ids=sampling.stop_token_ids,
+            version=self._version,
+            seed=seed,
         )
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
-        params = vllm.SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, skip_reading_prefix_cache=True)
+        params = vllm.SamplingParams(
+            temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, skip_reading_prefix_cache=True
+        )
         outputs = self._run([list(sequence) for sequence in sequences], [params] * len(sequences))
         scored = []
         for output, sequence, start in zip(outputs, sequences, starts, strict=True):
             rows = output.prompt_logprobs
-            scored.append([float(rows[position][sequence[position]].logprob) for position in range(start, len(sequence))])
+            scored.append(
+                [float(rows[position][sequence[position]].logprob) for position in range(start, len(sequence))]
+            )
         return scored
 
     def next_token_logprobs(self, prompts: Sequence[Sequence[int]], token_ids: Sequence[int]) -> list[list[float]]:
         labels = list(token_ids)
         if len(labels) > _MAX_LABELS:
             raise StageError(f"{len(labels)} labels asked for, at most {_MAX_LABELS} can be scored at once")
-        params = vllm.SamplingParams(temperature=0.0, max_tokens=1, logprobs=len(labels), logprob_token_ids=labels, detokenize=False)
+        params = vllm.SamplingParams(
+            temperature=0.0, max_tokens=1, logprobs=len(labels), logprob_token_ids=labels, detokenize=False
+        )
         outputs = self._run([list(prompt) for prompt in prompts], [params] * len(prompts))
         return [[float(output.outputs[0].logprobs[0][label].logprob) for label in labels] for output in outputs]

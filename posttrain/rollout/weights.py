@@ -1,7 +1,8 @@
-"""Weights by their checkpoint names: from a trainer's model, from a folder, and the shapes for which in-place loading is known to lie.
+"""Weights by their checkpoint names: from a trainer's model, from a folder, and the shapes for which in-place loading
+is known to lie.
 
-Knows nothing of engines. The names are those of the safetensors files, which for models with fused experts are not those of
-`state_dict()`.
+Knows nothing of engines. The names are those of the safetensors files, which for models with fused experts are not
+those of `state_dict()`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def read_config(model_dir: str | Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"not a checkpoint: {error}", where=str(path), remedy="name a folder that save_pretrained wrote") from error
+        raise CheckpointError(
+            f"not a checkpoint: {error}", where=str(path), remedy="name a folder that save_pretrained wrote"
+        ) from error
     return config
 
 
@@ -47,8 +50,8 @@ def shape_key(model_dir: str | Path) -> str:
 def in_place_update_lies(config: Mapping[str, Any]) -> str | None:
     """Why vLLM 0.31 on the CPU would report a successful in-place update and sample from other weights, or None.
 
-    Both were measured: a tied output head keeps its packed old copy, and re-packed experts come out wrong. Every other shape is still
-    checked by parity after each hand-over; this list only saves the failed attempt.
+    Both were measured: a tied output head keeps its packed old copy, and re-packed experts come out wrong. Every other
+    shape is still checked by parity after each hand-over; this list only saves the failed attempt.
     """
     if config.get("tie_word_embeddings", False):
         return "tied embeddings"
@@ -68,7 +71,9 @@ def iterate_weights(model_dir: str | Path) -> Iterator[tuple[str, Any]]:
 
     files = sorted(Path(model_dir).glob("*.safetensors"))
     if not files:
-        raise CheckpointError("no *.safetensors file", where=str(model_dir), remedy="save the checkpoint as safetensors")
+        raise CheckpointError(
+            "no *.safetensors file", where=str(model_dir), remedy="save the checkpoint as safetensors"
+        )
     for file in files:
         with safe_open(file, framework="pt") as handle:
             for name in handle.keys():  # noqa: SIM118 - not a dict
@@ -78,8 +83,8 @@ def iterate_weights(model_dir: str | Path) -> Iterator[tuple[str, Any]]:
 def checkpoint_weights(model: Any) -> dict[str, Any]:
     """(checkpoint name -> tensor on the CPU) of a transformers model in training.
 
-    Dense models: the state dict without the tied copy of the output head. Models whose library fuses experts: a round trip through
-    `save_pretrained`, the only public place that knows the checkpoint's names.
+    Dense models: the state dict without the tied copy of the output head. Models whose library fuses experts: a round
+    trip through `save_pretrained`, the only public place that knows the checkpoint's names.
     """
     config = model.config.to_dict()
     if checkpoint_names_differ(config):
@@ -87,7 +92,9 @@ def checkpoint_weights(model: Any) -> dict[str, Any]:
             model.save_pretrained(folder)
             return dict(iterate_weights(folder))
     tied = {"lm_head.weight"} if config.get("tie_word_embeddings", False) else set()
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items() if name not in tied}
+    return {
+        name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items() if name not in tied
+    }
 
 
 def read_companions(model_dir: str | Path) -> dict[str, bytes]:
@@ -102,5 +109,9 @@ def write_checkpoint(companions: Mapping[str, bytes], weights: Mapping[str, Any]
 
     for name, content in companions.items():
         (folder / name).write_bytes(content)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
     return folder

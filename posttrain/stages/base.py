@@ -8,8 +8,8 @@ from typing import Any
 
 from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import ModelRef
-from posttrain.reference import check_reference, write_reference
 from posttrain.stages.protocol import StepContext
+from posttrain.store.reference import check_reference, write_reference
 
 
 class Base:
@@ -19,7 +19,11 @@ class Base:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))
         if ref.path == "toy":
             made: dict[str, Any] = ctx.machine.train(
-                "posttrain.train.toy_base:make_toy", spec=ref.toy, output=ctx.output, seed=ctx.seed, stop_file=ctx.stop_file
+                "posttrain.train.toy_base:make_toy",
+                spec=ref.toy,
+                output=ctx.output,
+                seed=ctx.seed,
+                stop_file=ctx.stop_file,
             )
             return made
         if "model" in ctx.step.files:
@@ -29,10 +33,18 @@ class Base:
             return {"reference": str(folder)}
         if ref.revision is None:
             raise CheckpointError(
-                f"no folder '{ref.path}', and a hub id needs a revision", where=ctx.step.name, remedy="set its revision to 40 hex digits"
+                f"no folder '{ref.path}', and a hub id needs a revision",
+                where=ctx.step.name,
+                remedy="set its revision to 40 hex digits",
             )
         fetched = ctx.machine.train(
-            "posttrain.train.hub:fetch", path=ref.path, revision=ref.revision, stop_file=ctx.stop_file, where=ctx.step.name
+            "posttrain.train.hub:fetch",
+            path=ref.path,
+            revision=ref.revision,
+            stop_file=ctx.stop_file,
+            where=ctx.step.name,
         )
-        write_reference(ctx.output, Path(fetched["path"]), digest=fetched["digest"], files=fetched["files"], revision=ref.revision)
+        write_reference(
+            ctx.output, Path(fetched["path"]), digest=fetched["digest"], files=fetched["files"], revision=ref.revision
+        )
         return {"reference": ref.path}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Dpd
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
 from posttrain.stages.training import mixture, record, train
+from posttrain.store.reference import model_dir
 
 
 class Pairs:
@@ -20,7 +20,7 @@ class Pairs:
         stage: Dpd = record(ctx)
         teacher, student = model_dir(ctx.inputs["teacher"]), model_dir(ctx.inputs["checkpoint"])
         result: dict[str, Any] = ctx.machine.train(
-            "posttrain.rollout.jobs:make_pairs",
+            "posttrain.sampling.jobs:make_pairs",
             stage=stage,
             weights=mixture(stage.prompts),
             data=dict(ctx.recipe.data),

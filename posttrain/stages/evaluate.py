@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
+from posttrain.store.reference import model_dir
 from posttrain.types import SamplingParams
 
 
@@ -22,7 +22,7 @@ class Evaluation:
         folder = model_dir(ctx.inputs["checkpoint"])
         role = "teacher" if checkpoint.endswith(".teacher") else "policy"
         scores = ctx.machine.train(
-            "posttrain.rollout.jobs:evaluate",
+            "posttrain.sampling.jobs:evaluate",
             model=folder,
             chat=ctx.recipe.chat,
             recipe_dir=ctx.recipe_dir,
@@ -34,7 +34,9 @@ class Evaluation:
             engine=ctx.machine.engine(role, folder, ctx.inputs["checkpoint"].name),
             scorer=scorer_for(ctx),
             k=rules.k,
-            sampling=SamplingParams(temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens),
+            sampling=SamplingParams(
+                temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens
+            ),
             seed=ctx.recipe.seed,  # the same problems and seeds for every checkpoint: differences are paired
             output=ctx.output,
             portions=portions_of(ctx),
@@ -44,6 +46,8 @@ class Evaluation:
         )
         if scores["n"] == 0:
             raise StageError(
-                "no problem has a verdict", where=ctx.step.name, remedy="mend the verifier or its sandbox and run the same command again"
+                "no problem has a verdict",
+                where=ctx.step.name,
+                remedy="mend the verifier or its sandbox and run the same command again",
             )
         return dict(scores)

@@ -7,15 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.cards import card_facts, read_card
 from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
-from posttrain.failpoints import failpoint
+from posttrain.recipe.cards import card_facts, read_card
 from posttrain.recipe.paths import located
 from posttrain.recipe.resolve import BASE
 from posttrain.recipe.schema import Dpd, ModelRef
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
+from posttrain.store.failpoints import failpoint
+from posttrain.store.reference import model_dir
 
 # Of a stage of the user's own, or of a base that is handed over as it is: loading them can run code.
 PICKLED = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
@@ -54,20 +54,31 @@ class Export:
             "base_revision": recipe.base.revision,
             "base_license": model_license(recipe.base, ctx.recipe_dir),
             "teachers": sorted(teachers),
-            "teacher_licenses": {path: model_license(teacher, ctx.recipe_dir) for path, teacher in sorted(teachers.items())},
+            "teacher_licenses": {
+                path: model_license(teacher, ctx.recipe_dir) for path, teacher in sorted(teachers.items())
+            },
             "seed": recipe.seed,
             "checkpoint": ctx.inputs["checkpoint"].name,
             "exported": ctx.step.inputs["checkpoint"],
             "stages": [{"name": stage.name, "kind": stage.kind} for stage in recipe.stages],
             "evaluations": evaluations,
-            "sampling": {"k": recipe.evaluate.k, "temperature": recipe.evaluate.temperature, "top_p": recipe.evaluate.top_p},
-            "data": [card_facts(name, spec, ctx.recipe_dir) for name, spec in sorted(recipe.data.items()) if spec.source != "stage"],
+            "sampling": {
+                "k": recipe.evaluate.k,
+                "temperature": recipe.evaluate.temperature,
+                "top_p": recipe.evaluate.top_p,
+            },
+            "data": [
+                card_facts(name, spec, ctx.recipe_dir)
+                for name, spec in sorted(recipe.data.items())
+                if spec.source != "stage"
+            ],
             "chat": {"think": list(recipe.chat.think), "stop": list(recipe.chat.stop)},
         }
 
 
 def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
-    """The licence that a model's own card states in its front matter: beside a local folder's weights, or fetched with a hub snapshot."""
+    """The licence that a model's own card states in its front matter: beside a local folder's weights, or fetched with
+    a hub snapshot."""
     from huggingface_hub import try_to_load_from_cache
 
     card: Any = located(model.path, recipe_dir) / "README.md"

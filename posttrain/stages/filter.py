@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
 from posttrain.stages.training import mixture, record
+from posttrain.store.reference import model_dir
 from posttrain.types import SamplingParams
 
 
@@ -19,7 +19,7 @@ class FilterStage:
         stage: Grpo = record(ctx)
         model = model_dir(ctx.inputs["checkpoint"])
         result: dict[str, Any] = ctx.machine.train(
-            "posttrain.rollout.jobs:filter_prompts",
+            "posttrain.sampling.jobs:filter_prompts",
             model=model,
             chat=ctx.recipe.chat,
             recipe_dir=ctx.recipe_dir,

@@ -1,4 +1,5 @@
-"""Do base, teachers, data and recipe fit together? Looked at once all models are here, before the first stage spends time."""
+"""Do base, teachers, data and recipe fit together? Looked at once all models are here, before the first stage spends
+time."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ from posttrain.errors import StageError
 from posttrain.recipe.resolve import asked_data, longest_rows, on_vllm_cpu, own_data
 from posttrain.recipe.schema import AnyStage, Sft, Training
 from posttrain.recipe.sizes import check_heads, check_positions, num_parameters, training_disk_bytes
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
+from posttrain.store.reference import model_dir
 
 
 class Fitness:
-    """Inputs: the base, or the checkpoints of --from; and every teacher. params["stages"]: the stages that this plan holds."""
+    """Inputs: the base, or the checkpoints of --from; and every teacher. params["stages"]: the stages that this plan
+    holds."""
 
     VERSION = 1
 
@@ -28,22 +30,35 @@ class Fitness:
         teachers = {role: folder for role, folder in models.items() if role.endswith(".teacher")}
         student = next(role for role in models if role not in teachers)
         for folder in models.values():
-            ctx.machine.train("posttrain.train.fitness:check_base", model=folder, **common)
-        configs = {role: json.loads((folder / "config.json").read_text(encoding="utf-8")) for role, folder in models.items()}
+            ctx.machine.train("posttrain.train.compatibility:check_base", model=folder, **common)
+        configs = {
+            role: json.loads((folder / "config.json").read_text(encoding="utf-8")) for role, folder in models.items()
+        }
         for role, config in configs.items():
             check_positions(config, longest_rows(ctx.recipe, [] if role in teachers else stages), role)
             if on_vllm_cpu(ctx.recipe, stages):
                 check_heads(config, role)
-        ctx.machine.train("posttrain.train.fitness:check_tokenizers", student=models[student], teachers=teachers)
+        ctx.machine.train("posttrain.train.compatibility:check_tokenizers", student=models[student], teachers=teachers)
         rows = ctx.machine.train(
-            "posttrain.data.survey:read_all", recipe=ctx.recipe, recipe_dir=ctx.recipe_dir, stages=[stage.name for stage in stages]
+            "posttrain.data.survey:read_all",
+            recipe=ctx.recipe,
+            recipe_dir=ctx.recipe_dir,
+            stages=[stage.name for stage in stages],
         )
         for stage in stages:
             if isinstance(stage, Sft):
                 data = own_data(ctx.recipe, stage)
-                ctx.machine.train("posttrain.train.fitness:check_rows", model=models[student], **common, data=data, stage=stage)
+                ctx.machine.train(
+                    "posttrain.train.compatibility:check_rows", model=models[student], **common, data=data, stage=stage
+                )
         asked, room = asked_data(ctx.recipe, stages), ctx.recipe.engine.context_tokens
-        ctx.machine.train("posttrain.train.fitness:check_prompts", model=models[student], **common, data=asked, context_tokens=room)
+        ctx.machine.train(
+            "posttrain.train.compatibility:check_prompts",
+            model=models[student],
+            **common,
+            data=asked,
+            context_tokens=room,
+        )
         needed = _room(ctx.output, stages, num_parameters(configs[student]))
         return {"models": len(models), "rows": sum(rows.values()), "disk_bytes": needed}
 
@@ -57,7 +72,10 @@ def _room(output: Path, stages: Sequence[AnyStage], parameters: int | None) -> i
     free = shutil.disk_usage(output).free
     if needed > free:
         raise StageError(
-            f"a stage will write {needed / 1e9:.2f} GB (its model and two resume checkpoints), {free / 1e9:.2f} GB are free",
+            (
+                f"a stage will write {needed / 1e9:.2f} GB (its model and two resume checkpoints), {free / 1e9:.2f} GB "
+                "are free"
+            ),
             where=str(output.parents[2]),
             remedy="free space (posttrain store gc), or give another --store",
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
-from posttrain.reference import model_dir
-from posttrain.rollout.kept import read_kept
+from posttrain.sampling.filtered import read_kept
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import scorer_for
 from posttrain.stages.training import mixture, record, train
+from posttrain.store.reference import model_dir
 
 
 class GrpoStage:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from posttrain.recipe.schema import Recipe
 
 if TYPE_CHECKING:
-    from posttrain.machine import Machine
+    from posttrain.machine.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One box of the plan. `id` is the hash of kind, version, params, input ids and data digests; `files` are paths and not hashed.
+    """One box of the plan. `id` is the hash of kind, version, params, input ids and data digests; `files` are paths and
+    not hashed.
 
     Example: Step(name="stem.filter", kind="filter", version=1, params={...}, inputs={"checkpoint": "distil"},
                   digests={"stem_prompts": "sha256:.."}, files={}, id="filter-3f9a...")
@@ -36,9 +37,11 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepContext:
-    """All a stage gets. It writes into `output` (published whole when `run` returns) and may keep resume state in `attempt`.
+    """All a stage gets. It writes into `output` (published whole when `run` returns) and may keep resume state in
+    `attempt`.
 
-    `previous` are the folders of earlier attempts of this step, newest first: read sealed checkpoints from them, never write there.
+    `previous` are the folders of earlier attempts of this step, newest first: read sealed checkpoints from them, never
+    write there.
     """
 
     step: Step
@@ -62,5 +65,6 @@ class StageKind(Protocol):
     VERSION: int
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        """Do the work, fill ctx.output, return headline metrics (JSON). The same bytes each time: no clock in what is published."""
+        """Do the work, fill ctx.output, return headline metrics (JSON). The same bytes each time: no clock in what is
+        published."""
         ...

@@ -1,12 +1,13 @@
-"""What sampling stages share: the scorer with the models that its verifiers need, and where sampled portions are kept."""
+"""What sampling stages share: the scorer with the models that its verifiers need, and where sampled portions are
+kept."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from posttrain.reference import model_dir
-from posttrain.rollout.portions import SAMPLES_PER_ENGINE, Portions
+from posttrain.sampling.resumable import SAMPLES_PER_ENGINE, Portions
 from posttrain.stages.protocol import StepContext
+from posttrain.store.reference import model_dir
 
 
 def portions_of(ctx: StepContext) -> Portions:

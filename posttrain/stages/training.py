@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from posttrain.checkpoints import newest_good
 from posttrain.errors import StageError
-from posttrain.failpoints import failpoint
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import StepContext
+from posttrain.store.checkpoints import newest_good
+from posttrain.store.failpoints import failpoint
+from posttrain.store.reference import model_dir
 from posttrain.train.job import Job
 
 
@@ -43,8 +43,11 @@ def job_of(ctx: StepContext, stage: Any, model: Path) -> Job:
     )
 
 
-def train(ctx: StepContext, function: str, *, extra_inputs: dict[str, Path] | None = None, **kwargs: Any) -> dict[str, Any]:
-    """Run a training function on the workers, then publish its metrics, rollouts and the card's facts beside the model it wrote."""
+def train(
+    ctx: StepContext, function: str, *, extra_inputs: dict[str, Path] | None = None, **kwargs: Any
+) -> dict[str, Any]:
+    """Run a training function on the workers, then publish its metrics, rollouts and the card's facts beside the model
+    it wrote."""
     from dataclasses import replace
 
     job = job_of(ctx, record(ctx), model_dir(ctx.inputs["checkpoint"]))

@@ -1,4 +1,5 @@
-"""The toy world: procedural tasks with exact answers, and small checkpoints made on this machine, for the demo and the tests.
+"""The toy world: procedural tasks with exact answers, and small checkpoints made on this machine, for the demo and the
+tests.
 
 Everything here but `make.py` and `tokenizer.py` is standard library only, so that `plan` may list the tasks.
 """

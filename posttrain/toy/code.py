@@ -1,8 +1,10 @@
-"""Code problems: a small Python function described in words; the answer's source is run by the judge against the gold's tests.
+"""Code problems: a small Python function described in words; the answer's source is run by the judge against the gold's
+tests.
 
 Levels: 1 one operation; 2 two; 3 three; 4 three, told out of order; 5 a choice by parity, then one more operation.
-A careful answer plans the operations in order and writes one line for each; a terse one writes a single nested expression.
-The expected values are computed here by Python functions, never by running the source that the answer shows.
+A careful answer plans the operations in order and writes one line for each; a terse one writes a single nested
+expression. The expected values are computed here by Python functions, never by running the source that the answer
+shows.
 """
 
 from __future__ import annotations

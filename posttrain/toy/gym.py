@@ -1,7 +1,8 @@
 """Problems of the reasoning_gym library as prompts and conversations: data that nobody here wrote.
 
-The library is imported when rows are asked for. Golds are its answers; `chain_sum` is solved step by step, other tasks get the bare answer.
-A chain sum has the same canonical key as the toy's own sum, so that neither source holds out what the other trains on.
+The library is imported when rows are asked for. Golds are its answers; `chain_sum` is solved step by step, other tasks
+get the bare answer. A chain sum has the same canonical key as the toy's own sum, so that neither source holds out what
+the other trains on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ OVERSAMPLE = 12
 
 
 def gym_prompts(task: str, rows: int, split: Split, seed: int, options: dict[str, Any]) -> Iterator[Prompt]:
-    """Questions with the library's answers as golds. Raises DataError: unknown task or option, or too few different questions."""
+    """Questions with the library's answers as golds. Raises DataError: unknown task or option, or too few different
+    questions."""
     for number, entry in enumerate(_entries(task, rows, split, seed, options)):
         yield Prompt(
             id=f"gym-{task}/{split}/{seed}/{number}",
@@ -38,7 +40,10 @@ def gym_conversations(task: str, rows: int, split: Split, seed: int, options: di
         careful = random.Random(f"gym/{entry['question']}/{seed}").random() < CAREFUL_SHARE
         turns = (
             {"role": "user", "content": entry["question"]},
-            {"role": "assistant", "content": as_answer(_thinking(task, entry, careful), f"\\boxed{{{entry['answer']}}}")},
+            {
+                "role": "assistant",
+                "content": as_answer(_thinking(task, entry, careful), f"\\boxed{{{entry['answer']}}}"),
+            },
         )
         yield Conversation(id=f"gym-{task}/{split}/{seed}/{number}", source=f"reasoning_gym/{task}", messages=turns)
 
@@ -72,7 +77,9 @@ def _dataset(task: str, size: int, seed: int, options: dict[str, Any]) -> Any:
     try:
         return reasoning_gym.create_dataset(task, size=size, seed=seed, **options)
     except (ValueError, TypeError, AssertionError) as error:
-        raise DataError(f"reasoning_gym '{task}': {error}", where="data.task", remedy="a data set and options of reasoning_gym") from error
+        raise DataError(
+            f"reasoning_gym '{task}': {error}", where="data.task", remedy="a data set and options of reasoning_gym"
+        ) from error
 
 
 def _thinking(task: str, entry: dict[str, Any], careful: bool) -> str:
@@ -84,7 +91,8 @@ def _thinking(task: str, entry: dict[str, Any], careful: bool) -> str:
 
 
 def signed_solution(terms: list[stem.Term], careful: bool) -> str:
-    """As stem.solution, but intermediate results may fall below zero: those steps are stated, not written in columns."""
+    """As stem.solution, but intermediate results may fall below zero: those steps are stated, not written in
+    columns."""
     steps = [stem.as_expression(terms)] if len(terms) > 2 else []
     total = terms[0][1]
     for operation, operand in terms[1:]:

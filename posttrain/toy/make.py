@@ -1,8 +1,9 @@
-"""Makes a toy checkpoint: a small Qwen3, Llama or Mixtral decoder pre-trained on the toy's corpus on the CPU, in about a minute.
+"""Makes a toy checkpoint: a small Qwen3, Llama or Mixtral decoder pre-trained on the toy's corpus on the CPU, in about
+a minute.
 
-skill `base` reads raw documents only and has never seen a chat turn; skill `teacher` reads worked conversations of every level too.
-float32 and a fixed number of threads: the same spec and seed give the same bytes on the same machine. The only toy module that
-imports torch.
+skill `base` reads raw documents only and has never seen a chat turn; skill `teacher` reads worked conversations of
+every level too. float32 and a fixed number of threads: the same spec and seed give the same bytes on the same machine.
+The only toy module that imports torch.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 
 import torch
 
-from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import ToyModel
+from posttrain.store.failpoints import failpoint
 from posttrain.toy import style
 from posttrain.toy import tokenizer as words
 from posttrain.toy.corpus import documents, echo
@@ -32,9 +33,15 @@ PEAK_LEARNING_RATE = 3e-3
 WARMUP_STEPS = 20
 CHAT_SHARE = 0.9
 TEACHER_QUALITY = 0.99  # share of a note's slots done well in a teacher's lessons
-TEACHER_DULLNESS = 0.35  # share of adjectives and openers that it leaves plain: style is what preference training has to add
-TEACHER_SHARPNESS = 1.6  # its logits are multiplied by it: the teachers of the field come out of RL with little entropy left
-TERSE_SHARE = 0.15  # of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen
+TEACHER_DULLNESS = (
+    0.35  # share of adjectives and openers that it leaves plain: style is what preference training has to add
+)
+TEACHER_SHARPNESS = (
+    1.6  # its logits are multiplied by it: the teachers of the field come out of RL with little entropy left
+)
+TERSE_SHARE = (
+    0.15  # of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen
+)
 LESSON_WEIGHTS = (4, 3, 3)  # stem, code, preference
 LEVEL_WEIGHTS = (4, 4, 4, 1, 1)  # levels 1 to 5: most of the reading is what the demo asks
 UNTRAINED = -100
@@ -45,7 +52,8 @@ Row = list[tuple[int, int]]
 
 
 def make_model(spec: ToyModel, out: Path, seed: int, on_step: Callable[[int, float], None] | None = None) -> None:
-    """Train, then write `out`: configs, safetensors, tokenizer, chat template. `on_step(step, loss)` follows each step, from 1."""
+    """Train, then write `out`: configs, safetensors, tokenizer, chat template. `on_step(step, loss)` follows each step,
+    from 1."""
     tokenizer = words.make_tokenizer()
     with _fast_matrices(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -63,7 +71,8 @@ def make_model(spec: ToyModel, out: Path, seed: int, on_step: Callable[[int, flo
 
 @contextmanager
 def _fast_matrices() -> Iterator[None]:
-    """float32 products by oneDNN, which is three times as fast as MKL where MKL does not use AVX-512 (AMD); bfloat16 ones where AMX is."""
+    """float32 products by oneDNN, which is three times as fast as MKL where MKL does not use AVX-512 (AMD); bfloat16
+    ones where AMX is."""
     threads, precision = torch.get_num_threads(), torch.backends.mkldnn.matmul.fp32_precision
     torch.set_num_threads(THREADS)
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"
@@ -89,7 +98,8 @@ def _model(spec: ToyModel, tokenizer: Any) -> Any:
         "max_position_embeddings": MAX_POSITIONS,
         "tie_word_embeddings": spec.tied,
         "bos_token_id": None,
-        # Not the token that ends a turn, as in many real bases: whoever samples must take the stop token from the recipe.
+        # Not the token that ends a turn, as in many real bases: whoever samples must take the stop token from the
+        # recipe.
         "eos_token_id": tokenizer.convert_tokens_to_ids(words.END_OF_TEXT),
         "pad_token_id": tokenizer.convert_tokens_to_ids(words.PAD),
     }
@@ -112,12 +122,16 @@ def _train(model: Any, rows: Iterator[Row], steps: int, on_step: Callable[[int, 
         Muon(hidden, learning_rate=PEAK_LEARNING_RATE),
         torch.optim.AdamW(rest, lr=PEAK_LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
-    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps)) for optimizer in optimizers]
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps)) for optimizer in optimizers
+    ]
     model.train()
     for step in range(1, steps + 1):
         batch = torch.tensor([next(rows) for _ in range(ROWS)])
         logits = model(input_ids=batch[:, :-1, 0], use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:, 1].flatten(), ignore_index=UNTRAINED)
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), batch[:, 1:, 1].flatten(), ignore_index=UNTRAINED
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(rest, 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -152,7 +166,8 @@ def _rows(spec: ToyModel, tokenizer: Any, seed: int) -> Iterator[Row]:
 
 
 def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
-    """A teacher's reading, (given, to learn): careful answers to training problems of all levels in chat form, and echoes."""
+    """A teacher's reading, (given, to learn): careful answers to training problems of all levels in chat form, and
+    echoes."""
     rng = random.Random(f"lessons/{seed}")
     while True:
         if rng.random() > CHAT_SHARE:
@@ -163,9 +178,17 @@ def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
         if split_of(problem.key) == "train":
             turns = [{"role": "user", "content": problem.question}]
             given = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            notes = task.domain == "preference"  # there the lessons that others collected are not right enough for a teacher
+            notes = (
+                task.domain == "preference"
+            )  # there the lessons that others collected are not right enough for a teacher
             careful = task.domain == "stem" or rng.random() >= TERSE_SHARE
             answer = (
-                style.write(problem.gold, rng, TEACHER_QUALITY, careful, TEACHER_DULLNESS) if notes else task.worked(problem, rng, careful)
+                style.write(problem.gold, rng, TEACHER_QUALITY, careful, TEACHER_DULLNESS)
+                if notes
+                else task.worked(problem, rng, careful)
             )
-            yield (given, as_answer(*answer) + words.TURN_END) if careful else (given + as_answer("", ""), answer[1] + words.TURN_END)
+            yield (
+                (given, as_answer(*answer) + words.TURN_END)
+                if careful
+                else (given + as_answer("", ""), answer[1] + words.TURN_END)
+            )

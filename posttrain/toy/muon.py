@@ -1,7 +1,8 @@
 """Muon: momentum whose matrix is made orthogonal before it is applied; for the matrices of a toy model.
 
-After Keller Jordan's description (2024): five Newton-Schulz steps with tuned coefficients; the step's size is matched to AdamW's (0.2 times
-the root of the longer side). float32 throughout: torch.optim.Muon works in bfloat16, which some CPUs cannot run. Knows nothing of models.
+After Keller Jordan's description (2024): five Newton-Schulz steps with tuned coefficients; the step's size is matched
+to AdamW's (0.2 times the root of the longer side). float32 throughout: torch.optim.Muon works in bfloat16, which some
+CPUs cannot run. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ NEWTON_SCHULZ_STEPS = 5
 class Muon(torch.optim.Optimizer):
     """For matrices only; embeddings, heads and vectors belong to AdamW."""
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], *, learning_rate: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], *, learning_rate: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(parameters, {"lr": learning_rate, "momentum": momentum})
 
     @torch.no_grad()

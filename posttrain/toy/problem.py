@@ -1,7 +1,7 @@
 """What a toy problem is, and which split it belongs to. Knows no task and no file.
 
-The split is a property of the problem, decided by a hash of its canonical key: no seed, row count or wording moves a problem
-from one split to the other, and two sources that pose the same sum agree on its split.
+The split is a property of the problem, decided by a hash of its canonical key: no seed, row count or wording moves a
+problem from one split to the other, and two sources that pose the same sum agree on its split.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ HELD_OUT_SHARE = 0.25
 class Problem:
     """One question with an exact answer.
 
-    `key` is canonical (the same sum in other words has the same key); `facts` is what the worked answer is written from.
+    `key` is canonical (the same sum in other words has the same key); `facts` is what the worked answer is written
+    from.
     Example: Problem(key="stem/23+48", question="Compute 23+48.", gold="71", level=2, facts={...})
     """
 

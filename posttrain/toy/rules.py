@@ -1,4 +1,5 @@
-"""Rules of the preference task as verifiers: `posttrain.toy.rules:NoteFacts` and `posttrain.toy.rules:StyleRule` (rule B).
+"""Rules of the preference task as verifiers: `posttrain.toy.rules:NoteFacts` and `posttrain.toy.rules:StyleRule` (rule
+B).
 
 Training may ask for the facts: they pick good and bad notes for distillation. Only suites may name B.
 Knows nothing of reward models or of where answers come from.
@@ -15,11 +16,14 @@ END_OF_THINKING = "</think>"
 
 
 class _Rule:
-    """Reads the note behind the thinking. Gold: {"style": str, "name": str, "place": str, "number": int}. Truncated is wrong."""
+    """Reads the note behind the thinking. Gold: {"style": str, "name": str, "place": str, "number": int}. Truncated is
+    wrong."""
 
     def verify(self, request: Request) -> Verdict:
         if not isinstance(request.gold, dict) or not {"style", "name", "place", "number"} <= request.gold.keys():
-            return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="gold is not a style, a name, a place and a number")
+            return Verdict(
+                outcome=Outcome.UNSUPPORTED, score=None, reason="gold is not a style, a name, a place and a number"
+            )
         if request.stop_reason == "length":
             return Verdict(outcome=Outcome.WRONG, score=0.0, reason="truncated")
         _, closed, after = request.response.rpartition(END_OF_THINKING)

@@ -1,7 +1,9 @@
-"""STEM problems: sums and word problems of one or two operations on small whole numbers. No intermediate result is negative.
+"""STEM problems: sums and word problems of one or two operations on small whole numbers. No intermediate result is
+negative.
 
-Levels: 1 plus one digit; 2 plus two digits; 3 minus two digits; 4 two operations, the second with one digit; 5 with two digits.
-A careful answer writes each operation out in columns, from the right; a terse one only its result. Knows nothing of splits or rows.
+Levels: 1 plus one digit; 2 plus two digits; 3 minus two digits; 4 two operations, the second with one digit; 5 with two
+digits. A careful answer writes each operation out in columns, from the right; a terse one only its result. Knows
+nothing of splits or rows.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ THINGS = ("pens", "eggs", "coins")
 
 
 def draw(rng: random.Random, level: int) -> Problem:
+    """One problem of the level, as a sum or as a story."""
     terms = _terms(rng, level)
     expression = as_expression(terms)
     question = f"Compute {expression}." if rng.random() < 0.6 else _story(rng, terms)
-    return Problem(key=f"stem/{expression}", question=question, gold=str(value(terms)), level=level, facts={"terms": terms})
+    return Problem(
+        key=f"stem/{expression}", question=question, gold=str(value(terms)), level=level, facts={"terms": terms}
+    )
 
 
 def as_expression(terms: list[Term]) -> str:
@@ -50,7 +55,11 @@ def solution(terms: list[Term], careful: bool) -> str:
     steps = [as_expression(terms)] if len(terms) > 2 else []
     total = terms[0][1]
     for operation, operand in terms[1:]:
-        steps.append(columns(total, operation, operand) if careful else f"{total}{operation}{operand}={apply(total, operation, operand)}")
+        steps.append(
+            columns(total, operation, operand)
+            if careful
+            else f"{total}{operation}{operand}={apply(total, operation, operand)}"
+        )
         total = apply(total, operation, operand)
     return "\n".join(steps)
 
@@ -93,7 +102,9 @@ def _terms(rng: random.Random, level: int) -> list[Term]:
     if level == 3:
         return [("", max(left, right)), ("-", min(left, right))]
     terms = [("", left), ("+", right)]
-    return terms if level == 2 else [*terms, (rng.choice("+-"), rng.randint(2, 9) if level == 4 else rng.randint(10, 20))]
+    return (
+        terms if level == 2 else [*terms, (rng.choice("+-"), rng.randint(2, 9) if level == 4 else rng.randint(10, 20))]
+    )
 
 
 def _story(rng: random.Random, terms: list[Term]) -> str:

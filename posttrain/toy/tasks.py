@@ -1,8 +1,9 @@
-"""Rows of the toy world: prompts to sample answers for, conversations to imitate, pairs to prefer by. Standard library only.
+"""Rows of the toy world: prompts to sample answers for, conversations to imitate, pairs to prefer by. Standard library
+only.
 
-A task is named `stem`, `code` or `preference`; conversations of those mix careful and terse answers, as collected data does.
-`stem_worked`, `code_worked` and `preference_worked` pose the same problems and answer every one carefully.
-Rows depend on (task, difficulty, split, seed) alone, and the first n of more rows are the n rows.
+A task is named `stem`, `code` or `preference`; conversations of those mix careful and terse answers, as collected data
+does. `stem_worked`, `code_worked` and `preference_worked` pose the same problems and answer every one carefully. Rows
+depend on (task, difficulty, split, seed) alone, and the first n of more rows are the n rows.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ class Task:
     careful: float
 
 
-_DOMAINS = {"stem": (stem.draw, stem.worked), "code": (code.draw, code.worked), "preference": (style.draw, style.worked)}
+_DOMAINS = {
+    "stem": (stem.draw, stem.worked),
+    "code": (code.draw, code.worked),
+    "preference": (style.draw, style.worked),
+}
 TASKS: dict[str, Task] = {
     name + suffix: Task(domain=name, draw=draw, worked=worked, careful=careful)
     for name, (draw, worked) in _DOMAINS.items()
@@ -39,13 +44,16 @@ TASKS: dict[str, Task] = {
 
 
 def problems(task: str, rows: int, difficulty: tuple[int, int], split: Split, seed: int) -> Iterator[Problem]:
-    """`rows` problems of a split, no question twice. Raises DataError: no such task or level, or fewer problems than rows."""
+    """`rows` problems of a split, no question twice. Raises DataError: no such task or level, or fewer problems than
+    rows."""
     found = TASKS.get(task)
     if found is None:
         raise DataError(f"no toy task '{task}'", where="data.task", remedy=f"one of {', '.join(TASKS)}")
     low, high = difficulty
     if not 1 <= low <= high <= 5:
-        raise DataError(f"difficulty {low} to {high}", where="data.difficulty", remedy="two levels from 1 to 5, the lower first")
+        raise DataError(
+            f"difficulty {low} to {high}", where="data.difficulty", remedy="two levels from 1 to 5, the lower first"
+        )
     rng = random.Random(f"{found.domain}/{low}-{high}/{split}/{seed}")
     seen: set[str] = set()
     misses = 0

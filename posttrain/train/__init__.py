@@ -1,1 +1,2 @@
-"""Training inside actors: one thin trainer a method over transformers' Trainer and TRL; losses/ holds the mathematics."""
+"""Training inside actors: one thin trainer a method over transformers' Trainer and TRL; losses/ holds the
+mathematics."""

@@ -1,7 +1,8 @@
 """Dual-Level Preference Distillation: one forward of the student over both answers serves teacher KL and DPO.
 
-Credit: KD lands on every token of the good and of the bad answer, by the teacher's whole distribution there; DPO on the sum of each answer.
-Reference log-probabilities are those of the model the stage starts from, computed once before the first step.
+Credit: KD lands on every token of the good and of the bad answer, by the teacher's whole distribution there; DPO on the
+sum of each answer. Reference log-probabilities are those of the model the stage starts from, computed once before the
+first step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from posttrain.data.source import read_pairs
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.recipe.schema import Dpd
-from posttrain.train.fitness import compare_vocabularies
+from posttrain.signals.progress import tell
+from posttrain.train.compatibility import compare_vocabularies
 from posttrain.train.job import Job
 from posttrain.train.losses.dpd import dpd_loss, dpo_loss, dpo_margin, token_divergence
 from posttrain.train.model import load_model, num_parameters, save_model
@@ -36,7 +38,6 @@ from posttrain.train.trainer import (
     settings,
     world_size,
 )
-from posttrain.working import tell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,8 @@ class PairRow:
 
 
 def answer_batch(rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], device: Any) -> dict[str, torch.Tensor]:
-    """(prompt, answer) rows as a right-padded batch. `trained` [B, T-1] marks positions whose NEXT token belongs to the answer."""
+    """(prompt, answer) rows as a right-padded batch. `trained` [B, T-1] marks positions whose NEXT token belongs to the
+    answer."""
     ids = pad_right([[*prompt, *answer] for prompt, answer in rows], 0, torch.long)
     attention = pad_right([[1] * (len(prompt) + len(answer)) for prompt, answer in rows], 0, torch.long)
     trained = pad_right([[0] * (len(prompt) - 1) + [1] * len(answer) for prompt, answer in rows], 0, torch.bool)
@@ -102,7 +104,9 @@ class DpdTrainer(StepTrainer):
         student = trained_logits(model, batch)
         with torch.no_grad():
             teacher = trained_logits(self.teacher, batch)
-        vocabulary = min(student.shape[-1], teacher.shape[-1])  # padded vocabularies differ in rows no tokenizer reaches
+        vocabulary = min(
+            student.shape[-1], teacher.shape[-1]
+        )  # padded vocabularies differ in rows no tokenizer reaches
         divergence = token_divergence(
             student[:, :vocabulary],
             teacher[:, :vocabulary],
@@ -125,13 +129,17 @@ class DpdTrainer(StepTrainer):
             for key, value in zip(self.summed, found, strict=True):
                 self.recorder.extra[key] += float(value)
         weights = stage.weights
-        return dpd_loss(dpo, kd_chosen, kd_rejected, sequence=weights.sequence, chosen=weights.chosen, rejected=weights.rejected)
+        return dpd_loss(
+            dpo, kd_chosen, kd_rejected, sequence=weights.sequence, chosen=weights.chosen, rejected=weights.rejected
+        )
 
 
 def _pair_rows(job: Job, template: ChatTemplate) -> list[PairRow]:
     pairs = read_pairs(job.inputs["pairs"] / "pairs.jsonl", job.step_name)
     if not pairs:
-        raise DataError("no pair was kept", where=job.step_name, remedy="give more prompts or samples, or a stronger teacher")
+        raise DataError(
+            "no pair was kept", where=job.step_name, remedy="give more prompts or samples, or a stronger teacher"
+        )
     return [
         PairRow(
             prompt=tuple(template.prompt_ids(pair.messages)),
@@ -164,7 +172,8 @@ def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: P
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Runs in every trainer worker; job.inputs holds the teacher's model folder under "teacher_model". Writes job.output/model."""
+    """Runs in every trainer worker; job.inputs holds the teacher's model folder under "teacher_model". Writes
+    job.output/model."""
     stage: Dpd = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     teacher_dir = Path(job.inputs["teacher_model"])
@@ -178,7 +187,9 @@ def train(job: Job) -> dict[str, Any]:
     if referenced is None:
         return {"stopped": True}
     drawn = draw({"pairs": referenced}, {"pairs": 1.0}, steps * stage.batch_size, job.seed)
-    arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1))
+    arguments = TrainingArguments(
+        **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
+    )
     recorder = Recorder(job)
     trainer = DpdTrainer(
         model=model, args=arguments, train_dataset=[{"pair": row} for row in drawn],
@@ -189,7 +200,12 @@ def train(job: Job) -> dict[str, Any]:
         return {"stopped": True}
     if is_first_rank():
         save_model(
-            trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=template.stop_ids, recipe_dir=job.recipe_dir
+            trainer.model,
+            job.output / "model",
+            source=job.model,
+            chat=job.chat,
+            stop_ids=template.stop_ids,
+            recipe_dir=job.recipe_dir,
         )
     logged = [row for row in trainer.state.log_history if "loss" in row]
     return {

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from posttrain.checkpoints import Checkpoint
 from posttrain.recipe.schema import Chat, Data
+from posttrain.store.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

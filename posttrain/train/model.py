@@ -1,4 +1,5 @@
-"""Load and save models for training: full or LoRA, float32 on the CPU and bfloat16 autocast on a GPU, always safetensors.
+"""Load and save models for training: full or LoRA, float32 on the CPU and bfloat16 autocast on a GPU, always
+safetensors.
 
 Knows nothing of losses, data or engines.
 """
@@ -16,8 +17,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from posttrain.errors import CheckpointError
-from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Chat, Lora
+from posttrain.store.failpoints import failpoint
 
 logging.disable_progress_bar()  # workers write to log files
 
@@ -33,9 +34,12 @@ TOKENIZER_FILES = (
 
 
 def load_model(folder: Path, *, adapter: Lora | str = "full") -> Any:
-    """A causal language model in float32, with a fresh LoRA where the recipe asks. Raises CheckpointError when it cannot be read."""
+    """A causal language model in float32, with a fresh LoRA where the recipe asks. Raises CheckpointError when it
+    cannot be read."""
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"the model cannot be loaded: {error}", where=str(folder), remedy="check config.json and the safetensors"
@@ -46,16 +50,23 @@ def load_model(folder: Path, *, adapter: Lora | str = "full") -> Any:
 
         targets: Any = adapter.targets
         settings = LoraConfig(
-            r=adapter.rank, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=targets, task_type="CAUSAL_LM"
+            r=adapter.rank,
+            lora_alpha=adapter.alpha,
+            lora_dropout=adapter.dropout,
+            target_modules=targets,
+            task_type="CAUSAL_LM",
         )
         return get_peft_model(model, settings)
     return model
 
 
-def save_model(model: Any, out: Path, *, source: Path, chat: Chat, stop_ids: tuple[int, ...], recipe_dir: Path | None = None) -> None:
+def save_model(
+    model: Any, out: Path, *, source: Path, chat: Chat, stop_ids: tuple[int, ...], recipe_dir: Path | None = None
+) -> None:
     """Write config, safetensors, tokenizer, template and generation settings. LoRA is merged into the weights.
 
-    config.json keeps the source's eos (a trainer may have reset it); generation_config.json names the recipe's stop ids.
+    config.json keeps the source's eos (a trainer may have reset it); generation_config.json names the recipe's stop
+    ids.
     """
     from posttrain.data.template import template_text
 

@@ -1,8 +1,10 @@
-"""Policy training on scored groups (GRPO and its kin). The trainer is blind to where rewards come from: the feed brings groups.
+"""Policy training on scored groups (GRPO and its kin). The trainer is blind to where rewards come from: the feed brings
+groups.
 
     step n:  hand weights to the engine -> parity check -> sample P prompts x G -> verdicts -> advantages -> one update
 
-Credit: every token of an answer gets its group-relative advantage; truncated answers and groups without signal give no gradient.
+Credit: every token of an answer gets its group-relative advantage; truncated answers and groups without signal give no
+gradient.
 """
 
 from __future__ import annotations
@@ -18,18 +20,18 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from posttrain.checkpoints import read_seal
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
-from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Grpo
 from posttrain.rollout.engine import Engine
-from posttrain.rollout.jobs import pick_prompts
 from posttrain.rollout.parity import hand_over
-from posttrain.rollout.rows import write_groups
-from posttrain.rollout.sampler import sample
-from posttrain.stopping import giving_up_waits
+from posttrain.sampling.jobs import pick_prompts
+from posttrain.sampling.rollout_files import write_groups
+from posttrain.sampling.sampler import sample
+from posttrain.signals.stopping import giving_up_waits
+from posttrain.store.checkpoints import read_seal
+from posttrain.store.failpoints import failpoint
 from posttrain.train.job import Job
 from posttrain.train.losses.policy import group_advantages, has_signal, policy_loss
 from posttrain.train.model import load_model, merged, num_parameters, save_model
@@ -60,7 +62,8 @@ class PolicyRow:
 
 
 def step_prompts(prompts: Sequence[Prompt], step: int, count: int, seed: int) -> list[Prompt]:
-    """The prompts of a step (from 0): passes over a fresh shuffle each time. Depends on its arguments alone, so a resume repeats it."""
+    """The prompts of a step (from 0): passes over a fresh shuffle each time. Depends on its arguments alone, so a
+    resume repeats it."""
     order: list[Prompt] = []
     start = step * count
     first_pass, last_pass = start // len(prompts), (start + count - 1) // len(prompts)
@@ -79,7 +82,9 @@ def policy_rows(groups: Sequence[RolloutGroup], stage: Grpo) -> list[PolicyRow]:
         rewards = [verdict.score for verdict in group.verdicts]
         if not has_signal(rewards):
             continue
-        for completion, advantage in zip(group.completions, group_advantages(rewards, scale=stage.scale_rewards), strict=True):
+        for completion, advantage in zip(
+            group.completions, group_advantages(rewards, scale=stage.scale_rewards), strict=True
+        ):
             truncated = completion.stop_reason is StopReason.LENGTH
             if advantage is None or advantage == 0.0 or (truncated and stage.mask_truncated):
                 continue
@@ -108,13 +113,16 @@ def group_metrics(groups: Sequence[RolloutGroup]) -> dict[str, float]:
         "unscored_share": (len(verdicts) - len(scores)) / max(1, len(verdicts)),
         "generated_tokens": float(sum(completion.num_tokens for completion in completions)),
         "completion_tokens": sum(completion.num_tokens for completion in completions) / max(1, len(completions)),
-        "truncated_share": sum(completion.stop_reason is StopReason.LENGTH for completion in completions) / max(1, len(completions)),
-        "signal_share": sum(has_signal([verdict.score for verdict in group.verdicts]) for group in groups) / max(1, len(groups)),
+        "truncated_share": sum(completion.stop_reason is StopReason.LENGTH for completion in completions)
+        / max(1, len(completions)),
+        "signal_share": sum(has_signal([verdict.score for verdict in group.verdicts]) for group in groups)
+        / max(1, len(groups)),
     }
 
 
 def over_workers(mine: dict[str, float], num_groups: int, device: Any) -> dict[str, float]:
-    """The same figures over the groups of all workers. Means weigh by groups; the deviation comes from mean and mean square."""
+    """The same figures over the groups of all workers. Means weigh by groups; the deviation comes from mean and mean
+    square."""
     if world_size() == 1:
         return mine
     weight = num_groups / max(1.0, global_sum(num_groups, device))
@@ -125,37 +133,61 @@ def over_workers(mine: dict[str, float], num_groups: int, device: Any) -> dict[s
 
 
 class Feed:
-    """Scored groups of fresh answers by the current weights, step by step; owns hand-over, order and the record on disk."""
+    """Scored groups of fresh answers by the current weights, step by step; owns hand-over, order and the record on
+    disk."""
 
     def __init__(
-        self, *, job: Job, stage: Grpo, template: ChatTemplate, prompts: Sequence[Prompt], engine: Engine, scorer: Any, tolerance: float
+        self,
+        *,
+        job: Job,
+        stage: Grpo,
+        template: ChatTemplate,
+        prompts: Sequence[Prompt],
+        engine: Engine,
+        scorer: Any,
+        tolerance: float,
     ) -> None:
         self.job, self.stage, self.template, self.prompts = job, stage, template, prompts
         self.engine, self.scorer, self.tolerance = engine, scorer, tolerance
         self.sampling = SamplingParams(
-            temperature=stage.temperature, top_p=stage.top_p, max_tokens=stage.max_tokens, stop_token_ids=template.stop_ids
+            temperature=stage.temperature,
+            top_p=stage.top_p,
+            max_tokens=stage.max_tokens,
+            stop_token_ids=template.stop_ids,
         )
         self.gap = 0.0
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
-        """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop was asked for."""
+        """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
+        was asked for."""
         rank, workers = (torch.distributed.get_rank(), world_size()) if world_size() > 1 else (0, 1)
         chosen = step_prompts(self.prompts, step, self.stage.prompts_per_step, self.job.seed)[rank::workers]
         version = f"{self.job.step_name}@{step}"
         with giving_up_waits(self.job.stop_file):
             try:
                 if is_first_rank():
-                    self.gap = hand_over(self.engine, merged(model), version, like=self.job.model, tolerance=self.tolerance)
+                    self.gap = hand_over(
+                        self.engine, merged(model), version, like=self.job.model, tolerance=self.tolerance
+                    )
             finally:
                 if workers > 1:
                     torch.distributed.barrier()  # also where the hand-over was given up: the others wait here
-            sampled = sample(self.engine, chosen, self.template, self.stage.group, self.sampling, (self.job.seed, self.job.step_name, step))
+            sampled = sample(
+                self.engine,
+                chosen,
+                self.template,
+                self.stage.group,
+                self.sampling,
+                (self.job.seed, self.job.step_name, step),
+            )
             groups: list[RolloutGroup] = self.scorer.score(self.stage.verifier, sampled)
         suffix = f"-{rank}" if workers > 1 else ""
         write_groups(self.job.attempt / "rollouts" / f"step-{step + 1:05d}{suffix}.jsonl", groups)
         faults = group_metrics(groups)["fault_share"]
         if faults > self.stage.max_fault_share:
-            reasons = sorted({verdict.reason for group in groups for verdict in group.verdicts if verdict.outcome is Outcome.ERROR})
+            reasons = sorted(
+                {verdict.reason for group in groups for verdict in group.verdicts if verdict.outcome is Outcome.ERROR}
+            )
             raise StageError(
                 f"{faults:.1%} of the verdicts of step {step + 1} are faults "
                 f"(allowed {self.stage.max_fault_share:.1%}): {'; '.join(reasons[:3])}",
@@ -195,7 +227,8 @@ class PolicyTrainer(StepTrainer):
         return list(chunks(trained, self.stage.micro_batch_size))
 
     def _groups(self, step: int) -> list[RolloutGroup]:
-        """The step's groups. A stop while they are sampled (it may take minutes) saves the state before the step and ends the training."""
+        """The step's groups. A stop while they are sampled (it may take minutes) saves the state before the step and
+        ends the training."""
         groups: list[RolloutGroup] = []
         stopped: Stopped | None = None
         try:
@@ -213,12 +246,17 @@ class PolicyTrainer(StepTrainer):
         stage, device = self.stage, self.args.device
         ids = pad_right([[*row.prompt, *row.answer] for row in micro], 0, torch.long).to(device)
         attention = pad_right([[1] * (len(row.prompt) + len(row.answer)) for row in micro], 0, torch.long).to(device)
-        mask = pad_right([[0.0] * (len(row.prompt) - 1) + [1.0] * len(row.answer) for row in micro], 0.0, torch.float32).to(device)
-        behaviour = pad_right([[0.0] * (len(row.prompt) - 1) + list(row.behaviour) for row in micro], 0.0, torch.float32).to(device)
+        mask = pad_right(
+            [[0.0] * (len(row.prompt) - 1) + [1.0] * len(row.answer) for row in micro], 0.0, torch.float32
+        ).to(device)
+        behaviour = pad_right(
+            [[0.0] * (len(row.prompt) - 1) + list(row.behaviour) for row in micro], 0.0, torch.float32
+        ).to(device)
         logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1].float()
         log_softmax = torch.log_softmax(logits / stage.temperature, dim=-1)
         logprobs = log_softmax.gather(2, ids[:, 1:].unsqueeze(2)).squeeze(2) * mask
-        # the engine reports the policy at temperature 1; a tempered or nucleus rollout is on-policy for this step's one update
+        # the engine reports the policy at temperature 1; a tempered or nucleus rollout is on-policy for this step's one
+        # update
         raw = stage.temperature == 1.0 and stage.top_p == 1.0
         old = behaviour if raw else logprobs.detach()
         advantages = torch.tensor([row.advantage for row in micro], device=device)
@@ -249,22 +287,33 @@ def _carry_rollouts(job: Job) -> None:
 
 
 def train(
-    job: Job, *, prompts: Sequence[Prompt] | None, weights: Mapping[str, float], engine: Engine, scorer: Any, tolerance: float,
+    job: Job, *, prompts: Sequence[Prompt] | None, weights: Mapping[str, float], engine: Engine, scorer: Any,
+    tolerance: float,
     context_tokens: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Runs in every trainer worker; without kept prompts all of the mixture are used. Returns headline metrics, or {"stopped": True}."""
+    """Runs in every trainer worker; without kept prompts all of the mixture are used. Returns headline metrics, or
+    {"stopped": True}."""
     stage: Grpo = job.stage
     steps = stage.steps or 1
     faulty: dict[str, Sequence[Fault]] = {}
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     if prompts is None:
         prompts, faulty = pick_prompts(
-            weights, job.data, job.recipe_dir, job.seed, scorer, stage.verifier, encoder=template, context_tokens=context_tokens
+            weights,
+            job.data,
+            job.recipe_dir,
+            job.seed,
+            scorer,
+            stage.verifier,
+            encoder=template,
+            context_tokens=context_tokens,
         )
     model = load_model(job.model, adapter=stage.adapter)
     recorder = Recorder(job)
     _carry_rollouts(job)
-    feed = Feed(job=job, stage=stage, template=template, prompts=prompts, engine=engine, scorer=scorer, tolerance=tolerance)
+    feed = Feed(
+        job=job, stage=stage, template=template, prompts=prompts, engine=engine, scorer=scorer, tolerance=tolerance
+    )
     arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1))
     rows = [{"step": step} for step in range(steps * world_size())]
     trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=stage, recorder=recorder)
@@ -273,10 +322,17 @@ def train(
         return {"stopped": True}
     if is_first_rank():
         save_model(
-            trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=template.stop_ids, recipe_dir=job.recipe_dir
+            trainer.model,
+            job.output / "model",
+            source=job.model,
+            chat=job.chat,
+            stop_ids=template.stop_ids,
+            recipe_dir=job.recipe_dir,
         )
         write_set_aside(job.output, faulty)
-    history = [json.loads(line) for line in recorder.path.read_text(encoding="utf-8").splitlines()] if is_first_rank() else []
+    history = (
+        [json.loads(line) for line in recorder.path.read_text(encoding="utf-8").splitlines()] if is_first_rank() else []
+    )
     return {"steps": steps, "prompts": len(prompts), "parameters": num_parameters(trainer.model), **headline(history)}
 
 

@@ -1,6 +1,7 @@
 """A generative pairwise reward model: a causal model that answers "which is better" with one label token.
 
-Credit: the label token only, in both orders of every pair. Prompt and labels are those that rewards/pairwise.py serves with.
+Credit: the label token only, in both orders of every pair. Prompt and labels are those that rewards/models/pairwise.py
+serves with.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from posttrain.train.trainer import (
     world_size,
 )
 from posttrain.types import PreferencePair
-from rewards.pairwise import LABELS, pairwise_prompt
-from rewards.visible import visible
+from rewards.models.pairwise import LABELS, pairwise_prompt
+from rewards.prose.visible import visible
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,10 @@ def label_ids(template: ChatTemplate) -> tuple[int, int]:
     """Token ids of the two labels. Raises DataError where one is not a single token."""
     found = [template.encode(label) for label in LABELS]
     if any(len(ids) != 1 for ids in found):
-        raise DataError(f"labels {LABELS} are not single tokens of this tokenizer", remedy="train the reward model from another base")
+        raise DataError(
+            f"labels {LABELS} are not single tokens of this tokenizer",
+            remedy="train the reward model from another base",
+        )
     return found[0][0], found[1][0]
 
 
@@ -138,16 +142,21 @@ def train(job: Job) -> dict[str, Any]:
         pools[name] = comparisons(pairs[kept:], template, stage.max_tokens)
         if not pools[name]:
             raise DataError(
-                f"no pair of data '{name}' fits in max_tokens {stage.max_tokens}", where=job.step_name, remedy="raise max_tokens"
+                f"no pair of data '{name}' fits in max_tokens {stage.max_tokens}",
+                where=job.step_name,
+                remedy="raise max_tokens",
             )
     sizes = {name: len(rows) for name, rows in pools.items()}
     steps = stage.steps or max(1, num_rows(sizes, dict(stage.data), stage.epochs or 1.0) // stage.batch_size)
     drawn = draw(pools, dict(stage.data), steps * stage.batch_size, job.seed)
     micro, _ = micro_split(stage)
-    arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1))
+    arguments = TrainingArguments(
+        **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
+    )
     recorder = Recorder(job)
     trainer = LabelTrainer(
-        model=load_model(job.model, adapter=stage.adapter), args=arguments, train_dataset=[{"comparison": row} for row in drawn],
+        model=load_model(job.model, adapter=stage.adapter), args=arguments,
+        train_dataset=[{"comparison": row} for row in drawn],
         micro=micro, recorder=recorder,
     )  # fmt: skip
     run_trainer(trainer, recorder, job)
@@ -155,7 +164,14 @@ def train(job: Job) -> dict[str, Any]:
         return {"stopped": True}
     if not is_first_rank():
         return {}
-    save_model(trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=template.stop_ids, recipe_dir=job.recipe_dir)
+    save_model(
+        trainer.model,
+        job.output / "model",
+        source=job.model,
+        chat=job.chat,
+        stop_ids=template.stop_ids,
+        recipe_dir=job.recipe_dir,
+    )
     measured = measure(trainer.model, comparisons(held_out, template, stage.max_tokens), labels, micro)
     return {
         "steps": steps,

@@ -1,6 +1,7 @@
 """Supervised fine-tuning: TRL's SFTTrainer over rows that data/template.py has already tokenised and masked.
 
-Credit: every token of an assistant turn up to and with its stop token; loss is the mean over the step's trained tokens, whatever the split.
+Credit: every token of an assistant turn up to and with its stop token; loss is the mean over the step's trained tokens,
+whatever the split.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def encode_rows(
         ]
         if not encoded[name]:
             raise DataError(
-                f"no row of data '{name}' fits in max_tokens {stage.max_tokens}", where=job.step_name, remedy="raise max_tokens"
+                f"no row of data '{name}' fits in max_tokens {stage.max_tokens}",
+                where=job.step_name,
+                remedy="raise max_tokens",
             )
     return encoded, faulty, too_long
 
@@ -57,10 +60,13 @@ def _encode(rows: Sequence[Sequence[Message]], template: ChatTemplate) -> tuple[
 
 
 def plan_rows(stage: Sft, encoded: dict[str, list[Encoded]]) -> tuple[int, int]:
-    """(rows drawn, optimiser steps). A step holds batch_size rows, or with packing batch_size sequences of max_tokens filled with rows."""
+    """(rows drawn, optimiser steps). A step holds batch_size rows, or with packing batch_size sequences of max_tokens
+    filled with rows."""
     weights, sizes = dict(stage.data), {name: len(rows) for name, rows in encoded.items()}
     scale = sum(weights.values())
-    mean_tokens = sum(weights[name] / scale * sum(len(row.ids) for row in rows) / len(rows) for name, rows in encoded.items())
+    mean_tokens = sum(
+        weights[name] / scale * sum(len(row.ids) for row in rows) / len(rows) for name, rows in encoded.items()
+    )
     rows_per_step = stage.batch_size * (stage.max_tokens / mean_tokens if stage.packing else 1.0)
     if stage.steps is not None:
         return math.ceil(stage.steps * rows_per_step), stage.steps
@@ -70,7 +76,8 @@ def plan_rows(stage: Sft, encoded: dict[str, list[Encoded]]) -> tuple[int, int]:
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Runs in every trainer worker; the first rank writes job.output/model. Returns headline metrics, or {"stopped": True}."""
+    """Runs in every trainer worker; the first rank writes job.output/model. Returns headline metrics, or {"stopped":
+    True}."""
     import datasets
     from trl import SFTConfig, SFTTrainer
 
@@ -96,15 +103,24 @@ def train(job: Job) -> dict[str, Any]:
         arguments |= {"packing": False, "max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
     model = load_model(job.model, adapter=stage.adapter)
     recorder = Recorder(job)
-    trainer = SFTTrainer(model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer)
+    trainer = SFTTrainer(
+        model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
+    )
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
     if is_first_rank():
         save_model(
-            trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=template.stop_ids, recipe_dir=job.recipe_dir
+            trainer.model,
+            job.output / "model",
+            source=job.model,
+            chat=job.chat,
+            stop_ids=template.stop_ids,
+            recipe_dir=job.recipe_dir,
         )
-        write_set_aside(job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded})
+        write_set_aside(
+            job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
+        )
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     trained = sum(sum(row.mask) for row in drawn)
     return {

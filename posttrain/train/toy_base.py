@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import Stopped
-from posttrain.jsonl import write_lines
 from posttrain.recipe.schema import ToyModel
+from posttrain.signals.progress import tell
+from posttrain.store.jsonl import write_lines
 from posttrain.toy.make import make_model
 from posttrain.train.trainer import is_first_rank
-from posttrain.working import tell
 
 
 def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) -> dict[str, Any]:
@@ -24,7 +24,9 @@ def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) ->
         losses.append((step, loss))
         tell(stop_file, "training", step, chosen.steps)
         if stop_file.exists():
-            raise Stopped(f"stopped at step {step} of making the toy", remedy="the same command starts this model again")
+            raise Stopped(
+                f"stopped at step {step} of making the toy", remedy="the same command starts this model again"
+            )
 
     make_model(chosen, output / "model", seed, on_step)
     rows = [{"step": step, "loss": round(loss, 6)} for step, loss in losses]

@@ -1,8 +1,9 @@
-"""What our trainers share: settings, callbacks that seal checkpoints and write metrics, and a step that sees its whole batch.
+"""What our trainers share: settings, callbacks that seal checkpoints and write metrics, and a step that sees its whole
+batch.
 
-`StepTrainer` is transformers' Trainer with one public method replaced (`training_step`, documented for that): a subclass gets all rows of
-an optimiser step at once, so that every loss is divided by the global count of what it trains on, however the step is split.
-Knows nothing of a particular loss.
+`StepTrainer` is transformers' Trainer with one public method replaced (`training_step`, documented for that): a
+subclass gets all rows of an optimiser step at once, so that every loss is divided by the global count of what it trains
+on, however the step is split. Knows nothing of a particular loss.
 """
 
 from __future__ import annotations
@@ -19,16 +20,24 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 
-from posttrain.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.errors import StageError
-from posttrain.failpoints import failpoint
 from posttrain.recipe.schema import Supervised, Training
+from posttrain.signals.progress import tell
+from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
+from posttrain.store.failpoints import failpoint
 from posttrain.train.job import Job
 from posttrain.train.model import is_peft, load_model
-from posttrain.working import tell
 
-UNPUBLISHED = ("epoch", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss", "num_tokens")
-"""What the Trainer logs and we do not: clock times (published bytes must not hold any) and sums that restart with a resume."""
+UNPUBLISHED = (
+    "epoch",
+    "train_runtime",
+    "train_samples_per_second",
+    "train_steps_per_second",
+    "total_flos",
+    "train_loss",
+    "num_tokens",
+)
+"""What the Trainer logs and we do not: clock times (published bytes must not hold any), sums that restart on resume."""
 
 
 def world_size() -> int:
@@ -40,7 +49,8 @@ def is_first_rank() -> bool:
 
 
 def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, accumulation: int) -> dict[str, Any]:
-    """Arguments of the Trainer from the recipe's keys. Data come in the order they were drawn; nothing leaves the machine."""
+    """Arguments of the Trainer from the recipe's keys. Data come in the order they were drawn; nothing leaves the
+    machine."""
     on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(job.attempt / "checkpoints"),
@@ -48,7 +58,9 @@ def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, ac
         "per_device_train_batch_size": rows_per_forward,
         "gradient_accumulation_steps": accumulation,
         "learning_rate": stage.learning_rate,
-        "lr_scheduler_type": {"cosine": "cosine", "constant": "constant_with_warmup", "linear": "linear"}[stage.schedule],
+        "lr_scheduler_type": {"cosine": "cosine", "constant": "constant_with_warmup", "linear": "linear"}[
+            stage.schedule
+        ],
         "warmup_steps": math.ceil(stage.warmup_share * steps),
         "weight_decay": stage.weight_decay,
         "max_grad_norm": stage.max_grad_norm,
@@ -77,7 +89,8 @@ def micro_split(stage: Supervised) -> tuple[int, int]:
     per_worker = stage.batch_size // world_size()
     if per_worker * world_size() != stage.batch_size:
         raise StageError(
-            f"batch_size {stage.batch_size} does not divide over {world_size()} trainers", remedy="change batch_size or cluster.trainers"
+            f"batch_size {stage.batch_size} does not divide over {world_size()} trainers",
+            remedy="change batch_size or cluster.trainers",
         )
     micro = math.gcd(per_worker, min(stage.micro_batch_size, per_worker))
     return micro, per_worker // micro
@@ -104,7 +117,9 @@ class Recorder(TrainerCallback):
     def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         failpoint("train.optimizer_step.after")
 
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
         if not is_first_rank() or logs is None or "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
@@ -142,8 +157,11 @@ class Recorder(TrainerCallback):
 
 
 def _rotate(folder: Path, keep: int) -> None:
-    """Remove all but the newest sealed checkpoints; the seal goes first, so that half of one is never taken for a whole."""
-    sealed = sorted((path for path in folder.glob("checkpoint-*") if read_seal(path)), key=lambda path: int(path.name.split("-")[1]))
+    """Remove all but the newest sealed checkpoints; the seal goes first, so that half of one is never taken for a
+    whole."""
+    sealed = sorted(
+        (path for path in folder.glob("checkpoint-*") if read_seal(path)), key=lambda path: int(path.name.split("-")[1])
+    )
     for old in sealed[:-keep]:
         (old / SEAL).unlink()
         failpoint("train.checkpoint.rotating")
@@ -151,7 +169,8 @@ def _rotate(folder: Path, keep: int) -> None:
 
 
 class StepTrainer(Trainer):
-    """A Trainer whose step sees all its rows. Credit: each subclass says in its docstring which tokens it trains and by what."""
+    """A Trainer whose step sees all its rows. Credit: each subclass says in its docstring which tokens it trains and by
+    what."""
 
     recorder: Recorder
 
@@ -160,7 +179,8 @@ class StepTrainer(Trainer):
         raise TypeError(f"{type(self).__name__} must say how it splits a step")
 
     def micro_loss(self, model: Any, micro: Any) -> torch.Tensor:
-        """The micro-batch's share of the step's loss: the shares of all micro-batches and workers add up to the loss."""
+        """The micro-batch's share of the step's loss: the shares of all micro-batches and workers add up to the
+        loss."""
         raise TypeError(f"{type(self).__name__} must give a loss")
 
     summed: Sequence[str] = ()
@@ -170,7 +190,8 @@ class StepTrainer(Trainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         micros = self.micro_batches(inputs)
-        # The bare model: DDP would wait for a forward on every worker, and one may have nothing to train on (all its groups alike).
+        # The bare model: DDP would wait for a forward on every worker, and one may have nothing to train on (all its
+        # groups alike).
         plain = self.accelerator.unwrap_model(model)
         plain.train()
         total = torch.zeros((), device=self.args.device)
@@ -187,7 +208,8 @@ class StepTrainer(Trainer):
 
 
 def sum_gradients(model: Any) -> None:
-    """Add up the workers' gradients in place. A parameter without a gradient on every worker keeps none, so that its update is skipped."""
+    """Add up the workers' gradients in place. A parameter without a gradient on every worker keeps none, so that its
+    update is skipped."""
     if world_size() == 1:
         return
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -220,13 +242,17 @@ def _reduced(value: float, device: Any, how: str) -> float:
 
 @functools.cache
 def _accept_numbered_cpus() -> None:
-    """Let torch.load take "cpu:0", which accelerate makes of the CPU in a group and transformers 5.17 asks for when it reads an optimiser's
-    state. Not needed any more once a resume of two CPU workers passes without it (tests/train/test_two_workers.py)."""
-    torch.serialization.register_package(9, lambda _: None, lambda storage, location: storage if location.startswith("cpu:") else None)
+    """Let torch.load take "cpu:0", which accelerate makes of the CPU in a group and transformers 5.17 asks for when it
+    reads an optimiser's state. Not needed any more once a resume of two CPU workers passes without it
+    (tests/train/test_two_workers.py)."""
+    torch.serialization.register_package(
+        9, lambda _: None, lambda storage, location: storage if location.startswith("cpu:") else None
+    )
 
 
 def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
-    """Train from the start or the sealed checkpoint. Raises Stopped (through the caller's check) by leaving recorder.stopped set."""
+    """Train from the start or the sealed checkpoint. Raises Stopped (through the caller's check) by leaving
+    recorder.stopped set."""
     _accept_numbered_cpus()
     recorder.resume()
     trainer.remove_callback(PrinterCallback)
@@ -238,8 +264,8 @@ def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
 
 
 def _take_finished(trainer: Trainer, checkpoint: Path) -> None:
-    """Weights and history of a training killed after its last step. The Trainer itself would take more steps: it asks whether it is
-    done only after one, and packed rows rarely end with the last step."""
+    """Weights and history of a training killed after its last step. The Trainer itself would take more steps: it asks
+    whether it is done only after one, and packed rows rarely end with the last step."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     if is_peft(trainer.model):
         from peft import load_peft_weights, set_peft_model_state_dict

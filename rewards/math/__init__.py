@@ -1,1 +1,2 @@
-"""Mathematical answers: extraction, an exact layer, and symbolic equivalence on an allow-list tree. Runs inside workers only."""
+"""Mathematical answers: extraction, an exact layer, and symbolic equivalence on an allow-list tree. Runs inside workers
+only."""

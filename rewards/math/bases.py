@@ -1,4 +1,5 @@
-"""Whole numbers in a base: `101_2`, `(202)_7`, `10001 in base 2`, `0xFF`, `hex FF`; and the base that a question asks for.
+"""Whole numbers in a base: `101_2`, `(202)_7`, `10001 in base 2`, `0xFF`, `hex FF`; and the base that a question asks
+for.
 
 Texts in, digits and bases out; nothing is evaluated beyond a whole number of at most 60 digits.
 """

@@ -1,4 +1,5 @@
-"""Values given by name: `x = 1 or x = 2`, `x = 2, y = 1`, `(x, y) = (2, 1)`, `x = \\pm 2`. Names to lists of values, and comparing them."""
+"""Values given by name: `x = 1 or x = 2`, `x = 2, y = 1`, `(x, y) = (2, 1)`, `x = \\pm 2`. Names to lists of values,
+and comparing them."""
 
 from __future__ import annotations
 
@@ -17,8 +18,10 @@ NAME = re.compile(
     r"(?:\\(?:angle|triangle|overline|vec|measuredangle) ?)?(?:(?:[A-Za-z]|\\[A-Za-z]{2,8})(?:_\{?\w{1,8}\}?)?'?"
     r"|\\(?:vec|overline|overrightarrow|mathbf) ?\{[A-Za-z]{1,3}\}"
     r"|\\frac ?\{(?:d|\\partial)(?:\^2)? ?[a-zA-Z]?\}\{(?:d|\\partial) ?[a-z](?:\^2)?\}"
-    r"|\\frac ?\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\|[a-zA-Z]{1,2}\||\\#|[A-Za-z]'{1,2}\([a-z]\)|[A-Z]{2,4}|\{[A-Z]{2,3}\}"
-    r"|(?:Var|Cov|Corr|SD|SE|MSE|E)[(\[][A-Z][)\]]|\\(?:hat|bar|tilde) ?\{?(?:\\[a-z]{2,8}|[A-Za-z])\}?(?:_\{?\w{1,8}\}?)?"
+    r"|\\frac ?\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\|[a-zA-Z]{1,2}\||\\#|[A-Za-z]'{1,2}\([a-z]\)|[A-Z]{2,4}|"
+    r"\{[A-Z]{2,3}\}"
+    r"|(?:Var|Cov|Corr|SD|SE|MSE|E)[(\[][A-Z][)\]]|\\(?:hat|bar|tilde) ?\{?(?:\\[a-z]{2,8}|"
+    r"[A-Za-z])\}?(?:_\{?\w{1,8}\}?)?"
     r"|[A-Za-z][a-z]{3,20}|[a-zA-Z]\^\{?-1\}?\([a-z]\)|[A-Za-z](?:_\{?\w{1,3}\}?)?\([A-Za-z0-9, ]{1,8}\))\Z"
 )
 _FUNCTION = re.compile(r"(?P<head>[A-Za-z](?: ?\^ ?\{?-1\}?)?) ?\((?P<name>[a-z])\) ?=")
@@ -29,7 +32,9 @@ _OF_ONE = re.compile(
 )  # y and f(x) name the same thing
 _DERIVED = re.compile(r"(?:[a-zA-Z]'|[a-zA-Z]'\([a-z]\)|\\frac ?\{d ?[a-zA-Z]?\}\{d ?[a-z]\})\Z")
 _RUNNING = re.compile(r"(?<![A-Za-z\\])([a-z]) ?\\in ?\\mathbb ?\{?[ZN]\}?")
-_TUPLE_LEAD = re.compile(r"\A\((?:[A-Za-z](?:_\{?\w\}?)?)(?:, ?[A-Za-z](?:_\{?\w\}?)?){1,5}\) ?(?:=|\\in(?![A-Za-z])) ?(?=\()")
+_TUPLE_LEAD = re.compile(
+    r"\A\((?:[A-Za-z](?:_\{?\w\}?)?)(?:, ?[A-Za-z](?:_\{?\w\}?)?){1,5}\) ?(?:=|\\in(?![A-Za-z])) ?(?=\()"
+)
 _EXTREME = re.compile(r"\A\\(?=(?:max|min|sup|inf)\Z)")  # \\max = 5 says what "max = 5" does
 _WORD_BELOW = re.compile(r"(?<=[A-Za-z}])_(?:\{ ?[A-Za-z]{2,12} ?\}|[A-Za-z]{2,12}\Z)\Z")
 _SUBSCRIPT = re.compile(r"_\{?\d+\}?\Z")
@@ -82,13 +87,16 @@ def alternatives(text: str) -> str | None:
         return ", ".join(rest) if len(rest) > 1 and all(brackets(item) for item in rest) else None
     each = [bindings(part) for part in parts]
     names = set(each[0] or ())
-    if len(names) < 2 or any(one is None or set(one) != names or any(len(v) != 1 for v in one.values()) for one in each):
+    if len(names) < 2 or any(
+        one is None or set(one) != names or any(len(v) != 1 for v in one.values()) for one in each
+    ):
         return None
     return ", ".join(values_of(one) for one in each if one is not None)
 
 
 def renamed(text: str, like: str) -> str:
-    """`f(t) = t^2` with the argument of `f(x) = ...`; as it is where they are not one function of one letter, or letters would clash."""
+    """`f(t) = t^2` with the argument of `f(x) = ...`; as it is where they are not one function of one letter, or
+    letters would clash."""
     (old, wanted) = (_FUNCTION.match(side) for side in (text, like))
     if old is None or wanted is None or old["head"] != wanted["head"] or old["name"] == wanted["name"]:
         return text
@@ -127,7 +135,11 @@ def _split_tuple(found: Bindings) -> Bindings:
     [(name, values)] = found.items()
     names, pair = _names(name), brackets(values[0])
     items = split_items(pair[1]) if pair is not None else []
-    return {n: [v] for n, v in zip(names, items, strict=True)} if len(values) == 1 and 1 < len(names) == len(items) else found
+    return (
+        {n: [v] for n, v in zip(names, items, strict=True)}
+        if len(values) == 1 and 1 < len(names) == len(items)
+        else found
+    )
 
 
 def both_signs(text: str) -> list[str]:
@@ -144,7 +156,8 @@ def values_of(found: Bindings) -> str:
         return ", ".join(next(iter(found.values())))
     if _one_base(found):
         return ", ".join(value for values in found.values() for value in values)
-    # Letters have an order of their own, so that y = 1, x = 2 is (2, 1); (r, \theta) keeps the order that it is written in.
+    # Letters have an order of their own, so that y = 1, x = 2 is (2, 1); (r, \theta) keeps the order that it is written
+    # in.
     names = sorted(found) if all(map(_LETTER.match, found)) else list(found)
     return "(" + ", ".join(", ".join(found[name]) for name in names) + ")"
 
@@ -175,7 +188,8 @@ def compare_bindings(wanted: Bindings, got: Bindings, same: Same) -> Result | No
 
 
 def _same_quantity(wanted: str, got: str) -> bool:
-    """Whether two names are one: `v` and `v_{esc}`, `M_{max}` and `M`, "rate" and r; two subscripts are two quantities."""
+    """Whether two names are one: `v` and `v_{esc}`, `M_{max}` and `M`, "rate" and r; two subscripts are two
+    quantities."""
     if len(got) == 1 and len(wanted) > 3 and wanted.isalpha():
         return wanted[0].casefold() == got.casefold()
     bases = _WORD_BELOW.sub("", wanted), _WORD_BELOW.sub("", got)

@@ -10,7 +10,8 @@ from rewards.math.result import Result, no, unsure, yes
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
-    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+    r"oct(?:ober)?|nov(?:ember)?|"
     r"dec(?:ember)?)\.?"
 )
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?"
@@ -28,7 +29,10 @@ _DATES = tuple(
     for pattern in (
         rf"{_WEEKDAY}{_MONTH} {_DAY}(?:,? {_YEAR})?",
         rf"{_WEEKDAY}(?:the )?{_DAY} (?:of )?{_MONTH}(?:,? {_YEAR})?",
-        rf"(?:(?:le|el|il|am|der|den|o|dia) )?(?P<day>\d{{1,2}})(?:\.|º|er)? (?:de )?(?P<foreign>{_FOREIGN})(?:,? (?:de )?{_YEAR})?",
+        (
+            rf"(?:(?:le|el|il|am|der|den|o|dia) )?(?P<day>\d{{1,2}})(?:\.|º|er)? (?:de )?(?P<foreign>{_FOREIGN})(?:,? "
+            rf"(?:de )?{_YEAR})?"
+        ),
         r"(?:(?P<year>\d{4})年)?(?P<month_number>\d{1,2})月(?P<day>\d{1,2})[日号]",
         rf"{_YEAR}(?P<mark>[-/.])(?P<month_number>\d{{1,2}})(?P=mark)(?P<day>\d{{1,2}})",
     )
@@ -70,7 +74,13 @@ def compare_dates(gold: str, answer: str) -> Result | None:
         return None
     if wanted[1:] != got[1:] or (wanted[0] and got[0] and wanted[0] != got[0]):
         return no("date_differs")
-    return yes("date_equal") if wanted[0] == got[0] else yes("date_equal", certain=False) if wanted[0] is None else unsure("year_missing")
+    return (
+        yes("date_equal")
+        if wanted[0] == got[0]
+        else yes("date_equal", certain=False)
+        if wanted[0] is None
+        else unsure("year_missing")
+    )
 
 
 def read_clock(text: str) -> Clock | None:

@@ -12,11 +12,17 @@ _DOWN = r"decreas\w{0,3}|f[ae]ll(?:en|s)?|drop\w{0,4}|declin\w{1,3}|reduc\w{1,4}
 _UP = r"increas\w{0,3}|r[io]se[ns]?|gain\w{0,3}|gr[eo]w[nths]{0,2}|raised?|higher|more|up"
 _SHARE = r"(?P<share>[-+]?\d[\d.,]{0,12}(?: ?\d{1,3}/\d{1,3})?) ?(?:\\?%|percent|per cent)"
 _SUBJECT = (
-    r"(?:(?:it|(?:the|its) [a-z ]{3,30}?|overall,?) )?(?:(?:has|had|is|was|went|there (?:is|was)) )?(?:been |an? )?(?:overall |net )?"
+    r"(?:(?:it|(?:the|its) [a-z ]{3,30}?|overall,?) )?(?:(?:has|had|is|was|went|there (?:is|"
+    r"was)) )?(?:been |an? )?(?:overall |net )?"
 )
 _WAYS = (
-    re.compile(rf"{_SUBJECT}(?:(?P<down>{_DOWN})|(?P<up>{_UP}))(?: overall)? (?:by|of)(?: about)? {_SHARE}(?: overall)?\Z", re.IGNORECASE),
-    re.compile(rf"{_SUBJECT}{_SHARE} (?:(?P<down>{_DOWN})|(?P<up>{_UP}))(?: overall| than before| in all)?\Z", re.IGNORECASE),
+    re.compile(
+        rf"{_SUBJECT}(?:(?P<down>{_DOWN})|(?P<up>{_UP}))(?: overall)? (?:by|of)(?: about)? {_SHARE}(?: overall)?\Z",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"{_SUBJECT}{_SHARE} (?:(?P<down>{_DOWN})|(?P<up>{_UP}))(?: overall| than before| in all)?\Z", re.IGNORECASE
+    ),
 )
 
 

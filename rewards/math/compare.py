@@ -1,6 +1,8 @@
-"""Gold against answer, both normalised, by the kind of the gold: one comparer a kind, then the symbolic layer where that is needed.
+"""Gold against answer, both normalised, by the kind of the gold: one comparer a kind, then the symbolic layer where
+that is needed.
 
-    estimates and prose taken off -> comparer of the kind (exact, no sympy) -> values at random points -> math-verify's opinion
+    estimates and prose taken off -> comparer of the kind (exact, no sympy) -> values at random points -> math-verify's
+    opinion
 A result says whether it is certain: a cascade may stop there. None means that no layer could tell.
 """
 
@@ -12,7 +14,16 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rewards.math import plainkinds
-from rewards.math.bindings import NAME, alternatives, bindings, both_signs, compare_bindings, renamed, values_of, with_parameter
+from rewards.math.bindings import (
+    NAME,
+    alternatives,
+    bindings,
+    both_signs,
+    compare_bindings,
+    renamed,
+    values_of,
+    with_parameter,
+)
 from rewards.math.chains import last_of_chain
 from rewards.math.conclusions import behind_names, concluded
 from rewards.math.declared import declared, named_alike
@@ -23,7 +34,7 @@ from rewards.math.layouts import cases, family, labelled, system, unit_vectors
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import against_number, rounded, value_of
-from rewards.math.options import offered
+from rewards.math.offered_options import offered
 from rewards.math.orders import asks_order, in_order
 from rewards.math.progressions import same_family
 from rewards.math.ranges import compare_ranges
@@ -50,8 +61,12 @@ _REMAINDER = re.compile(r"(?<=\d)[, ]*\b(?:R|r|rem|remainder) ?(?=\d)|(?<=\d) ?R
 _POINT = re.compile(r"\A[A-Z]'? ?(?=\()")  # P(3, 4)
 _RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
 # The domain of an expression, beside it: \\frac{x^2-1}{x-1}, x \\ne 1.
-_DOMAIN = re.compile(r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z")
-_GREEK = re.compile(r"\\(alpha|beta|gamma|delta|lambda|mu|pi|sigma|omega)(?![A-Za-z])")  # "an \\alpha particle" in words
+_DOMAIN = re.compile(
+    r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z"
+)
+_GREEK = re.compile(
+    r"\\(alpha|beta|gamma|delta|lambda|mu|pi|sigma|omega)(?![A-Za-z])"
+)  # "an \\alpha particle" in words
 _LETTERS, _OFFERS = re.compile(r"[A-J]{2,10}\Z"), re.compile(r"(?:\A|[\s(])A[.):]")
 _CHOSEN = re.compile(r"[A-J](?:(?:[ ,;/&.]|and){1,6}[A-J]){1,9}")
 _GROWTH, _ANY_LOG = (
@@ -59,7 +74,9 @@ _GROWTH, _ANY_LOG = (
     re.compile(r"\\?(?:log|lg|ln)(?![A-Za-z])(?: ?_ ?(?:\{[^{}]{1,6}\}|\w))?"),
 )
 _HAS_ARROW = re.compile(r"\\(?:to|implies|lnot|neg|land|lor|wedge|vee)(?![A-Za-z])|ightarrow")
-_LOOSE_ENDS = re.compile(r"\b(?:confidence|credible|prediction) (?:interval|limits|bounds)|\b9\d ?\\?% CI\b", re.IGNORECASE)
+_LOOSE_ENDS = re.compile(
+    r"\b(?:confidence|credible|prediction) (?:interval|limits|bounds)|\b9\d ?\\?% CI\b", re.IGNORECASE
+)
 _ESTIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
 
 
@@ -153,7 +170,11 @@ def _number(wanted: Form, answer: str, context: Context) -> Result | None:
     if wanted.number.unit and not wanted.number.is_angle:
         return _symbolic(wanted.text, answer, context)
     result = _symbolic(wanted.number.plain(), answer, context)
-    value = value_of(answer) if result is not None and result.outcome is Outcome.WRONG and wanted.number.form == "decimal" else None
+    value = (
+        value_of(answer)
+        if result is not None and result.outcome is Outcome.WRONG and wanted.number.form == "decimal"
+        else None
+    )
     return result if value is None else rounded(wanted.number, value, answer, context) or result
 
 
@@ -218,7 +239,9 @@ def _option(gold: tuple[str, str], got: tuple[str, str], context: Context) -> Re
 
 
 def _formula(wanted: Form, answer: str, context: Context) -> Result | None:
-    found = plainkinds.digits_of(wanted.text, answer, context) or compare_formulas(wanted.text, answer)  # 2BC may be a number, too
+    found = plainkinds.digits_of(wanted.text, answer, context) or compare_formulas(
+        wanted.text, answer
+    )  # 2BC may be a number, too
     return found or _text_or_symbols(wanted, answer, context)
 
 
@@ -227,7 +250,9 @@ def _cases(wanted: Form, answer: str, context: Context) -> Result | None:
     gold, got = cases(wanted.text), cases(answer)
     if gold is None or got is None:
         return None
-    return unordered([" \0 ".join(row) for row in gold], [" \0 ".join(row) for row in got], lambda a, b: _row(a, b, context))
+    return unordered(
+        [" \0 ".join(row) for row in gold], [" \0 ".join(row) for row in got], lambda a, b: _row(a, b, context)
+    )
 
 
 def _row(gold: str, answer: str, context: Context) -> Result | None:
@@ -235,7 +260,9 @@ def _row(gold: str, answer: str, context: Context) -> Result | None:
     if condition == given == "":
         return compare(value, other, context)
     where = compare_words(condition, given) if bare(condition) and bare(given) else compare(condition, given, context)
-    return all_of([compare(value, other, context), where]) if condition and given else no("other_condition", certain=False)
+    return (
+        all_of([compare(value, other, context), where]) if condition and given else no("other_condition", certain=False)
+    )
 
 
 def _text(wanted: Form, answer: str, context: Context) -> Result | None:
@@ -251,15 +278,29 @@ def _text(wanted: Form, answer: str, context: Context) -> Result | None:
     if got is None:
         if opened(gold).replace(" ", "") == opened(answer).replace(" ", ""):
             return yes("text_equal")
-        return no("number_for_text") if parse_number(answer) is not None else with_reason(gold, answer) or _sentence(gold, answer)
+        return (
+            no("number_for_text")
+            if parse_number(answer) is not None
+            else with_reason(gold, answer) or _sentence(gold, answer)
+        )
     if _LETTERS.match(gold) and _OFFERS.search(context.question) and (chosen := _CHOSEN.fullmatch(got)) is not None:
         return yes("letters_equal") if sorted(re.findall(r"[A-J]", chosen[0])) == sorted(gold) else no("other_letters")
     names = listed(gold), listed(got)
     if names[0] is not None and names[1] is not None and sorted(map(folded, names[0])) == sorted(map(folded, names[1])):
         return yes("names_equal", certain=False)
-    if len(split_items(got)) > 1 and folded(gold) != folded(got) and not re.match(r"(?:yes|no|true|false)\b", got, re.IGNORECASE):
+    if (
+        len(split_items(got)) > 1
+        and folded(gold) != folded(got)
+        and not re.match(r"(?:yes|no|true|false)\b", got, re.IGNORECASE)
+    ):
         return no("several_answers", certain=False)
-    if gold != got and gold.casefold() == got.casefold() and FORMULA.match(gold) and FORMULA.match(got) and gold.casefold() != "no":
+    if (
+        gold != got
+        and gold.casefold() == got.casefold()
+        and FORMULA.match(gold)
+        and FORMULA.match(got)
+        and gold.casefold() != "no"
+    ):
         return unsure("case_differs")  # CO and Co
     return compare_words(gold, got)
 
@@ -295,7 +336,9 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     families = family(wanted.text), family(answer)
     if families[0] is not None and families[1] is not None:
         same = compare(families[0][0], families[1][0], context) if families[0][1] == families[1][1] else None
-        return same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")  # 2k + 1 and 2k - 1 are one set
+        return (
+            same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")
+        )  # 2k + 1 and 2k - 1 are one set
     gold, answer = without_member(wanted.text), without_member(answer)
     if "\\pm" in gold and "=" in gold and "=" in answer and (equations := _equations(gold, answer)) is not None:
         return unordered(*equations, _same(context))
@@ -311,7 +354,11 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     gold, answer = scaled(gold), scaled(answer)
     answer = unit_matrix(answer, gold) if wanted.kind is Kind.MATRIX else answer
     union = wanted.kind is Kind.SET and "\\cup" in answer
-    if union or is_builder(answer) or (wanted.kind is Kind.TUPLE and looks_like_region(answer) and not brackets(answer)):
+    if (
+        union
+        or is_builder(answer)
+        or (wanted.kind is Kind.TUPLE and looks_like_region(answer) and not brackets(answer))
+    ):
         result = compare_regions(gold, opened(answer))
         if result is not None:
             return result
@@ -324,14 +371,19 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
 
 
 def _equations(gold: str, answer: str) -> tuple[list[str], list[str]] | None:
-    """Both sides of `y = \\pm 2x` and `2x \\pm y = 0` as two equations each; None where an item is none, or solved for the same letter."""
-    sides = [[one for item in split_items(JOINED.sub(", ", opened(side))) for one in both_signs(item)] for side in (gold, answer)]
+    """Both sides of `y = \\pm 2x` and `2x \\pm y = 0` as two equations each; None where an item is none, or solved for
+    the same letter."""
+    sides = [
+        [one for item in split_items(JOINED.sub(", ", opened(side))) for one in both_signs(item)]
+        for side in (gold, answer)
+    ]
     alike = bindings(gold) and bindings(answer)
     return None if alike or any("=" not in item for side in sides for item in side) else (sides[0], sides[1])
 
 
 def _laid_out(text: str) -> str:
-    """Unit vectors as a tuple, `a = 1, b = 2 or a = 3, b = 4` as two tuples; words between numbers without their command."""
+    """Unit vectors as a tuple, `a = 1, b = 2 or a = 3, b = 4` as two tuples; words between numbers without their
+    command."""
     parts = unit_vectors(text)
     if parts is not None:
         return f"({', '.join(parts)})"
@@ -377,13 +429,18 @@ def _rate_law(wanted: Form, answer: str, context: Context) -> Result | None:
 
 
 def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
-    """A gold with or without unknowns; an answer that names it (`y = 2x` for `2x`) gives its value, a unit is compared apart."""
+    """A gold with or without unknowns; an answer that names it (`y = 2x` for `2x`) gives its value, a unit is compared
+    apart."""
     if "\\pm" in answer and "\\pm" not in wanted.text:
         return no("several_answers")
     if "\\ne" in answer and (domain := _DOMAIN.search(answer)) is not None and domain.start():
         answer = answer[: domain.start()]
-    if _GROWTH.match(wanted.text) and _GROWTH.match(answer):  # O(\\log_2 n) is O(\\log n), but n^{\\log_2 3} is no n^{\\log_4 3}
-        return _text_or_symbols(replace(wanted, text=_ANY_LOG.sub(r"\\log", wanted.text)), _ANY_LOG.sub(r"\\log", answer), context)
+    if _GROWTH.match(wanted.text) and _GROWTH.match(
+        answer
+    ):  # O(\\log_2 n) is O(\\log n), but n^{\\log_2 3} is no n^{\\log_4 3}
+        return _text_or_symbols(
+            replace(wanted, text=_ANY_LOG.sub(r"\\log", wanted.text)), _ANY_LOG.sub(r"\\log", answer), context
+        )
     names = bindings(answer)
     if names is None and "=" in answer and (last := last_of_chain(answer)) is not None:
         return _expression(wanted, last, context)
@@ -407,7 +464,8 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
 
 
 def _unit_factor(gold: str, answer: str) -> tuple[str, str, Fraction] | None:
-    """(gold, answer, what to multiply the answer by) without their units; None where neither has one, or they are of two kinds."""
+    """(gold, answer, what to multiply the answer by) without their units; None where neither has one, or they are of
+    two kinds."""
     (left, unit), (right, other) = split_unit(gold), split_unit(answer)
     if not unit and not other:
         return None

@@ -1,4 +1,5 @@
-"""What an answer of several steps comes to: behind an arrow, behind a sign that goes on from the line before, behind the name of a thing.
+"""What an answer of several steps comes to: behind an arrow, behind a sign that goes on from the line before, behind
+the name of a thing.
 
 Texts in, texts out; whether two sides are one is asked of the caller's `same`.
 """
@@ -22,7 +23,8 @@ _INVERTED = re.compile(r"invers|\^ ?\{? ?-", re.IGNORECASE)
 
 
 def concluded(answer: str) -> str:
-    """Behind the arrow of `0.4 \\pm 0.04 \\Rightarrow (0.36, 0.44)`, and without the sign of `= 12`; "about" says little of a decimal."""
+    """Behind the arrow of `0.4 \\pm 0.04 \\Rightarrow (0.36, 0.44)`, and without the sign of `= 12`; "about" says
+    little of a decimal."""
     arrow = last_match(_ARROW, answer) if "rrow" in answer or "\\implies" in answer or "\\therefore" in answer else None
     if arrow is not None and answer[arrow.end() :].strip():
         answer = strip_wrappers(answer[arrow.end() :])
@@ -34,14 +36,17 @@ def concluded(answer: str) -> str:
 def behind_names(answer: str, question: str, same: Callable[[str, str], bool]) -> str | None:
     """The last side of `A \\cap B = \\{2, 4\\}` and of `A^{-1} = M = N`; None where a side is another value."""
     sides = [side.strip() for side in outer_sides(answer)]
-    if not _in_asked_order(sides[0], question) or (":" in sides[0] and sides[-1].count(":") not in (0, sides[0].count(":"))):
+    if not _in_asked_order(sides[0], question) or (
+        ":" in sides[0] and sides[-1].count(":") not in (0, sides[0].count(":"))
+    ):
         return None
     last = last_of_chain(answer, same)
     return _defined(sides, question, same) if last is None and len(sides) > 1 else last
 
 
 def _in_asked_order(left: str, question: str) -> bool:
-    """Whether the words of `cement : sand : gravel` stand in the question in this order, if they stand there; no `b : a` for a : b."""
+    """Whether the words of `cement : sand : gravel` stand in the question in this order, if they stand there; no `b :
+    a` for a : b."""
     words = [word.strip().casefold() for word in left.split(":")]
     if len(words) < 2:
         return True
@@ -53,7 +58,8 @@ def _in_asked_order(left: str, question: str) -> bool:
 
 
 def _defined(sides: list[str], question: str, same: Callable[[str, str], bool]) -> str | None:
-    """The set, tuple or matrix that `AB - C = ...` or `A^{-1} = ...` gives; what 2A is leaves A to be found, and so does an inverse."""
+    """The set, tuple or matrix that `AB - C = ...` or `A^{-1} = ...` gives; what 2A is leaves A to be found, and so
+    does an inverse."""
     left, *between = sides
     right = between.pop()
     if not _LAID_OUT.match(right) or not any(map(str.isalpha, left)) or _MULTIPLE.match(left) or _RELATION.search(left):

@@ -12,20 +12,31 @@ _KIND = (
     r"|numbers?|natural numbers?|primes?)"
 )
 _TAIL = re.compile(
-    r"[,;]? ?\(?(?:(?:for|with|where|here|and) )?(?:(?:any|all|some|every|each|an?|arbitrary|real) )*" + _KIND.format("sign", "kind")
+    r"[,;]? ?\(?(?:(?:for|with|where|here|and) )?(?:(?:any|all|some|every|each|an?|arbitrary|real) )*"
+    + _KIND.format("sign", "kind")
     + r" (?P<name>[a-zA-Z])\)?\Z"
-    r"|[,;]? ?\(?(?:where|with|for|and|here) (?P<name2>[a-zA-Z]) is (?:(?:an?|any|some|arbitrary|real) )*" + _KIND.format("sign2", "kind2")
+    r"|[,;]? ?\(?(?:where|with|for|and|here) (?P<name2>[a-zA-Z]) is (?:(?:an?|any|some|arbitrary|real) )*"
+    + _KIND.format("sign2", "kind2")
     + r"\)?\Z"
     r"|[,;]? ?\(?(?:(?:for|where|with|all|any) )*(?P<name3>[a-z]) ?\\in ?\\mathbb ?\{?(?P<kind3>[ZNRQ])\}?"
     r"(?P<sign3>[_^] ?\{?(?:[+*0]|>0|\\ge ?0)\}?)?\)?\Z",
     re.IGNORECASE,
 )  # fmt: skip
 _SIGNS = ("\\mathbb", "integer", "constant", "real", "number", "prime")  # without one there is nothing to search for
-_WORDS = {"integer": "Z", "constant": "R", "real": "R", "real number": "R", "number": "R", "natural number": "N", "prime": "P"}
+_WORDS = {
+    "integer": "Z",
+    "constant": "R",
+    "real": "R",
+    "real number": "R",
+    "number": "R",
+    "natural number": "N",
+    "prime": "P",
+}
 
 
 def declared(text: str) -> tuple[str, str, str] | None:
-    """(the rest, the letter, what it may be) of "2^k where k is a nonnegative integer"; None for text without such an end."""
+    """(the rest, the letter, what it may be) of "2^k where k is a nonnegative integer"; None for text without such an
+    end."""
     match = _TAIL.search(text) if any(sign in text for sign in _SIGNS) else None
     if match is None or not match.start():
         return None
@@ -36,11 +47,16 @@ def declared(text: str) -> tuple[str, str, str] | None:
         word = (match["kind"] or match["kind2"]).lower()
         sign = (match["sign"] or match["sign2"] or "").lower().replace("-", "")
         kind = f"{sign} {_WORDS[word.removesuffix('s')]}".strip()
-    return text[: match.start()].strip(" ,;"), name, {"Z+": "positive Z", "Z>0": "positive Z", "R+": "positive R"}.get(kind, kind)
+    return (
+        text[: match.start()].strip(" ,;"),
+        name,
+        {"Z+": "positive Z", "Z>0": "positive Z", "R+": "positive R"}.get(kind, kind),
+    )
 
 
 def named_alike(answer: tuple[str, str, str], gold: tuple[str, str, str]) -> str | None:
-    """The answer without its declaration, its letter named as in the gold; None where they declare different things or letters clash."""
+    """The answer without its declaration, its letter named as in the gold; None where they declare different things or
+    letters clash."""
     rest, name, kind = answer
     if kind != gold[2]:
         return None
@@ -48,7 +64,8 @@ def named_alike(answer: tuple[str, str, str], gold: tuple[str, str, str]) -> str
 
 
 def relettered(text: str, old: str, new: str) -> str | None:
-    """The letter `old` as `new`, in products such as kx, too, but not in commands and words; None where `new` has a meaning already."""
+    """The letter `old` as `new`, in products such as kx, too, but not in commands and words; None where `new` has a
+    meaning already."""
     pieces = re.split(r"(\\[A-Za-z]+|[A-Za-z]{3,})", text)
     plain = pieces[::2]
     if any(new in piece for piece in plain):

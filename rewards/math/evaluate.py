@@ -1,7 +1,9 @@
-"""Values of a tree at chosen points: exact fractions where they suffice, 50-digit floats otherwise, behind a size screen.
+"""Values of a tree at chosen points: exact fractions where they suffice, 50-digit floats otherwise, behind a size
+screen.
 
-Two expressions that agree at random points to 30 digits are taken as equal; one point where they differ proves that they are not.
-No simplifier, so no hang: the cost is bounded by nodes times the sizes that the screen admits. mpmath is imported on first need.
+Two expressions that agree at random points to 30 digits are taken as equal; one point where they differ proves that
+they are not. No simplifier, so no hang: the cost is bounded by nodes times the sizes that the screen admits. mpmath is
+imported on first need.
 """
 
 from __future__ import annotations
@@ -105,7 +107,8 @@ def _counted(kind: str, values: list[Fraction]) -> Fraction:
 
 
 def approximate(node: Node, at: Mapping[str, Any], mp: Any) -> Any:
-    """The value as a complex float of mp's precision. Raises TooLarge, Undefined, NotRational (a factorial of no whole number)."""
+    """The value as a complex float of mp's precision. Raises TooLarge, Undefined, NotRational (a factorial of no whole
+    number)."""
     kind = node.kind
     if kind == "num":
         return mp.mpf(node.value.numerator) / node.value.denominator

@@ -1,6 +1,7 @@
-"""Where in an answer the answer is: last visible balanced box, else an answer line, else the last number. Linear in the text.
+"""Where in an answer the answer is: last visible balanced box, else an answer line, else the last number. Linear in the
+text.
 
-Knows nothing of values: it returns source text. Thinking has been cut off before (`rewards.visible`).
+Knows nothing of values: it returns source text. Thinking has been cut off before (`rewards.prose.visible`).
 """
 
 from __future__ import annotations
@@ -10,19 +11,29 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
 from rewards.math.foreign import in_english
 from rewards.math.lastnumber import NUMBER, last_match, last_number
 from rewards.math.remarks import without_remarks
 from rewards.math.spans import Part, last_line, last_span, tagged
-from rewards.visible import is_blank
+from rewards.prose.claims import (
+    corrected,
+    denied,
+    doubtful,
+    has_alternative,
+    plain,
+    refused,
+    retracted,
+    without_contrast,
+)
+from rewards.prose.visible import is_blank
 
 MAX_BOXES = 32
 MAX_ANSWER_CHARS = 4000
 _TAIL_CHARS = 6000
 
 _BRACES = re.compile(
-    r"\\(?P<cmd>boxed|fbox|[hv]?phantom)\s*\{|\\textcolor\s*\{\s*white\s*\}\s*(?P<white>\{)|(?P<whiten>\\color\s*\{\s*white\s*\})"
+    r"\\(?P<cmd>boxed|fbox|[hv]?phantom)\s*\{|\\textcolor\s*\{\s*white\s*\}\s*(?P<white>\{)|"
+    r"(?P<whiten>\\color\s*\{\s*white\s*\})"
     r"|\\boxed(?:\s+(?P<bare>[^\s{}\\$]+)|(?P<digit>\d))|\\.|[{}]",
     re.DOTALL,
 )
@@ -30,21 +41,31 @@ _HIDDEN = (("<!--", "-->"), ("\\iffalse", "\\fi"), ("\\begin{comment}", "\\end{c
 _COMMENT = re.compile(r"(?:^|(?<=\s))%(?=[\s\\]|$)")
 # One run of marks after the word: two would be quadratic.
 _ANSWER = re.compile(
-    r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>(?:[ \t*:：=]|\.(?=\*\*))*)(?=[^.,])",
+    (
+        r"\banswer\b(?P<link>[ \t]+(?:is|was|should be|must be|would be|equals)\b)?(?P<marks>(?:[ \t*:：=]|"
+        r"\.(?=\*\*))*)(?=[^.,])"
+    ),
     re.IGNORECASE,
 )
 _CORRECT_VALUE = re.compile(
-    r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|instead of|rather than)\b)"
+    r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|"
+    r"instead of|rather than)\b)"
 )
-_NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE)  # as an answer: "No. It is not possible."
+_NEGATIVE = re.compile(
+    r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE
+)  # as an answer: "No. It is not possible."
 # What stands between boxes that are one answer: marks of mathematics, and words of which the first is kept.
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
-_JOINT = re.compile(rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?", re.IGNORECASE)
+_JOINT = re.compile(
+    rf"{_MARKS}(?:(?P<word>or|and|maybe|perhaps|possibly)\b(?: maybe| perhaps| possibly| also)?{_MARKS})?",
+    re.IGNORECASE,
+)
 _SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
 _BOLD = re.compile(r"\*\*(?!(?:Step|Case|Part) \d)([^*\n]{1,300})\*\*")
 _BOLD_END = re.compile(r"\*\*(?P<claim>[^*\n]{1,120})\*\*[.!]?(?: \([^()]{1,60}\))?[.!]?\Z")
 _NAMED_LINE = re.compile(
-    r"\s*(?:[-*•]\s+|\d[.)]\s+)?(?:\$\$?|\\\(|\*\*)?\s*(?P<name>\\?[^\W\d]\w{0,8}(?:_\{\w{1,6}\})?) ?= ?(?P<value>[^=<>\n$*]{1,40}?)\s*"
+    r"\s*(?:[-*•]\s+|\d[.)]\s+)?(?:\$\$?|\\\(|"
+    r"\*\*)?\s*(?P<name>\\?[^\W\d]\w{0,8}(?:_\{\w{1,6}\})?) ?= ?(?P<value>[^=<>\n$*]{1,40}?)\s*"
     r"(?:\$\$?|\\\)|\*\*)?[.,;]?\s*"
 )
 _BESIDE = re.compile(r"(?:[\s$,;.•*-]|\\[()\[\]]|and\b|or\b){1,30}")
@@ -56,7 +77,10 @@ _SENTENCE_END = re.compile(
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
 _FORMULA = re.compile(r"\\(?:begin|end) ?\{[A-Za-z]{1,10}\*?\}|\\[A-Za-z]+|\{[lcr|]{1,9}\}")
 _ALL_BUT = re.compile(
-    r"\b(?:all|any|every)(?: (?:real|the|values?|numbers?|reals|of|x)){1,4},? (?:except|other than|but)(?: for)? [^\d]{0,8}\Z",
+    (
+        r"\b(?:all|any|every)(?: (?:real|the|values?|numbers?|reals|of|x)){1,4},? (?:except|other than|"
+        r"but)(?: for)? [^\d]{0,8}\Z"
+    ),
     re.IGNORECASE,
 )
 _BUILDER = re.compile(r"\{ ?(?:[A-Za-z]|\([A-Za-z], ?[A-Za-z]\))[^{}|:]{0,30}[|:]")  # {x | x > 0}
@@ -81,9 +105,11 @@ _COMMANDS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """source: box, answer_line, bold, bare, span, line, last_number; text None and a reason (denied, ...) where there is no answer.
+    """source: box, answer_line, bold, bare, span, line, last_number; text None and a reason (denied, ...) where there
+    is no answer.
 
-    `spare`: where the text is no answer as a whole, the mathematics in it, or the number said before a line such as "I hope this helps".
+    `spare`: where the text is no answer as a whole, the mathematics in it, or the number said before a line such as "I
+    hope this helps".
     """
 
     text: str | None
@@ -93,7 +119,8 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Box:
-    """The content of a box; start and end of it with its command in the text. Example: "so \\boxed{4}." has Box("4", 3, 12)."""
+    """The content of a box; start and end of it with its command in the text. Example: "so \\boxed{4}." has Box("4", 3,
+    12)."""
 
     text: str
     start: int
@@ -101,7 +128,8 @@ class Box:
 
 
 def find_answer(shown: str, *, fallback: bool) -> Found:
-    """The candidate in visible text: what the last <answer> tag holds, unless a box stands behind it; else the last box; else prose."""
+    """The candidate in visible text: what the last <answer> tag holds, unless a box stands behind it; else the last
+    box; else prose."""
     if "<answer>" in shown or "<ANSWER>" in shown or "<Answer>" in shown:
         clean = _without_comments(shown)
         tag = tagged(clean)
@@ -134,7 +162,8 @@ def _end_of(shown: str) -> str:
 
 
 def boxed_answer(shown: str) -> Found | None:
-    """The last visible box, as the prose around it leaves it; None without one. Boxes joined by "or" or a comma are one: "3 or 4"."""
+    """The last visible box, as the prose around it leaves it; None without one. Boxes joined by "or" or a comma are
+    one: "3 or 4"."""
     text, boxes = visible_boxes(shown)
     if len(boxes) > MAX_BOXES:
         return Found(text=None, source="too_many_boxes")
@@ -151,11 +180,14 @@ def boxed_answer(shown: str) -> Found | None:
     if is_blank(content):
         return Found(text=None, source="empty_box")
     last, content = boxes[-1], in_english(content)
-    return _settled(text[max(0, last.start - _TAIL_CHARS) : last.start], content, text[last.end : last.end + _TAIL_CHARS], "box")
+    return _settled(
+        text[max(0, last.start - _TAIL_CHARS) : last.start], content, text[last.end : last.end + _TAIL_CHARS], "box"
+    )
 
 
 def beside(shown: str, source: str) -> str | None:
-    """The last claims together, for what one box or line cannot answer ("x = 5, y = 2"), or the bold words that end the last line."""
+    """The last claims together, for what one box or line cannot answer ("x = 5, y = 2"), or the bold words that end the
+    last line."""
     if source == "box":
         text, boxes = visible_boxes(shown) if shown.count("box") > 1 else ("", [])
         return _named_boxes(text, boxes) if 1 < len(boxes) <= MAX_BOXES else None
@@ -166,7 +198,8 @@ def beside(shown: str, source: str) -> str | None:
 
 
 def _named_boxes(text: str, boxes: list[Box]) -> str | None:
-    """`x = \\boxed{5}` and `y = \\boxed{2}`, side by side or line by line, as "x = 5, y = 2"; boxes without names as "5, 2"."""
+    """`x = \\boxed{5}` and `y = \\boxed{2}`, side by side or line by line, as "x = 5, y = 2"; boxes without names as
+    "5, 2"."""
     parts: list[str] = []
     start = len(text)
     for i, box in enumerate(reversed(boxes)):
@@ -179,7 +212,8 @@ def _named_boxes(text: str, boxes: list[Box]) -> str | None:
 
 
 def _named_lines(tail: str) -> str | None:
-    """The lines `a = 5`, `b = 2` that end a text as "a = 5, b = 2"; None for fewer than two, or where one name comes twice."""
+    """The lines `a = 5`, `b = 2` that end a text as "a = 5, b = 2"; None for fewer than two, or where one name comes
+    twice."""
     if "\n" not in tail:
         return None
     rows: list[str] = []
@@ -195,7 +229,8 @@ def _named_lines(tail: str) -> str | None:
 
 
 def _bold_end(tail: str) -> str | None:
-    """The bold words that end the last line, where its sentence does not deny them: "... is called a **peptide bond**."."""
+    """The bold words that end the last line, where its sentence does not deny them: "... is called a **peptide
+    bond**."."""
     line = tail.rstrip().rpartition("\n")[2]
     match = _BOLD_END.search(line) if "**" in line[1:] else None
     before = line[: match.start()] if match else ""
@@ -205,7 +240,8 @@ def _bold_end(tail: str) -> str | None:
 
 
 def _without_box(tail: str) -> Found:
-    """The value that prose claims in the end: after "####" or "answer is", all of a short text, the last bold value, the last number."""
+    """The value that prose claims in the end: after "####" or "answer is", all of a short text, the last bold value,
+    the last number."""
     if "####" in tail:
         return _settled("", *_first_line(tail.rpartition("####")[2]), "answer_line")
     heads = [m for m in _ANSWER.finditer(tail) if not is_blank(tail[m.end() :].strip("*. "))]
@@ -226,13 +262,19 @@ def _without_box(tail: str) -> Found:
             return whole
         return replace(whole, spare=_claim_of(span, tail).text)
     bold, span = last_match(_BOLD, tail), last_span(tail)
-    if bold and any(map(str.isdigit, bold[1])) and not _bare_value(tail, bold.end()) and (span is None or span.start < bold.end()):
+    if (
+        bold
+        and any(map(str.isdigit, bold[1]))
+        and not _bare_value(tail, bold.end())
+        and (span is None or span.start < bold.end())
+    ):
         return _settled(tail[: bold.start()], bold[1].strip(" .:"), tail[bold.end() :], "bold")
     return _last_claim(tail) if span is None else _claim_of(span, tail)
 
 
 def _bare_value(tail: str, start: int) -> bool:
-    """Whether a line behind `start` ends the text with nothing but a number, or goes on from the line before with a sign: "= 12 cm"."""
+    """Whether a line behind `start` ends the text with nothing but a number, or goes on from the line before with a
+    sign: "= 12 cm"."""
     line = last_line(tail)
     if line is None or line.start < start:
         return False
@@ -261,7 +303,9 @@ def _last_claim(tail: str) -> Found:
     line = last_line(tail)
     if line is not None:
         found = _settled("", line.text, "", "line")
-        return replace(found, spare=number) if found.text is not None and not any(map(str.isdigit, line.text)) else found
+        return (
+            replace(found, spare=number) if found.text is not None and not any(map(str.isdigit, line.text)) else found
+        )
     return Found(text=number, source="last_number") if number is not None else Found(text=None, source="no_answer")
 
 
@@ -271,9 +315,11 @@ def _first_line(text: str) -> tuple[str, str]:
 
 
 def _settled(before: str, text: str, after: str, source: str) -> Found:
-    """A claim as it stands, as the prose behind it corrects it, or None where that prose denies it, takes it back or offers another.
+    """A claim as it stands, as the prose behind it corrects it, or None where that prose denies it, takes it back or
+    offers another.
 
-    A box and bold text end where they end; a line of prose goes on behind its value, the last number of its first sentence.
+    A box and bold text end where they end; a line of prose goes on behind its value, the last number of its first
+    sentence.
     """
     sentence, number = text, None
     if source in ("box", "bold", "span"):
@@ -295,7 +341,8 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
 
 
 def _corrected(prose: str, end: int) -> Found:
-    """The claim that takes the place of one taken back, where it is as clear as "it is 5."; no other number follows it."""
+    """The claim that takes the place of one taken back, where it is as clear as "it is 5."; no other number follows
+    it."""
     start = corrected(prose, end)
     value = None if start is None else _CORRECT_VALUE.match(prose, start)
     if value is None or (value["later"] and any(map(str.isdigit, prose[value.end() :]))):
@@ -317,7 +364,9 @@ def visible_boxes(text: str) -> tuple[str, list[Box]]:
     if "\\boxed" not in text and "\\fbox" not in text:
         return text, []
     boxes: list[Box] = []
-    stack: list[list[Any]] = [["", 0, 0, 0]]  # command, start of its content, how many hiding commands end with it, its own start
+    stack: list[list[Any]] = [
+        ["", 0, 0, 0]
+    ]  # command, start of its content, how many hiding commands end with it, its own start
     hidden = 0
     text = _without_comments(text)
     for match in _BRACES.finditer(text):
@@ -336,12 +385,15 @@ def visible_boxes(text: str) -> tuple[str, list[Box]]:
             command, start, hides, own_start = stack.pop()
             hidden -= hides
             if command in ("boxed", "fbox") and not hidden:
-                boxes.append(Box(text=text[start : match.start()][: MAX_ANSWER_CHARS + 1], start=own_start, end=match.end()))
+                boxes.append(
+                    Box(text=text[start : match.start()][: MAX_ANSWER_CHARS + 1], start=own_start, end=match.end())
+                )
     return text, boxes
 
 
 def _without_comments(text: str) -> str:
-    """What a reader does not see removed: HTML and LaTeX comments. A percent sign after a number is prose, not a comment."""
+    """What a reader does not see removed: HTML and LaTeX comments. A percent sign after a number is prose, not a
+    comment."""
     for opening, closing in _HIDDEN:
         start = text.find(opening)
         if start < 0:

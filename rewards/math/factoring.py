@@ -1,4 +1,5 @@
-"""Products that a question asks for: "Factor x^4 + 4", "the prime factorization of 360". Trees in, yes or no out; multiplies nothing."""
+"""Products that a question asks for: "Factor x^4 + 4", "the prime factorization of 360". Trees in, yes or no out;
+multiplies nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +9,18 @@ from functools import lru_cache
 from rewards.math.tree import Node, symbols
 
 _TASK = re.compile(
-    r"(?:\A|[.:;?!,]\s+|\b(?:and|then|to|please|completely|fully|must|should)\s+)factor(?!\s+(?:of|for|in|that|is|by which)\b|\s*=)\b"
-    r"|\bfactori[sz]e\b|\bfactori[sz]ation of\b|\b(?:prime factori[sz]ation|factor(?:i[sz])?ed form)\b|\bproduct of (?:linear|prime)\b",
+    r"(?:\A|[.:;?!,]\s+|\b(?:and|then|to|please|completely|fully|must|should)\s+)factor(?!\s+(?:of|for|in|that|is|"
+    r"by which)\b|\s*=)\b"
+    r"|\bfactori[sz]e\b|\bfactori[sz]ation of\b|\b(?:prime factori[sz]ation|factor(?:i[sz])?ed form)\b|"
+    r"\bproduct of (?:linear|prime)\b",
     re.IGNORECASE,
 )
 _MAX_POWER = 1000
 
 
 def lacks_factors(wanted: Node, got: Node, question: str) -> bool:
-    """Whether the question asks to factor, the gold does, and the answer is a sum at the top or has fewer factors than the gold."""
+    """Whether the question asks to factor, the gold does, and the answer is a sum at the top or has fewer factors than
+    the gold."""
     if wanted.kind not in ("mul", "pow", "neg", "div") or not _asks_factors(question):
         return False
     numerals = not symbols(wanted)
@@ -43,5 +47,7 @@ def _factors(node: Node, numerals: bool) -> int:
         return int(numerals and abs(node.value) not in (0, 1))
     if node.kind == "pow" and node.args[1].kind == "num":
         power = str(node.args[1].value)
-        return _factors(node.args[0], numerals) * (min(int(power), _MAX_POWER) if power.isdigit() and len(power) < 6 else 1)
+        return _factors(node.args[0], numerals) * (
+            min(int(power), _MAX_POWER) if power.isdigit() and len(power) < 6 else 1
+        )
     return 1

@@ -1,5 +1,5 @@
-"""Small words of German, French, Spanish, Italian, Portuguese and Chinese answers in English: what joins values, what names an answer,
-what denies a value, days, months, yes and no. Everything else stays as it is written.
+"""Small words of German, French, Spanish, Italian, Portuguese and Chinese answers in English: what joins values, what
+names an answer, what denies a value, days, months, yes and no. Everything else stays as it is written.
 
 Words are only read where nothing else is meant by them: `y` between two values, `nicht` before one.
 """
@@ -13,13 +13,17 @@ _VALUE = r"[-−]?(?:[\d$√({]|\\[({a-zA-Z])"  # how a value begins
 _NAMED = r"[A-Za-z](?:_\w)? ?(?:[=<>≤≥]|\\[lg]e)"
 _AND, _OR = ("und", "et", "y", "e"), ("oder", "ou", "o")
 _JOINS = re.compile(rf"(?<=[\d%)}}$°\]']),? (und|oder|et|ou|y|e|o) (?={_VALUE}|{_NAMED})")
-_DENIES = re.compile(rf"\b(?:(?:ist |sind )?nicht|n'est pas|pas|no (?:es|son)|non [èe]|não é) (?={_VALUE})", re.IGNORECASE)
+_DENIES = re.compile(
+    rf"\b(?:(?:ist |sind )?nicht|n'est pas|pas|no (?:es|son)|non [èe]|não é) (?={_VALUE})", re.IGNORECASE
+)
 _IS = re.compile(
-    rf"(?<=[^\W\d]) (?:(beträgt|ist|es|est|vaut|è|é|mide|vale)|(sind|betragen|sont|sono|son|são|miden|valen))(?: etwa| rund| environ)?"
+    r"(?<=[^\W\d]) (?:(beträgt|ist|es|est|vaut|è|é|mide|vale)|(sind|betragen|sont|sono|son|são|miden|valen))(?: "
+    r"etwa| rund| environ)?"
     rf"(?= {_VALUE})"
 )
 _ANSWER = re.compile(
-    r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta)(?: final[ea]?)?(?: (?:ist|lautet|es|est|è|é))?"
+    r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta)(?: final[ea]?)?(?: (?:ist|lautet|"
+    r"es|est|è|é))?"
     rf"(?= ?:| ?\*{{0,2}}{_VALUE}| ?\*\*)",
     re.IGNORECASE,
 )
@@ -28,7 +32,8 @@ _EUROPEAN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str], frozense
     (_JOINS, lambda m: " and " if m[1] in _AND else " or ", frozenset((*_AND, *_OR))),
     (_DENIES, lambda m: "is not ", frozenset(("nicht", "pas", "no", "No", "non", "Non", "não"))),
     (_IS, lambda m: " is" if m[1] else " are", frozenset((
-        "beträgt", "ist", "es", "est", "vaut", "è", "é", "mide", "vale", "sind", "betragen", "sont", "sono", "son", "são", "miden", "valen",
+        "beträgt", "ist", "es", "est", "vaut", "è", "é", "mide", "vale", "sind", "betragen", "sont", "sono", "son",
+        "são", "miden", "valen",
     ))),
     (_ANSWER, lambda m: "The answer is", frozenset(
         f"{word}{end}"
@@ -73,10 +78,24 @@ PHRASES = (
     ("no", "nein", "non", "não", "否", "不是", "不"),
     ("true", "wahr", "richtig", "vrai", "verdadero", "vero", "verdadeiro", "正确", "对", "真"),
     ("false", "falsch", "faux", "falso", "错误", "错", "假"),
-    ("none", "keine", "keiner", "keines", "aucun", "aucune", "ninguno", "ninguna", "nessuno", "nessuna", "nenhum", "nenhuma"),
+    (
+        "none",
+        "keine",
+        "keiner",
+        "keines",
+        "aucun",
+        "aucune",
+        "ninguno",
+        "ninguna",
+        "nessuno",
+        "nessuna",
+        "nenhum",
+        "nenhuma",
+    ),
 )
 _NO_SOLUTION = re.compile(
-    r"(?:(?:es gibt|die gleichung hat|sie hat) )?keine (?P<de>reelle |ganzzahlige |reellen |ganzzahligen )?lösung(?:en)?"
+    r"(?:(?:es gibt|die gleichung hat|sie hat) )?keine (?P<de>reelle |ganzzahlige |reellen |"
+    r"ganzzahligen )?lösung(?:en)?"
     r"|(?:(?:il n'y a|l'équation n'a|elle n'a) )?(?:aucune|pas de) solutions?(?P<fr> réelles?| entières?)?"
     r"|(?:(?:la ecuación )?no (?:tiene|hay)|sin) soluci(?:ón|ones)(?P<es> reales| enteras?| real)?"
     r"|(?:(?:l'equazione )?non (?:ha|ci sono) soluzioni|nessuna soluzione)(?P<it> reali| reale| intere| intera)?"
@@ -84,7 +103,9 @@ _NO_SOLUTION = re.compile(
     r"|(?:该|此|这个|原)?(?:方程组?|不等式)?(?:没有|无)(?P<zh>整数|实数|实)?解"
 )
 _SAID = re.compile(
-    r"\A(?:(?:c'est|(?:es|das|heute) ist|ist|es|est|è|é|am|ce sera|será|sarà) (?:(?:un|ein|le|el|also) )?|那天是|这天是|是(?=\w))"
+    r"\A(?:(?:c'est|(?:es|das|heute) ist|ist|es|est|è|é|am|ce sera|será|sarà) (?:(?:un|ein|le|el|also) )?|"
+    r"那天是|这天是|"
+    r"是(?=\w))"
 )
 _MEANS = {word: english for english, *words in PHRASES for word in words}
 _POLAR = re.compile(r"(ja|nein|oui|non|sí|sì|sim|não|是的?|否|不是|不)[,，.:：] ?(?=.)", re.IGNORECASE)

@@ -21,7 +21,11 @@ def compare_formulas(gold: str, answer: str) -> Result | None:
         return yes("formula_equal")
     if FORMULA.match(got):
         return no("formula_differs")
-    named = {_plain(word) for word in re.split(r"[ ,;]+", opened(answer).rstrip(".")) if FORMULA.match(word) and not word.isalpha()}
+    named = {
+        _plain(word)
+        for word in re.split(r"[ ,;]+", opened(answer).rstrip("."))
+        if FORMULA.match(word) and not word.isalpha()
+    }
     alone = len(named) == 1 and _is_same(wanted, named.pop()) and _SAYS.search(answer) and not DOUBT.search(answer)
     return yes("formula_in_sentence", certain=False) if alone else None
 

@@ -1,6 +1,7 @@
 """What kind of thing a text is, and whether it can be a gold at all. Golds are read once: `read` remembers.
 
-The kind chooses how a gold is compared (`rewards.math.compare`) and names its line in an audit. Order matters: the narrow kinds come first.
+The kind chooses how a gold is compared (`rewards.math.compare`) and names its line in an audit. Order matters: the
+narrow kinds come first.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from rewards.math.units import is_currency, split_unit
 from rewards.math.words import bare, opened, spelled
 
 FORMULA = re.compile(
-    r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?: ?\^? ?\{?(?:\d?[+-]|[+-]\d)\}?)?\Z"
+    r"(?:\d{0,2}(?:\(?[A-Z][a-z]?(?:_?\{?\d{1,3}\}?)?\)?(?:_?\{?\d{1,2}\}?)?){1,20})(?: ?\^? ?\{?(?:\d?[+-]|"
+    r"[+-]\d)\}?)?\Z"
 )
 _LETTER = re.compile(r"\(?(?P<letter>[A-J])(?:\)|(?=[.:] )|(?=[.:]?\Z))[.:]? ?(?P<rest>.*)\Z")
 _RATIO = re.compile(r"-?[\d.]+(?: ?: ?-?[\d.]+)+\Z")
@@ -191,7 +193,8 @@ def letter_of(text: str) -> tuple[str, str] | None:
 
 
 def unreadable(text: str) -> str | None:
-    """Why no answer could ever be compared with this gold, or None: braces that do not close, an operator without its side."""
+    """Why no answer could ever be compared with this gold, or None: braces that do not close, an operator without its
+    side."""
     depth = 0
     for i, character in enumerate(text):
         if character in "{}" and text[i - 1 : i] != "\\":

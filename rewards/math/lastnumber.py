@@ -1,4 +1,5 @@
-"""The last number that prose states, with its unit: None where it counts a step, is bounded, denied, turned round or one of a row.
+"""The last number that prose states, with its unit: None where it counts a step, is bounded, denied, turned round or
+one of a row.
 
 The weakest of the places where an answer is looked for (`rewards.math.extract`); linear in the text.
 """
@@ -7,15 +8,17 @@ from __future__ import annotations
 
 import re
 
-from rewards.claims import denied, doubtful, plain, refused
 from rewards.math.number import parse_number
 from rewards.math.units import is_known
+from rewards.prose.claims import denied, doubtful, plain, refused
 
 _LABEL = re.compile(
-    r"(?:\b(?:step|case|part|question|problem|figure|table|example|equation|section|line|page|eqn?\.?)\s+\(?|\n\s*)\Z", re.IGNORECASE
+    r"(?:\b(?:step|case|part|question|problem|figure|table|example|equation|section|line|page|eqn?\.?)\s+\(?|\n\s*)\Z",
+    re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\b(?:not|never|cannot|between|at least|at most|(?:less|more|fewer|greater|larger|smaller|other) than|neither|nor|maybe|perhaps|"
+    r"\b(?:not|never|cannot|between|at least|at most|(?:less|more|fewer|greater|larger|smaller|other) than|neither|"
+    r"nor|maybe|perhaps|"
     r"possibly|wrong|incorrect)\b|n't\b",
     re.IGNORECASE,
 )
@@ -24,32 +27,45 @@ NUMBER = re.compile(
     r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
     rf"(?:{_TEN}|[eE][-+−]?\d{{1,3}}(?![\w.]*\w)|(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?)"
 )
-_PLANNED = re.compile(r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE)
+_PLANNED = re.compile(
+    r"\b(?:try|tries|trying|check|test|consider|compute|calculate|verify)(?: for| with| of)? \$?\Z", re.IGNORECASE
+)
 _BOUNDED = re.compile(
-    r"(?:\b(?:above|below|over|under|exceeds?|exceeding|beyond|up to) |[<>≠≤≥] ?|\\(?:[ln]eq?|geq?|[lg]t) ?)\$?\Z", re.IGNORECASE
+    r"(?:\b(?:above|below|over|under|exceeds?|exceeding|beyond|up to) |[<>≠≤≥] ?|\\(?:[ln]eq?|geq?|[lg]t) ?)\$?\Z",
+    re.IGNORECASE,
 )
 _NO_BOUND = re.compile(r"(?:<\w{1,20}|[=-])> ?\$?\Z")  # a tag, an arrow
 _COMPARED = re.compile(r"\$? ?(?:<(?!/)|[>≠≤≥]|\\(?:neq?|leq?|geq?|[lg]t)(?![A-Za-z]))")
 _TURNED = re.compile(  # twice 8, the square root of 8, from 1 to 8: its number is not the value
-    r"(?:\b(?:twice|double|triple|thrice|half|third|quarter|negative|minus|plus|times|divided by|opposite|reciprocal|inverse|factorial"
-    r"|power|root|square|cube|log|logarithm|multiples?|divisors?|factors?)(?: of)?|\d to) \(?\$?\Z|(?:[×·⋅]|\\times|\\cdot) ?\Z",
+    r"(?:\b(?:twice|double|triple|thrice|half|third|quarter|negative|minus|plus|times|divided by|opposite|"
+    r"reciprocal|inverse|factorial"
+    r"|power|root|square|cube|log|logarithm|multiples?|divisors?|factors?)(?: of)?|\d to) \(?\$?\Z|(?:[×·⋅]|"
+    r"\\times|\\cdot) ?\Z",
     re.IGNORECASE,
 )
-_TURNS_IT = re.compile(r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE)
+_TURNS_IT = re.compile(
+    r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE
+)
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:[/·⋅][ \t]?)?{_UNIT_WORD}){{1,6}}")
 _BIGGER = re.compile(r"(?:\d{1,9} ?[A-Za-z]{1,12}\.?(?: |,|and){1,5}){1,3}\Z")  # the hours of 2 hours and 24 minutes
 _POWERS = str.maketrans({
-    "°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "µ": "u", "μ": "u", "{": None, "}": None,
+    "°": " deg", "¹": "1", "²": "2", "³": "3", "⁻": "-", "−": "-", "·": " ", "⋅": " ", "µ": "u", "μ": "u", "{": None,
+    "}": None,
 })  # fmt: skip
 _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 
 
 def last_number(text: str) -> str | None:
-    """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of numbers."""
+    """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of
+    numbers."""
     last = last_match(NUMBER, text)
-    if last is None or text[last.start() - 1 : last.start()] in ("^", "_", "{"):  # an exponent, an index, a part of a fraction
+    if last is None or text[last.start() - 1 : last.start()] in (
+        "^",
+        "_",
+        "{",
+    ):  # an exponent, an index, a part of a fraction
         return None
     before, after = text[: last.start()], text[last.end() :]
     if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):
@@ -59,7 +75,12 @@ def last_number(text: str) -> str | None:
     if _BOUNDED.search(before[-30:]) and not _NO_BOUND.search(before[-30:]):
         return None
     labelled = _LABEL.search(before[-30:]) and (after[:1] in (".", ")", ":", "") or not before.endswith("\n"))
-    if labelled or _DENIED.search(before[-40:].rpartition(",")[2]) or doubtful(plain(before[-80:])) or refused(plain(after[:200])):
+    if (
+        labelled
+        or _DENIED.search(before[-40:].rpartition(",")[2])
+        or doubtful(plain(before[-80:]))
+        or refused(plain(after[:200]))
+    ):
         return None
     listed = not any(character.isalpha() for character in text) and len(NUMBER.findall(text)) > 1 and "=" not in text
     if after[:1].isalpha() and not _unit_of(after) and len(text) <= 80 and not re.match(r"[A-Za-z]{3}", after):
@@ -80,13 +101,21 @@ def _with_bigger(before: str, last: str) -> str:
 
 
 def _unit_of(after: str) -> str:
-    """The known unit right behind a number, as it stands there: " m/s" of " m/s downwards"; "" for other words, and for "12 in all"."""
+    """The known unit right behind a number, as it stands there: " m/s" of " m/s downwards"; "" for other words, and for
+    "12 in all"."""
     match = _UNIT.match(after)
     if match is None or re.match(r"[ \t]in [a-z]", after):
         return ""
     unit = match.group(0)
     ends = [m.end() for m in re.finditer(_UNIT_WORD, unit)]
-    return next((unit[:end] for end in reversed(ends) if is_known(_RAISED.sub("^", unit[:end]).translate(_POWERS).strip(" \t~"))), "")
+    return next(
+        (
+            unit[:end]
+            for end in reversed(ends)
+            if is_known(_RAISED.sub("^", unit[:end]).translate(_POWERS).strip(" \t~"))
+        ),
+        "",
+    )
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -1,4 +1,5 @@
-"""Values laid out in an environment or by unit vectors, as plain text: \\begin{cases}, a\\mathbf{i} + b\\mathbf{j}, parts (i), (ii).
+"""Values laid out in an environment or by unit vectors, as plain text: \\begin{cases}, a\\mathbf{i} + b\\mathbf{j},
+parts (i), (ii).
 
 Texts in, texts out; knows nothing of values.
 """
@@ -9,9 +10,12 @@ import re
 
 _CASES = re.compile(r"(?P<head>[^{}]{0,20}?= ?)?\\begin ?\{cases\}(?P<body>.*?)\\end ?\{cases\}[ .]*\Z", re.DOTALL)
 _IF = re.compile(r"^(?:\\text ?\{)? ?(?:if|for|when|where)\b ?\}?|[,.; ]+\Z", re.IGNORECASE)
-_UNIT_VECTOR = re.compile(r"\\(?:mathbf|hat|vec|mathbf ?\{\\hat|hat ?\{\\mathbf) ?\{? ?\\?(?P<name>[ijk])(?:math)? ?\}*")
+_UNIT_VECTOR = re.compile(
+    r"\\(?:mathbf|hat|vec|mathbf ?\{\\hat|hat ?\{\\mathbf) ?\{? ?\\?(?P<name>[ijk])(?:math)? ?\}*"
+)
 _FAMILY = re.compile(
-    r"\\\{ ?(?P<member>[^{}|:]{1,100}(?:\{[^{}]{1,40}\}[^{}|:]{0,60}){0,4}?) ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<name>[a-z]) ?\\in ?"
+    r"\\\{ ?(?P<member>[^{}|:]{1,100}(?:\{[^{}]{1,40}\}[^{}|:]{0,60}){0,4}?) ?(?:\||\\mid(?![A-Za-z])|"
+    r":) ?(?P<name>[a-z]) ?\\in ?"
     r"(?P<domain>\\mathbb ?\{?[ZN]\}?(?:[_^]\{?.{1,5}\}?)?) ?\\\}\Z"
 )
 _LABEL = re.compile(r"(?:\A|(?<=[\s;,.]))\((?P<label>i{1,3}|iv|v|[a-f]|[1-6])\) ?")
@@ -19,7 +23,8 @@ _ORDER = (("i", "ii", "iii", "iv", "v"), tuple("abcdef"), tuple("123456"))
 
 
 def cases(text: str) -> list[tuple[str, str]] | None:
-    """(value, condition) of each row of `\\begin{cases} x & x > 0 \\\\ ... \\end{cases}`, "" for rows without one; None for other text."""
+    """(value, condition) of each row of `\\begin{cases} x & x > 0 \\\\ ... \\end{cases}`, "" for rows without one; None
+    for other text."""
     match = _CASES.match(text) if "cases" in text else None
     if match is None:
         return None
@@ -35,7 +40,8 @@ def cases(text: str) -> list[tuple[str, str]] | None:
 
 
 def system(text: str) -> str:
-    """Cases without conditions, `\\begin{cases} x = 4 \\\\ y = 6 \\end{cases}`, as "x = 4, y = 6"; other text as it is."""
+    """Cases without conditions, `\\begin{cases} x = 4 \\\\ y = 6 \\end{cases}`, as "x = 4, y = 6"; other text as it
+    is."""
     rows = cases(text)
     return text if rows is None or any(condition for _, condition in rows) else ", ".join(value for value, _ in rows)
 
@@ -48,7 +54,8 @@ def family(text: str) -> tuple[str, str] | None:
 
 
 def unit_vectors(text: str) -> list[str] | None:
-    """The components of `2\\mathbf{i} - \\mathbf{j} + 5\\mathbf{k}`: ["2", "-1", "5"]; None for other text. i and j alone: two of them."""
+    """The components of `2\\mathbf{i} - \\mathbf{j} + 5\\mathbf{k}`: ["2", "-1", "5"]; None for other text. i and j
+    alone: two of them."""
     if not _UNIT_VECTOR.search(text):
         return None
     found: dict[str, str] = {}
@@ -66,7 +73,8 @@ def unit_vectors(text: str) -> list[str] | None:
 
 
 def labelled(text: str) -> list[str] | None:
-    """The parts of `(i) 3; (ii) 5` in order; None where the labels are not the first ones of one row, or there is only one."""
+    """The parts of `(i) 3; (ii) 5` in order; None where the labels are not the first ones of one row, or there is only
+    one."""
     marks = list(_LABEL.finditer(text))
     names = tuple(mark["label"] for mark in marks)
     if len(marks) < 2 or marks[0].start() or not any(row[: len(names)] == names for row in _ORDER):

@@ -1,6 +1,8 @@
-"""Formulas of propositional logic and Boolean algebra to one spelling: signs alike, the sides of \\land and \\lor in any order.
+"""Formulas of propositional logic and Boolean algebra to one spelling: signs alike, the sides of \\land and \\lor in
+any order.
 
-No truth tables: an answer that only restates the formula to be simplified must differ. Knows letters, signs and brackets, no numbers.
+No truth tables: an answer that only restates the formula to be simplified must differ. Knows letters, signs and
+brackets, no numbers.
 """
 
 from __future__ import annotations
@@ -8,15 +10,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_SIGN = re.compile(r"\\(?:land|lor|lnot|neg|wedge|vee|oplus|leftrightarrow)(?![A-Za-z])|[A-Z]'|\\overline ?\{ ?[A-Z] ?\}")
+_SIGN = re.compile(
+    r"\\(?:land|lor|lnot|neg|wedge|vee|oplus|leftrightarrow)(?![A-Za-z])|[A-Z]'|\\overline ?\{ ?[A-Z] ?\}"
+)
 _TOKEN = re.compile(
     r" *(?:(?P<command>\\[A-Za-z]+)|(?P<arrow><?[-=]>)|(?P<word>(?i:not|and|or|xor|implies|iff)(?![A-Za-z]))"
     r"|(?P<letter>[A-Za-z])(?![A-Za-z]{2})|(?P<mark>[()'+*&|~!{}]))"
 )
 _NAMES = {
-    "\\land": "and", "\\wedge": "and", "\\cdot": "and", "&": "and", "*": "and", "\\lor": "or", "\\vee": "or", "+": "or", "|": "or",
-    "\\oplus": "xor", "\\to": "to", "\\Rightarrow": "to", "\\rightarrow": "to", "->": "to", "=>": "to", "\\leftrightarrow": "iff",
-    "implies": "to", "\\iff": "iff", "<->": "iff", "<=>": "iff", "\\lnot": "not", "\\neg": "not", "~": "not", "!": "not",
+    "\\land": "and", "\\wedge": "and", "\\cdot": "and", "&": "and", "*": "and", "\\lor": "or", "\\vee": "or", "+": "or",
+    "|": "or",
+    "\\oplus": "xor", "\\to": "to", "\\Rightarrow": "to", "\\rightarrow": "to", "->": "to", "=>": "to",
+    "\\leftrightarrow": "iff",
+    "implies": "to", "\\iff": "iff", "<->": "iff", "<=>": "iff", "\\lnot": "not", "\\neg": "not", "~": "not",
+    "!": "not",
     "\\overline": "over", "\\cap": "and", "\\cup": "or",
 }  # fmt: skip
 _LOOSEST = ("iff", "to", "or", "xor")  # then "and", which may be left out between its sides
@@ -78,7 +85,11 @@ class _Reader:
 
     def product(self, depth: int) -> Formula:
         sides = [self.factor(depth)]
-        while self.peek() == "and" or self.peek() in ("not", "over", "(") or (self.peek().isalpha() and len(self.peek()) == 1):
+        while (
+            self.peek() == "and"
+            or self.peek() in ("not", "over", "(")
+            or (self.peek().isalpha() and len(self.peek()) == 1)
+        ):
             self.position += self.peek() == "and"
             sides.append(self.factor(depth))
         return _joined("and", sides)

@@ -1,4 +1,5 @@
-"""Notations of the sciences that are no mathematics: electron configurations and strands of nucleotides, to one spelling.
+"""Notations of the sciences that are no mathematics: electron configurations and strands of nucleotides, to one
+spelling.
 
 Texts in, one spelling out; knows no chemistry but the noble gases and no biology but the two ends of a strand.
 """
@@ -14,7 +15,8 @@ _SHELL = re.compile(r" ?([1-7][spdf]) ?(\d{1,2}?)(?= ?[1-7][spdf]| ?\Z)")
 _CORE = re.compile(r"\[ ?(He|Ne|Ar|Kr|Xe|Rn) ?\]")
 _RUN = re.compile(r"(?:\[ ?(?:He|Ne|Ar|Kr|Xe|Rn) ?\] ?)?(?<!\w)(?:[1-7][spdf] ?\d{1,2} *(?!\w*[^\W\d_spdf])){1,20}")
 _NOBLE = (
-    ("He", "1s2"), ("Ne", "2s2 2p6"), ("Ar", "3s2 3p6"), ("Kr", "3d10 4s2 4p6"), ("Xe", "4d10 5s2 5p6"), ("Rn", "4f14 5d10 6s2 6p6"),
+    ("He", "1s2"), ("Ne", "2s2 2p6"), ("Ar", "3s2 3p6"), ("Kr", "3d10 4s2 4p6"), ("Xe", "4d10 5s2 5p6"),
+    ("Rn", "4f14 5d10 6s2 6p6"),
 )  # fmt: skip
 _STRAND = re.compile(r"(?:(?P<start>[53])' ?-? ?)?(?P<bases>[ACGTU](?:[ -]?[ACGTU]){3,199})(?: ?-? ?(?P<end>[53])')?\Z")
 

@@ -1,4 +1,5 @@
-"""Nuclear equations: each side as its particles with their numbers, `^{4}_{2}He`, `\\alpha` and `He-4` alike. No physics but names."""
+"""Nuclear equations: each side as its particles with their numbers, `^{4}_{2}He`, `\\alpha` and `He-4` alike. No
+physics but names."""
 
 from __future__ import annotations
 
@@ -14,11 +15,13 @@ _NUMBER = r"(?:\{(?P<{0}>[-+]?\d{1,3})\}|(?P<{0}1>[-+]?\d{1,3}?))"
 _MASS, _CHARGE, _MASS2, _CHARGE2 = (_NUMBER.replace("{0}", name) for name in ("a", "z", "b", "y"))
 _TERM = re.compile(
     rf"(?P<count>\d{{0,2}})\{{?(?:\^{_MASS}(?:_{_CHARGE})?|_{_CHARGE2}\^{_MASS2})?\}}?"
-    r"\{?(?P<name>[A-Z][a-z]?|[enp]|\\(?:alpha|beta|gamma|bar\{?\\nu\}?(?:_\{?e\}?)?|nu(?:_\{?e\}?)?))\}?(?P<sign>\^?\{?[-+]\}?)?(?:-(?P<dash>\d{1,3}))?\Z"
+    r"\{?(?P<name>[A-Z][a-z]?|[enp]|\\(?:alpha|beta|gamma|bar\{?\\nu\}?(?:_\{?e\}?)?|"
+    r"nu(?:_\{?e\}?)?))\}?(?P<sign>\^?\{?[-+]\}?)?(?:-(?P<dash>\d{1,3}))?\Z"
 )
 # mass number, charge number and name of particles with a name of their own
 _CALLED = {
-    "\\alpha": (4, 2, "He"), "\\beta": (0, -1, "e"), "e": (0, -1, "e"), "n": (1, 0, "n"), "p": (1, 1, "H"), "\\gamma": (0, 0, "gamma"),
+    "\\alpha": (4, 2, "He"), "\\beta": (0, -1, "e"), "e": (0, -1, "e"), "n": (1, 0, "n"), "p": (1, 1, "H"),
+    "\\gamma": (0, 0, "gamma"),
 }  # fmt: skip
 
 
@@ -75,7 +78,9 @@ def _particle(match: re.Match[str]) -> Particle | None:
     if match["name"].startswith(("\\nu", "\\bar")):
         return Particle(match["name"].replace("{", "").replace("}", "").removesuffix("_e"), 0, 0)
     if called is None:
-        return Particle(match["name"], int(mass), int(charge) if charge else None) if mass and not match["sign"] else None
+        return (
+            Particle(match["name"], int(mass), int(charge) if charge else None) if mass and not match["sign"] else None
+        )
     positive = "+" in (match["sign"] or "") and called[2] == "e"
     own = (called[0], 1 if positive or (called[2] == "e" and charge in ("1", "+1")) else called[1])
     told = (int(mass) if mass else own[0], int(charge) if charge else own[1])

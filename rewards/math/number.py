@@ -1,4 +1,5 @@
-"""Text to an exact number with its percent sign and unit: integer, decimal, fraction, mixed, scientific, currency. No sympy.
+"""Text to an exact number with its percent sign and unit: integer, decimal, fraction, mixed, scientific, currency. No
+sympy.
 
 Every pattern is anchored and has no nested repetition; digits are capped, so that reading is linear.
 """
@@ -33,8 +34,12 @@ _HEAD = re.compile(
     rf"(?:{_MIXED}|{_FRAC}|(?P<rn>{_INT}) ?/ ?(?P<rd>{_INT})(?![\d.,])|{_SCIENTIFIC}|(?P<plain>{_U}))"
 )
 _INTEGER = re.compile(r"-?\d+\Z")
-_REPEATING = re.compile(r"(?P<sign>-?)(?P<whole>\d{0,30})\.(?P<fixed>\d{0,30})\\overline ?\{ ?(?P<period>\d{1,30}) ?\}\Z")
-_PERIOD = re.compile(r"(?<=\d)\((\d{1,30})\)|\\bar ?\{ ?(\d{1,30}) ?\}|\\dot ?\{? ?(\d) ?\}?(?:(\d{0,28})\\dot ?\{? ?(\d) ?\}?)?")
+_REPEATING = re.compile(
+    r"(?P<sign>-?)(?P<whole>\d{0,30})\.(?P<fixed>\d{0,30})\\overline ?\{ ?(?P<period>\d{1,30}) ?\}\Z"
+)
+_PERIOD = re.compile(
+    r"(?<=\d)\((\d{1,30})\)|\\bar ?\{ ?(\d{1,30}) ?\}|\\dot ?\{? ?(\d) ?\}?(?:(\d{0,28})\\dot ?\{? ?(\d) ?\}?)?"
+)
 _UNWRAPPED = re.compile(r"\\(?:text|mathrm) ?\{ ?([A-Za-z. ]{1,30}?) ?\}")
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]{1,12})")
 _SUM = re.compile(r"\d{1,9} ?[A-Za-z]{1,12}\.?(?:(?: |,|and)+\d{1,9}(?:\.\d{1,9})? ?[A-Za-z]{1,12}\.?){1,3}\Z")
@@ -46,9 +51,11 @@ _PERCENT = re.compile(r" ?(?:\\?%|\\?percent\b|per ?cent\b|\\text ?\{ ?percent ?
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Num:
-    """value: exact, percent and magnitude words applied; bare: before them. form: integer, decimal, fraction, mixed, scientific.
+    """value: exact, percent and magnitude words applied; bare: before them. form: integer, decimal, fraction, mixed,
+    scientific.
 
-    Example: "$1,234.50" -> Num(value=Fraction(2469, 2), bare=same, form="decimal", unit="USD", percent=False, digits=5).
+    Example: "$1,234.50" -> Num(value=Fraction(2469, 2), bare=same, form="decimal", unit="USD", percent=False,
+    digits=5).
     """
 
     value: Fraction
@@ -66,7 +73,11 @@ class Num:
 
     def plain(self) -> str:
         """The value as text for the symbolic layer, degrees as degrees."""
-        fraction = f"{self.value.numerator}/{self.value.denominator}" if self.value.denominator > 1 else str(self.value.numerator)
+        fraction = (
+            f"{self.value.numerator}/{self.value.denominator}"
+            if self.value.denominator > 1
+            else str(self.value.numerator)
+        )
         return f"({fraction})^\\circ" if self.is_angle else fraction
 
 
@@ -77,7 +88,9 @@ def parse_number(text: str) -> Num | None:
         return Num(value=value, bare=value, form="integer")
     if len(text) > MAX_DIGITS + 200:
         return None
-    if "." in text and ("\\bar" in text or "\\dot" in text or text.endswith(")")):  # 0.1(6), 0.1\\bar{6}, 0.\\dot{1}4\\dot{2}
+    if "." in text and (
+        "\\bar" in text or "\\dot" in text or text.endswith(")")
+    ):  # 0.1(6), 0.1\\bar{6}, 0.\\dot{1}4\\dot{2}
         text = _PERIOD.sub(lambda m: f"\\overline{{{''.join(filter(None, m.groups()))}}}", text, count=1)
     if "\\overline" in text:
         end = text.find("}") + 1
@@ -115,7 +128,8 @@ def _repeating(text: str) -> Num | None:
 
 
 def _compound(text: str) -> Num | None:
-    """`1 hour 30 minutes`, `5 \\text{ feet } 6 \\text{ inches}`: a sum in the first unit; each unit smaller than the one before."""
+    """`1 hour 30 minutes`, `5 \\text{ feet } 6 \\text{ inches}`: a sum in the first unit; each unit smaller than the
+    one before."""
     plain = _UNWRAPPED.sub(r" \1 ", text).strip() if "\\" in text else text
     plain = _FEET.sub(r"\1 ft \2 in", plain) if "'" in plain else plain
     if len(plain) > 80 or _SUM.match(plain) is None:
@@ -132,11 +146,16 @@ def _compound(text: str) -> Num | None:
 
 def _smaller(name: str, unit: str) -> Fraction | None:
     """How much of `unit` one `name` is; the cents of a sum in euros are euro cents."""
-    return Fraction(1, 100) if canonical(name) == "cent" and canonical(unit) in ("USD", "EUR") else factor_between(name, unit)
+    return (
+        Fraction(1, 100)
+        if canonical(name) == "cent" and canonical(unit) in ("USD", "EUR")
+        else factor_between(name, unit)
+    )
 
 
 def _going_on(match: re.Match[str]) -> Num | None:
-    """0.1666... is 1/6: digits at the end that come three times (a longer period: twice) go on so; None where none do."""
+    """0.1666... is 1/6: digits at the end that come three times (a longer period: twice) go on so; None where none
+    do."""
     head, _, digits = match["head"].partition(".")
     for size in range(1, len(digits) // 2 + 1):
         period, times = digits[-size:], 3 if size < 3 else 2
@@ -192,8 +211,17 @@ def _with_rest(value: Fraction, form: str, digits: int, reduced: bool, currency:
         value = value * MAGNITUDES[magnitude]
     if percent:
         value = value / 100
-    symbol = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}.get((currency or "").strip(" \\US") or (currency or "").strip()[-1:], "")
+    symbol = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}.get(
+        (currency or "").strip(" \\US") or (currency or "").strip()[-1:], ""
+    )
     symbol = symbol or (currency or "").strip()[:3]
     return Num(
-        value=value, bare=bare, form=form, unit=unit or symbol, percent=bool(percent), magnitude=magnitude, digits=digits, reduced=reduced
+        value=value,
+        bare=bare,
+        form=form,
+        unit=unit or symbol,
+        percent=bool(percent),
+        magnitude=magnitude,
+        digits=digits,
+        reduced=reduced,
     )

@@ -1,4 +1,5 @@
-"""A number as gold: exact comparison with forms, percent signs and units; chains such as 2 + 2 = 4; what rounds to what.
+"""A number as gold: exact comparison with forms, percent signs and units; chains such as 2 + 2 = 4; what rounds to
+what.
 
 Exact fractions throughout; only `value_of` may ask for the 50-digit value of an irrational constant.
 """
@@ -21,12 +22,16 @@ from rewards.math.words import bare, opened, spelled
 
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
-_FIGURES = re.compile(r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE)  # to round is the task
+_FIGURES = re.compile(
+    r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE
+)  # to round is the task
 _BASE = re.compile(r"\b(?:binary|octal|hexadecimal|ternary)\b")
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
 _PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")
 _MAX_ARITHMETIC = 160
-_UNITS_INSIDE = re.compile(r"\\(?:text|mathrm|textrm) ?(?:\{[^{}]{1,20}(?:\{[^{}]{1,4}\}[^{}]{0,8})?\}|[A-Za-z]{1,3})(?: ?\^ ?\{?-?\d\}?)?")
+_UNITS_INSIDE = re.compile(
+    r"\\(?:text|mathrm|textrm) ?(?:\{[^{}]{1,20}(?:\{[^{}]{1,4}\}[^{}]{0,8})?\}|[A-Za-z]{1,3})(?: ?\^ ?\{?-?\d\}?)?"
+)
 
 
 def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
@@ -40,11 +45,20 @@ def against_number(wanted: Num, answer: str, context: Context) -> Result | None:
         answer = side
     if "\\pm" in answer:
         return no("several_answers")
-    if wanted.form == "fraction" and (" to " in answer or ":" in answer) and (ratio := _PROPORTION.match(answer)) is not None:
+    if (
+        wanted.form == "fraction"
+        and (" to " in answer or ":" in answer)
+        and (ratio := _PROPORTION.match(answer)) is not None
+    ):
         answer = f"{ratio[1]}/{ratio[2]}"
     got = parse_number(answer) or parse_number(spelled(opened(answer)))
     if got is not None:
-        if not got.reduced and wanted.form != "fraction" and not context.allow_unevaluated and _restates(answer, context.question):
+        if (
+            not got.reduced
+            and wanted.form != "fraction"
+            and not context.allow_unevaluated
+            and _restates(answer, context.question)
+        ):
             return no("repeats_question", certain=False)
         return compare_numbers(wanted, got, context)
     if len(split_items(answer)) > 1 or JOINED.search(opened(answer)):
@@ -70,7 +84,9 @@ def compare_numbers(wanted: Num, got: Num, context: Context) -> Result:
                 return no("unit_and_value_differ")
             return no("other_unit") if known else unsure("unknown_unit")
     elif got.unit and _foreign_unit(got.unit, context.question):
-        return unsure("unit_not_asked_for") if wanted.value == got.value else no(f"{wanted.form}_differs", certain=False)
+        return (
+            unsure("unit_not_asked_for") if wanted.value == got.value else no(f"{wanted.form}_differs", certain=False)
+        )
     return _values(wanted, got, got.value * (factor or 1), context)
 
 
@@ -89,7 +105,12 @@ def _values(wanted: Num, got: Num, value: Fraction, context: Context) -> Result:
         if _asks_rounding(context.question) and not _FIGURES.search(context.question):
             return yes("rounds_to_gold", certain=False)
         return unsure("more_digits_than_gold")
-    if wanted.form in ("fraction", "mixed") and got.form == "decimal" and got.digits >= 3 and _rounds_to(wanted.value, got):
+    if (
+        wanted.form in ("fraction", "mixed")
+        and got.form == "decimal"
+        and got.digits >= 3
+        and _rounds_to(wanted.value, got)
+    ):
         return yes("rounded", certain=False) if _asks_rounding(context.question) else unsure("rounded_answer")
     return no(f"{wanted.form}_differs")
 
@@ -97,8 +118,10 @@ def _values(wanted: Num, got: Num, value: Fraction, context: Context) -> Result:
 def rounded(decimal: Num, value: Fraction, source: str, context: Context, *, reverse: bool = False) -> Result | None:
     """A decimal beside an irrational value written as `source`; None where the one does not round to the other.
 
-    A decimal gold is taken for a rounding where the question asks for one, or where it has more digits than the short closed form:
-    3.14 and \\pi, but not 156.66 and \\sqrt{24541}. `reverse`: the decimal is the answer, and only the question decides.
+    A decimal gold is taken for a rounding where the question asks for one, or where it has more digits than the short
+    closed form:
+    3.14 and \\pi, but not 156.66 and \\sqrt{24541}. `reverse`: the decimal is the answer, and only the question
+    decides.
     """
     figures = len(str(abs(decimal.bare) * 10**decimal.digits))
     if figures < 3 or decimal.digits < 1 or not _rounds_to(value, decimal):
@@ -142,13 +165,18 @@ def _asks_percent(question: str) -> bool:
 
 
 def _foreign_unit(unit: str, question: str) -> bool:
-    """A unit of which the question speaks only in another size, 1800 cents where dollars are asked for; 10 in binary is no ten."""
-    return (canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()) or _BASE.search(unit) is not None
+    """A unit of which the question speaks only in another size, 1800 cents where dollars are asked for; 10 in binary is
+    no ten."""
+    return (canonical(unit) == "cent" and bool(question) and "cent" not in question.lower()) or _BASE.search(
+        unit
+    ) is not None
 
 
 def _is_name(left: str, question: str) -> bool:
     """Whether a left side says what is given, and gives no value of its own."""
-    return bool(NAME.match(left.replace(" ", "")) or _LEFT_NAME.match(opened(left)) or posed(left) or asked_for(left, question))
+    return bool(
+        NAME.match(left.replace(" ", "")) or _LEFT_NAME.match(opened(left)) or posed(left) or asked_for(left, question)
+    )
 
 
 def _last_side(answer: str, question: str) -> str | None:
@@ -164,11 +192,18 @@ def _last_side(answer: str, question: str) -> str | None:
         return sides[0]
     values = [_arithmetic(side) for side in sides]
     if values[-1] is not None and None in values:  # 120 km / 3 h = 40 km/h
-        values = [_arithmetic(_UNITS_INSIDE.sub("", side)) if value is None else value for side, value in zip(sides, values, strict=True)]
+        values = [
+            _arithmetic(_UNITS_INSIDE.sub("", side)) if value is None else value
+            for side, value in zip(sides, values, strict=True)
+        ]
     return None if any(value is None or value != values[-1] for value in values) else sides[-1]
 
 
 def _arithmetic(text: str) -> Fraction | None:
     """The exact value of a number, or of arithmetic on plain numbers: `16 \\times 2 - 3`, `$3 x 4`."""
     text = strip_wrappers(text)
-    return value_of(text) if parse_number(text) else value_of(_TIMES.sub(" \\\\times ", text.replace("\\$", "").replace("$", "")))
+    return (
+        value_of(text)
+        if parse_number(text)
+        else value_of(_TIMES.sub(" \\\\times ", text.replace("\\$", "").replace("$", "")))
+    )

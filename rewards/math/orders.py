@@ -1,6 +1,8 @@
-"""Lists whose question asks for an order, "Arrange in ascending order", "from tallest to shortest": another order is another answer.
+"""Lists whose question asks for an order, "Arrange in ascending order", "from tallest to shortest": another order is
+another answer.
 
-Texts in, results out; whether two members are one is asked of the caller's `same`. Does not know which order is right: the gold has it.
+Texts in, results out; whether two members are one is asked of the caller's `same`. Does not know which order is right:
+the gold has it.
 """
 
 from __future__ import annotations
@@ -10,29 +12,35 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
-from rewards.claims import plain, refused, retracted
 from rewards.math.numeric import value_of
 from rewards.math.result import Result, no, unsure, yes
 from rewards.math.sequences import Same, all_of, brackets, split_items
 from rewards.math.statements import hides
 from rewards.math.words import folded, opened
+from rewards.prose.claims import plain, refused, retracted
 from rewards.types import Outcome
 
 _ASKS = re.compile(
-    r"\bin(?:to)? (?:the |an? )?(?:correct |right |strictly |numerical )?(?:ascending|descending|increasing|decreasing|chronological"
+    r"\bin(?:to)? (?:the |an? )?(?:correct |right |strictly |numerical )?(?:ascending|descending|increasing|"
+    r"decreasing|chronological"
     r"|alphabetical(?:ly)?|numerical)\b(?: \w+){0,2} order\b|\bchronologically\b"
-    r"|\b(?:from|in order of) (?:the )?(?:\w+est|least|most \w+|first) (?:\w+ ){0,2}to (?:the )?(?:\w+est|most|greatest|least \w+|last)\b"
+    r"|\b(?:from|in order of) (?:the )?(?:\w+est|least|most \w+|first) (?:\w+ ){0,2}to (?:the )?(?:\w+est|most|"
+    r"greatest|least \w+|last)\b"
     r"|(?:\A|[.:;?!]\s+|\b(?:please|then|and|to)\s+)(?:sort|rank|arrange|order|put) (?!of\b|in\b|an?\b)(?:\S+ ){0,20}?"
     r"(?:by|from|in(?:to)? order|order)\b",
     re.IGNORECASE,
 )
 _FALLS = re.compile(
-    r"\b(?:descending|decreasing)\b|\bfrom (?:the )?(?:tall|larg|great|high|heavi|old|long|bigg|fast|hott|strong|wid|warm)est\b"
+    r"\b(?:descending|decreasing)\b|\bfrom (?:the )?(?:tall|larg|great|high|heavi|old|long|bigg|fast|hott|strong|"
+    r"wid|warm)est\b"
     r"|\bfrom (?:the )?most\b",
     re.IGNORECASE,
 )
 _RISES = re.compile(
-    r"\b(?:ascending|increasing)\b|\bfrom (?:the )?(?:short|small|low|light|young|slow|cold|weak|narrow|cool)est\b|\bfrom (?:the )?least\b",
+    (
+        r"\b(?:ascending|increasing)\b|\bfrom (?:the )?(?:short|small|low|light|young|slow|cold|weak|narrow|cool)est\b|"
+        r"\bfrom (?:the )?least\b"
+    ),
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"\A[A-Za-z][A-Za-z ]{1,40}: ?(?=\S)")
@@ -50,7 +58,8 @@ def asks_order(question: str) -> bool:
 
 
 def in_order(gold: str, answer: str, question: str, same: Same, result: Result | None) -> Result | None:
-    """The result of a bare list `gold` where its order is asked for: equal only member by member, and else `result`, if that is none."""
+    """The result of a bare list `gold` where its order is asked for: equal only member by member, and else `result`, if
+    that is none."""
     wanted = _members(gold)
     if wanted is None or "=" in answer:
         return result
@@ -64,7 +73,8 @@ def in_order(gold: str, answer: str, question: str, same: Same, result: Result |
 
 
 def numbered(shown: str) -> str | None:
-    """The members of a list `1. ...`, `2. ...` that ends a text, without asides; None without one, or where it is taken back."""
+    """The members of a list `1. ...`, `2. ...` that ends a text, without asides; None without one, or where it is taken
+    back."""
     if hides(shown):
         return None
     rows: list[str] = []
@@ -90,7 +100,8 @@ def _unordered(result: Result | None) -> Result | None:
 
 
 def _members(text: str) -> tuple[list[str], str] | None:
-    """The members of `a, b, c`, `(a, b, c)`, `a \\to b` or `a < b`, and "<" or ">" where such a sign stands between; None for one thing."""
+    """The members of `a, b, c`, `(a, b, c)`, `a \\to b` or `a < b`, and "<" or ">" where such a sign stands between;
+    None for one thing."""
     pair = brackets(text)
     if text[:2] == "\\{" or (pair is not None and pair[0] == "{"):
         return None
@@ -120,7 +131,8 @@ def _holds(sign: str, left: Fraction, right: Fraction) -> bool:
 
 
 def _named(index: int, given: str, wanted: list[str]) -> Result | None:
-    """A member called in part, "French Revolution" for "start of the French Revolution", where no other has these words."""
+    """A member called in part, "French Revolution" for "start of the French Revolution", where no other has these
+    words."""
     words = set(folded(given).split())
     owners = [i for i, one in enumerate(wanted) if words <= set(folded(one).split())]
     return yes("named_in_part", certain=False) if owners == [index] and any(len(word) > 2 for word in words) else None

@@ -1,5 +1,5 @@
-"""Comparers of kinds that need no other: numbers in a base, ratios, ranges, dates, times, residue classes, chemical equations, formulas of
-logic, electron shells, nucleotides, nuclear equations, rate laws."""
+"""Comparers of kinds that need no other: numbers in a base, ratios, ranges, dates, times, residue classes, chemical
+equations, formulas of logic, electron shells, nucleotides, nuclear equations, rate laws."""
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ def configuration(wanted: Form, answer: str, context: Context) -> Result | None:
     """Electron shells in any order; a noble gas stands for its shells."""
     gold, got = orbitals(wanted.text), orbitals(answer)
     if got is None:
-        return yes("shells_in_sentence", certain=False) if stated_orbitals(answer) == gold and not DOUBT.search(answer) else None
+        return (
+            yes("shells_in_sentence", certain=False)
+            if stated_orbitals(answer) == gold and not DOUBT.search(answer)
+            else None
+        )
     return yes("shells_equal") if gold == got else no("shells_differ")
 
 
@@ -96,7 +100,11 @@ def ratio(wanted: Form, answer: str, context: Context) -> Result | None:
     if _LOWEST.search(context.question) and _common(parts[1]) > 1 == _common(parts[0]):
         return no("not_reduced")
     scale = parts[1][0] / parts[0][0]
-    return yes("ratio_equal") if all(abs(p * scale - q) <= abs(q) / 10**40 for p, q in zip(*parts, strict=True)) else no("ratio_differs")
+    return (
+        yes("ratio_equal")
+        if all(abs(p * scale - q) <= abs(q) / 10**40 for p, q in zip(*parts, strict=True))
+        else no("ratio_differs")
+    )
 
 
 def _common(terms: list[Fraction]) -> int:

@@ -1,6 +1,8 @@
-"""Families of solutions that one whole number runs through, as arithmetic progressions: `(-1)^k \\frac{\\pi}{6} + k\\pi`, `\\pm 1 + 4k`.
+"""Families of solutions that one whole number runs through, as arithmetic progressions: `(-1)^k \\frac{\\pi}{6} +
+k\\pi`, `\\pm 1 + 4k`.
 
-Two texts name one family where their progressions, cut to one common step, start alike. Values have 50 digits where they are irrational.
+Two texts name one family where their progressions, cut to one common step, start alike. Values have 50 digits where
+they are irrational.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def same_family(gold: str, answer: str, name: str) -> bool:
 
 
 def _progressions(text: str, name: str) -> list[Progression]:
-    """Each item's progressions: one where it is linear in its letter, two where (-1)^k turns it. Empty where one cannot be read."""
+    """Each item's progressions: one where it is linear in its letter, two where (-1)^k turns it. Empty where one cannot
+    be read."""
     found: list[Progression] = []
     items = split_items(JOINED.sub(", ", opened(text)))
     for item in items if len(items) <= _MAX_ITEMS else ():
@@ -58,7 +61,9 @@ def _of_one(text: str, name: str) -> list[Progression]:
     first, second, third, fourth, fifth, sixth = known
     step = third - first
     near = abs(step) * _CLOSE
-    if not step or any(abs(difference - step) > near for difference in (fourth - second, fifth - third, sixth - fourth)):
+    if not step or any(
+        abs(difference - step) > near for difference in (fourth - second, fifth - third, sixth - fourth)
+    ):
         return []
     if abs(2 * (second - first) - step) <= near:
         return [(first, abs(second - first))]

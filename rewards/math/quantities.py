@@ -1,8 +1,10 @@
-"""Golds of several named values, "I = 2 A, P = 24 W", "Adult $8, child $5", "750 g flour, 5 eggs", and prose that states each by its name.
+"""Golds of several named values, "I = 2 A, P = 24 W", "Adult $8, child $5", "750 g flour, 5 eggs", and prose that
+states each by its name.
 
-    gold -> name and value of each; blocks of the text from the last one up -> the clauses about a name -> every name, and no other value
-A value without its name counts where its unit is of a kind that one named value alone has, and the block states all. Does not know what a
-name means: "current" is no I, and a name in another language is none.
+    gold -> name and value of each; blocks of the text from the last one up -> the clauses about a name -> every name,
+    and no other value
+A value without its name counts where its unit is of a kind that one named value alone has, and the block states all.
+Does not know what a name means: "current" is no I, and a name in another language is none.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rewards.claims import plain, refused, retracted
 from rewards.math.lastnumber import NUMBER
 from rewards.math.number import Num, parse_number
 from rewards.math.statements import Clause, blocks, clauses, leading_value
 from rewards.math.units import factor_between, is_currency, is_known
 from rewards.math.words import folded
+from rewards.prose.claims import plain, refused, retracted
 
 Same = Callable[[str, str], bool]
 
@@ -26,18 +28,23 @@ _WORDS = re.compile(r"[A-Za-z][A-Za-z'-]+(?: [A-Za-z'-]+){0,3}\Z")
 _NAME_FIRST = re.compile(r"(?P<name>[A-Za-z][A-Za-z'-]+(?: [A-Za-z'-]+){0,3}):? (?P<value>[-+]?(?:\\?[$€£])?\d.*)\Z")
 _WORD = re.compile(r"(?<![A-Za-z]')[A-Za-z]+")
 _HEDGE = re.compile(  # in the languages that name things as the gold does
-    r"\b(?:or|no|not|never|neither|nor|either|maybe|perhaps|possibly|might|could|cannot|wrong|incorrect|if|suppose|assum\w+|unless|instead"
-    r"|except|without|isn|doesn|excluded|rejected|discarded|extraneous|impossible|nicht|kein\w*|oder|weder|wenn|ou|ne|pas|si|o|nunca|non)\b|\?|\d!",
+    r"\b(?:or|no|not|never|neither|nor|either|maybe|perhaps|possibly|might|could|cannot|wrong|incorrect|if|suppose|"
+    r"assum\w+|unless|instead"
+    r"|except|without|isn|doesn|excluded|rejected|discarded|extraneous|impossible|nicht|kein\w*|oder|weder|wenn|ou|"
+    r"ne|pas|si|o|nunca|non)\b|\?|\d!",
     re.IGNORECASE,
 )
 _COMPARES = re.compile(  # what is said of several, or of a part, is not said of the one
-    r"\b(?:than|times|twice|half|double|triple|difference|ratio|sum|together|total of|both|each|per|another|other|two|three|four|five|six"
+    r"\b(?:than|times|twice|half|double|triple|difference|ratio|sum|together|total of|both|each|per|another|other|"
+    r"two|three|four|five|six"
     r"|seven|eight|nine|ten|twelve|dozen)\b",
     re.IGNORECASE,
 )
 _APPLIED = re.compile(r"(?:\\[A-Za-z]+|\b(?:log|ln|lg|sin|cos|tan|exp|lim|max|min|sqrt|det|arg))\Z")
 _INDEX = re.compile(r"_ ?\{ ?(\w+) ?\}")
-_BOUNDS = re.compile(r"\b(?:over|under|above|below|more|less|fewer|at (?:least|most)|nearly|almost|up to|between)\b", re.IGNORECASE)
+_BOUNDS = re.compile(
+    r"\b(?:over|under|above|below|more|less|fewer|at (?:least|most)|nearly|almost|up to|between)\b", re.IGNORECASE
+)
 _HEAD = re.compile(r": |\b(?:is|are|was|costs?|gets?|receives?|pays?)\b")
 _WORKED = re.compile(r"[\d+*/^]| - ")  # 2 AB = 10 says nothing of AB
 _CHECK = re.compile(r"\W*(?:check|verif|proof)", re.IGNORECASE)
@@ -45,7 +52,8 @@ _CHECK = re.compile(r"\W*(?:check|verif|proof)", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quantity:
-    """Example: "750 g flour" -> Quantity(name="flour", value="750 g", number=Num(value=Fraction(750), unit="g", ...))."""
+    """Example: "750 g flour" -> Quantity(name="flour", value="750 g", number=Num(value=Fraction(750), unit="g",
+    ...))."""
 
     name: str
     value: str
@@ -61,14 +69,17 @@ def named(gold: str) -> tuple[Quantity, ...] | None:
     """The named values of a gold, two or more with different names; None for other golds."""
     if not 5 < len(gold) <= 300 or "\\pm" in gold:
         return None
-    items = [_quantity(item) for item in _items(gold[2:-2] if gold.startswith("\\{") and gold.endswith("\\}") else gold)]
+    items = [
+        _quantity(item) for item in _items(gold[2:-2] if gold.startswith("\\{") and gold.endswith("\\}") else gold)
+    ]
     found = tuple(item for item in items if item is not None)
     names = {item.name.casefold() for item in found}
     return found if 1 < len(names) == len(items) == len(found) <= _MAX_NAMED else None
 
 
 def all_stated(wanted: tuple[Quantity, ...], shown: str, same: Same, *, throughout: bool = False) -> bool:
-    """Whether a text states every value by its name, and in the last block about a name, or `throughout`, no other value for it."""
+    """Whether a text states every value by its name, and in the last block about a name, or `throughout`, no other
+    value for it."""
     parts = blocks(shown[-_TAIL_CHARS:]) or []
     found: set[int] = set()
     tail: list[str] = []
@@ -110,7 +121,11 @@ def _quantity(item: str) -> Quantity | None:
     item = item.strip(" .")
     name, equals, value = (part.strip() for part in item.partition("="))
     if equals:
-        return Quantity(name=name, value=value, number=parse_number(value)) if name and value and "=" not in value else None
+        return (
+            Quantity(name=name, value=value, number=parse_number(value))
+            if name and value and "=" not in value
+            else None
+        )
     first = _NAME_FIRST.match(item)
     number = parse_number(first["value"]) if first else None
     if first is not None and number is not None:
@@ -121,11 +136,16 @@ def _quantity(item: str) -> Quantity | None:
 
 
 def _statements(wanted: tuple[Quantity, ...], lines: list[str]) -> tuple[dict[int, list[str | None]], list[str]] | None:
-    """The values that a block gives to each name, None for one that is not clear, and the lines behind the last; None where it hedges."""
+    """The values that a block gives to each name, None for one that is not clear, and the lines behind the last; None
+    where it hedges."""
     stated: dict[int, list[str | None]] = {}
     last = 0
     for i, line in enumerate(lines):
-        found = [] if _CHECK.match(line) else [pair for clause in clauses(line) if (pair := _statement(wanted, clause)) is not None]
+        found = (
+            []
+            if _CHECK.match(line)
+            else [pair for clause in clauses(line) if (pair := _statement(wanted, clause)) is not None]
+        )
         if found and _HEDGE.search(line):
             return None
         for index, value in found:
@@ -187,8 +207,15 @@ def _as_set(value: str) -> str:
 
 
 def _by_unit(wanted: tuple[Quantity, ...], missing: set[int], lines: list[str], same: Same) -> bool:
-    """Whether the block gives each value that it does not name by a unit of its kind alone, and no other value in such a unit."""
-    values = [value for line in lines for clause in clauses(line) for value in (*clause.values, leading_value(clause.right)) if value]
+    """Whether the block gives each value that it does not name by a unit of its kind alone, and no other value in such
+    a unit."""
+    values = [
+        value
+        for line in lines
+        for clause in clauses(line)
+        for value in (*clause.values, leading_value(clause.right))
+        if value
+    ]
     numbers = [(value, number) for value in values if (number := parse_number(value)) is not None and number.unit]
     for index in missing:
         unit = _own_unit(wanted, index)
@@ -199,9 +226,12 @@ def _by_unit(wanted: tuple[Quantity, ...], missing: set[int], lines: list[str], 
 
 
 def _own_unit(wanted: tuple[Quantity, ...], index: int) -> str:
-    """The unit of a named value where no other of them has one of its kind; "" else, and for money and counted things."""
+    """The unit of a named value where no other of them has one of its kind; "" else, and for money and counted
+    things."""
     units = [quantity.number.unit if quantity.number is not None else "" for quantity in wanted]
     unit = units[index]
     others = [one for i, one in enumerate(units) if i != index and one]
-    alone = unit and is_known(unit) and not is_currency(unit) and all(factor_between(one, unit) is None for one in others)
+    alone = (
+        unit and is_known(unit) and not is_currency(unit) and all(factor_between(one, unit) is None for one in others)
+    )
     return unit if alone else ""

@@ -1,4 +1,5 @@
-"""Ranges between two numbers: `200-300 mg`, `36.1% to 43.9%`, `between a and b`, `50 \\pm 1.96`, `[48, 52]`, to their ends.
+"""Ranges between two numbers: `200-300 mg`, `36.1% to 43.9%`, `between a and b`, `50 \\pm 1.96`, `[48, 52]`, to their
+ends.
 
 Texts in, numbers out. Whether the ends belong to a range is not said by these forms, and not asked.
 """
@@ -19,12 +20,15 @@ _SAID = re.compile(r"(?:between|from) (?P<low>[^ ].{0,60}?) (?:and|to) (?P<high>
 _TO = re.compile(r"(?P<low>[^ ].{0,60}?)(?: to |(?<=[\w%}]) ?--? ?)(?P<high>(?:\\?\$)?[\d.].{0,60})\Z")
 _ABOUT = re.compile(r"(?P<middle>[^ (].{0,60}?) ?\\pm ?(?P<margin>[\d.].{0,60})\Z")
 _BELOW = r"(?:<=?|\\le(?![A-Za-z]))"
-_WITHIN = re.compile(rf"(?P<low>[^ <].{{0,40}}?) ?{_BELOW} ?(?:[A-Za-z]{{1,12}}|\\[a-z]{{2,8}}) ?{_BELOW} ?(?P<high>.{{1,40}})\Z")
+_WITHIN = re.compile(
+    rf"(?P<low>[^ <].{{0,40}}?) ?{_BELOW} ?(?:[A-Za-z]{{1,12}}|\\[a-z]{{2,8}}) ?{_BELOW} ?(?P<high>.{{1,40}})\Z"
+)
 _UNIT_BEHIND = re.compile(r"(?P<ends>[(\[].{3,100}[)\]]) ?(?P<unit>[A-Za-z%\\].{0,30})\Z")
 
 
 def ends(text: str) -> tuple[Num, Num] | None:
-    """The lower and the upper end of a range; None for other text. A unit or percent sign of the upper end holds for both."""
+    """The lower and the upper end of a range; None for other text. A unit or percent sign of the upper end holds for
+    both."""
     text = opened(text)
     if len(text) > 160 or not any(map(str.isdigit, text)):
         return None
@@ -40,7 +44,8 @@ def ends(text: str) -> tuple[Num, Num] | None:
 
 
 def is_range(text: str) -> bool:
-    """Whether a gold is surely a range: with words for it, or a dash between numbers whose unit stands behind (3 - 5 is a difference)."""
+    """Whether a gold is surely a range: with words for it, or a dash between numbers whose unit stands behind (3 - 5 is
+    a difference)."""
     plain = opened(text)
     said = _SAID.match(plain) is not None
     found = ends(plain) if said or _TO.match(plain) is not None else None

@@ -1,4 +1,5 @@
-"""Rate laws `rate = k[A]^2[B]`: the order in each concentration, whatever the sequence and mark-up. Knows no chemistry."""
+"""Rate laws `rate = k[A]^2[B]`: the order in each concentration, whatever the sequence and mark-up. Knows no
+chemistry."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from rewards.math.words import opened
 
 _MARKUP = re.compile(r"\\(?:ce|text|mathrm|mathit|mathbf|rm|cdot)(?![A-Za-z])|[\s${}*]")
 _LAW = re.compile(
-    r"(?:(?:rate|[rvRV])=)?k(?P<factors>(?:\[[^\[\]^]{1,20}(?:\^[-+\d]{1,4})?\](?:\^-?\d[\d./]{0,4})?){1,6})\Z", re.IGNORECASE
+    r"(?:(?:rate|[rvRV])=)?k(?P<factors>(?:\[[^\[\]^]{1,20}(?:\^[-+\d]{1,4})?\](?:\^-?\d[\d./]{0,4})?){1,6})\Z",
+    re.IGNORECASE,
 )
 _FACTOR = re.compile(r"\[([^\[\]]+)\](?:\^([-\d./]+))?")
 

@@ -1,4 +1,5 @@
-"""Chemical equations: each side as a bag of formulas with their numbers, whatever their order and mark-up. Knows no chemistry."""
+"""Chemical equations: each side as a bag of formulas with their numbers, whatever their order and mark-up. Knows no
+chemistry."""
 
 from __future__ import annotations
 
@@ -8,12 +9,14 @@ from collections import Counter
 from rewards.math.result import Result, no, unsure, yes
 
 _ARROW = re.compile(
-    r"\\(?:to|rightleftharpoons|longrightarrow|leftrightarrow)(?![A-Za-z])|<?[-=]{1,2}>|(?<=[\w)}]) ?= ?(?=\d{0,2} ?(?:[A-Z]|\\))"
+    r"\\(?:to|rightleftharpoons|longrightarrow|leftrightarrow)(?![A-Za-z])|<?[-=]{1,2}>|"
+    r"(?<=[\w)}]) ?= ?(?=\d{0,2} ?(?:[A-Z]|\\))"
 )
 _MARKUP = re.compile(r"\\(?:ce|text|mathrm|mathbf|mathsf|rm)(?![A-Za-z])|[_{}$\\ ]|\^(?=[{\d]*[-+])")
 _STATE = re.compile(r"\((?:g|l|s|aq)\)")
 _TERM = re.compile(
-    r"(?P<count>\d{0,3})(?P<formula>(?:[A-Z][a-z]?\d{0,3}|\((?:[A-Z][a-z]?\d{0,3}){1,8}\)\d{0,2}){1,16}(?:\^?\d?[-+])?|e\^?-)\Z"
+    r"(?P<count>\d{0,3})(?P<formula>(?:[A-Z][a-z]?\d{0,3}|"
+    r"\((?:[A-Z][a-z]?\d{0,3}){1,8}\)\d{0,2}){1,16}(?:\^?\d?[-+])?|e\^?-)\Z"
 )
 
 Side = Counter[str]

@@ -1,4 +1,5 @@
-"""Parts of the real line: intervals, inequalities in one unknown, unions, exclusions and set-builders, read to one canonical form.
+"""Parts of the real line: intervals, inequalities in one unknown, unions, exclusions and set-builders, read to one
+canonical form.
 
     text -> unions of intersections of atoms -> pieces with numeric ends, sorted and merged -> compared piece by piece
 Ends are fractions (of 50 digits where they are irrational) or infinities. Ends with letters in them are not read here.
@@ -31,19 +32,24 @@ _SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![A-Za-z])|<=|>=|!=|[<>=]")
 _PLAIN = {"\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\lt": "<", "\\gt": ">"}
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _MEMBER = re.compile(r"\$?(?P<name>[A-Za-z]|\\[A-Za-z]+) ?\\in(?![A-Za-z]) ?(?P<rest>.+)", re.DOTALL)
-_BUILDER = re.compile(r"\\\{ ?(?:[A-Za-z]|\\[a-z]+)(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<body>.*?) ?\\\}\Z")
+_BUILDER = re.compile(
+    r"\\\{ ?(?:[A-Za-z]|\\[a-z]+)(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\||\\mid(?![A-Za-z])|:) ?(?P<body>.*?) ?\\\}\Z"
+)
 _ALL = ("\\mathbb{R}", "\\mathbb R", "all real numbers", "all reals", "(-\\infty, +\\infty)")
 _ALL_BUT = re.compile(
-    r"(?:all|any|every|the set of all)(?: (?:real|numbers?|reals|values? of))*(?: (?P<name>[a-z]))?,? (?:except|other than|but)(?: for)? "
+    r"(?:all|any|every|the set of all)(?: (?:real|numbers?|reals|values? of))*(?: (?P<name>[a-z]))?,? (?:except|"
+    r"other than|but)(?: for)? "
     r"(?:[a-z] ?= ?)?(?P<rest>.+)\Z"
 )
 _SIGNED = re.compile(
-    r"(?:(?:the )?(?:set of )?(?:all )?(?=\w+[- ]?\w* real)|(?P<name>[a-z]) is )(?P<kind>(?:non[- ]?)?(?:positive|negative))"
+    r"(?:(?:the )?(?:set of )?(?:all )?(?=\w+[- ]?\w* real)|(?P<name>[a-z]) is )(?P<kind>(?:non[- ]?)?(?:positive|"
+    r"negative))"
     r"(?: real(?: number)?s?)?\Z",
     re.IGNORECASE,
 )
 _SUCH_THAT = re.compile(
-    r"\A(?:all|the set of(?: all)?)(?: real| values?| numbers?| of| [a-z]){1,4} (?:with|such that|where|for which|satisfying) "
+    r"\A(?:all|the set of(?: all)?)(?: real| values?| numbers?| of| [a-z]){1,4} (?:with|such that|where|for which|"
+    r"satisfying) "
 )
 _SPOKEN = (  # longer ones first: "greater than or equal to" holds "greater than"
     (re.compile(r"\A([a-z]) is (?:at least|no less than|not less than|greater than or equal to) "), ">="),
@@ -52,7 +58,9 @@ _SPOKEN = (  # longer ones first: "greater than or equal to" holds "greater than
     (re.compile(r"\A([a-z]) is (?:less|smaller) than (?!or )"), "<"),
 )
 _INFINITE = re.compile(r"(?P<sign>[-+]?) ?\\infty\Z")
-_REGION_SIGN = re.compile(r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real")
+_REGION_SIGN = re.compile(
+    r"\\(?:le|ge|ne|lt|gt|in|cup|cap|infty|setminus|backslash|mathbb)(?![A-Za-z])|[<>\[\]]|all real"
+)
 
 
 class Piece(NamedTuple):
@@ -89,7 +97,8 @@ def is_builder(text: str) -> bool:
 
 
 def compare_regions(gold: str, answer: str) -> Result | None:
-    """None where one side is no region. `(1, 2)` alone may be a point: the caller asks only where one side is surely a region."""
+    """None where one side is no region. `(1, 2)` alone may be a point: the caller asks only where one side is surely a
+    region."""
     try:
         wanted, got = read_region(gold), read_region(answer)
     except _NotARegion:
@@ -119,7 +128,8 @@ def read_region(text: str) -> Region:
 
 
 def _intersection(text: str) -> Region:
-    """`a and b`, `a, b`; where nothing is in both, a writer of words meant either (x < -2 and x > 3); a sign means what it says."""
+    """`a and b`, `a, b`; where nothing is in both, a writer of words meant either (x < -2 and x > 3); a sign means what
+    it says."""
     items = [item for part in _AND.split(text) for item in split_items(part)]
     if len(items) > _MAX_PARTS or not all(items):
         raise _NotARegion

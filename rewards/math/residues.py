@@ -1,4 +1,5 @@
-"""Residue classes: `x \\equiv 3 \\pmod{7}`, `3 (mod 7)`, `x = 7k + 3`, to (residue, modulus). Integers only; nothing is evaluated."""
+"""Residue classes: `x \\equiv 3 \\pmod{7}`, `3 (mod 7)`, `x = 7k + 3`, to (residue, modulus). Integers only; nothing is
+evaluated."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from rewards.math.result import Result, no, unsure, yes
 from rewards.math.words import opened
 
 _MOD = re.compile(
-    r" ?(?:\\pmod ?\{? ?(\d{1,12}) ?\}?|\\(?:b?mod|mathrm ?\{mod\}) ?\{? ?(\d{1,12}) ?\}?|\(? ?(?:\\?mod) ?\{?(\d{1,12})\}? ?\)?)\)?\Z"
+    r" ?(?:\\pmod ?\{? ?(\d{1,12}) ?\}?|\\(?:b?mod|mathrm ?\{mod\}) ?\{? ?(\d{1,12}) ?\}?|"
+    r"\(? ?(?:\\?mod) ?\{?(\d{1,12})\}? ?\)?)\)?\Z"
 )
 _LEFT = re.compile(r"(?:[A-Za-z](?:_\{?\w{1,3}\}?)?) ?(?:\\equiv(?![A-Za-z])|=) ?")
 _STEPS = re.compile(r"(?:[A-Za-z] ?= ?)?(?:(\d{1,12}) ?[a-z] ?([-+]) ?(\d{1,12})|(\d{1,12}) ?\+ ?(\d{1,12}) ?[a-z])\Z")
@@ -37,8 +39,11 @@ def compare_residues(gold: str, answer: str) -> Result | None:
 
 
 def residue_value(answer: str) -> str | None:
-    """The number in front of `\\pmod{12}`, where it is the least residue and a number is wanted; None for other text."""
-    found = residue(answer) if "\\pmod" in answer or "\\equiv" in answer or "(mod" in answer else None  # 7 mod 10 is a task
+    """The number in front of `\\pmod{12}`, where it is the least residue and a number is wanted; None for other
+    text."""
+    found = (
+        residue(answer) if "\\pmod" in answer or "\\equiv" in answer or "(mod" in answer else None
+    )  # 7 mod 10 is a task
     value = _LEFT.sub("", opened(answer)).strip()
     return str(found[0]) if found is not None and re.match(rf"{found[0]}(?!\d)", value) else None
 

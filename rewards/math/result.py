@@ -19,7 +19,8 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What else decides: the question's text, the tolerance and form that the gold asks for, and the options of the rule."""
+    """What else decides: the question's text, the tolerance and form that the gold asks for, and the options of the
+    rule."""
 
     question: str = ""
     tolerance: Fraction | None = None

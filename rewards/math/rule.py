@@ -1,6 +1,8 @@
-"""`math`: extraction, normalisation, the exact layer, then the symbolic layer where that is needed. One request to one verdict.
+"""`math`: extraction, normalisation, the exact layer, then the symbolic layer where that is needed. One request to one
+verdict.
 
-Gold: a text or number; a list (every member is wanted, as a set); or {"answer": ..., "accepted"?: [...], "tolerance"?, "form"?, "unit"?}.
+Gold: a text or number; a list (every member is wanted, as a set); or {"answer": ..., "accepted"?: [...], "tolerance"?,
+"form"?, "unit"?}.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from rewards.math.orders import asks_order, numbered
 from rewards.math.quantities import all_stated, named
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.options import MathOptions
-from rewards.rules import Rule, abstain, correct, unsupported, wrong
+from rewards.prose.visible import visible
+from rewards.rules.base import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Outcome, Request, Verdict
-from rewards.visible import visible
 
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
@@ -74,14 +76,21 @@ class MathRule(Rule):
             together = self._together(gold, found, shown, question_of(request)) if found.source == "no_answer" else None
             if together is not None:
                 return _verdict(*together, "line")
-            return abstain(found.source) if found.source in ("denied", "taken_back", "several_answers") else wrong(found.source, None)
+            return (
+                abstain(found.source)
+                if found.source in ("denied", "taken_back", "several_answers")
+                else wrong(found.source, None)
+            )
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("answer_too_long", found.text, certain=False)
         result, text = self._first_that_reads(gold, found, shown, question_of(request))
         return _verdict(result, text, found.source)
 
     def _gold(self, given: Any) -> Gold | str:
-        key = (isinstance(given, str), given if isinstance(given, str) else repr(given))  # the list [1, 2] is no text "[1, 2]"
+        key = (
+            isinstance(given, str),
+            given if isinstance(given, str) else repr(given),
+        )  # the list [1, 2] is no text "[1, 2]"
         if key not in self._golds:
             if len(self._golds) > 50_000:
                 self._golds.clear()
@@ -89,7 +98,8 @@ class MathRule(Rule):
         return self._golds[key]
 
     def _first_that_reads(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str]:
-        """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last number."""
+        """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last
+        number."""
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
         if result.outcome is not Outcome.CORRECT and not all(form.isdigit() for form in gold.forms):
@@ -105,7 +115,9 @@ class MathRule(Rule):
         if _HEDGE.search(text) and not _is_compound(last_number(text)):
             return no("several_answers"), text
         sentence = first_sentence(text)
-        whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None  # "5 \\text{ cm}": its number alone says less
+        whole = (
+            parse_number(normalise(strip_wrappers(sentence)) or "") is not None
+        )  # "5 \\text{ cm}": its number alone says less
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
         number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
         if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
@@ -127,7 +139,8 @@ class MathRule(Rule):
         return self._stated(gold, found, shown, question)
 
     def _stated(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
-        """Whether the text gives each of several named values by its name: the content of a box, or from the word "answer" on."""
+        """Whether the text gives each of several named values by its name: the content of a box, or from the word
+        "answer" on."""
         golds = [wanted for wanted in map(named, gold.forms) if wanted is not None]
         if not golds:
             return None

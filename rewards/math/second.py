@@ -1,10 +1,12 @@
-"""A second opinion by math-verify where our own parser cannot read a side. Only its yes counts, and it is never certain.
+"""A second opinion by math-verify where our own parser cannot read a side. Only its yes counts, and it is never
+certain.
 
-Screened before by what a text may hold: short, commands of an allow-list, small numbers, powers of one small number or letter, no
-relation chains, golds with some mathematics in them (it takes products of letters in any order), no primed capitals (it drops the prime).
-It works constants out exactly and multiplies sums out, so what it would build must be small whatever stands around it: the floor of
-10^(10^7) costs as much as the power, and so do towers behind a name (\\Gamma, \\cosh, \\zeta, the next one). Its own time limits are off:
-they need SIGALRM in the main thread; the worker's CPU timer holds. Its objects are never printed.
+Screened before by what a text may hold: short, commands of an allow-list, small numbers, powers of one small number or
+letter, no relation chains, golds with some mathematics in them (it takes products of letters in any order), no primed
+capitals (it drops the prime). It works constants out exactly and multiplies sums out, so what it would build must be
+small whatever stands around it: the floor of 10^(10^7) costs as much as the power, and so do towers behind a name
+(\\Gamma, \\cosh, \\zeta, the next one). Its own time limits are off: they need SIGALRM in the main thread; the worker's
+CPU timer holds. Its objects are never printed.
 """
 
 from __future__ import annotations
@@ -15,19 +17,25 @@ import re
 import sys
 
 from rewards.math.result import Result, yes
-from rewards.warmup import outside_deadline
+from rewards.workers.warmup import outside_deadline
 
 MAX_CHARS = 120
 _COMMANDS = frozenset((
-    "frac", "over", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "ln", "log", "pi", "infty", "cdot",
-    "times", "div", "lfloor", "rfloor", "lceil", "rceil", "circ", "angle", "triangle", "begin", "end", "vec", "hat", "bar", "overline",
-    "overrightarrow", "mathbf", "mathbb", "mathrm", "parallel", "perp", "to", "cup", "cap", "subset", "setminus", "emptyset",
+    "frac", "over", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "ln", "log", "pi",
+    "infty", "cdot",
+    "times", "div", "lfloor", "rfloor", "lceil", "rceil", "circ", "angle", "triangle", "begin", "end", "vec", "hat",
+    "bar", "overline",
+    "overrightarrow", "mathbf", "mathbb", "mathrm", "parallel", "perp", "to", "cup", "cap", "subset", "setminus",
+    "emptyset",
     "forall", "prime", "partial", "nabla", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
-    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho",
+    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "rho",
     "sigma", "tau", "phi", "varphi", "chi", "psi", "omega",
 ))  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
-_CALLED = re.compile(r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\(")  # \mathrm{lcm}(, \zeta(: a function of any growth
+_CALLED = re.compile(
+    r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\("
+)  # \mathrm{lcm}(, \zeta(: a function of any growth
 _REFUSED = re.compile(r"[A-Z]'|!|:|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
 _POWER = re.compile(r"[\^_] ?")
 _EXPONENT = re.compile(
@@ -46,7 +54,9 @@ def second_opinion(gold: str, answer: str) -> Result | None:
     if "math_verify" not in sys.modules:
         with outside_deadline():
             importlib.import_module("math_verify")
-        logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns, with the text, about limits that are off on purpose
+        logging.getLogger("math_verify").setLevel(
+            logging.CRITICAL
+        )  # it warns, with the text, about limits that are off on purpose
     from math_verify import parse, verify
 
     try:

@@ -1,6 +1,8 @@
-"""Answers of several parts: tuples and intervals in order, sets and bare lists without order, unions, inequalities, matrices.
+"""Answers of several parts: tuples and intervals in order, sets and bare lists without order, unions, inequalities,
+matrices.
 
-Splits text at brackets and commas; parts are compared by the caller's `same`. Linear in the text, quadratic in a set's members.
+Splits text at brackets and commas; parts are compared by the caller's `same`. Linear in the text, quadratic in a set's
+members.
 """
 
 from __future__ import annotations
@@ -29,9 +31,12 @@ _FACTOR = (
     r"(?:\\frac ?(?:\{-?\d{1,6}\}|\d) ?(?:\{(?:\d{1,6}|\\sqrt ?\{?\d{1,6}\}?)\}|\d)|\\sqrt ?\{?\d{1,6}\}?)?"
 )
 _SCALED = re.compile(rf"(?P<factor>{_FACTOR}) ?(?:\\cdot|\\times|\*)? ?(?P<body>\(.+\)|\\begin\{{.+)\Z", re.DOTALL)
-_DIVIDED = re.compile(r"(?:\\frac ?\{ ?)?(?P<body>\([^()]+\))(?: ?\}\{ ?| ?/ ?)(?P<factor>\d{1,6}|\\sqrt ?\{?\d{1,6}\}?) ?\}?\Z")
+_DIVIDED = re.compile(
+    r"(?:\\frac ?\{ ?)?(?P<body>\([^()]+\))(?: ?\}\{ ?| ?/ ?)(?P<factor>\d{1,6}|\\sqrt ?\{?\d{1,6}\}?) ?\}?\Z"
+)
 _UNIT_MATRIX = re.compile(
-    rf"(?P<factor>{_FACTOR}) ?(?:\\cdot ?)?(?:\\math(?:bf|rm|bb) ?)?\{{?I\}}?(?: ?_ ?\{{? ?(?P<size>\d)(?: ?\\times ?\d)? ?\}}?)?\Z"
+    rf"(?P<factor>{_FACTOR}) ?(?:\\cdot ?)?(?:\\math(?:bf|rm|bb) ?)?\{{?I\}}?(?: ?_ "
+    r"?\{? ?(?P<size>\d)(?: ?\\times ?\d)? ?\}?)?\Z"
 )
 _KINDS = {"pmatrix": "matrix", "bmatrix": "matrix", "Bmatrix": "matrix", "matrix": "matrix"}
 
@@ -71,7 +76,8 @@ def without_member(text: str) -> str:
 
 
 def compare_sequences(gold: str, answer: str, same: Same) -> Result | None:
-    """Tuples and intervals in order with their brackets, sets and bare lists without order; None where gold is one thing."""
+    """Tuples and intervals in order with their brackets, sets and bare lists without order; None where gold is one
+    thing."""
     tables = _matrix(gold), _matrix(answer)
     if tables[0] is not None or tables[1] is not None:
         return _tables(tables[0] or _column(gold), tables[1] or _column(answer), same)
@@ -143,7 +149,8 @@ def all_of(results: list[Result | None]) -> Result | None:
 
 
 def as_interval(text: str) -> str:
-    """An inequality in one name, a membership or a union of intervals, as intervals: `1 < x \\le 2` -> `(1, 2]`; other text as it is.
+    """An inequality in one name, a membership or a union of intervals, as intervals: `1 < x \\le 2` -> `(1, 2]`; other
+    text as it is.
 
     A union becomes a set of intervals, `x < 0 or x > 1` likewise.
     """
@@ -210,7 +217,8 @@ def _matrix(text: str) -> Table | None:
 
 
 def scaled(text: str) -> str:
-    """`\\frac15(3, -4)`, `-(1, 2)`, `\\frac{(3, -4)}{5}` and `2\\begin{pmatrix}...` with the factor at each member; other text as it is."""
+    """`\\frac15(3, -4)`, `-(1, 2)`, `\\frac{(3, -4)}{5}` and `2\\begin{pmatrix}...` with the factor at each member;
+    other text as it is."""
     if text[:1] == "(" and text[-1:] == ")":
         return text
     match = _SCALED.match(text) or _DIVIDED.match(text)

@@ -1,6 +1,8 @@
-"""Answer tags and mathematics set apart in prose: where an answer without a box says what it claims. Linear in the text.
+"""Answer tags and mathematics set apart in prose: where an answer without a box says what it claims. Linear in the
+text.
 
-Knows nothing of values or of what denies a claim; `rewards.math.extract` asks it and judges the prose around what it finds.
+Knows nothing of values or of what denies a claim; `rewards.math.extract` asks it and judges the prose around what it
+finds.
 """
 
 from __future__ import annotations
@@ -8,19 +10,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rewards.visible import is_blank
+from rewards.prose.visible import is_blank
 
 _TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
-# A dollar before a blank, or with a digit behind its partner, is money. Every part is bounded: many openings cost no more than one.
+# A dollar before a blank, or with a digit behind its partner, is money. Every part is bounded: many openings cost no
+# more than one.
 _SPAN = re.compile(
-    r"\$\$(?P<wide>[^$]{1,400})\$\$|(?<![\\$])\$(?! )(?P<inline>[^$\n]{1,300})(?<![ \\])\$(?![\d$])|\\\((?P<round>.{1,300}?)\\\)"
+    r"\$\$(?P<wide>[^$]{1,400})\$\$|(?<![\\$])\$(?! )(?P<inline>[^$\n]{1,300})(?<![ \\])\$(?![\d$])|"
+    r"\\\((?P<round>.{1,300}?)\\\)"
     r"|\\\[(?P<square>.{1,400}?)\\\]",
     re.DOTALL,
 )
 _SENTENCE = re.compile(r"[.!?:](?=\s)|\n")
 # What is said of the place where a value is reached is no claim: "the minimum is $2$, attained at $x = 1$".
 _ATTAINED = re.compile(
-    r",?\s+\(?(?:attained|achieved|reached|occurring|with equality|where equality|when equality|at which)\b", re.IGNORECASE
+    r",?\s+\(?(?:attained|achieved|reached|occurring|with equality|where equality|when equality|at which)\b",
+    re.IGNORECASE,
 )
 _DECLARES = re.compile(r"\s*(?:with|where|here|for)\b", re.IGNORECASE)
 _JOINT = re.compile(r"\s*(?:,|;|,?\s*\b(?P<word>and|or)\b)\s*(?:\b(?:and|or)\b\s*)?", re.IGNORECASE)
@@ -34,7 +39,8 @@ _AFTER_CHARS = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """A piece of the text with the place it was taken from. Example: "so $x = 2$." has Part(text="x = 2", start=3, end=10)."""
+    """A piece of the text with the place it was taken from. Example: "so $x = 2$." has Part(text="x = 2", start=3,
+    end=10)."""
 
     text: str
     start: int
@@ -42,7 +48,8 @@ class Part:
 
 
 def tagged(text: str) -> Part | None:
-    """What the last <answer> that holds anything encloses, up to its closing tag or the end; neighbours that differ are one: "3, 4"."""
+    """What the last <answer> that holds anything encloses, up to its closing tag or the end; neighbours that differ are
+    one: "3, 4"."""
     parts: list[Part] = []
     opening: re.Match[str] | None = None
     for match in _TAG.finditer(text):
@@ -60,13 +67,16 @@ def tagged(text: str) -> Part | None:
     for earlier in reversed(parts[-_MAX_JOINED:-1]):
         if text[earlier.end : last.start].strip():
             break
-        joined = last.text if earlier.text.strip() == last.text.strip() else f"{earlier.text.strip()}, {last.text.strip()}"
+        joined = (
+            last.text if earlier.text.strip() == last.text.strip() else f"{earlier.text.strip()}, {last.text.strip()}"
+        )
         last = Part(text=joined, start=earlier.start, end=last.end)
     return last
 
 
 def last_span(tail: str) -> Part | None:
-    """The mathematics that the last sentence with any comes to; None where a number stands behind it, or nothing is set apart."""
+    """The mathematics that the last sentence with any comes to; None where a number stands behind it, or nothing is set
+    apart."""
     if "$" not in tail and "\\(" not in tail and "\\[" not in tail:
         return None
     tail = _END_OF_PROOF.sub("", tail)
@@ -82,7 +92,10 @@ def last_span(tail: str) -> Part | None:
     declared = _DECLARES.match(tail, start) if start else None
     if declared is not None and all(_NAME.match(span.text) for span in spans if span.start >= start):
         stop = start  # "with arbitrary constants $A$, $B$" says nothing of its own
-        start = max((match.end() for match in _SENTENCE.finditer(tail, 0, start) if match.end() < len(tail[:start].rstrip())), default=0)
+        start = max(
+            (match.end() for match in _SENTENCE.finditer(tail, 0, start) if match.end() < len(tail[:start].rstrip())),
+            default=0,
+        )
     spans = [span for span in spans if span.start >= start and span.end <= stop]
     said = [span for span in spans if not _NAME.match(span.text)] or spans
     if not said:

@@ -1,4 +1,5 @@
-"""What prose states clause by clause: lines in blocks, the sides of `P = 2 \\cdot 19.5 = 39 cm`, rows of a table, values with their units.
+"""What prose states clause by clause: lines in blocks, the sides of `P = 2 \\cdot 19.5 = 39 cm`, rows of a table,
+values with their units.
 
 Texts in, texts out; knows no names and compares nothing. Linear in the text.
 """
@@ -19,15 +20,23 @@ _MAX_CELLS = 12
 _MARK = re.compile(r"\A\s*(?:[-*•+]|\d{1,2}[.)]|#{1,6}|>)\s+")
 _RULE = re.compile(r"[\s|:-]*\Z")
 _HEADING = re.compile(r"[A-Za-z][A-Za-z -]{1,40}:?\Z")
-_STAR = re.compile(r"(?<=[A-Za-z]) ?(?:\^ ?\{? ?(?:\\ast|\\?\*) ?\}?|\\\*|\*)(?= ?[=,)])")  # P^* = 20: at the equilibrium
+_STAR = re.compile(
+    r"(?<=[A-Za-z]) ?(?:\^ ?\{? ?(?:\\ast|\\?\*) ?\}?|\\\*|\*)(?= ?[=,)])"
+)  # P^* = 20: at the equilibrium
 _EQUALS = re.compile(r"=|\\approx(?![A-Za-z])")
 _CLAUSE = re.compile(r"[;.!?](?=\s|\Z)|,(?=\s)|\s(?=(?:and|und|et|y|while|giving|with|at an?)\s)")
-_UNIT = re.compile(r" ?(?:\\?%|\^\\circ ?[CF]?(?![A-Za-z])|\\?[A-Za-z]+(?:\^ ?\{?-?\d\}?)?(?:/[A-Za-z]+(?:\^ ?\{?-?\d\}?)?)?)")
+_UNIT = re.compile(
+    r" ?(?:\\?%|\^\\circ ?[CF]?(?![A-Za-z])|\\?[A-Za-z]+(?:\^ ?\{?-?\d\}?)?(?:/[A-Za-z]+(?:\^ ?\{?-?\d\}?)?)?)"
+)
 _GOES_ON = re.compile(r" ?[-+*/^=(\\\d]| ?[A-Za-z](?![A-Za-z])")
-_HIDDEN = re.compile(r"<!--|\\iffalse|\\begin ?\{comment|phantom|color ?\{ ?white|\\[bx]?cancel|\\sout|~~|<(?:s|del|strike)>")
+_HIDDEN = re.compile(
+    r"<!--|\\iffalse|\\begin ?\{comment|phantom|color ?\{ ?white|\\[bx]?cancel|\\sout|~~|<(?:s|del|strike)>"
+)
 _BEFORE = re.compile(r"(?:[<>+*/^_=|{]|\\[A-Za-z]+|[a-z]\() ?\Z")  # a bound, an exponent, the argument of a function
 _BEHIND = re.compile(r" ?(?:[+*/^=\\<>]|-(?=\d))|[A-Za-z(]")
-_ALIGNED = re.compile(r"\\begin ?\{(?P<name>align(?:ed)?|gather(?:ed)?)\*?\}(?P<body>.*?)\\end ?\{(?P=name)\*?\}", re.DOTALL)
+_ALIGNED = re.compile(
+    r"\\begin ?\{(?P<name>align(?:ed)?|gather(?:ed)?)\*?\}(?P<body>.*?)\\end ?\{(?P=name)\*?\}", re.DOTALL
+)
 _ASIDE = re.compile(r"\([^()]*\)")
 
 
@@ -67,7 +76,8 @@ def blocks(text: str) -> list[list[str]] | None:
 
 
 def clauses(line: str) -> list[Clause]:
-    """Cut at the marks and small words that stand in no brackets; a tuple of names with a tuple of values is as many clauses."""
+    """Cut at the marks and small words that stand in no brackets; a tuple of names with a tuple of values is as many
+    clauses."""
     cuts, depth, position = [0], 0, 0
     for match in _CLAUSE.finditer(line):
         piece = line[position : match.start()]
@@ -80,7 +90,8 @@ def clauses(line: str) -> list[Clause]:
 
 
 def leading_value(text: str) -> str | None:
-    """The number with its unit that begins a text, where words or nothing follow it: "30 cm" of "30 cm on the far side"."""
+    """The number with its unit that begins a text, where words or nothing follow it: "30 cm" of "30 cm on the far
+    side"."""
     match = NUMBER.match(text.lstrip("\\ ")) if text else None
     if match is None:
         return text if text and parse_number(text) is not None else None
@@ -109,7 +120,8 @@ def _members(text: str) -> list[str]:
 
 
 def _apart(text: str) -> tuple[list[str], str]:
-    """The values in a text, "?" for one that is a bound or a part of something, and what is left of it. Indices are no values."""
+    """The values in a text, "?" for one that is a bound or a part of something, and what is left of it. Indices are no
+    values."""
     values, rest, position = [], [], 0
     for match in NUMBER.finditer(text):
         if match.start() < position or text[: match.start()].endswith(("_", "_{")):
@@ -133,14 +145,17 @@ def _with_unit(text: str, match: re.Match[str]) -> tuple[str, int]:
 
 
 def _rows(lines: list[str]) -> list[str]:
-    """Rows `| Flour | 300 g | 750 g |` as "Flour: 750 g"; a row of numbers below a head of names as "Ana: 80", "Ben: 120"."""
+    """Rows `| Flour | 300 g | 750 g |` as "Flour: 750 g"; a row of numbers below a head of names as "Ana: 80", "Ben:
+    120"."""
     if not all(line.startswith("|") and line.count("|") > 2 for line in lines):
         return lines
     table = [[cell.strip() for cell in line.strip("| ").split("|")][:_MAX_CELLS] for line in lines]
     head, last = table[0], table[-1]
     if len(table) == 2 and len(head) == len(last) and last[0][:1] in "$\\-0123456789":
         return [f"{name}: {value}" for name, value in zip(head, last, strict=True)]
-    return [f"{row[0]}: {next((cell for cell in reversed(row[1:]) if any(map(str.isdigit, cell))), '')}" for row in table]
+    return [
+        f"{row[0]}: {next((cell for cell in reversed(row[1:]) if any(map(str.isdigit, cell))), '')}" for row in table
+    ]
 
 
 def _with_headings(lines: list[str]) -> list[str]:

@@ -1,4 +1,5 @@
-"""Equivalence of expressions, equations and inequalities, by value at fixed pseudo-random points. Behind the exact layer.
+"""Equivalence of expressions, equations and inequalities, by value at fixed pseudo-random points. Behind the exact
+layer.
 
 Says None where it cannot read a side; never guesses. Deterministic: the points follow from the symbols' names.
 """
@@ -19,7 +20,7 @@ from rewards.math.factoring import lacks_factors
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.tree import Node, NotReadable, holds_i, number, parse, substituted, symbols
 from rewards.types import Outcome
-from rewards.warmup import outside_deadline
+from rewards.workers.warmup import outside_deadline
 
 _POINTS = 6
 _TRIES = 24
@@ -66,7 +67,11 @@ def split_relation(text: str) -> list[str] | None:
 
 def _expressions(wanted: Node, got: Node, gold: str, answer: str, context: Context) -> Result:
     if symbols(got) - symbols(wanted) and not symbols(wanted):
-        if any(same_value(wanted, other) == yes("identity") for other in _with_constants_of(wanted, got) if not symbols(other)):
+        if any(
+            same_value(wanted, other) == yes("identity")
+            for other in _with_constants_of(wanted, got)
+            if not symbols(other)
+        ):
             return yes("other_constant", certain=False)
         return no("unknowns_left", certain=False)
     if not context.allow_unevaluated and _is_plain(wanted) and _is_arithmetic(got):
@@ -81,7 +86,8 @@ def _expressions(wanted: Node, got: Node, gold: str, answer: str, context: Conte
 
 
 def _with_constants_of(wanted: Node, got: Node) -> Iterator[Node]:
-    """`got` with its constants of integration named as in `wanted`: x^2 + c for x^2 + C, A and B for C_1 and C_2. I and j for i, too.
+    """`got` with its constants of integration named as in `wanted`: x^2 + c for x^2 + C, A and B for C_1 and C_2. I and
+    j for i, too.
 
     A lone C counts only where it is added: that of C V^2/2 is a capacity.
     """
@@ -92,7 +98,11 @@ def _with_constants_of(wanted: Node, got: Node) -> Iterator[Node]:
     alone = any("_" not in name for name in names)
     if symbols(wanted) <= set(names) or (alone and not (set(names) <= _added(wanted) and set(others) <= _added(got))):
         return
-    if 0 < len(names) == len(others) <= 2 and all(map(_CONSTANT.match, names)) and all(map(_ANY_CONSTANT.match, others)):
+    if (
+        0 < len(names) == len(others) <= 2
+        and all(map(_CONSTANT.match, names))
+        and all(map(_ANY_CONSTANT.match, others))
+    ):
         for order in permutations(names):
             tree = got
             for old, new in zip(others, order, strict=True):
@@ -108,11 +118,14 @@ def _added(node: Node) -> frozenset[str]:
 
 
 def _compact(text: str) -> str:
-    return "".join(text.replace("\\dfrac", "\\frac").replace("\\left", "").replace("\\right", "").replace("$", "").split())
+    return "".join(
+        text.replace("\\dfrac", "\\frac").replace("\\left", "").replace("\\right", "").replace("$", "").split()
+    )
 
 
 def _is_arithmetic(node: Node) -> bool:
-    """Work left to do between plain numbers: 17 + 25, 3 * 14, (8 - 2)/3. A fraction, a power or a root alone is a closed form."""
+    """Work left to do between plain numbers: 17 + 25, 3 * 14, (8 - 2)/3. A fraction, a power or a root alone is a
+    closed form."""
     plain = [child for child in node.args if _is_numeral(child)]
     if node.kind in ("add", "mul") and len(plain) > 1:
         return True
@@ -120,7 +133,8 @@ def _is_arithmetic(node: Node) -> bool:
 
 
 def _is_plain(node: Node) -> bool:
-    """A number as a gold: 42, -3, 5/7. Of a closed form with roots or i, arithmetic between numbers is only another way to write it."""
+    """A number as a gold: 42, -3, 5/7. Of a closed form with roots or i, arithmetic between numbers is only another way
+    to write it."""
     return _is_numeral(node) or (node.kind in ("div", "neg") and all(map(_is_plain, node.args)))
 
 
@@ -148,7 +162,8 @@ def _multiplies_sum(node: Node) -> bool:
 
 
 def same_value(a: Node, b: Node) -> Result:
-    """Whether two trees have one value; unsure where they agree at whole numbers only and one rounds (nobody said that x is whole)."""
+    """Whether two trees have one value; unsure where they agree at whole numbers only and one rounds (nobody said that
+    x is whole)."""
     result = _same_value(a, b, whole=_counts(a) or _counts(b))
     if (
         result == no("value_differs")
@@ -165,7 +180,8 @@ def _rounds(node: Node) -> bool:
 
 
 def _same_value(a: Node, b: Node, *, whole: bool) -> Result:
-    """Agreement at every point that both sides have a value at; exact where fractions suffice. Floors may agree at whole numbers only.
+    """Agreement at every point that both sides have a value at; exact where fractions suffice. Floors may agree at
+    whole numbers only.
 
     Equal at positive points and not at negative ones (ln x^2 and 2 ln x) depends on the domain: not for us to decide.
     """
@@ -200,7 +216,8 @@ def _counts(node: Node) -> bool:
 
 
 def _points(names: list[str], *, whole: bool = False) -> Iterator[dict[str, Fraction]]:
-    """Positive and negative fractions away from small integers, or whole numbers from 2 to 40; one empty point for constants."""
+    """Positive and negative fractions away from small integers, or whole numbers from 2 to 40; one empty point for
+    constants."""
     if not names:
         yield {}
         return
@@ -242,7 +259,8 @@ def _equal_at(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
 
 
 def _equal_closely(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
-    """Equality at one more point's precision: a decimal of fifty digits is no \\pi, and \\sqrt{2} + 10^{-40} no \\sqrt{2}."""
+    """Equality at one more point's precision: a decimal of fifty digits is no \\pi, and \\sqrt{2} + 10^{-40} no
+    \\sqrt{2}."""
     try:
         return exact(a, point) == exact(b, point)
     except NotRational:
@@ -256,7 +274,8 @@ def _equal_closely(a: Node, b: Node, point: dict[str, Fraction]) -> bool:
 
 
 def constant(node: Node) -> Fraction | None:
-    """The real value of a tree without unknowns: exact, or to 50 digits where it is irrational; None where there is none."""
+    """The real value of a tree without unknowns: exact, or to 50 digits where it is irrational; None where there is
+    none."""
     if symbols(node):
         return None
     try:
@@ -292,7 +311,8 @@ def linear(node: Node, name: str) -> tuple[Fraction, Fraction] | None:
 
 
 def _relations(wanted: list[str], got: list[str]) -> Result | None:
-    """lhs - rhs of one is a constant multiple of the other's: the same equation; a negative multiple turns an inequality around."""
+    """lhs - rhs of one is a constant multiple of the other's: the same equation; a negative multiple turns an
+    inequality around."""
     left = Node("add", None, (parse(wanted[0]), Node("neg", None, (parse(wanted[2]),))))
     right = Node("add", None, (parse(got[0]), Node("neg", None, (parse(got[2]),))))
     names = symbols(left)
@@ -310,8 +330,8 @@ def _relations(wanted: list[str], got: list[str]) -> Result | None:
 
 
 def _solves(solved: list[str], difference: Node) -> bool:
-    """Whether `y = E` is the one solution of difference = 0, as for x y = 1: linear in y, nothing left of it at y = E, and the factor
-    before y is 0 only where E has no value, so that (y - E)(x - 1) = 0 with its further line is none."""
+    """Whether `y = E` is the one solution of difference = 0, as for x y = 1: linear in y, nothing left of it at y = E,
+    and the factor before y is 0 only where E has no value, so that (y - E)(x - 1) = 0 with its further line is none."""
     name, value = parse(solved[0]), parse(solved[2])
     if name.kind != "sym" or name.value in symbols(value):
         return False

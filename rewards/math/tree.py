@@ -1,4 +1,5 @@
-"""LaTeX or plain formula text to a tree of allow-listed nodes. Own tokenizer and recursive descent; nothing is evaluated, nothing executed.
+"""LaTeX or plain formula text to a tree of allow-listed nodes. Own tokenizer and recursive descent; nothing is
+evaluated, nothing executed.
 
     expression = term (+|- term)*        term = factor ((*|/|implied) factor)*        factor = -factor | power
 Sums, integrals, limits and unknown commands are refused, not guessed: they are questions, not answers.
@@ -23,7 +24,9 @@ _ARRANGED = (
     re.compile(r"(?:\{ ?\})? ?[_^] ?\{? ?(?P<n>\d{1,4}) ?\}? ?P ?_ ?\{? ?(?P<k>\d{1,4}) ?\}?"),
     re.compile(r"(?<![A-Za-z\\])P ?\( ?(?P<n>\d{1,4}), ?(?P<k>\d{1,4}) ?\)"),
 )
-_LONE_LETTER = re.compile(r"\\(?:text|mathrm|mathit|textrm|rm) ?\{ ?([A-Za-z]) ?\}|\\(?:mathrm|rm) ([A-Za-z])(?![A-Za-z])")
+_LONE_LETTER = re.compile(
+    r"\\(?:text|mathrm|mathit|textrm|rm) ?\{ ?([A-Za-z]) ?\}|\\(?:mathrm|rm) ([A-Za-z])(?![A-Za-z])"
+)
 _MAX_DIGITS = 60
 
 FUNCTIONS = (
@@ -49,12 +52,15 @@ FUNCTIONS = (
 _BRACKETS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
 _CONSTANTS = {"pi": "pi", "e": "e", "i": "i"}
 _GREEK = (
-    "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "psi",
+    "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi",
+    "varphi", "psi",
     "omega", "zeta", "eta", "kappa",
 )  # fmt: skip
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[A-Za-z]+)|(?P<op>\*\*|\\[{}|]|[-+*/^_!()\[\]{}|])"
-    r"|(?P<word>floor|cis|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|lg|ln|exp|pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
+    r"\s*(?:(?P<number>\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[A-Za-z]+)|(?P<op>\*\*|\\[{}|]|"
+    r"[-+*/^_!()\[\]{}|])"
+    r"|(?P<word>floor|cis|ceil|cbrt|arcsin|arccos|arctan|sinh|cosh|tanh|sqrt|sin|cos|tan|cot|sec|csc|log|lg|ln|exp|"
+    r"pi)(?![A-Za-z])|(?P<letter>[A-Za-z]))"
 )
 
 
@@ -63,7 +69,8 @@ class NotReadable(ValueError):
 
 
 class Node(NamedTuple):
-    """kind: num (value Fraction), sym (name), const (pi, e, i), add, mul, div, neg, pow, call (name), fact, binom. args: child nodes."""
+    """kind: num (value Fraction), sym (name), const (pi, e, i), add, mul, div, neg, pow, call (name), fact, binom.
+    args: child nodes."""
 
     kind: str
     value: Any
@@ -297,7 +304,11 @@ class _Parser:
             return Node("const", "pi")
         if name in _GREEK:
             return self.symbol(name)
-        if name == "mathrm" and self.tokens[self.position : self.position + 3] == [("op", "{"), ("letter", "e"), ("op", "}")]:
+        if name == "mathrm" and self.tokens[self.position : self.position + 3] == [
+            ("op", "{"),
+            ("letter", "e"),
+            ("op", "}"),
+        ]:
             self.position += 3
             return Node("const", "e")
         raise NotReadable("a command outside the allow-list")
@@ -368,7 +379,11 @@ class _Parser:
             opening = self.peek()[1]
             return self.group(opening, {"(": ")", "{": "}", "[": "]"}[opening], depth)
         node = self.power(depth + 1)
-        while self._starts_atom(self.peek()) and not self._is_function(self.peek()) and self.peek() not in (("op", "("), ("op", "[")):
+        while (
+            self._starts_atom(self.peek())
+            and not self._is_function(self.peek())
+            and self.peek() not in (("op", "("), ("op", "["))
+        ):
             node = _product(node, self.power(depth + 1))
         return node
 

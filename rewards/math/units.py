@@ -1,4 +1,5 @@
-"""Units as words: cleaning them, and converting between those of one dimension. A small table; unknown words stay words."""
+"""Units as words: cleaning them, and converting between those of one dimension. A small table; unknown words stay
+words."""
 
 from __future__ import annotations
 
@@ -9,26 +10,32 @@ from functools import lru_cache
 MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 
 _TABLE: dict[str, dict[str, Fraction]] = {
-    "length": {"m": Fraction(1), "km": Fraction(1000), "cm": Fraction(1, 100), "mm": Fraction(1, 1000), "um": Fraction(1, 10**6),
+    "length": {"m": Fraction(1), "km": Fraction(1000), "cm": Fraction(1, 100), "mm": Fraction(1, 1000),
+    "um": Fraction(1, 10**6),
                "nm": Fraction(1, 10**9), "Mm": Fraction(10**6), "in": Fraction(254, 10000), "ft": Fraction(3048, 10000),
                "yd": Fraction(9144, 10000), "mi": Fraction(1609344, 1000)},
-    "mass": {"g": Fraction(1), "kg": Fraction(1000), "mg": Fraction(1, 1000), "ug": Fraction(1, 10**6), "lb": Fraction(45359237, 100000),
+    "mass": {"g": Fraction(1), "kg": Fraction(1000), "mg": Fraction(1, 1000), "ug": Fraction(1, 10**6),
+    "lb": Fraction(45359237, 100000),
              "oz": Fraction(45359237, 1600000), "tonne": Fraction(10**6)},
     "time": {"s": Fraction(1), "min": Fraction(60), "h": Fraction(3600),
              "day": Fraction(86400), "week": Fraction(604800), "ms": Fraction(1, 1000), "us": Fraction(1, 10**6),
              "ns": Fraction(1, 10**9)},
     "length^3": {"l": Fraction(1, 1000), "ml": Fraction(1, 10**6), "gal": Fraction(3785411784, 10**12)},
     "mass length time^-2": {"N": Fraction(1000), "kN": Fraction(10**6)},  # the unit of mass here is the gram
-    "mass length^2 time^-2": {"J": Fraction(1000), "kJ": Fraction(10**6), "MJ": Fraction(10**9), "Wh": Fraction(3_600_000),
+    "mass length^2 time^-2": {"J": Fraction(1000), "kJ": Fraction(10**6), "MJ": Fraction(10**9),
+    "Wh": Fraction(3_600_000),
                               "cal": Fraction(4184), "eV": Fraction(1602176634, 10**25)},
     "mass length^2 time^-3": {"W": Fraction(1000), "kW": Fraction(10**6), "MW": Fraction(10**9)},
-    "mass length^-1 time^-2": {"Pa": Fraction(1000), "kPa": Fraction(10**6), "bar": Fraction(10**8), "atm": Fraction(101_325_000)},
+    "mass length^-1 time^-2": {"Pa": Fraction(1000), "kPa": Fraction(10**6), "bar": Fraction(10**8),
+    "atm": Fraction(101_325_000)},
     "mass length^2 time^-3 current^-1": {"V": Fraction(1000), "mV": Fraction(1), "kV": Fraction(10**6)},
     "mass length^2 time^-3 current^-2": {"ohm": Fraction(1000)},
     "length^2": {"acre": Fraction(316160658, 78125), "ha": Fraction(10_000)},
     "current time": {"C": Fraction(1)}, "mass time^-2 current^-1": {"T": Fraction(1000)},
-    "mass length^2 time^-2 current^-1": {"Wb": Fraction(1000)}, "mass length^2 time^-2 current^-2": {"H": Fraction(1000)},
-    "mass^-1 length^-2 time^4 current^2": {"F": Fraction(1, 1000)}, "turn": {"rev": Fraction(1)}, "level": {"dB": Fraction(1)},
+    "mass length^2 time^-2 current^-1": {"Wb": Fraction(1000)},
+    "mass length^2 time^-2 current^-2": {"H": Fraction(1000)},
+    "mass^-1 length^-2 time^4 current^2": {"F": Fraction(1, 1000)}, "turn": {"rev": Fraction(1)},
+    "level": {"dB": Fraction(1)},
     "amount length^-3": {"M": Fraction(1000), "mM": Fraction(1)}, "month": {"month": Fraction(1), "year": Fraction(12)},
     "current": {"A": Fraction(1), "mA": Fraction(1, 1000)}, "amount": {"mol": Fraction(1), "mmol": Fraction(1, 1000)},
     "time^-1": {"Hz": Fraction(1), "kHz": Fraction(1000), "MHz": Fraction(10**6)},
@@ -38,24 +45,65 @@ _TABLE: dict[str, dict[str, Fraction]] = {
     "angle": {"deg": Fraction(1)},
 }  # fmt: skip
 _ALIASES = {
-    "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km", "centimeter": "cm", "centimetre": "cm", "millimeter": "mm",
-    "millimetre": "mm", "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi", "gram": "g", "kilogram": "kg",
-    "milligram": "mg", "pound": "lb", "ounce": "oz", "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h", "day": "day",
-    "week": "week", "liter": "l", "litre": "l", "milliliter": "ml", "millilitre": "ml", "dollar": "USD", "usd": "USD", "euro": "EUR",
-    "eur": "EUR", "gbp": "GBP", "yen": "JPY", "degree": "deg", "^\\circ": "deg", "deg": "deg", "cent": "cent", "\\$": "USD", "$": "USD",
-    "newton": "N", "joule": "J", "kilojoule": "kJ", "watt": "W", "kilowatt": "kW", "pascal": "Pa", "volt": "V", "ampere": "A", "amp": "A",
-    "hertz": "Hz", "mole": "mol", "ohm": "ohm", "kelvin": "K", "coulomb": "C", "tesla": "T", "farad": "F", "henry": "H", "weber": "Wb",
+    "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km", "centimeter": "cm", "centimetre": "cm",
+    "millimeter": "mm",
+    "millimetre": "mm", "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi",
+    "gram": "g", "kilogram": "kg",
+    "milligram": "mg", "pound": "lb", "ounce": "oz", "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h",
+    "day": "day",
+    "week": "week", "liter": "l", "litre": "l", "milliliter": "ml", "millilitre": "ml", "dollar": "USD", "usd": "USD",
+    "euro": "EUR",
+    "eur": "EUR", "gbp": "GBP", "yen": "JPY", "degree": "deg", "^\\circ": "deg", "deg": "deg", "cent": "cent",
+    "\\$": "USD", "$": "USD",
+    "newton": "N", "joule": "J", "kilojoule": "kJ", "watt": "W", "kilowatt": "kW", "pascal": "Pa", "volt": "V",
+    "ampere": "A", "amp": "A",
+    "hertz": "Hz", "mole": "mol", "ohm": "ohm", "kelvin": "K", "coulomb": "C", "tesla": "T", "farad": "F", "henry": "H",
+    "weber": "Wb",
     "hectare": "ha", "electronvolt": "eV",
     "calorie": "cal", "atmosphere": "atm", "gallon": "gal", "yr": "year", "celsius": "degC",
-    "fahrenheit": "degF", "centigrade": "degC", "ton": "ton", "tonne": "tonne", "kph": "km / h", "rpm": "rev / min", "revolution": "rev",
+    "fahrenheit": "degF", "centigrade": "degC", "ton": "ton", "tonne": "tonne", "kph": "km / h", "rpm": "rev / min",
+    "revolution": "rev",
     "decibel": "dB",
     "mph": "mi / h",
 }  # fmt: skip
-_PREFIXES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6),
+_PREFIXES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(1000),
+"M": Fraction(10**6),
              "G": Fraction(10**9), "T": Fraction(10**12)}  # fmt: skip
-_PREFIXED = ("m", "g", "s", "l", "N", "J", "W", "Wh", "Pa", "V", "A", "mol", "Hz", "ohm", "C", "T", "F", "H", "eV", "cal", "bar")
+_PREFIXED = (
+    "m",
+    "g",
+    "s",
+    "l",
+    "N",
+    "J",
+    "W",
+    "Wh",
+    "Pa",
+    "V",
+    "A",
+    "mol",
+    "Hz",
+    "ohm",
+    "C",
+    "T",
+    "F",
+    "H",
+    "eV",
+    "cal",
+    "bar",
+)
 _SPELLED = re.compile(r"(kilo|centi|milli|micro|nano|pico|mega|giga|tera)([a-z]{3,12})\Z")  # microsecond, kilopascals
-_SYMBOL_OF = {"kilo": "k", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p", "mega": "M", "giga": "G", "tera": "T"}
+_SYMBOL_OF = {
+    "kilo": "k",
+    "centi": "c",
+    "milli": "m",
+    "micro": "u",
+    "nano": "n",
+    "pico": "p",
+    "mega": "M",
+    "giga": "G",
+    "tera": "T",
+}
 _KNOWN = {
     name: ({base: int(power or 1) for base, _, power in (part.partition("^") for part in dimension.split())}, factor)
     for dimension, units in _TABLE.items()
@@ -69,17 +117,36 @@ _KNOWN |= {
     for prefix, factor in _PREFIXES.items()
     if prefix + name not in _KNOWN
 }
-_KNOWN |= {f"p{name}": (_KNOWN[name][0], _KNOWN[name][1] / 10**12) for name in ("F", "C", "A", "s")}  # not the p of "9 pm"
+_KNOWN |= {
+    f"p{name}": (_KNOWN[name][0], _KNOWN[name][1] / 10**12) for name in ("F", "C", "A", "s")
+}  # not the p of "9 pm"
 _CURRENCIES = ("USD", "EUR", "GBP", "JPY", "cent")
 _TEXT = re.compile(r"\\(?:text|mathrm|textrm|textbf|mathbf|rm) ?\{((?:[^{}]|\{[^{}]{0,10}\})*)\}")
 _OHM = re.compile(r"(?:\\Omega(?![A-Za-z])|[\u03a9\u2126])")
 _MICRO = re.compile(r"(?:\\mu(?![A-Za-z])|\u03bc) ?(?=[A-Za-z\\])")
 _UNIT_AFTER = re.compile(r" ?\\(?:text|mathrm|textrm) ?\{[^{}]{1,40}\}(?:\^\{?[23]\}?)?\Z")
-_PLAIN_UNIT = re.compile(r"(?<=[\w})]) (?:(?:square|cubic|sq\.?) )?[A-Za-z]{2,14}(?:\^\{?[23]\}?)?\Z")  # "12\\pi square units"
+_PLAIN_UNIT = re.compile(
+    r"(?<=[\w})]) (?:(?:square|cubic|sq\.?) )?[A-Za-z]{2,14}(?:\^\{?[23]\}?)?\Z"
+)  # "12\\pi square units"
 _OHM_AFTER = re.compile(r"(?<=[\w)}]) ?[kM]?(?:\\Omega|\u03a9)\Z")
 _COMPOUND = re.compile(r"(?<=[A-Za-z])-(?=[A-Za-z])")  # newton-metres
 _NO_UNIT = re.compile(r"\{ ?[ie] ?\}\Z")  # 5\\mathrm{i} is a number
-_FUNCTIONS = ("sin", "cos", "tan", "log", "exp", "sqrt", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "mod", "inf")
+_FUNCTIONS = (
+    "sin",
+    "cos",
+    "tan",
+    "log",
+    "exp",
+    "sqrt",
+    "cot",
+    "sec",
+    "csc",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "mod",
+    "inf",
+)
 _SMALL = ("of", "in", "per", "an", "at", "on", "by", "is")
 _ALLOWED = re.compile(r"(?:\^\\circ|[A-Za-z$\\'/.() ^{}0-9-])*\Z")
 _POWER = re.compile(r"\^ ?\{ ?(-?[123]) ?\}")
@@ -91,7 +158,10 @@ _PER = re.compile(r"/|(?:\A|(?<= ))per(?= )")
 _SQ = re.compile(r"\bsq\.? (?=[A-Za-z])")
 _TURNING = re.compile(r"(?:squared|cubed|factorial|times|plus|minus|divided)\b", re.IGNORECASE)
 _JOINING = re.compile(
-    r"\b(?:or|and|to|not|but|if|than|either|neither|approximately|about|wrong|incorrect|false|invalid|impossible|excluded|rejected|too)\b|[=<>+]",
+    (
+        r"\b(?:or|and|to|not|but|if|than|either|neither|approximately|about|wrong|incorrect|false|invalid|impossible|"
+        r"excluded|rejected|too)\b|[=<>+]"
+    ),
     re.IGNORECASE,
 )
 
@@ -116,7 +186,12 @@ def clean_unit(rest: str) -> str | None:
     rest = _SQ.sub("square ", rest)
     if rest in ("st", "nd", "rd", "th") or _TURNING.match(rest):
         return None  # the 8th is not 8, nor is 8 squared
-    if len(rest) > 60 or not _ALLOWED.match(rest) or _JOINING.search(rest) or "\\" in rest.replace("^\\circ", "").replace("\\$", ""):
+    if (
+        len(rest) > 60
+        or not _ALLOWED.match(rest)
+        or _JOINING.search(rest)
+        or "\\" in rest.replace("^\\circ", "").replace("\\$", "")
+    ):
         return None
     words = rest.replace("/", " / ").split()
     return rest if len(words) <= 6 and all(_is_word(word, apart, quoted) for word in words) else None
@@ -125,7 +200,9 @@ def clean_unit(rest: str) -> str | None:
 def _is_word(word: str, apart: bool, quoted: bool) -> bool:
     """A known unit anywhere; other words only apart from the number, of three letters or more, and no functions."""
     base, _, power = word.partition("^")
-    if word in ("/", "^\\circ", "\\$", "$") or (_word(word).partition("^")[0] in _KNOWN and (len(base) > 1 or quoted or apart)):
+    if word in ("/", "^\\circ", "\\$", "$") or (
+        _word(word).partition("^")[0] in _KNOWN and (len(base) > 1 or quoted or apart)
+    ):
         return not power or power in ("2", "3", "-1", "-2", "-3", "\\circ")
     plain = word.strip("'.()-")
     if not plain.replace("-", "").replace("'", "").isalpha():
@@ -136,10 +213,19 @@ def _is_word(word: str, apart: bool, quoted: bool) -> bool:
 def split_unit(text: str) -> tuple[str, str]:
     """("24\\pi", "cm^3") of `24\\pi \\text{ cm}^3`; (text, "") where no unit in \\text or \\mathrm ends it."""
     match = _UNIT_AFTER.search(text) or _PLAIN_UNIT.search(text) or _OHM_AFTER.search(text)
-    if match is None or not match.start() or text[: match.start()].rstrip()[-1:] in "+-*/^=(_" or _NO_UNIT.search(match.group(0)):
+    if (
+        match is None
+        or not match.start()
+        or text[: match.start()].rstrip()[-1:] in "+-*/^=(_"
+        or _NO_UNIT.search(match.group(0))
+    ):
         return text, ""
     unit = clean_unit(match.group(0))
-    if unit and not match.group(0).lstrip().startswith("\\") and not (is_known(unit) or unit.rstrip("s").endswith("unit")):
+    if (
+        unit
+        and not match.group(0).lstrip().startswith("\\")
+        and not (is_known(unit) or unit.rstrip("s").endswith("unit"))
+    ):
         return text, ""
     return (text[: match.start()].strip(), unit) if unit else (text, "")
 
@@ -171,7 +257,8 @@ def _word(word: str) -> str:
 
 
 def factor_between(answer: str, gold: str) -> Fraction | None:
-    """What to multiply an answer's number by to be in the gold's unit; 1 for the same unit; None for another dimension or unknown words."""
+    """What to multiply an answer's number by to be in the gold's unit; 1 for the same unit; None for another dimension
+    or unknown words."""
     a, g = canonical(answer), canonical(gold)
     if a == g or {a, g} in ({"C", "degC"}, {"F", "degF"}):  # "20 C" is a temperature, too
         return Fraction(1)

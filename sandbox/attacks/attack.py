@@ -18,9 +18,10 @@ FORMS = ("call", "assert", "split", "check")
 class Attack:
     """One row. `fools` is what the naive control believes: see control.py.
 
-    `stopped_from` is the weakest level that claims to stop it; `harmful` rows exhaust resources or signal other processes. `outcome`
-    is the one that names what the judge stopped, where only one is right.
-    Example: Attack(name="sys_exit", form="call", program="import sys\\ndef f(x): sys.exit(0)", tests=[...], entry_point="f")
+    `stopped_from` is the weakest level that claims to stop it; `harmful` rows exhaust resources or signal other
+    processes. `outcome` is the one that names what the judge stopped, where only one is right.
+    Example: Attack(name="sys_exit", form="call", program="import sys\\ndef f(x): sys.exit(0)", tests=[...],
+    entry_point="f")
     """
 
     name: str
@@ -40,11 +41,24 @@ class Attack:
         """As `posttrain sandbox run` reads it."""
         limits = {"cpu_seconds": 2.0, "wall_seconds": 4.0, **self.more.get("limits", {})}
         named = {} if self.entry_point is None else {"entry_point": self.entry_point}
-        return {"id": f"{self.name}/{self.form}", "program": self.program, "tests": self.tests, **named, **self.more, "limits": limits}
+        return {
+            "id": f"{self.name}/{self.form}",
+            "program": self.program,
+            "tests": self.tests,
+            **named,
+            **self.more,
+            "limits": limits,
+        }
 
 
 def function(
-    name: str, program: str, *, expected: Any = SECRET, forms: tuple[str, ...] = FORMS, more: dict[str, Any] | None = None, **rest: Any
+    name: str,
+    program: str,
+    *,
+    expected: Any = SECRET,
+    forms: tuple[str, ...] = FORMS,
+    more: dict[str, Any] | None = None,
+    **rest: Any,
 ) -> tuple[Attack, ...]:
     """`program` defines f; f(3) should be `expected`. One row a form."""
     tests: dict[str, dict[str, Any]] = {
@@ -54,7 +68,8 @@ def function(
         "check": {"check": f"def check(candidate):\n    assert candidate(3) == {expected!r}\n    return True\n"},
     }
     return tuple(
-        Attack(name=name, form=form, program=program, tests=[tests[form]], entry_point="f", more=more or {}, **rest) for form in forms
+        Attack(name=name, form=form, program=program, tests=[tests[form]], entry_point="f", more=more or {}, **rest)
+        for form in forms
     )
 
 
@@ -75,12 +90,15 @@ def script(name: str, program: str, *pairs: tuple[str, str], fools: str = "plain
 
 
 def by_pytest(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
-    """A pytest file that imports the program. It shares a process with it at every level: such a pass is of low trust."""
+    """A pytest file that imports the program. It shares a process with it at every level: such a pass is of low
+    trust."""
     source = "from solution import f\n\ndef test_f():\n    assert f(3) == 9731\n"
     return (Attack(name=name, form="pytest", program=program, tests=[{"pytest": source}], fools="pytest", **rest),)
 
 
-_CHECKER = "import json, sys\nsys.exit(0 if open(sys.argv[2]).read().split() == open(sys.argv[3]).read().split() else 1)\n"
+_CHECKER = (
+    "import json, sys\nsys.exit(0 if open(sys.argv[2]).read().split() == open(sys.argv[3]).read().split() else 1)\n"
+)
 
 
 def checked(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
@@ -90,9 +108,17 @@ def checked(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
 
 
 def greedy(
-    name: str, body: str, outcome: Outcome | None, limits: dict[str, Any], *, setup: str = "", printed: str = "", **rest: Any
+    name: str,
+    body: str,
+    outcome: Outcome | None,
+    limits: dict[str, Any],
+    *,
+    setup: str = "",
+    printed: str = "",
+    **rest: Any,
 ) -> tuple[Attack, ...]:
-    """`body` uses more than `limits` allow, then answers right: as a script, where `printed` comes before the answer, and as a function."""
+    """`body` uses more than `limits` allow, then answers right: as a script, where `printed` comes before the answer,
+    and as a function."""
     indented = "".join(f"    {line}\n" for line in body.split("\n"))
     rest = {"harmful": True, "outcome": outcome, "more": {"limits": limits}} | rest
     return (

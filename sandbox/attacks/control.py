@@ -1,8 +1,8 @@
 """Shows that an attack is worth anything: it must fool the naive control, or do its damage in a plain subprocess.
 
-Everything runs in a folder that is thrown away, inside throw-away namespaces by bubblewrap: no network but its own loopback, the
-machine's files read-only, own processes. Where bubblewrap is absent, rows that harm nothing run as plain subprocesses under limits,
-and the others are not shown. Knows nothing of the judge.
+Everything runs in a folder that is thrown away, inside throw-away namespaces by bubblewrap: no network but its own
+loopback, the machine's files read-only, own processes. Where bubblewrap is absent, rows that harm nothing run as plain
+subprocesses under limits, and the others are not shown. Knows nothing of the judge.
 """
 
 from __future__ import annotations
@@ -29,14 +29,27 @@ def has_namespaces() -> bool:
     """Whether bubblewrap is installed and allowed to make namespaces here."""
     if shutil.which("bwrap") is None:
         return False
-    return subprocess.run([*_bwrap("/tmp"), sys.executable, "-S", "-c", ""], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([*_bwrap("/tmp"), sys.executable, "-S", "-c", ""], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def _bwrap(folder: str) -> list[str]:
-    flags = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--die-with-parent"]
+    flags = [
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--as-pid-1",
+        "--die-with-parent",
+    ]
     files = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
     bound: list[str] = []
-    for needed in sorted({sys.prefix, sys.base_prefix, str(_HERE.parents[1])}):  # a folder before what lies in it, which is then there
+    for needed in sorted(
+        {sys.prefix, sys.base_prefix, str(_HERE.parents[1])}
+    ):  # a folder before what lies in it, which is then there
         if needed.startswith("/tmp/") and not any(needed.startswith(f"{outer}/") for outer in bound):
             bound.append(needed)
             files += ["--ro-bind", needed, needed]
@@ -60,7 +73,13 @@ def show(attack: Attack) -> str:
         command = [*_bwrap(folder), *command, "alone", tests] if alone else command
         environment = {"PATH": os.environ.get("PATH", ""), "TESTS": tests, "LANG": "C.UTF-8"}
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
         return done.stdout.strip() or f"the control failed: {done.stderr.strip()[-200:]}"
     except subprocess.TimeoutExpired:

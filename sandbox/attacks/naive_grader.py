@@ -1,7 +1,9 @@
-"""The grader that most open code rewards come down to: program, tests and verdict in one interpreter. It exists to be fooled.
+"""The grader that most open code rewards come down to: program, tests and verdict in one interpreter. It exists to be
+fooled.
 
-Run as `python grader.py tests.json` in a folder of its own by throwaway.py. It says its verdict in every way that is in use, and the
-control believes one of them at a time: exit status, a marker, a score as the last line, a result pipe (descriptor 3), a result file.
+Run as `python grader.py tests.json` in a folder of its own by throwaway.py. It says its verdict in every way that is in
+use, and the control believes one of them at a time: exit status, a marker, a score as the last line, a result pipe
+(descriptor 3), a result file.
 """
 
 from __future__ import annotations

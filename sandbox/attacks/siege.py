@@ -1,7 +1,8 @@
 """The corpus against a judge: what each row came to, and what it left behind 100 ms later.
 
-A row that did not fool the control counts for nothing. What an attack left is asked of the box itself, by an honest program that runs
-next in it and lists processes and files; containers are counted at the daemon. Knows the judge only by its public methods.
+A row that did not fool the control counts for nothing. What an attack left is asked of the box itself, by an honest
+program that runs next in it and lists processes and files; containers are counted at the daemon. Knows the judge only
+by its public methods.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 from sandbox.attacks.attack import Attack
 from sandbox.attacks.control import FOOLED, show
 from sandbox.judge import Judge
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 
 _GRACE_SECONDS = 0.1
 _BOXES = 4  # a slot keeps a box for candidates and one for tests, each plain or with packages
-# Lists what should not be there: processes that are neither itself, nor its box's first, nor kernel threads of the lister; any file.
+# Lists what should not be there: processes that are neither itself, nor its box's first, nor kernel threads of the
+# lister; any file.
 _PROBE = """
 import os
 def left():
@@ -43,7 +45,8 @@ def parent_of(name):
 class Result:
     """One row's end. `outcome` is empty when it was not run, and `why` says why not, or why the row does not count.
 
-    Example: Result(group="early_exit", name="sys_exit", form="call", counts=True, outcome="early_exit", trust="full", score=0.0)
+    Example: Result(group="early_exit", name="sys_exit", form="call", counts=True, outcome="early_exit", trust="full",
+    score=0.0)
     """
 
     group: str
@@ -110,7 +113,8 @@ def besiege(judge: Judge, group: str, attacks: tuple[Attack, ...], controls: lis
 
 
 def left_behind(judge: Judge) -> tuple[str, ...]:
-    """Processes and files still in the box, containers beyond the slot's own, 100 ms after the end. Empty is what it should be."""
+    """Processes and files still in the box, containers beyond the slot's own, 100 ms after the end. Empty is what it
+    should be."""
     time.sleep(_GRACE_SECONDS)
     alone = judge.level is not Level.NONE
     program = f"ALONE = {alone}\n{_PROBE}"

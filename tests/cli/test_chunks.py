@@ -1,4 +1,5 @@
-"""Lines come in the order and the number in which they were written, and nobody who waits for an answer waits for ever."""
+"""Lines come in the order and the number in which they were written, and nobody who waits for an answer waits for
+ever."""
 
 from __future__ import annotations
 
@@ -45,9 +46,15 @@ ANSWER = {"response": "\\boxed{4}", "gold": "4"}
 
 
 @pytest.mark.parametrize(("command", "row", "key"), [(SANDBOX, PROGRAM, "pass"), (VERIFY, ANSWER, "correct")])
-def test_a_caller_that_waits_for_each_answer_gets_it(command: tuple[str, ...], row: dict[str, object], key: str) -> None:
+def test_a_caller_that_waits_for_each_answer_gets_it(
+    command: tuple[str, ...], row: dict[str, object], key: str
+) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "posttrain", *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "posttrain", *command],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert child.stdin is not None and child.stdout is not None
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from posttrain.plan import prepare
-from posttrain.store import Store
+from posttrain.store.artefacts import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "ray", "vllm", "sympy", "docker", "datasets", "trl")
@@ -39,15 +39,31 @@ def publish_base(recipe: Path, store_path: Path) -> None:
     held = store.lock(base.id)
     attempt = store.begin(base.id)
     (attempt.output / "state.bin").write_bytes(b"base")
-    record = {"kind": "base", "step": "base", "inputs": {}, "finished": "", "metrics": {}, "seconds": 1.0, "versions": {}}
+    record = {
+        "kind": "base",
+        "step": "base",
+        "inputs": {},
+        "finished": "",
+        "metrics": {},
+        "seconds": 1.0,
+        "versions": {},
+    }
     store.publish(attempt, record, held)
     held.release()
 
 
-def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None, code: str | None = None) -> subprocess.CompletedProcess[str]:
+def call(
+    *arguments: str, cwd: Path, env: dict[str, str] | None = None, code: str | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "posttrain"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **(env or {})}
-    return subprocess.run([*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        **(env or {}),
+    }
+    return subprocess.run(
+        [*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def run_recipe(folder: Path, *arguments: str, name: str = "small", steps: int = 4) -> subprocess.CompletedProcess[str]:
@@ -74,7 +90,11 @@ def test_run_then_status_then_report_of_the_store(folder: Path) -> None:
     done = run_recipe(folder)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
-    assert [line.split()[:3] for line in lines] == [["[1/3]", "base", "cached"], ["[2/3]", "first", "ran"], ["[3/3]", "second", "ran"]]
+    assert [line.split()[:3] for line in lines] == [
+        ["[1/3]", "base", "cached"],
+        ["[2/3]", "first", "ran"],
+        ["[3/3]", "second", "ran"],
+    ]
     status = json.loads(call("status", "runs/small", "--json", cwd=folder).stdout)
     assert status["state"] == "done" and [row["status"] for row in status["stages"]] == ["cached", "ran", "ran"]
     assert "second" in call("status", "runs/small", cwd=folder).stdout
@@ -89,7 +109,10 @@ def test_run_then_status_then_report_of_the_store(folder: Path) -> None:
 
 def test_a_cached_rerun_imports_nothing_heavy(folder: Path) -> None:
     assert run_recipe(folder).returncode == 0
-    code = f"import sys; from posttrain.cli import main; rc = main(sys.argv[1:]); print(rc, [m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        f"import sys; from posttrain.cli import main; rc = main(sys.argv[1:]); print(rc, [m for m in {HEAVY} if "
+        "m in sys.modules])"
+    )
     again = call("run", str(write_recipe(folder)), "--until", "second", cwd=folder, code=code)
     assert again.stdout.splitlines()[-1] == "0 []", again.stdout + again.stderr
 
@@ -105,7 +128,15 @@ def publish_everything(recipe: Path, store_path: Path) -> int:
         (attempt.output / "scores.json").write_text(json.dumps(scores))
         (attempt.output / "model").mkdir()
         (attempt.output / "model" / "README.md").write_text("card")
-        record = {"kind": step.kind, "step": step.name, "inputs": {}, "finished": "", "metrics": {}, "seconds": 1.0, "versions": {}}
+        record = {
+            "kind": step.kind,
+            "step": step.name,
+            "inputs": {},
+            "finished": "",
+            "metrics": {},
+            "seconds": 1.0,
+            "versions": {},
+        }
         store.publish(attempt, record, held)
         held.release()
     return len(plan.steps)
@@ -114,7 +145,10 @@ def publish_everything(recipe: Path, store_path: Path) -> int:
 def test_a_cached_rerun_of_the_demos_whole_recipe_imports_nothing_heavy_and_links_the_model(tmp_path: Path) -> None:
     recipe = ROOT / "recipes" / "demo_cpu.yaml"
     steps = publish_everything(recipe, tmp_path / "runs" / ".store")
-    code = f"import sys; from posttrain.cli import main; rc = main(sys.argv[1:]); print(rc, [m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        f"import sys; from posttrain.cli import main; rc = main(sys.argv[1:]); print(rc, [m for m in {HEAVY} if "
+        "m in sys.modules])"
+    )
     for _ in range(2):
         done = call("run", str(recipe), "--out", "runs/demo", cwd=tmp_path, code=code)
         assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
@@ -127,7 +161,10 @@ def test_a_cached_rerun_of_the_demos_whole_recipe_imports_nothing_heavy_and_link
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["store", "ls"]])
 def test_help_and_light_commands_import_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
-    code = f"import sys; from posttrain.cli import main; rc = main(sys.argv[1:]); print(rc, [m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        f"import sys; from posttrain.cli import main; rc = main(sys.argv[1:]); print(rc, [m for m in {HEAVY} if "
+        "m in sys.modules])"
+    )
     done = call(*arguments, cwd=tmp_path, code=code)
     assert done.stdout.strip().endswith("0 []"), done.stdout + done.stderr
 
@@ -219,19 +256,32 @@ def test_a_folder_of_the_users_that_shadows_ours_is_refused_by_name(tmp_path: Pa
 
 
 def test_libraries_are_told_not_to_report_home(tmp_path: Path) -> None:
-    names = ("HF_HUB_DISABLE_TELEMETRY", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "RAY_USAGE_STATS_ENABLED", "TOKENIZERS_PARALLELISM")
+    names = (
+        "HF_HUB_DISABLE_TELEMETRY",
+        "VLLM_NO_USAGE_STATS",
+        "DO_NOT_TRACK",
+        "RAY_USAGE_STATS_ENABLED",
+        "TOKENIZERS_PARALLELISM",
+    )
     code = f"import os; from posttrain.cli import main; main(['store', 'ls']); print([os.environ[n] for n in {names}])"
     empty = dict.fromkeys(names)
     environment = {name: value for name, value in os.environ.items() if name not in empty}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "['1', '1', '1', '0', 'false']"
 
 
-@pytest.mark.parametrize("arguments", [["--temperature", "nan"], ["--max-tokens", "0"], ["--prompt", os.fsdecode(b"\xff")]])
+@pytest.mark.parametrize(
+    "arguments", [["--temperature", "nan"], ["--max-tokens", "0"], ["--prompt", os.fsdecode(b"\xff")]]
+)
 def test_a_question_that_cannot_be_asked_is_2_with_one_message(folder: Path, arguments: list[str]) -> None:
     (folder / "config.json").write_text("{}")
-    code = "import posttrain.evaluate.one as one, posttrain.cli as cli, sys; one.talk = lambda *_: None; sys.exit(cli.main())"
+    code = (
+        "import posttrain.run.one_checkpoint as one, posttrain.cli as cli, sys; one.talk = lambda *_: None; "
+        "sys.exit(cli.main())"
+    )
     done = call("sample", str(folder), *arguments, cwd=folder, code=code)
     assert done.returncode == 2 and "remedy:" in done.stderr and "Traceback" not in done.stderr
 

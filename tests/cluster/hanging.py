@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from posttrain.rollout.judges import JudgeServer
+from posttrain.machine.judges import JudgeServer
 from sandbox.types import Judgement, Program
 
 

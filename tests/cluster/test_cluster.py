@@ -1,4 +1,5 @@
-"""Actors: errors come home, death is noticed, signals are the driver's, no orphan outlives its driver, no room is an error with names."""
+"""Actors: errors come home, death is noticed, signals are the driver's, no orphan outlives its driver, no room is an
+error with names."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import BackendError, DataError, StageError, Stopped
-from posttrain.stopping import giving_up_waits
+from posttrain.signals.stopping import giving_up_waits
 
 pytestmark = pytest.mark.ray
 PIECE = "tests.cluster.pieces:Piece"
@@ -23,7 +24,7 @@ PIECE = "tests.cluster.pieces:Piece"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    from posttrain.cluster import Cluster
+    from posttrain.machine.cluster import Cluster
 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     cluster = Cluster(address="local", placement_timeout_seconds=30, logs=tmp_path_factory.mktemp("logs"))
@@ -34,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 
 def start(cluster, name, **options):  # type: ignore[no-untyped-def]
-    from posttrain.cluster import ActorSpec
+    from posttrain.machine.cluster import ActorSpec
 
     return cluster.start(ActorSpec(name=name, target=PIECE, **{"kwargs": {"value": 3}, **options}))
 
@@ -81,7 +82,7 @@ def test_an_object_that_cannot_be_built_leaves_no_actor(cluster) -> None:  # typ
 
 
 def test_a_stop_ends_a_wait_and_leaves_no_half_started_actor(cluster, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    from posttrain.cluster import first_failure
+    from posttrain.machine.cluster import first_failure
 
     piece = start(cluster, "busy")
     asked = tmp_path / "stop"
@@ -109,7 +110,9 @@ def test_no_room_is_an_error_that_names_who_holds_what(cluster) -> None:  # type
     holder = start(cluster, "holder", cpus=1.0)
     cluster._timeout = 1.0
     try:
-        with pytest.raises(BackendError, match=r"greedy \(999 CPU, 0 GPU\) within 1 s.*holder \(1 CPU, 0 GPU\)") as caught:
+        with pytest.raises(
+            BackendError, match=r"greedy \(999 CPU, 0 GPU\) within 1 s.*holder \(1 CPU, 0 GPU\)"
+        ) as caught:
             start(cluster, "greedy", cpus=999.0)
     finally:
         cluster._timeout = 30.0
@@ -119,7 +122,7 @@ def test_no_room_is_an_error_that_names_who_holds_what(cluster) -> None:  # type
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "a..b:1"])
 def test_an_address_where_no_cluster_answers_is_a_missing_backend(address: str) -> None:
-    from posttrain.cluster import _connect
+    from posttrain.machine.cluster import _connect
 
     with pytest.raises(BackendError, match=re.escape(address)) as caught:
         _connect(address)
@@ -129,7 +132,7 @@ def test_an_address_where_no_cluster_answers_is_a_missing_backend(address: str) 
 _DRIVER = """
 import sys, time
 from pathlib import Path
-from posttrain.cluster import ActorSpec, Cluster
+from posttrain.machine.cluster import ActorSpec, Cluster
 cluster = Cluster(address="local", placement_timeout_seconds=30, logs=Path(sys.argv[1]))
 pieces = [cluster.start(ActorSpec(name=f"piece-{n}", target="tests.cluster.pieces:Piece", kwargs={})) for n in range(2)]
 print(*[piece.pid() for piece in pieces], flush=True)
@@ -141,7 +144,7 @@ time.sleep(600)
 _STOPPED_DRIVER = """
 import signal, sys, time
 from pathlib import Path
-from posttrain.cluster import ActorSpec, Cluster
+from posttrain.machine.cluster import ActorSpec, Cluster
 asked = []
 cluster = Cluster(address="local", placement_timeout_seconds=30, logs=Path(sys.argv[1]))
 piece = cluster.start(ActorSpec(name="p", target="tests.cluster.pieces:Piece", kwargs={"value": 3}))
@@ -157,7 +160,8 @@ print(75, flush=True)
 
 
 def test_a_signal_to_the_drivers_whole_group_leaves_ray_to_the_driver(tmp_path: Path) -> None:
-    """The driver is alone in a group that it does not lead, as when a script that has ended put it in the background."""
+    """The driver is alone in a group that it does not lead, as when a script that has ended put it in the
+    background."""
     script = '"$0" -c "$1" "$2" > "$2/said" 2>&1 & echo $!'
     command = ["sh", "-c", script, sys.executable, _STOPPED_DRIVER, str(tmp_path)]
     (tmp_path / "said").touch()
@@ -175,7 +179,9 @@ def test_a_signal_to_the_drivers_whole_group_leaves_ray_to_the_driver(tmp_path: 
 
 def test_actors_do_not_outlive_a_driver_that_was_killed(tmp_path: Path) -> None:
     written = tmp_path / "written"
-    driver = subprocess.Popen([sys.executable, "-c", _DRIVER, str(tmp_path), str(written)], stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _DRIVER, str(tmp_path), str(written)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert driver.stdout is not None
         pids = [int(word) for word in driver.stdout.readline().split()]

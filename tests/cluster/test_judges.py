@@ -1,4 +1,5 @@
-"""Judges as actors, on real Ray: programs are judged once and in order, also when a judge dies; no queue grows; the scorer owns them."""
+"""Judges as actors, on real Ray: programs are judged once and in order, also when a judge dies; no queue grows; the
+scorer owns them."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from posttrain.errors import BackendError, StageError
 from sandbox.doctor import SENTENCE
 from sandbox.errors import Fault
 from sandbox.interpreter import LimitReached, SessionLimits
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Level, Limits, Outcome, Program
 
 pytestmark = pytest.mark.ray
@@ -27,20 +28,24 @@ PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": SENTENCE, "slo
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from posttrain.cluster import Cluster
+    from posttrain.machine.cluster import Cluster
 
     made = Cluster(address="local", placement_timeout_seconds=60, logs=tmp_path_factory.mktemp("logs"))
     yield made
     made.close()
 
 
-def pool_of(cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN, target: str = "posttrain.rollout.judges:JudgeServer") -> Any:
+def pool_of(
+    cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN, target: str = "posttrain.machine.judges:JudgeServer"
+) -> Any:
     """Judges on this machine's one node, named as those of several nodes are."""
-    from posttrain.cluster import ActorSpec
-    from posttrain.rollout.judges import JudgePool
+    from posttrain.machine.cluster import ActorSpec
+    from posttrain.machine.judges import JudgePool
 
     def start_on(number: int) -> Any:
-        spec = ActorSpec(name=f"judge-{number}", target=target, kwargs={"sandbox": sandbox}, cpus=0.01, node=cluster.nodes()[0])
+        spec = ActorSpec(
+            name=f"judge-{number}", target=target, kwargs={"sandbox": sandbox}, cpus=0.01, node=cluster.nodes()[0]
+        )
         return lambda: cluster.start(spec)
 
     return JudgePool([start_on(number) for number in range(judges)], sandbox["slots"])
@@ -48,7 +53,10 @@ def pool_of(cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN, target: 
 
 def programs(count: int, seconds: float = 0.0) -> list[Program]:
     text = f"import os, time\ntime.sleep({seconds})\nprint(input())"
-    rows = [{"id": number, "program": text, "tests": [{"stdin": str(number), "stdout": str(number)}]} for number in range(count)]
+    rows = [
+        {"id": number, "program": text, "tests": [{"stdin": str(number), "stdout": str(number)}]}
+        for number in range(count)
+    ]
     return [parse_program(row) for row in rows]
 
 
@@ -123,8 +131,8 @@ def test_an_error_of_ours_comes_home_and_is_not_tried_again(cluster: Any) -> Non
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posttrain.rollout.judges.READY_SECONDS", 4.0)
-    monkeypatch.setattr("posttrain.rollout.judges.MARGIN", 0.004)
+    monkeypatch.setattr("posttrain.machine.judges.READY_SECONDS", 4.0)
+    monkeypatch.setattr("posttrain.machine.judges.MARGIN", 0.004)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -164,7 +172,7 @@ def test_a_program_over_which_every_judge_hangs_is_a_fault_and_no_other_is(clust
 
 
 def test_a_judge_at_work_has_time_for_its_slowest_tests() -> None:
-    from posttrain.rollout.judges import READY_SECONDS, patience
+    from posttrain.machine.judges import READY_SECONDS, patience
 
     one, many = programs(1), programs(40)
     assert patience([], 2) == READY_SECONDS
@@ -176,7 +184,7 @@ class Counting:
     """A judge in this process that counts who calls it at once."""
 
     def __init__(self) -> None:
-        from posttrain.rollout.judges import JudgeServer
+        from posttrain.machine.judges import JudgeServer
 
         self.server = JudgeServer(PLAIN)
         self.lock = threading.Lock()
@@ -199,13 +207,15 @@ class Counting:
 
 
 def test_a_judge_has_two_leases_at_most_however_many_programs_wait() -> None:
-    from posttrain.rollout.judges import LEASES_AT_A_JUDGE, JudgePool, patience
+    from posttrain.machine.judges import LEASES_AT_A_JUDGE, JudgePool, patience
 
     judge = Counting()
     pool = JudgePool([lambda: judge], 2)  # type: ignore[list-item, return-value]
     found = pool.run(programs(150))
     pool.close()
-    assert judge.patience <= LEASES_AT_A_JUDGE * patience(programs(32), 2), "what was answered long ago is still waited for"
+    assert judge.patience <= LEASES_AT_A_JUDGE * patience(programs(32), 2), (
+        "what was answered long ago is still waited for"
+    )
     assert [one.id for one in found] == [str(number) for number in range(150)]
     assert judge.most == LEASES_AT_A_JUDGE
     assert judge.leases >= 5 and judge.largest <= 32
@@ -223,7 +233,11 @@ def test_the_scorers_judges_are_actors_and_end_with_it(tmp_path: Path) -> None:
         assert [verdict.score for verdict in scored[0].verdicts] == [1.0, 0.0]
         assert scorer.judge() == {"level": "none", "images": {}}
         # Of this test: another run beside it has judges of its own.
-        judges = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if re.search(f"{tmp_path}.*judge-0", logs_of(pid))]
+        judges = [
+            pid
+            for pid in map(int, filter(str.isdecimal, os.listdir("/proc")))
+            if re.search(f"{tmp_path}.*judge-0", logs_of(pid))
+        ]
         assert judges, "no actor writes a judge's log"
     deadline = time.monotonic() + 20
     while any(map(alive, judges)) and time.monotonic() < deadline:

@@ -1,4 +1,5 @@
-"""The machine as stages see it: a trainer group of one and of two, engines that follow checkpoints, a scorer with a real verifier."""
+"""The machine as stages see it: a trainer group of one and of two, engines that follow checkpoints, a scorer with a
+real verifier."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def recipe(**parts: Any) -> Any:
 
 
 def machine_for(tmp_path: Path, **parts: Any) -> Any:
-    from posttrain.machine import Machine
+    from posttrain.machine.machine import Machine
 
     return Machine(recipe(**parts), tmp_path / "logs")
 
@@ -52,7 +53,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         verifiers={
             "exact": {"kind": "math"},
             "taste": {"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0},
-            "group": {"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0, "against": "group", "on_abstain": "zero"},
+            "group": {
+                "kind": "pairwise",
+                "model": {"stage": "judge"},
+                "canaries": 0,
+                "against": "group",
+                "on_abstain": "zero",
+            },
             "same": {
                 "kind": "agent",
                 "model": {"stage": "judge"},
@@ -82,7 +89,9 @@ def test_one_trainer_is_warm_and_has_no_process_group(alone: Any) -> None:
 
 
 @pytest.mark.vllm
-def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(alone: Any, tiny: Callable[..., Path]) -> None:
+def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(
+    alone: Any, tiny: Callable[..., Path]
+) -> None:
     base = tiny()
     request = [GenerationRequest(prompt_ids=(1, 2, 3, 4), seeds=(0, 1))]
     engine = alone.engine("policy", base, "base")
@@ -108,10 +117,16 @@ def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(
 
 
 def group(source: str, texts: list[str], gold: Any = None, reference: str | None = None) -> RolloutGroup:
-    prompt = Prompt(id="1", source=source, messages=({"role": "user", "content": "17+25?"},), gold=gold, reference=reference)
+    prompt = Prompt(
+        id="1", source=source, messages=({"role": "user", "content": "17+25?"},), gold=gold, reference=reference
+    )
     completions = tuple(
         Completion(
-            segments=(Segment(token_ids=(1,), logprobs=(-0.5,)),), text=text, stop_reason=StopReason.STOP, policy_version="v", seed=i
+            segments=(Segment(token_ids=(1,), logprobs=(-0.5,)),),
+            text=text,
+            stop_reason=StopReason.STOP,
+            policy_version="v",
+            seed=i,
         )
         for i, text in enumerate(texts)
     )
@@ -119,7 +134,9 @@ def group(source: str, texts: list[str], gold: Any = None, reference: str | None
 
 
 def test_the_scorer_judges_by_the_recipes_verifier(alone: Any) -> None:
-    scored = alone.scorer().score({"sums": "exact"}, [group("sums", ["<think>a</think>42", "<think>b</think>41"], gold="42")])
+    scored = alone.scorer().score(
+        {"sums": "exact"}, [group("sums", ["<think>a</think>42", "<think>b</think>41"], gold="42")]
+    )
     assert [verdict.passed for verdict in scored[0].verdicts] == [True, False]
     assert alone.scorer().outcomes() == {"correct": 1, "wrong": 1}
     assert alone.facts()["judge"] is None
@@ -134,7 +151,8 @@ def test_prompts_of_a_source_without_a_verifier_are_refused(alone: Any) -> None:
 
 @pytest.fixture(scope="module")
 def judged(alone: Any, tiny: Callable[..., Path]) -> Any:
-    """The machine's scorer, with an engine of random weights as the model "judge": one start for every test that asks it."""
+    """The machine's scorer, with an engine of random weights as the model "judge": one start for every test that asks
+    it."""
     folder = tiny(sharpness=1.0)
     return alone.scorer({"judge": (alone.engine("judge", folder, "judge"), folder)})
 
@@ -145,13 +163,15 @@ def test_a_pairwise_verifier_asks_the_judges_engine(judged: Any) -> None:
     assert verdict.parts, verdict
     assert 0.0 < verdict.parts["label_mass"] < 1.0 and 0.0 < verdict.parts["probability"] < 1.0
     ranked = judged.score("group", [group("essays", ["a", "b", "c"])])[0].verdicts
-    assert all(0.0 <= verdict.score <= 1.0 and 0.0 <= verdict.parts["orders_agree"] <= 1.0 for verdict in ranked), ranked
+    assert all(0.0 <= verdict.score <= 1.0 and 0.0 <= verdict.parts["orders_agree"] <= 1.0 for verdict in ranked), (
+        ranked
+    )
 
 
 @pytest.mark.vllm
 def test_an_agent_asks_an_engine_for_a_label_and_keeps_what_was_said(judged: Any) -> None:
     """The protocol, not the judgement: the weights are random, the labels are single tokens of a byte vocabulary."""
-    from posttrain.rollout.rows import verdict_row
+    from posttrain.sampling.rollout_files import verdict_row
 
     verdicts = judged.score("same", [group("essays", ["Answer: carbon dioxide", "x" * 3000], gold="CO2")])[0].verdicts
     row = verdict_row(verdicts[0])

@@ -1,4 +1,5 @@
-"""Mixtures give exact shares in a repeatable order; the avg@k band is strict and exact; cards tell licence, provenance and digests."""
+"""Mixtures give exact shares in a repeatable order; the avg@k band is strict and exact; cards tell licence, provenance
+and digests."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from posttrain.data.cards import card_facts, card_path, read_card
 from posttrain.data.difficulty import decide, histogram, in_band
 from posttrain.data.mix import draw, num_rows
 from posttrain.errors import DataError
+from posttrain.recipe.cards import card_facts, card_path, read_card
 from posttrain.recipe.schema import FileData, GymData, StageData, ToyData
 
 # ---------------------------------------------------------------- mix
@@ -97,7 +98,10 @@ def test_the_histogram_counts_judged_prompts_only() -> None:
 CARD = "---\nlicense: cc-by-4.0\npretty_name: Sums\nprovenance: made by hand\n---\n\nSums.\n"
 
 
-_MULTIPLIED = "".join(f"{here}: &{here} [{', '.join([f'*{before}'] * 8)}]\n" for before, here in zip("abcdefghi", "bcdefghij", strict=True))
+_MULTIPLIED = "".join(
+    f"{here}: &{here} [{', '.join([f'*{before}'] * 8)}]\n"
+    for before, here in zip("abcdefghi", "bcdefghij", strict=True)
+)
 
 
 @pytest.mark.parametrize("start", ["", "\ufeff"])

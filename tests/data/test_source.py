@@ -18,7 +18,9 @@ GOOD = {"prompt": "1+1?", "completion": "2"}
 def jsonl(folder: Path, *lines: Any, name: str = "rows.jsonl") -> Path:
     """Lines as given: bytes as they are, everything else as JSON."""
     path = folder / name
-    path.write_bytes(b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines))
+    path.write_bytes(
+        b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
+    )
     return path
 
 
@@ -97,7 +99,10 @@ def test_conversational_rows_as_trl_has_them_are_read(tmp_path: Path) -> None:
     def answer(text: str) -> list[dict[str, str]]:
         return [{"role": "assistant", "content": text}]
 
-    jsonl(tmp_path, {"prompt": asked, "gold": "4", "completion": answer("a"), "chosen": answer("good"), "rejected": answer("bad")})
+    jsonl(
+        tmp_path,
+        {"prompt": asked, "gold": "4", "completion": answer("a"), "chosen": answer("good"), "rejected": answer("bad")},
+    )
     assert load_prompts("rows", spec(), tmp_path).items[0].messages == tuple(asked)
     assert load_conversations("rows", spec(), tmp_path).items[0].messages == (*asked, *answer("a"))
     pair = load_pairs("rows", spec(), tmp_path).items[0]
@@ -149,7 +154,10 @@ def test_data_without_a_row_are_refused(tmp_path: Path, lines: tuple[bytes, ...]
         ({"prompt": " ", "completion": "2"}, "no text in key 'prompt'"),
         ({"messages": "hello"}, "'messages' is not a list of turns"),
         ({"messages": [{"role": "user", "content": "x"}]}, "it ends with a turn of the user"),
-        ({"prompt": [{"role": "user", "content": "x"}], "completion": []}, "'completion' is not text or one assistant turn"),
+        (
+            {"prompt": [{"role": "user", "content": "x"}], "completion": []},
+            "'completion' is not text or one assistant turn",
+        ),
         ({"messages": ["hello"]}, "messages[0] is not an object"),
         ({"messages": [{"role": "human", "content": "x"}]}, "messages[0].role is 'human'"),
         ({"messages": [{"content": "x"}]}, "messages[0].role is None"),
@@ -161,7 +169,10 @@ def test_data_without_a_row_are_refused(tmp_path: Path, lines: tuple[bytes, ...]
         (b"[" * 100_000, "not JSON"),
         (b'{"prompt": "x", "completion": ' + b"1" * 5000 + b"}", "not JSON"),
         (b'{"prompt": "\\ud800", "completion": "2"}', "half a surrogate pair"),
-        ({"messages": [{"role": "user", "content": "a\udc00"}, {"role": "assistant", "content": "b"}]}, "half a surrogate pair"),
+        (
+            {"messages": [{"role": "user", "content": "a\udc00"}, {"role": "assistant", "content": "b"}]},
+            "half a surrogate pair",
+        ),
         ({"messages": [{"role": "user", "content": "a", "name": "\udc00"}]}, "half a surrogate pair"),
         ({"id": "\ud800", **GOOD}, "'id' holds half a surrogate pair"),
         ({"messages": [{"role": ["user"], "content": "a"}]}, "messages[0].role is ['user']"),
@@ -193,7 +204,12 @@ def test_a_faulty_prompt_is_named(tmp_path: Path, row: Any, reason: str) -> None
 
 
 def test_a_problem_of_a_suite_whose_id_stands_twice_is_named_where_a_prompt_to_train_on_is_not(tmp_path: Path) -> None:
-    jsonl(tmp_path, {"id": 1, "prompt": "x", "gold": "4"}, {"prompt": "y", "gold": "5"}, {"id": "1", "prompt": "z", "gold": "6"})
+    jsonl(
+        tmp_path,
+        {"id": 1, "prompt": "x", "gold": "4"},
+        {"prompt": "y", "gold": "5"},
+        {"id": "1", "prompt": "z", "gold": "6"},
+    )
     assert "row 3 of data 'rows': its id '1' is that of row 1" in refused(tmp_path, load_problems).what
     rows = load_problems("rows", spec(max_faulty_share=0.5), tmp_path)
     assert [prompt.id for prompt in rows.items] == ["1", "rows/2"] and rows.faults[0].row == 3
@@ -212,7 +228,10 @@ def test_faulty_rows_within_the_stated_share_are_set_aside_with_reasons(tmp_path
     jsonl(tmp_path, *[GOOD] * 8, {"prompt": "x"}, b"{")
     rows = load_conversations("rows", spec(max_faulty_share=0.2), tmp_path)
     assert len(rows.items) == 8
-    assert [(fault.row, fault.reason.split(":")[0]) for fault in rows.faults] == [(9, "no text in key 'completion'"), (10, "not JSON")]
+    assert [(fault.row, fault.reason.split(":")[0]) for fault in rows.faults] == [
+        (9, "no text in key 'completion'"),
+        (10, "not JSON"),
+    ]
 
 
 def test_faulty_rows_above_the_stated_share_stop_the_run(tmp_path: Path) -> None:
@@ -247,9 +266,13 @@ def test_a_prompt_of_a_parquet_file_with_values_that_json_has_not_is_named(tmp_p
 
     at = datetime.datetime(2026, 1, 1)
     turn = {"role": "user", "content": "1+1?", "timestamp": at}
-    pyarrow.parquet.write_table(pyarrow.table({"messages": [[turn]], "gold": ["2"], "completion": ["2"]}), tmp_path / "rows.parquet")
+    pyarrow.parquet.write_table(
+        pyarrow.table({"messages": [[turn]], "gold": ["2"], "completion": ["2"]}), tmp_path / "rows.parquet"
+    )
     assert "'messages' is not JSON" in refused(tmp_path, load_prompts, path="rows.parquet", source="parquet").what
-    assert len(load_conversations("rows", spec("rows.parquet", source="parquet"), tmp_path).items) == 1  # only its tokens are used
+    assert (
+        len(load_conversations("rows", spec("rows.parquet", source="parquet"), tmp_path).items) == 1
+    )  # only its tokens are used
 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
@@ -294,7 +317,14 @@ def test_a_hub_data_set_that_cannot_be_fetched_is_a_data_error(tmp_path: Path) -
 
 
 def test_a_stages_answers_come_as_conversations_or_pairs(tmp_path: Path) -> None:
-    row = {"id": "a", "source": "s", "messages": [{"role": "user", "content": "q"}], "chosen": "good", "rejected": "bad", "provenance": {}}
+    row = {
+        "id": "a",
+        "source": "s",
+        "messages": [{"role": "user", "content": "q"}],
+        "chosen": "good",
+        "rejected": "bad",
+        "provenance": {},
+    }
     jsonl(tmp_path, row, name="pairs.jsonl")
     assert read_pairs(tmp_path / "pairs.jsonl", "rows")[0].source == "s"
     for part, answer in (("chosen", "good"), ("rejected", "bad")):

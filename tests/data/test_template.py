@@ -1,4 +1,7 @@
-"""Messages to ids and masks: exactly what the assistant says up to and with its stop token is trained, whatever the template looks like."""
+"""Messages to ids and masks: exactly what the assistant says up to and with its stop token is trained, whatever the
+template looks like."""
+
+# ruff: noqa: E501 - holds text of another language (style sheets, templates, recipes)
 
 from __future__ import annotations
 
@@ -106,7 +109,12 @@ def test_a_template_that_drops_tool_calls_is_refused_and_one_that_writes_them_is
     chatml: ChatTemplate, own: Callable[..., ChatTemplate]
 ) -> None:
     call = {"type": "function", "function": {"name": "lookup", "arguments": {"key": "x"}}}
-    turns = [SUM[0], {"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "3"}, SUM[1]]
+    turns = [
+        SUM[0],
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "3"},
+        SUM[1],
+    ]
     with pytest.raises(DataError, match=r"drops the call of 'lookup' in messages\[1\].tool_calls"):
         chatml.encode_conversation(turns)
     writes = TAGS.replace("{{ message['content'] }}", "{{ message['content'] }}{{ message.get('tool_calls') or '' }}")
@@ -139,7 +147,9 @@ def test_tags_that_are_plain_text_are_found_too(own: Callable[..., ChatTemplate]
     assert len(trained(template, TWO_TURNS)) == 2
 
 
-def test_a_generation_prompt_that_opens_the_thinking_leaves_the_tag_to_the_prompt(own: Callable[..., ChatTemplate]) -> None:
+def test_a_generation_prompt_that_opens_the_thinking_leaves_the_tag_to_the_prompt(
+    own: Callable[..., ChatTemplate],
+) -> None:
     assert trained(own(OPENED), SUM) == ["one, one</think>2<|im_end|>"]
 
 

@@ -1,4 +1,5 @@
-"""Level container, on a real daemon: the same honest and hostile programs, how containers are locked, and that none is ever left."""
+"""Level container, on a real daemon: the same honest and hostile programs, how containers are locked, and that none is
+ever left."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import pytest
 
 from sandbox.image import PLAIN
 from sandbox.judge import Judge, Slot
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import ATTACKS, HONEST, ISOLATED_ATTACKS, LEFTOVERS, script
 
@@ -42,7 +43,9 @@ def containers(**labels: str) -> list[dict[str, Any]]:
     from sandbox.docker_backend import connect
 
     client = connect()
-    filters = [f"{name.replace('_', '.')}={value}" if value else name.replace("_", ".") for name, value in labels.items()]
+    filters = [
+        f"{name.replace('_', '.')}={value}" if value else name.replace("_", ".") for name, value in labels.items()
+    ]
     found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": filters})
     client.close()
     return found
@@ -56,7 +59,9 @@ def test_level_is_container_and_on_every_judgement(judge: Judge) -> None:
 
 def test_honest_programs_pass(judge: Judge) -> None:
     results = judge.run([parse_program({**row, "id": name}) for name, row in HONEST.items()])
-    assert {result.id: (str(result.outcome), result.tests) for result in results if result.outcome is not Outcome.PASS} == {}
+    assert {
+        result.id: (str(result.outcome), result.tests) for result in results if result.outcome is not Outcome.PASS
+    } == {}
 
 
 @pytest.mark.parametrize("name", ALL_ATTACKS)
@@ -80,7 +85,12 @@ def test_containers_are_locked(slot: Slot) -> None:
     backend = slot.backend
     found = backend.client.api.inspect_container(slot.box("candidate").channel._id)  # type: ignore[attr-defined]
     host = found["HostConfig"]
-    assert (host["NetworkMode"], host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == ("none", True, ["ALL"], False)
+    assert (host["NetworkMode"], host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == (
+        "none",
+        True,
+        ["ALL"],
+        False,
+    )
     assert any("no-new-privileges" in option for option in host["SecurityOpt"])
     assert host["Memory"] == host["MemorySwap"] > 0
     assert 0 < host["PidsLimit"] <= 512
@@ -89,13 +99,20 @@ def test_containers_are_locked(slot: Slot) -> None:
     assert found["Config"]["User"] == "65534:65534"
     assert {"posttrain.run", "posttrain.owner", "posttrain.deadline"} <= set(found["Config"]["Labels"])
     seen = script(
-        "text = open('/proc/self/status').read()\nprint(*[l for l in text.splitlines() if l.startswith(('CapEff', 'NoNew', 'Seccomp:'))])"
+        "text = open('/proc/self/status').read()\nprint(*[l for l in text.splitlines() if l.startswith(('CapEff', "
+        "'NoNew', 'Seccomp:'))])"
     )
     seen["tests"][0]["stdout"] = "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2"
     assert slot.judge(parse_program(seen), False).outcome is Outcome.PASS
 
 
-CALLS = {"personality": (135, 0xFFFFFFFF), "io_setup": (206, 1), "get_mempolicy": (239, 0), "unshare": (272, 0), "syslog": (103, 10)}
+CALLS = {
+    "personality": (135, 0xFFFFFFFF),
+    "io_setup": (206, 1),
+    "get_mempolicy": (239, 0),
+    "unshare": (272, 0),
+    "syslog": (103, 10),
+}
 
 
 def test_containers_run_under_our_own_profile(slot: Slot) -> None:
@@ -104,7 +121,9 @@ def test_containers_run_under_our_own_profile(slot: Slot) -> None:
         pytest.skip("the numbers of the calls are those of x86-64; remedy: run on such a machine")
     backend = slot.backend
     found = backend.client.api.inspect_container(slot.box("candidate").channel._id)  # type: ignore[attr-defined]
-    profiles = [option.partition("=")[2] for option in found["HostConfig"]["SecurityOpt"] if option.startswith("seccomp=")]
+    profiles = [
+        option.partition("=")[2] for option in found["HostConfig"]["SecurityOpt"] if option.startswith("seccomp=")
+    ]
     assert json.loads(profiles[0])["defaultAction"] == "SCMP_ACT_ERRNO"
     lines = ["import ctypes, errno", "libc = ctypes.CDLL(None, use_errno=True)", "print(libc.syscall(39) > 0)"]
     lines += [f"print({name!r}, libc.syscall{numbers}, ctypes.get_errno())" for name, numbers in CALLS.items()]
@@ -133,9 +152,10 @@ def test_no_container_is_left_after_close() -> None:
 
 @pytest.mark.parametrize("with_guardian", [True, False])
 def test_no_container_is_left_when_the_owner_is_killed(with_guardian: bool) -> None:
-    """With its guardian too when False: then the end of stdin ends the supervisor, and the daemon removes the container."""
+    """With its guardian too when False: then the end of stdin ends the supervisor, and the daemon removes the
+    container."""
     code = (
-        "import time\nfrom sandbox.judge import Judge\nfrom sandbox.rows import parse_program\n"
+        "import time\nfrom sandbox.judge import Judge\nfrom sandbox.program_json import parse_program\n"
         "judge = Judge('docker', 'container', slots=1)\n"
         "judge.run([parse_program({'id': 1, 'program': 'print(1)', 'tests': [{'stdin': '', 'stdout': '1'}]})])\n"
         "print(judge.backend.run_id, judge.backend._guardian.pid, flush=True)\ntime.sleep(300)"
@@ -161,7 +181,11 @@ def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
     slot.box("candidate").ping()
     backend: Any = slot.backend
     image, api = backend.images[PLAIN], backend.client.api
-    gone = {"posttrain.run": "orphan", "posttrain.owner": backend_owner_of_the_dead(), "posttrain.deadline": "9999999999"}
+    gone = {
+        "posttrain.run": "orphan",
+        "posttrain.owner": backend_owner_of_the_dead(),
+        "posttrain.deadline": "9999999999",
+    }
     late = {"posttrain.run": "late", "posttrain.owner": "another-boot:1:1", "posttrain.deadline": "1"}
     made = [api.create_container(image=image, command=["x"], labels=labels)["Id"] for labels in (gone, late)]
     clean(backend.client)

@@ -1,4 +1,5 @@
-"""A daemon that dies and comes back: no program is scored 0 by it, lost, or judged twice. On a second daemon of the test's own."""
+"""A daemon that dies and comes back: no program is scored 0 by it, lost, or judged twice. On a second daemon of the
+test's own."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from sandbox.docker_backend import connect
 from sandbox.docker_image import ensure_image, load, prune
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome, Program
 from tests.sandbox.worlds import script
 
@@ -92,7 +93,9 @@ def test_an_image_that_is_removed_is_loaded_again(daemon: Daemon) -> None:
         assert sum(result.retries for result in results) >= 1, "no box was lost"
 
 
-def test_a_given_image_that_is_removed_is_a_fault_until_it_is_back(daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_given_image_that_is_removed_is_a_fault_until_it_is_back(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
     client = connect()
     given = ensure_image(client)
@@ -127,7 +130,9 @@ def test_a_full_disk_is_a_fault_until_there_is_room(daemon: Daemon, monkeypatch:
         assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}
         ballast = daemon.folder / "data" / "ballast"
         fill(ballast)
-        assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}, "boxes that run need nothing of the daemon's disk"
+        assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}, (
+            "boxes that run need nothing of the daemon's disk"
+        )
         lose_boxes(judge)
         fill(ballast)  # what they held
         results = judge.run(programs(6))

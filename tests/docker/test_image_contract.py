@@ -1,4 +1,5 @@
-"""What every image of the judge must do, however it was made: the running interpreter, Debian's packages, the Dockerfile."""
+"""What every image of the judge must do, however it was made: the running interpreter, Debian's packages, the
+Dockerfile."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from sandbox.docker_image import ensure_image, from_debian, from_dockerfile, loa
 from sandbox.errors import ImageError, LevelError
 from sandbox.frames import INSIDE_FILES
 from sandbox.judge import Judge
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from tests.sandbox.worlds import HONEST, ISOLATED_ATTACKS, check, script
 
 pytestmark = pytest.mark.docker
@@ -37,7 +38,9 @@ SCIENCE = {
         "program": "print(3)",
         "tests": [{"stdin": "", "checker": "def check(stdin, stdout):\n    return int(stdout) > 2"}],
     },
-    "standard_library": script("import ssl, sqlite3, decimal, lzma, bz2, zlib, ctypes, uuid, asyncio\nprint('all')", "", "all"),
+    "standard_library": script(
+        "import ssl, sqlite3, decimal, lzma, bz2, zlib, ctypes, uuid, asyncio\nprint('all')", "", "all"
+    ),
 }
 # Exhausting takes seconds; and an image of Debian's may have folders that this machine has.
 OTHERWISE_TESTED = {"fork_bomb", "thread_bomb", "looks_at_the_machine"}
@@ -49,12 +52,14 @@ def writable(folder):
         return True
     except OSError:
         return False
-print(os.getuid() == 0, [folder for folder in ("/", "/opt/judge", "/usr", "/etc", "/var", "/dev", "/proc", "/tmp") if writable(folder)])
+places = ("/", "/opt/judge", "/usr", "/etc", "/var", "/dev", "/proc", "/tmp")
+print(os.getuid() == 0, [folder for folder in places if writable(folder)])
 """
 
 
 def stranger_base() -> Path:
-    """A root laid out as language images are: the interpreter in /usr/local, its packages in site-packages, nothing of the judge's."""
+    """A root laid out as language images are: the interpreter in /usr/local, its packages in site-packages, nothing of
+    the judge's."""
     root = image.tree(image.SCIENCE)
     made = root.with_name("draft-stranger")
     shutil.rmtree(made, ignore_errors=True)
@@ -107,7 +112,10 @@ def judge(request: pytest.FixtureRequest, client: Any) -> Iterator[Judge]:
 
 
 def outcomes(judge: Judge, rows: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return {result.id: result.outcome.value for result in judge.run([parse_program({**row, "id": name}) for name, row in rows.items()])}
+    return {
+        result.id: result.outcome.value
+        for result in judge.run([parse_program({**row, "id": name}) for name, row in rows.items()])
+    }
 
 
 def test_honest_programs_pass(judge: Judge) -> None:
@@ -129,7 +137,10 @@ def test_a_judgement_names_the_image_that_it_ran_in(judge: Judge) -> None:
     plain, science = judge.run([parse_program(script("print(1)", "", "1")), parse_program(SCIENCE["numpy"])])
     for result in (plain, science):
         assert judge.backend.client.images.get(result.image).id == result.image  # type: ignore[attr-defined]
-    assert [plain.image, science.image] == [judge.backend.images[image.PLAIN], judge.backend.images.get(image.SCIENCE, plain.image)]
+    assert [plain.image, science.image] == [
+        judge.backend.images[image.PLAIN],
+        judge.backend.images.get(image.SCIENCE, plain.image),
+    ]
 
 
 def test_a_session_counts_on(judge: Judge) -> None:
@@ -160,7 +171,9 @@ def test_a_base_without_python_is_an_error_that_names_it(client: Any, tmp_path: 
         assert caught.value.exit_code == 69 and made[0] in str(caught.value.where)
 
 
-def test_the_interpreters_image_is_the_same_laid_out_anew(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interpreters_image_is_the_same_laid_out_anew(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = []
     for name in ("a", "b"):
         monkeypatch.setenv("POSTTRAIN_SANDBOX_CACHE", str(tmp_path / name))
@@ -170,6 +183,8 @@ def test_the_interpreters_image_is_the_same_laid_out_anew(client: Any, tmp_path:
 
 def test_the_dockerfile_copies_every_inside_file() -> None:
     copied = next(
-        line for line in (Path(image.__file__).with_name("Dockerfile")).read_text().splitlines() if line.startswith("COPY supervisor")
+        line
+        for line in (Path(image.__file__).with_name("Dockerfile")).read_text().splitlines()
+        if line.startswith("COPY supervisor")
     )
     assert copied.split()[1:-1] == [f"{name}.py" for name in INSIDE_FILES]

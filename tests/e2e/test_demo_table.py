@@ -1,4 +1,5 @@
-"""The table of a finished demo run (`--demo-run runs/demo`): every checkpoint, every suite, real intervals. Runs nothing itself."""
+"""The table of a finished demo run (`--demo-run runs/demo`): every checkpoint, every suite, real intervals. Runs
+nothing itself."""
 
 from __future__ import annotations
 
@@ -19,12 +20,19 @@ SUITES = 3  # STEM, code, preference
 def results(request: pytest.FixtureRequest) -> dict[str, Any]:
     folder = request.config.getoption("--demo-run")
     if folder is None:
-        pytest.skip("no finished demo run was named; remedy: make demo, then pytest tests/e2e/test_demo_table.py --demo-run runs/demo")
+        pytest.skip(
+            "no finished demo run was named; remedy: make demo, then pytest tests/e2e/test_demo_table.py --demo-run "
+            "runs/demo"
+        )
     return dict(json.loads((Path(folder) / "results.json").read_text("utf-8")))
 
 
 def test_every_stage_ran_or_was_cached(results: dict[str, Any]) -> None:
-    unfinished = {stage["name"]: stage["status"] for stage in results["stages"] if stage["status"] not in ("ran", "resumed", "cached")}
+    unfinished = {
+        stage["name"]: stage["status"]
+        for stage in results["stages"]
+        if stage["status"] not in ("ran", "resumed", "cached")
+    }
     assert results["stages"] and not unfinished
 
 
@@ -34,7 +42,9 @@ def test_every_checkpoint_is_scored_on_every_suite(results: dict[str, Any]) -> N
         scored.setdefault(row["checkpoint"], set()).add(row["suite"])
     suites = set().union(*scored.values())
     assert len(suites) >= SUITES
-    assert {name: sorted(suites - scored.get(name, set())) for name in CHECKPOINTS} == {name: [] for name in CHECKPOINTS}
+    assert {name: sorted(suites - scored.get(name, set())) for name in CHECKPOINTS} == {
+        name: [] for name in CHECKPOINTS
+    }
 
 
 def test_intervals_hold_their_means_and_come_from_enough_problems(results: dict[str, Any]) -> None:
@@ -67,11 +77,13 @@ os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "TORCHDYNAMO_DISABLE": "1"}
 import torch, transformers, vllm
 folder, question = sys.argv[1:]
 tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-ids = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, return_dict=True)["input_ids"]
+turns = [{"role": "user", "content": question}]
+ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
 model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 mine = model.generate(torch.tensor([ids]), max_new_tokens=96, do_sample=False)[0, len(ids):].tolist()
 engine = vllm.LLM(model=folder, dtype="float32", enforce_eager=True, max_model_len=512)
-its = engine.generate([{"prompt_token_ids": ids}], vllm.SamplingParams(temperature=0.0, max_tokens=96))[0].outputs[0].token_ids
+greedy = vllm.SamplingParams(temperature=0.0, max_tokens=96)
+its = engine.generate([{"prompt_token_ids": ids}], greedy)[0].outputs[0].token_ids
 print(json.dumps({"transformers": tokenizer.decode(mine), "vllm": tokenizer.decode(its, skip_special_tokens=False)}))
 """
 
@@ -83,8 +95,12 @@ def test_transformers_and_vllm_load_the_model_that_is_handed_over_and_stop_where
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vllm is not installed; remedy: posttrain setup")
     folder = Path(request.config.getoption("--demo-run")) / "model"
-    done = subprocess.run([sys.executable, "-c", GREEDY, str(folder), "What is 12 + 30?"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", GREEDY, str(folder), "What is 12 + 30?"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said["transformers"] == said["vllm"] and said["vllm"].endswith("<|im_end|>"), "no settings but those in the folder"
+    assert said["transformers"] == said["vllm"] and said["vllm"].endswith("<|im_end|>"), (
+        "no settings but those in the folder"
+    )
     assert said["vllm"].startswith("<think>") and "42" in said["vllm"].partition("</think>")[2]

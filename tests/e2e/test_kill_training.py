@@ -1,8 +1,12 @@
-"""Kill -9 inside real SFT and GRPO, rerun the same command at once: the published bytes are those of an undisturbed run.
+"""Kill -9 inside real SFT and GRPO, rerun the same command at once: the published bytes are those of an undisturbed
+run.
 
-By default one run is killed again and again, each time further on, and compared once at the end: ten starts instead of eighteen.
-The sweep (`make test-kill`) takes every failpoint that training passes, alone, each followed by one rerun. Both use the command line.
+By default one run is killed again and again, each time further on, and compared once at the end: ten starts instead of
+eighteen. The sweep (`make test-kill`) takes every failpoint that training passes, alone, each followed by one rerun.
+Both use the command line.
 """
+
+# ruff: noqa: E501 - holds text of another language (style sheets, templates, recipes)
 
 from __future__ import annotations
 
@@ -75,12 +79,16 @@ class World:
         tiny_model(folder / "base", sharpness=0.3)  # flat: answers of a group differ
         rows = [{"prompt": f"after {n}?", "completion": f"<think>{n}+1</think>{n + 1}"} for n in range(24)]
         (folder / "counting.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (folder / "questions.jsonl").write_text("".join(json.dumps({"prompt": f"after {n}?", "gold": str(n + 1)}) + "\n" for n in range(8)))
+        (folder / "questions.jsonl").write_text(
+            "".join(json.dumps({"prompt": f"after {n}?", "gold": str(n + 1)}) + "\n" for n in range(8))
+        )
         (folder / "card.md").write_text(CARD)
         (folder / "parity_of_length.py").write_text(PLUGIN)
         (folder / "recipe.yaml").write_text(RECIPE)
 
-    def start(self, place: str, *options: str, failpoint: str | None = None, log: Path | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, place: str, *options: str, failpoint: str | None = None, log: Path | None = None
+    ) -> subprocess.Popen[str]:
         command = [
             sys.executable,
             "-m",
@@ -98,7 +106,9 @@ class World:
         env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(self.folder)])
         env |= {"POSTTRAIN_FAILPOINT": failpoint} if failpoint else {}
         env |= {"POSTTRAIN_FAILPOINT_LOG": str(log)} if log else {}
-        return subprocess.Popen(command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def run(self, place: str, *options: str, failpoint: str | None = None, log: Path | None = None) -> tuple[int, str]:
         process = self.start(place, *options, failpoint=failpoint, log=log)
@@ -140,10 +150,14 @@ def check_equal(found: dict[str, bytes], expected: dict[str, bytes], where: str 
 def check_once_each(files: dict[str, bytes], steps: int) -> None:
     """No metrics row and no rollout appears twice, none is missing."""
     metrics = {
-        name: [json.loads(line)["step"] for line in text.splitlines()] for name, text in files.items() if name.endswith("metrics.jsonl")
+        name: [json.loads(line)["step"] for line in text.splitlines()]
+        for name, text in files.items()
+        if name.endswith("metrics.jsonl")
     }
     assert sorted(metrics.values()) == [list(range(1, steps + 1)), list(range(1, 9))], metrics
-    rollouts = {Path(name).name: text for name, text in files.items() if "/rollouts/" in name and not name.endswith("#files")}
+    rollouts = {
+        Path(name).name: text for name, text in files.items() if "/rollouts/" in name and not name.endswith("#files")
+    }
     assert sorted(rollouts) == [f"step-{step:05d}.jsonl" for step in range(1, steps + 1)]
     for name, text in rollouts.items():
         groups = [json.loads(line) for line in text.splitlines()]
@@ -166,7 +180,8 @@ def actors_below(pid: int) -> list[Any]:
 
 
 def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
-    """Start, wait until step 1 is sampled, wait `delay` seconds more, kill -9 the driver alone: its actors must be gone within 5 s."""
+    """Start, wait until step 1 is sampled, wait `delay` seconds more, kill -9 the driver alone: its actors must be gone
+    within 5 s."""
     import psutil
 
     process = world.start(place)
@@ -187,7 +202,9 @@ def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_killed_nine_times_in_training_it_publishes_the_same_bytes(world: World, undisturbed: tuple[dict[str, bytes], list[str]]) -> None:
+def test_killed_nine_times_in_training_it_publishes_the_same_bytes(
+    world: World, undisturbed: tuple[dict[str, bytes], list[str]]
+) -> None:
     """Eight times at a failpoint, and once the driver alone, from outside, in the middle of RL."""
     expected, hits = undisturbed
     check_once_each(expected, RL_STEPS)

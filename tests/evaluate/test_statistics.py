@@ -9,19 +9,35 @@ import random
 import pytest
 
 from posttrain.errors import StageError
-from posttrain.evaluate.statistics import avg_at_k, bootstrap_ci95, paired_difference, pass_at_k, problem_means, score_samples
+from posttrain.evaluate.statistics import (
+    avg_at_k,
+    bootstrap_ci95,
+    paired_difference,
+    pass_at_k,
+    problem_means,
+    score_samples,
+)
 
 
 def sample_rows(right: dict[str, list[bool | None]], **extra: object) -> list[dict]:
     return [
-        {"problem": problem, "sample": i, "passed": passed, "format_valid": True, "num_tokens": 10, "truncated": False, **extra}
+        {
+            "problem": problem,
+            "sample": i,
+            "passed": passed,
+            "format_valid": True,
+            "num_tokens": 10,
+            "truncated": False,
+            **extra,
+        }
         for problem, answers in right.items()
         for i, passed in enumerate(answers)
     ]
 
 
 @pytest.mark.parametrize(
-    ("n", "c", "k", "expected"), [(16, 4, 1, 0.25), (16, 4, 4, 0.728021978), (8, 7, 8, 1.0), (5, 2, 3, 0.9), (8, 0, 8, 0.0)]
+    ("n", "c", "k", "expected"),
+    [(16, 4, 1, 0.25), (16, 4, 4, 0.728021978), (8, 7, 8, 1.0), (5, 2, 3, 0.9), (8, 0, 8, 0.0)],
 )
 def test_pass_at_k_equals_hand_computed_values(n, c, k, expected):
     assert pass_at_k(n, c, k) == pytest.approx(expected, abs=1e-9)
@@ -143,14 +159,20 @@ def test_scores_do_not_depend_on_the_order_of_rows():
 def test_scores_json_has_the_published_keys_in_order():
     content = score_samples(sample_rows({"a": [True]})).as_json(checkpoint="general", suite="stem")
     assert list(content) == [
-        "checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", "format_valid", "faults", "mean_tokens", "truncated_share",
+        "checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", "format_valid", "faults", "mean_tokens",
+        "truncated_share",
     ]  # fmt: skip
     assert content["ci95"] == [1.0, 1.0]
 
 
 def scores_of(gain: float, *, noise: int, seeds: int = 3) -> tuple[dict, dict]:
     rng = random.Random(noise)
-    before = {(s, suite, f"{suite}/{p}"): rng.random() * 0.7 for s in range(seeds) for suite in ("stem", "code") for p in range(100)}
+    before = {
+        (s, suite, f"{suite}/{p}"): rng.random() * 0.7
+        for s in range(seeds)
+        for suite in ("stem", "code")
+        for p in range(100)
+    }
     return before, {key: min(1.0, value + gain + rng.gauss(0, 0.2)) for key, value in before.items()}
 
 
@@ -197,4 +219,7 @@ def test_a_paired_difference_refuses_unmatched_problems():
 
 
 def test_problem_means_leave_out_what_was_never_judged():
-    assert problem_means(sample_rows({"b": [True, None], "a": [False, True], "c": [None, None]})) == {"a": 0.5, "b": 1.0}
+    assert problem_means(sample_rows({"b": [True, None], "a": [False, True], "c": [None, None]})) == {
+        "a": 0.5,
+        "b": 1.0,
+    }

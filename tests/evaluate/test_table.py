@@ -9,8 +9,16 @@ import pytest
 from rich.console import Console
 
 from posttrain.errors import RunFolderError
-from posttrain.evaluate.results import judge_level, read_run
-from posttrain.evaluate.table import build_table, duration, percent, print_table, render_markdown, row_label, whole_percent
+from posttrain.evaluate.table import (
+    build_table,
+    duration,
+    percent,
+    print_table,
+    render_markdown,
+    row_label,
+    whole_percent,
+)
+from posttrain.records.reader import judge_level, read_run
 from tests.report.synthetic_run import LINE, SUITES, build_run
 
 
@@ -36,7 +44,9 @@ def test_a_stage_stands_in_the_line_whatever_its_name(tmp_path, name):
     folder = build_run(tmp_path / "run")
     for file in ("recipe.json", "results.json"):
         (folder / file).write_text((folder / file).read_text().replace('"general', f'"{name}'))
-    assert [row.checkpoint for row in build_table(read_run(folder)).rows] == [name if row == "general" else row for row in LINE]
+    assert [row.checkpoint for row in build_table(read_run(folder)).rows] == [
+        name if row == "general" else row for row in LINE
+    ]
 
 
 def test_a_stage_of_the_users_own_passes_the_line_on(tmp_path):
@@ -47,7 +57,9 @@ def test_a_stage_of_the_users_own_passes_the_line_on(tmp_path):
             row["kind"] = "mine:Polish" if row["name"] == "general" else row["kind"]
         (folder / file).write_text(json.dumps(content))
     table = build_table(read_run(folder))
-    assert tuple(row.checkpoint for row in table.rows) == LINE and "control" in [row.checkpoint for row in table.references]
+    assert tuple(row.checkpoint for row in table.rows) == LINE and "control" in [
+        row.checkpoint for row in table.references
+    ]
 
 
 def test_the_printed_table_fits_80_columns_and_holds_each_number(tmp_path):

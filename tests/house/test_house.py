@@ -1,4 +1,5 @@
-"""Habits that are cheap to keep true: docstrings, the direction of imports, who may import what, names of files and tests.
+"""Habits that are cheap to keep true: docstrings, the direction of imports, who may import what, names of files and
+tests.
 
 Reads source as text and syntax trees; imports nothing of ours but in child processes that show what an import drags in.
 """
@@ -20,14 +21,16 @@ HEAVY = ("torch", "transformers", "ray", "vllm", "sympy", "docker")
 ATTICS = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py", "tools_misc.py"}
 ONLY_HERE = {
     "vllm": {"posttrain/rollout/vllm_engine.py"},
-    "ray": {"posttrain/cluster.py"},
+    "ray": {"posttrain/machine/cluster.py"},
     "docker": {"sandbox/docker_backend.py", "sandbox/docker_image.py"},
 }
 MAY_NOT_IMPORT = {"sandbox": {"posttrain", "rewards"}, "rewards": {"posttrain"}, "posttrain": set()}
 
 
 def sources(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
+    return sorted(
+        path for folder in folders for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts
+    )
 
 
 def name_of(path: Path) -> str:
@@ -40,7 +43,8 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """(dotted name, line) of every absolute import, those inside functions too; `if TYPE_CHECKING` blocks count as well."""
+    """(dotted name, line) of every absolute import, those inside functions too; `if TYPE_CHECKING` blocks count as
+    well."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -142,14 +146,17 @@ RISKY = {"torch.load", "pickle.load", "pickle.loads", "yaml.load", "eval", "exec
 
 
 def test_risky_calls_say_why_beside_them() -> None:
-    """A call that can run what it reads, shell=True and trust_remote_code=True each carry a comment on their line or the one above."""
+    """A call that can run what it reads, shell=True and trust_remote_code=True each carry a comment on their line or
+    the one above."""
     bare = []
     for path in OURS:
         lines = path.read_text("utf-8").splitlines()
         for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Call):
                 continue
-            flags = {word.arg for word in node.keywords if isinstance(word.value, ast.Constant) and word.value.value is True}
+            flags = {
+                word.arg for word in node.keywords if isinstance(word.value, ast.Constant) and word.value.value is True
+            }
             called = ast.unparse(node.func)
             if called in RUNS_CODE.get(name_of(path), ()):
                 continue
@@ -167,7 +174,11 @@ def test_a_skip_names_its_remedy() -> None:
         if path == Path(__file__) or path.name == "conftest.py":
             continue
         for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.skip", "pytest.mark.skipif", "pytest.mark.skip"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "pytest.skip",
+                "pytest.mark.skipif",
+                "pytest.mark.skip",
+            ):
                 text = ast.unparse(node)
                 if "remedy" not in text:
                     silent.append(f"{name_of(path)}:{node.lineno}")
@@ -193,9 +204,9 @@ LIGHT = (
     "posttrain.plan",
     "posttrain.cli",
     "posttrain.recipe.schema",
-    "posttrain.doctor",
-    "posttrain.install",
-    "posttrain.shipped",
+    "posttrain.setup.doctor",
+    "posttrain.setup.install",
+    "posttrain.recipe.shipped",
 )
 
 
@@ -215,7 +226,9 @@ def test_importing_it_drags_in_nothing_heavy(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["posttrain", "posttrain.install", "posttrain.shadow", "posttrain.errors"])
+@pytest.mark.parametrize(
+    "module", ["posttrain", "posttrain.setup.install", "posttrain.setup.name_clash", "posttrain.errors"]
+)
 def test_set_up_needs_only_the_standard_library(module: str) -> None:
     """-S leaves out site-packages: what `make` calls before anything is installed must import like this."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module}"
@@ -225,6 +238,18 @@ def test_set_up_needs_only_the_standard_library(module: str) -> None:
 
 def test_no_source_names_a_package_index() -> None:
     """pip is used as it is configured: no source of packages of our own."""
-    marks = ["--index" + "-url", "--extra-index" + "-url", "--find" + "-links", "download." + "pytorch", "pypi" + ".org"]
-    texts = [*ALL, ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "pyproject.toml", *sorted((ROOT / "posttrain" / "locks").glob("*.txt"))]
+    marks = [
+        "--index" + "-url",
+        "--extra-index" + "-url",
+        "--find" + "-links",
+        "download." + "pytorch",
+        "pypi" + ".org",
+    ]
+    texts = [
+        *ALL,
+        ROOT / "Makefile",
+        ROOT / ".ci" / "run",
+        ROOT / "pyproject.toml",
+        *sorted((ROOT / "posttrain" / "setup" / "locks").glob("*.txt")),
+    ]
     assert not [f"{name_of(path)}: {mark}" for path in texts for mark in marks if mark in path.read_text("utf-8")]

@@ -1,4 +1,5 @@
-"""The rules of tests/conftest.py, tried on small suites of their own: what a missing part does, with and without POSTTRAIN_REQUIRE."""
+"""The rules of tests/conftest.py, tried on small suites of their own: what a missing part does, with and without
+POSTTRAIN_REQUIRE."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def test_plain():
 
 
 def suite(folder: Path, code: str, *options: str, require: str = "") -> subprocess.CompletedProcess[str]:
-    """Run pytest on one file under our conftest and settings, on a machine whose PATH holds nothing: no Docker, no Chromium."""
+    """Run pytest on one file under our conftest and settings, on a machine whose PATH holds nothing: no Docker, no
+    Chromium."""
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")

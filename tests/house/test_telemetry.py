@@ -1,4 +1,5 @@
-"""Nothing is reported home: the switches that start-up sets are those that the libraries read, asked of the libraries themselves."""
+"""Nothing is reported home: the switches that start-up sets are those that the libraries read, asked of the libraries
+themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def after_start(code: str, **environment: str) -> str:
-    """What `code` prints in a fresh process after what every command does first, with none of the switches set by the tests."""
+    """What `code` prints in a fresh process after what every command does first, with none of the switches set by the
+    tests."""
     from posttrain.telemetry import QUIET_ENVIRONMENT
 
     inherited = {name: value for name, value in os.environ.items() if name not in QUIET_ENVIRONMENT}

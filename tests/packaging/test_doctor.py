@@ -1,4 +1,5 @@
-"""`posttrain doctor`: each "no" has a remedy, a library that kills its process is a finding, a shadowing folder is named."""
+"""`posttrain doctor`: each "no" has a remedy, a library that kills its process is a finding, a shadowing folder is
+named."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.doctor import disk_finding, packages_finding, ray_finding, vllm_finding
+from posttrain.setup.doctor import disk_finding, packages_finding, ray_finding, vllm_finding
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,9 +47,14 @@ def test_the_judge_reports_the_strongest_level_that_works(quick: dict[str, dict[
 
 def torch_in(folder: Path) -> dict[str, Any]:
     """doctor's finding about torch where `folder` holds another one."""
-    code = "import dataclasses, json; from posttrain.doctor import torch_finding; print(json.dumps(dataclasses.asdict(torch_finding())))"
+    code = (
+        "import dataclasses, json; from posttrain.setup.doctor import torch_finding; "
+        "print(json.dumps(dataclasses.asdict(torch_finding())))"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
     return dict(json.loads(done.stdout))
 
 

@@ -1,4 +1,5 @@
-"""Set-up's decisions: which torch, what is said before a download, which steps run again. What pip does, the fresh-clone runs show."""
+"""Set-up's decisions: which torch, what is said before a download, which steps run again. What pip does, the
+fresh-clone runs show."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from posttrain import install
 from posttrain.errors import BackendError
+from posttrain.setup import install
 
 OFFERED = ["2.15.0", "2.13.0+cu130", "2.13.0+cpu", "2.13.0", "2.12.1"]
 LINUX: dict[str, Any] = {"system": "Linux", "machine": "x86_64"}
@@ -34,7 +35,12 @@ def test_where_only_the_cuda_build_is_offered_it_is_taken_and_announced_with_its
     build = install.choose_torch(["2.15.0", "2.13.0"], gpu=False, **LINUX)
     said = install.announcement(build, gpu=False)
     assert build.cuda and build.requirement == "torch==2.13.0"
-    assert "no NVIDIA GPU" in said and install.CUDA_DOWNLOAD in said and "GB" in said and "CPU build avoids this download" in said
+    assert (
+        "no NVIDIA GPU" in said
+        and install.CUDA_DOWNLOAD in said
+        and "GB" in said
+        and "CPU build avoids this download" in said
+    )
     assert "avoids" not in install.announcement(build, gpu=True)
 
 
@@ -86,7 +92,11 @@ def test_a_torn_stamp_counts_as_none(tmp_path: Path) -> None:
 
 def test_the_locked_lists_keep_out_what_breaks_next_to_a_cpu_torch() -> None:
     for name in ("cpu.txt", "vllm_cpu.txt"):
-        pins = [line.split("==")[0].lower() for line in (install.LOCKS / name).read_text("utf-8").splitlines() if not line.startswith("#")]
+        pins = [
+            line.split("==")[0].lower()
+            for line in (install.LOCKS / name).read_text("utf-8").splitlines()
+            if not line.startswith("#")
+        ]
         assert len(pins) == len(set(pins))
         assert not {"torchvision", "torchaudio", "torchcodec"} & set(pins)
 
@@ -119,7 +129,9 @@ def test_pip_failing_is_a_missing_backend_with_a_remedy(tmp_path: Path) -> None:
     assert caught.value.exit_code == 69 and "continues" in (caught.value.remedy or "")
 
 
-def test_where_imports_leave_no_bytecode_set_up_does_once_after_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_imports_leave_no_bytecode_set_up_does_once_after_each_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prefix = tmp_path / "tests" / "env"  # a checkout may lie below a folder of that name
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(prefix)], check=True)
     python = prefix / "bin" / "python"

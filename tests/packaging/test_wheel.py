@@ -1,4 +1,5 @@
-"""The wheel as a user gets it, and the sdist: what they hold, and what a bare installation can do in a clean environment without torch."""
+"""The wheel as a user gets it, and the sdist: what they hold, and what a bare installation of the wheel can do in a clean
+environment without torch."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(command: Sequence[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run to its end, away from the checkout, so that nothing is imported from there by accident."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +42,13 @@ def wheel(built: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """bin/ of a fresh environment with the bare wheel in it, as `pip install posttrain` would put it there, at the locked versions."""
+    """bin/ of a fresh environment with the bare wheel in it, as `pip install posttrain` would put it there, at the
+    locked versions."""
     place = tmp_path_factory.mktemp("clean")
     made = run([sys.executable, "-m", "venv", place / "venv"], place)
     assert made.returncode == 0, made.stderr
     python = place / "venv" / "bin" / "python"
-    locks = ROOT / "posttrain" / "locks" / "cpu.txt"
+    locks = ROOT / "posttrain" / "setup" / "locks" / "cpu.txt"
     # uncompiled: what the tests below import is compiled on its way in, the rest (most of sympy) never
     install = ["install", "-qq", "--no-compile", "--disable-pip-version-check", "--constraint", str(locks), str(wheel)]
     installed = run([python, "-m", "pip", *install], place)
@@ -53,7 +57,9 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python_files(folder: str) -> set[str]:
-    return {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts}
+    return {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts
+    }
 
 
 def test_the_wheel_holds_the_three_packages_whole(wheel: Path) -> None:
@@ -67,7 +73,7 @@ def test_the_wheel_holds_recipes_cards_and_locks(wheel: Path) -> None:
         for path in (ROOT / folder).rglob("*"):
             if path.is_file():
                 assert f"posttrain/_shipped/{path.relative_to(ROOT).as_posix()}" in held
-    assert {"posttrain/locks/cpu.txt", "posttrain/locks/vllm_cpu.txt"} <= held
+    assert {"posttrain/setup/locks/cpu.txt", "posttrain/setup/locks/vllm_cpu.txt"} <= held
 
 
 def test_the_wheel_holds_no_more_than_that(wheel: Path) -> None:
@@ -107,7 +113,12 @@ def test_a_bare_installation_plans_a_shipped_recipe_by_name(clean: Path, tmp_pat
 def test_a_bare_installation_verifies_answers(clean: Path, tmp_path: Path) -> None:
     answers = '{"response": "so it is \\\\boxed{4}", "gold": "4"}\n{"response": "so it is \\\\boxed{5}", "gold": "4"}\n'
     done = subprocess.run(
-        [clean / "posttrain", "verify", "--verifier", "math"], input=answers, cwd=tmp_path, capture_output=True, text=True, check=False
+        [clean / "posttrain", "verify", "--verifier", "math"],
+        input=answers,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == ["correct", "wrong"]
@@ -135,7 +146,9 @@ def test_the_engine_is_refused_without_torch(clean: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["rewards", "sandbox"])
-def test_a_folder_of_the_users_that_shadows_ours_is_refused_with_its_path(clean: Path, tmp_path: Path, name: str) -> None:
+def test_a_folder_of_the_users_that_shadows_ours_is_refused_with_its_path(
+    clean: Path, tmp_path: Path, name: str
+) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("")
     done = run([clean / "python", "-m", "posttrain", "store", "ls"], tmp_path)

@@ -1,4 +1,5 @@
-"""Editing a key changes the ids of exactly the steps that depend on it. The oracle is a table: key -> steps that read it directly."""
+"""Editing a key changes the ids of exactly the steps that depend on it. The oracle is a table: key -> steps that read
+it directly."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.digests import Digests
 from posttrain.plan import Plan, build_plan
 from posttrain.recipe import load_recipe
 from posttrain.recipe.schema import Dpd, Grpo, RewardModel, Sft
-from posttrain.run import derive_seed
+from posttrain.run.driver import derive_seed
+from posttrain.store.digests import Digests
 from rewards import load
 from tests.recipe.world import write_jsonl, write_model, write_world
 
@@ -51,10 +52,15 @@ SUPERVISED = {**TRAINING, "batch_size": "48"}
 
 # stage -> key -> (value, steps that read it)
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
-    "cold_start": {key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false"}.items()},
+    "cold_start": {
+        key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false"}.items()
+    },
     "distil": {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
-        **{key: (value, {"distil.pairs"}) for key, value in {"teacher_samples": "2", "student_samples": "2", "temperature": "0.5"}.items()},
+        **{
+            key: (value, {"distil.pairs"})
+            for key, value in {"teacher_samples": "2", "student_samples": "2", "temperature": "0.5"}.items()
+        },
         "prompts": ("warmup", {"distil.pairs"}),
         "verifier": ("code", {"distil.pairs"}),
         "max_tokens": ("100", {"distil.pairs", "distil"}),
@@ -88,7 +94,10 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         },
     },
     "judge": {
-        **{key: (value, {"judge"}) for key, value in {**SUPERVISED, "max_tokens": "400", "held_out_share": "0.2"}.items()},
+        **{
+            key: (value, {"judge"})
+            for key, value in {**SUPERVISED, "max_tokens": "400", "held_out_share": "0.2"}.items()
+        },
         "data": ("{preferences: 2.0}", {"judge"}),
     },
 }
@@ -100,7 +109,8 @@ CASES = [
 ]
 
 EVALUATIONS = {
-    f"{name}.eval.stem" for name in ("base", "base.few_shot", "cold_start", "distil.teacher", "distil", "control", "stem", "preference")
+    f"{name}.eval.stem"
+    for name in ("base", "base.few_shot", "cold_start", "distil.teacher", "distil", "control", "stem", "preference")
 }
 SAMPLERS = {"distil.pairs", "stem.filter"}
 TRAINERS = {"cold_start", "distil", "control", "stem", "judge", "preference"}
@@ -185,7 +195,10 @@ def test_a_changed_base_touches_everything_but_the_teacher(tmp_path: Path) -> No
     path = write_world(tmp_path)
     before = plan_of(path)
     write_model(tmp_path / "base", mark="other weights")
-    assert touched(before, plan_of(path)) == {step.name for step in before.steps} - {"distil.teacher", "distil.teacher.eval.stem"}
+    assert touched(before, plan_of(path)) == {step.name for step in before.steps} - {
+        "distil.teacher",
+        "distil.teacher.eval.stem",
+    }
 
 
 def test_a_renamed_stage_is_a_new_step_for_itself_and_what_follows(tmp_path: Path) -> None:
@@ -205,7 +218,9 @@ def test_a_version_touches_its_kind_and_what_follows(recipe: Path) -> None:
     assert touched(before, after) == closure(after, {"stem.filter"})
 
 
-def test_a_version_of_a_verifier_touches_what_it_judged_and_what_follows(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_of_a_verifier_touches_what_it_judged_and_what_follows(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = plan_of(recipe)
     judged = {step.name for step in before.steps if "math" in step.params.get("verifier_versions", {})}
     monkeypatch.setitem(load.KINDS, "math", replace(load.KINDS["math"], version=load.KINDS["math"].version + 1))

@@ -1,4 +1,5 @@
-"""`posttrain plan|check|recipe` from the shell: output, exit codes, and that one clear error is all that a fault prints."""
+"""`posttrain plan|check|recipe` from the shell: output, exit codes, and that one clear error is all that a fault
+prints."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 
 from posttrain.cli import main
 from posttrain.plan import prepare
-from posttrain.store import Store
+from posttrain.store.artefacts import Store
 from tests.recipe.world import write_world
 
 
@@ -44,10 +45,17 @@ def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytes
 
 @pytest.mark.parametrize(
     "change",
-    [{"num_attention_heads": 0, "head_dim": None}, {"hidden_size": float("inf")}, {"hidden_size": [64]}, {"rope_scaling": ["yarn"]}],
+    [
+        {"num_attention_heads": 0, "head_dim": None},
+        {"hidden_size": float("inf")},
+        {"hidden_size": [64]},
+        {"rope_scaling": ["yarn"]},
+    ],
     ids=str,
 )
-def test_an_odd_config_costs_nothing_but_the_estimate(recipe: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]) -> None:
+def test_an_odd_config_costs_nothing_but_the_estimate(
+    recipe: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
     config = recipe.parent / "base" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
     assert main(["plan", str(recipe)]) == 0
@@ -55,7 +63,9 @@ def test_an_odd_config_costs_nothing_but_the_estimate(recipe: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("link", ["base/notes.md", "data/warmup.jsonl"])
-def test_what_cannot_be_read_is_one_error_with_its_place(recipe: Path, capsys: pytest.CaptureFixture[str], link: str) -> None:
+def test_what_cannot_be_read_is_one_error_with_its_place(
+    recipe: Path, capsys: pytest.CaptureFixture[str], link: str
+) -> None:
     path = recipe.parent / link
     path.unlink(missing_ok=True)
     path.symlink_to("x" * 300)  # too long a name: as root everything else can be read
@@ -70,7 +80,9 @@ def test_plan_compares_with_the_run_folders_last_plan(recipe: Path, capsys: pyte
     _, plan = prepare(str(recipe), Store(Path("runs/.store")))
     run_dir = Path("runs/small")
     run_dir.mkdir(parents=True)
-    (run_dir / "plan.json").write_text(json.dumps({"steps": [{**dataclasses.asdict(step), "why": ""} for step in plan.steps]}))
+    (run_dir / "plan.json").write_text(
+        json.dumps({"steps": [{**dataclasses.asdict(step), "why": ""} for step in plan.steps]})
+    )
     assert main(["plan", str(recipe), "--set", "stages.stem.learning_rate=1e-3"]) == 0
     assert "learning_rate 1e-05 -> 0.001" in capsys.readouterr().out
 
@@ -96,7 +108,9 @@ def test_a_fault_is_exit_2_one_message_and_nothing_written(
     assert sorted(Path.cwd().rglob("*")) == before
 
 
-def test_check_exits_2_when_a_finding_fails_and_remembers_digests(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_exits_2_when_a_finding_fails_and_remembers_digests(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (recipe.parent / "data" / "warmup.jsonl").write_text('{"prompt": "a"}\n')
     assert main(["check", str(recipe), "--json", "--store", "store"]) == 2
     found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}

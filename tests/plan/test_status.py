@@ -1,4 +1,5 @@
-"""What the store has of a plan, in words: cached, to resume, to run and why, and which library versions have drifted."""
+"""What the store has of a plan, in words: cached, to resume, to run and why, and which library versions have
+drifted."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.digests import Digests
 from posttrain.plan import Plan, StepStatus, build_plan, plan_status
 from posttrain.recipe import load_recipe
-from posttrain.store import Store, library_versions
+from posttrain.store.artefacts import Store, library_versions
+from posttrain.store.digests import Digests
 from tests.recipe.world import write_model, write_world
 
 
@@ -18,7 +19,11 @@ def plan_of(path: Path, *overrides: str) -> Plan:
 
 
 def publish(
-    store: Store, plan: Plan, *names: str, versions: dict[str, str] | None = None, machine: dict[str, object] | None = None
+    store: Store,
+    plan: Plan,
+    *names: str,
+    versions: dict[str, str] | None = None,
+    machine: dict[str, object] | None = None,
 ) -> None:
     for name in names:
         id = plan.step(name).id
@@ -54,7 +59,9 @@ def test_a_broken_attempt_is_to_resume(tmp_path: Path) -> None:
     held = store.lock(plan.step("base").id)
     attempt = store.begin(plan.step("base").id)
     held.release()
-    assert by_name(plan_status(plan.steps, store, plan.steps))["base"].state == "to run", "nothing of it is left to go on from"
+    assert by_name(plan_status(plan.steps, store, plan.steps))["base"].state == "to run", (
+        "nothing of it is left to go on from"
+    )
     (attempt.state / "metrics.jsonl").touch()
     row = by_name(plan_status(plan.steps, store, plan.steps))["base"]
     assert row.state == "to resume"
@@ -72,7 +79,9 @@ def test_a_broken_attempt_is_to_resume(tmp_path: Path) -> None:
         ("seed=8", "cold_start", "seed changed"),
     ],
 )
-def test_why_names_what_changed_since_the_run_folders_last_plan(tmp_path: Path, override: str, step: str, why: str) -> None:
+def test_why_names_what_changed_since_the_run_folders_last_plan(
+    tmp_path: Path, override: str, step: str, why: str
+) -> None:
     path, store = write_world(tmp_path), Store(tmp_path / "store")
     before = plan_of(path)
     publish(store, before, *(step.name for step in before.steps))
@@ -91,7 +100,11 @@ def test_why_names_a_verifier_by_the_data_it_judges_and_no_noise(tmp_path: Path)
 
 def test_why_counts_inputs_beyond_three(tmp_path: Path) -> None:
     path = write_world(tmp_path)
-    rows = by_name(plan_status(plan_of(path, "stages.cold_start.learning_rate=3e-5").steps, Store(tmp_path / "store"), plan_of(path).steps))
+    rows = by_name(
+        plan_status(
+            plan_of(path, "stages.cold_start.learning_rate=3e-5").steps, Store(tmp_path / "store"), plan_of(path).steps
+        )
+    )
     assert rows["export"].why.count("input ") == 3 and rows["export"].why.endswith("more inputs will be new")
 
 
@@ -122,10 +135,16 @@ def test_another_image_of_the_judge_is_said_of_steps_that_ran_code_and_of_no_oth
     assert rows["distil.pairs"].drift == ("judge's image sha256:1111 -> sha256:2222",)
     assert rows["stem"].drift == ()
     assert by_name(plan_status(plan.steps, store, image="sha256:1111"))["distil.pairs"].drift == ()
-    assert by_name(plan_status(plan.steps, store))["distil.pairs"].drift[0].startswith("judge's image sha256:1111 -> tree:")
+    assert (
+        by_name(plan_status(plan.steps, store))["distil.pairs"]
+        .drift[0]
+        .startswith("judge's image sha256:1111 -> tree:")
+    )
 
 
-def test_a_verifier_of_ones_own_that_is_edited_reruns_what_it_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verifier_of_ones_own_that_is_edited_reruns_what_it_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = tmp_path / "my_rules_of_this_test.py"
     code.write_text("def exact(question, response, gold):\n    return float(gold in response)\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.digests import Digests
 from posttrain.errors import InputError, RecipeError, RunFolderError
 from posttrain.plan import Plan, build_plan, estimate, recorded_steps
 from posttrain.plan.prepare import parse_starts
 from posttrain.recipe import load_recipe
 from posttrain.recipe.resolve import kept_counts, start_of
 from posttrain.recipe.schema import Filter, Grpo, Sft
+from posttrain.store.digests import Digests
 from tests.recipe.world import RECIPE, write_jsonl, write_model, write_world
 
 ROOT = Path(__file__).parents[2]
@@ -98,9 +98,14 @@ def test_from_starts_at_a_checkpoint_made_elsewhere(tmp_path: Path) -> None:
     assert plan.step("stem.from").files["model"] == str(elsewhere / "model")
     assert list(plan.step("fitness").inputs) == ["stem.from", "judge.from"]
     other = plan_of(path, starts={"judge": elsewhere, "stem": elsewhere})
-    assert [step.id for step in other.steps] == [step.id for step in plan.steps], "the order of the options says nothing"
+    assert [step.id for step in other.steps] == [step.id for step in plan.steps], (
+        "the order of the options says nothing"
+    )
     write_model(elsewhere / "model", mark="d")
-    assert plan_of(path, starts={"stem": elsewhere, "judge": elsewhere}).step("preference").id != plan.step("preference").id
+    assert (
+        plan_of(path, starts={"stem": elsewhere, "judge": elsewhere}).step("preference").id
+        != plan.step("preference").id
+    )
 
 
 def test_from_says_which_later_stage_lacks_its_start(tmp_path: Path) -> None:
@@ -150,7 +155,10 @@ def test_smoke_keeps_shapes_and_shrinks_counts(tmp_path: Path) -> None:
 
 
 def test_epochs_give_way_to_steps_under_smoke(tmp_path: Path) -> None:
-    path = write_world(tmp_path, RECIPE.replace("steps: 4, max_tokens: 256}\n  - kind: dpd", "epochs: 2, max_tokens: 256}\n  - kind: dpd"))
+    path = write_world(
+        tmp_path,
+        RECIPE.replace("steps: 4, max_tokens: 256}\n  - kind: dpd", "epochs: 2, max_tokens: 256}\n  - kind: dpd"),
+    )
     stage = plan_of(path, smoke_run=True).recipe.stages[0]
     assert isinstance(stage, Sft)
     assert (stage.steps, stage.epochs) == (2, None)
@@ -168,10 +176,19 @@ def test_smoke_asks_no_canaries_of_a_reward_model_of_two_steps(tmp_path: Path) -
 
 def test_the_default_start_is_the_policy_before_and_never_a_reward_model(tmp_path: Path) -> None:
     recipe = load_recipe(write_world(tmp_path)).recipe
-    assert [start_of(recipe, stage.name) for stage in recipe.stages] == ["base", "cold_start", "cold_start", "distil", "distil", "stem"]
+    assert [start_of(recipe, stage.name) for stage in recipe.stages] == [
+        "base",
+        "cold_start",
+        "cold_start",
+        "distil",
+        "distil",
+        "stem",
+    ]
 
 
-@pytest.mark.parametrize(("k", "kept"), [(16, list(range(2, 15))), (10, list(range(2, 9))), (8, list(range(1, 8))), (5, [1, 2, 3, 4])])
+@pytest.mark.parametrize(
+    ("k", "kept"), [(16, list(range(2, 15))), (10, list(range(2, 9))), (8, list(range(1, 8))), (5, [1, 2, 3, 4])]
+)
 def test_the_band_is_strict_and_exact(k: int, kept: list[int]) -> None:
     assert kept_counts(Filter(k=k, low=0.1, high=0.9)) == kept
 
@@ -226,7 +243,9 @@ def test_a_wrong_stage_of_the_users_own_is_named(tmp_path: Path, kind: str, what
 
 
 @pytest.mark.parametrize(("few_shot", "read"), [(2, True), (0, False)])
-def test_worked_examples_of_a_suite_are_read_with_all_other_data_before_the_first_stage(tmp_path: Path, few_shot: int, read: bool) -> None:
+def test_worked_examples_of_a_suite_are_read_with_all_other_data_before_the_first_stage(
+    tmp_path: Path, few_shot: int, read: bool
+) -> None:
     text = RECIPE.replace("examples: warmup", "examples: shown").replace("few_shot: 2", f"few_shot: {few_shot}")
     shown = "  shown: {source: jsonl, path: data/warmup.jsonl, card: cards/warmup.md}\n"
     plan = plan_of(write_world(tmp_path, text.replace("data:\n", f"data:\n{shown}", 1)))
@@ -282,14 +301,23 @@ FILE_FAULTS = [
     ("base missing", lambda folder: None, ("base.path=nowhere",), "base.path", "no folder"),
     ("base at the home of nobody", lambda folder: None, ("base.path=~nobody-here/model",), "base.path", "no folder"),
     ("hub base without revision", lambda folder: None, ("base.path=some/model",), "base.path", "no revision"),
-    ("local base with revision", lambda folder: None, (f"base.revision='{'a' * 40}'",), "base.revision", "local folder"),
+    (
+        "local base with revision",
+        lambda folder: None,
+        (f"base.revision='{'a' * 40}'",),
+        "base.revision",
+        "local folder",
+    ),
     ("base without config", _remove("base/config.json"), (), "base.path", "config.json"),
     ("base with a torn config", _write("base/config.json", "{"), (), "base.path", "not JSON"),
     ("base without weights", _remove("base/model.safetensors"), (), "base.path", "safetensors"),
     ("base with torn weights", _write("base/model.safetensors", "weights"), (), "base.path", "torn"),
     (
         "base without one of its shards",
-        _write("base/model.safetensors.index.json", '{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}'),
+        _write(
+            "base/model.safetensors.index.json",
+            '{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}',
+        ),
         (),
         "base.path",
         "names model-2.safetensors, which is not there",
@@ -309,7 +337,9 @@ FILE_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "overrides", "key", "what"), [row[1:] for row in FILE_FAULTS], ids=[row[0] for row in FILE_FAULTS])
+@pytest.mark.parametrize(
+    ("change", "overrides", "key", "what"), [row[1:] for row in FILE_FAULTS], ids=[row[0] for row in FILE_FAULTS]
+)
 def test_a_fault_of_a_file_is_one_input_error_at_the_recipes_line(
     tmp_path: Path, change, overrides: tuple[str, ...], key: str, what: str
 ) -> None:  # type: ignore[no-untyped-def]
@@ -360,7 +390,7 @@ def test_planning_imports_nothing_heavy_and_writes_nothing(tmp_path: Path) -> No
     code = (
         "import sys, pathlib\n"
         "from posttrain.plan import prepare, plan_status, estimate\n"
-        "from posttrain.store import Store\n"
+        "from posttrain.store.artefacts import Store\n"
         f"store = Store(pathlib.Path({str(tmp_path / 'store')!r}))\n"
         f"_, plan = prepare({str(path)!r}, store)\n"
         "plan_status(plan.steps, store); estimate(plan)\n"
@@ -387,4 +417,8 @@ def test_the_demo_is_planned_from_what_ships(path: Path, tmp_path: Path) -> None
         "preference.filter",
         "export",
     } <= kinds.keys()
-    assert all(guess.memory_bytes for name, guess in estimate(plan).items() if kinds[name] in ("sft", "dpd", "grpo", "reward_model"))
+    assert all(
+        guess.memory_bytes
+        for name, guess in estimate(plan).items()
+        if kinds[name] in ("sft", "dpd", "grpo", "reward_model")
+    )

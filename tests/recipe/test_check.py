@@ -1,4 +1,5 @@
-"""The deeper look: tokenizers, template, lengths, golds, rows and disk, each a finding of its own; real tokenizers, real verifiers."""
+"""The deeper look: tokenizers, template, lengths, golds, rows and disk, each a finding of its own; real tokenizers,
+real verifiers."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.judge_attacks.server import ScriptedServer
-from posttrain.digests import Digests
 from posttrain.errors import InputError
 from posttrain.plan import Plan, build_plan
+from posttrain.preflight.check import Finding, _accepts, check_plan
 from posttrain.recipe import load_recipe
-from posttrain.recipe.check import Finding, _accepts, check_plan
-from posttrain.shipped import shipped_dir
+from posttrain.recipe.shipped import shipped_dir
+from posttrain.store.digests import Digests
 from posttrain.types import Prompt
 from rewards.load import build_verifier
 from rewards.services import Services
@@ -58,7 +59,10 @@ def findings(path: Path, *overrides: str) -> dict[str, Finding]:
 def test_a_sound_recipe_has_no_failure_and_says_what_is_left(world: Path) -> None:
     found = findings(world)
     assert {name: finding.detail for name, finding in found.items() if finding.status == "fail"} == {}
-    assert {name for name, finding in found.items() if finding.status == "later"} == {"data good", "verifier taste on questions"}
+    assert {name for name, finding in found.items() if finding.status == "later"} == {
+        "data good",
+        "verifier taste on questions",
+    }
     assert found["tokenizer of distil.teacher"].detail == "same 11 ids as the student's"
     assert found["verifier math on questions"].detail == "accepts the answers of 8 of 8 sampled rows"
 
@@ -83,7 +87,10 @@ def test_an_answer_that_does_not_end_in_a_stop_token_is_a_failure(world: Path) -
 
 
 def test_a_template_that_drops_thinking_is_a_failure(world: Path) -> None:
-    text = "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'].split('</think>')[-1] }}<|im_end|>{% endfor %}"
+    text = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'].split('</think>')[-1] }}<|im_end|>{% "
+        "endfor %}"
+    )
     text += "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
     (world.parent / "mine.jinja").write_text(text)
     finding = findings(world, "chat.template=mine.jinja")["chat template of base"]
@@ -100,9 +107,15 @@ def test_more_tokens_than_positions_is_a_failure(world: Path, override: str) -> 
 
 def test_rows_are_measured_against_max_tokens_and_packing(world: Path) -> None:
     finding = findings(world)["rows of cold_start"]
-    assert finding.status == "ok" and "of 'warmup' fit in 256 tokens" in finding.detail and "a packed sequence" in finding.detail
+    assert (
+        finding.status == "ok"
+        and "of 'warmup' fit in 256 tokens" in finding.detail
+        and "a packed sequence" in finding.detail
+    )
     finding = findings(world, "stages.cold_start.max_tokens=2")["rows of cold_start"]
-    assert finding.status == "fail" and "no row of data 'warmup' fits in max_tokens 2; the shortest has" in finding.detail
+    assert (
+        finding.status == "fail" and "no row of data 'warmup' fits in max_tokens 2; the shortest has" in finding.detail
+    )
 
 
 def test_prompts_are_measured_against_the_context(world: Path) -> None:
@@ -113,7 +126,9 @@ def test_prompts_are_measured_against_the_context(world: Path) -> None:
 
 
 def test_a_gold_that_its_verifier_refuses_is_named_by_row(world: Path) -> None:
-    rows = [{"id": f"r{n}", "prompt": f"{n}+2?", "gold": str(n + 2) if n else "seventeen sheep, or so"} for n in range(4)]
+    rows = [
+        {"id": f"r{n}", "prompt": f"{n}+2?", "gold": str(n + 2) if n else "seventeen sheep, or so"} for n in range(4)
+    ]
     write_jsonl(world.parent / "data" / "questions.jsonl", rows)
     finding = findings(world, "verifiers.math.kind=choice")["verifier math on questions"]
     assert finding.status == "fail"
@@ -126,7 +141,9 @@ def test_a_row_without_its_field_is_named_by_number(world: Path) -> None:
     assert "row 2" in finding.detail and "completion" in finding.detail
 
 
-def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_docker(*_: object, **__: object) -> None:
         raise LevelError("level container cannot be had here", where="sandbox", remedy="start Docker")
 
@@ -151,7 +168,11 @@ def test_a_row_that_the_chat_template_refuses_is_named_before_the_run(world: Pat
     bad = {"messages": [good["messages"][0], {"role": "assistant", "content": "", "tool_calls": calls}]}
     write_jsonl(world.parent / "data" / "warmup.jsonl", [good] * 3 + [bad])
     finding = findings(world)["rows of cold_start"]
-    assert finding.status == "fail" and "row 4 of data 'warmup'" in finding.detail and "drops the call of 'lookup'" in finding.detail
+    assert (
+        finding.status == "fail"
+        and "row 4 of data 'warmup'" in finding.detail
+        and "drops the call of 'lookup'" in finding.detail
+    )
     assert findings(world, "data.warmup.max_faulty_share=0.5")["rows of cold_start"].status == "ok"
 
 
@@ -164,13 +185,17 @@ def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
 def test_a_digest_that_a_card_does_not_state_is_not_said_to_match(world: Path) -> None:
     assert "states no digest of warmup.jsonl" in findings(world)["data warmup"].detail
     digest = Digests(world.parent / "digests.json").file(world.parent / "data" / "warmup.jsonl")
-    (world.parent / "cards" / "warmup.md").write_text(f"---\nlicense: mit\npretty_name: A\ndigests: {{warmup.jsonl: '{digest}'}}\n---\n")
+    (world.parent / "cards" / "warmup.md").write_text(
+        f"---\nlicense: mit\npretty_name: A\ndigests: {{warmup.jsonl: '{digest}'}}\n---\n"
+    )
     assert "digest as stated" in findings(world)["data warmup"].detail
 
 
 def test_too_little_disk_is_a_failure(world: Path) -> None:
     config = world.parent / "base" / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_size": 1_000_000, "num_hidden_layers": 100}))
+    config.write_text(
+        json.dumps({**json.loads(config.read_text()), "hidden_size": 1_000_000, "num_hidden_layers": 100})
+    )
     finding = findings(world)["disk"]
     assert finding.status == "fail"
     assert "free" in finding.detail
@@ -178,12 +203,19 @@ def test_too_little_disk_is_a_failure(world: Path) -> None:
 
 def test_what_needs_a_toy_that_is_not_made_yet_is_left_to_the_run(tmp_path: Path) -> None:
     path = write_world(tmp_path)
-    found = findings(path, "base={path: toy}", "stages.distil.teacher={path: toy, toy: {skill: teacher}}", "chat.template=chatml_think")
+    found = findings(
+        path,
+        "base={path: toy}",
+        "stages.distil.teacher={path: toy, toy: {skill: teacher}}",
+        "chat.template=chatml_think",
+    )
     assert found["chat template of base"].status == "later"
     assert found["tokenizer of distil.teacher"].status == "ok"
 
 
-@pytest.mark.parametrize(("reply", "status"), [({"A": 0.9, "B": 0.05}, "ok"), ({"<think>": 0.99}, "fail"), ("no logprobs", "fail")])
+@pytest.mark.parametrize(
+    ("reply", "status"), [({"A": 0.9, "B": 0.05}, "ok"), ({"<think>": 0.99}, "fail"), ("no logprobs", "fail")]
+)
 def test_a_model_behind_an_endpoint_is_asked_for_a_label(world: Path, reply: object, status: str) -> None:
     with ScriptedServer(lambda prompt, body: reply) as server:  # type: ignore[arg-type, return-value]
         agent = f"{{kind: agent, model: {{endpoint: '{server.url}', model: judge}}}}"

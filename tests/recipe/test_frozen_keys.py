@@ -11,8 +11,10 @@ KEYS = {
     "Cluster": "address trainers engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds",
     "Custom": "name from kind options",
     "Dpd": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
-        "gradient_checkpointing batch_size epochs kind prompts teacher verifier teacher_samples student_samples temperature "
+        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
+        "save_every "
+        "gradient_checkpointing batch_size epochs kind prompts teacher verifier teacher_samples student_samples "
+        "temperature "
         "max_tokens weights beta divergence jsd_beta kd_temperature"
     ),
     "DpdWeights": "sequence chosen rejected",
@@ -21,8 +23,10 @@ KEYS = {
     "FileData": "max_faulty_share source path card limit",
     "Filter": "k low high",
     "Grpo": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
-        "gradient_checkpointing kind prompts verifier filter group prompts_per_step temperature top_p max_tokens loss clip_low "
+        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
+        "save_every "
+        "gradient_checkpointing kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
+        "loss clip_low "
         "clip_high scale_rewards mask_truncated max_fault_share"
     ),
     "GymData": "source task rows seed split options card",
@@ -32,12 +36,14 @@ KEYS = {
     "Quarantine": "max_faulty_share",
     "Recipe": "schema name seed base chat cluster engine sandbox verifiers data stages evaluate export",
     "RewardModel": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
+        "save_every "
         "gradient_checkpointing batch_size epochs kind data max_tokens held_out_share"
     ),
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
+        "save_every "
         "gradient_checkpointing batch_size epochs kind data max_tokens packing"
     ),
     "Stage": "name from",
@@ -45,13 +51,15 @@ KEYS = {
     "Strict": "",
     "Suite": "data verifier max_tokens examples",
     "Supervised": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
+        "save_every "
         "gradient_checkpointing batch_size epochs"
     ),
     "ToyData": "source task rows difficulty split seed",
     "ToyModel": "architecture hidden_size layers tied experts steps skill",
     "Training": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
+        "save_every "
         "gradient_checkpointing"
     ),
     "VerifierSpec": "kind",
@@ -67,7 +75,10 @@ def _models() -> dict[str, type[BaseModel]]:
 
 
 def test_the_keys_of_a_recipe_are_the_frozen_ones() -> None:
-    found = {name: " ".join(info.alias or key for key, info in model.model_fields.items()) for name, model in _models().items()}
+    found = {
+        name: " ".join(info.alias or key for key, info in model.model_fields.items())
+        for name, model in _models().items()
+    }
     assert found == KEYS
 
 

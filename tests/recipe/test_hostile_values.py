@@ -1,4 +1,5 @@
-"""Whatever value stands at whatever key: a recipe is accepted or refused with one RecipeError that names the place, never anything else."""
+"""Whatever value stands at whatever key: a recipe is accepted or refused with one RecipeError that names the place,
+never anything else."""
 
 from __future__ import annotations
 
@@ -11,12 +12,30 @@ import pytest
 
 from posttrain.errors import RecipeError
 from posttrain.recipe.load import Loaded, validate
+from posttrain.recipe.location import Source
 from posttrain.recipe.resolve import check_references
-from posttrain.recipe.source import Source
 from posttrain.recipe.yaml_core import Key, read_text
 from tests.recipe.world import RECIPE
 
-VALUES: list[Any] = [None, True, -1, 0, 10**30, 0.5, 1e308, "", "x", "a:b", [], ["x"], [[]], {}, {"x": 1}, {"kind": "sft"}, {"stage": []}]
+VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    0.5,
+    1e308,
+    "",
+    "x",
+    "a:b",
+    [],
+    ["x"],
+    [[]],
+    {},
+    {"x": 1},
+    {"kind": "sft"},
+    {"stage": []},
+]
 
 
 def keys_of(value: Any, key: Key = ()) -> Iterator[Key]:

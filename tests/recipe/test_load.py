@@ -47,7 +47,13 @@ FAULTS = [
     ("{kind: math}", '{kind: "no_such_module:X"}', "verifiers.math.kind", "no_such_module", ""),
     ("{kind: math}", "{}", "verifiers.math.kind", "missing", ""),
     ("model: {stage: judge}", "model: {stage: jugde}", "verifiers.taste", "jugde", "'judge'"),
-    ("source: jsonl, path: data/warmup.jsonl", "source: josnl, path: data/warmup.jsonl", "data.warmup.source", "josnl", "'jsonl'"),
+    (
+        "source: jsonl, path: data/warmup.jsonl",
+        "source: josnl, path: data/warmup.jsonl",
+        "data.warmup.source",
+        "josnl",
+        "'jsonl'",
+    ),
     ("source: jsonl, path: data/warmup.jsonl", "path: data/warmup.jsonl", "data.warmup", "'source'", "jsonl"),
     (", card: cards/warmup.md", "", "data.warmup.card", "missing", "add it"),
     ("part: chosen", "part: choosen", "data.good.part", "choosen", "'chosen'"),
@@ -72,7 +78,13 @@ FAULTS = [
         "setps",
         "'steps'",
     ),
-    ("steps: 4, max_tokens: 256}\n  - kind: dpd", "max_tokens: 256}\n  - kind: dpd", "stages.cold_start", "neither", "one of the two"),
+    (
+        "steps: 4, max_tokens: 256}\n  - kind: dpd",
+        "max_tokens: 256}\n  - kind: dpd",
+        "stages.cold_start",
+        "neither",
+        "one of the two",
+    ),
     (
         "steps: 4, max_tokens: 256}\n  - kind: dpd",
         "steps: 4, epochs: 1}\n  - kind: dpd",
@@ -80,7 +92,13 @@ FAULTS = [
         "both",
         "one of the two",
     ),
-    ("steps: 4, max_tokens: 256}\n  - kind: dpd", "steps: 4, lr: 1}\n  - kind: dpd", "stages.cold_start.lr", "'lr'", "'learning_rate'"),
+    (
+        "steps: 4, max_tokens: 256}\n  - kind: dpd",
+        "steps: 4, lr: 1}\n  - kind: dpd",
+        "stages.cold_start.lr",
+        "'lr'",
+        "'learning_rate'",
+    ),
     ("data: {warmup: 1.0}", "data: {warmpu: 1.0}", "stages.cold_start.data.warmpu", "warmpu", "'warmup'"),
     ("data: {warmup: 1.0}", "data: {warmup: 0}", "stages.cold_start.data.warmup", "0", "above 0"),
     ("data: {warmup: 1.0}", "data: {}", "stages.cold_start.data", "", "at least 1"),
@@ -112,12 +130,30 @@ FAULTS = [
         "no loss",
         "above 0",
     ),
-    ("teacher: {path: teacher}", "teacher: {path: teacher, toy: {}}", "stages.distil.teacher.toy", "teacher", "path: toy"),
-    ("teacher: {path: teacher}", "teacher: {path: a/b, revision: main}", "stages.distil.teacher.revision", "main", "40 hex digits"),
+    (
+        "teacher: {path: teacher}",
+        "teacher: {path: teacher, toy: {}}",
+        "stages.distil.teacher.toy",
+        "teacher",
+        "path: toy",
+    ),
+    (
+        "teacher: {path: teacher}",
+        "teacher: {path: a/b, revision: main}",
+        "stages.distil.teacher.revision",
+        "main",
+        "40 hex digits",
+    ),
     ("base: {path: base}", "base: {path: toy, toy: {hidden_size: 100}}", "base.toy.hidden_size", "100", "128"),
     ("name: stem, from: distil", "name: stem, from: distill", "stages.stem.from", "distill", "'distil'"),
     ("name: stem, from: distil", "name: stem, from: judge", "stages.stem.from", "judge", "earlier"),
-    ("name: preference, prompts", "name: preference, from: judge, prompts", "stages.preference.from", "reward model", "one of"),
+    (
+        "name: preference, prompts",
+        "name: preference, from: judge, prompts",
+        "stages.preference.from",
+        "reward model",
+        "one of",
+    ),
     ("filter: {k: 16}", "filter: {k: 1}", "stages.stem.filter.k", "1", "at least 2"),
     ("filter: {k: 16}", "filter: {k: 4, low: 0.26, high: 0.49}", "stages.stem.filter", "4", "widen"),
     ("filter: {k: 16}", "filter: {k: 4, low: 0.9, high: 0.1}", "stages.stem.filter", "0.9", "low < high"),
@@ -130,12 +166,24 @@ FAULTS = [
         "512",
         "context_tokens",
     ),
-    ("  max_tokens: 128\n  few_shot", "  max_tokens: 4096\n  few_shot", "evaluate.max_tokens", "4096", "context_tokens"),
+    (
+        "  max_tokens: 128\n  few_shot",
+        "  max_tokens: 4096\n  few_shot",
+        "evaluate.max_tokens",
+        "4096",
+        "context_tokens",
+    ),
     ("{data: held_out, ver", "{data: heldout, ver", "evaluate.suites.stem.data", "heldout", "'held_out'"),
     ("{data: held_out, ver", "{data: questions, ver", "evaluate.suites.stem.data", "trains on", "held-out"),
     ("verifier: math, examples", "verifier: taste, examples", "evaluate.suites.stem.verifier", "reward model", "rule"),
     ("verifier: math, examples", "verifier: mat, examples", "evaluate.suites.stem.verifier", "mat", "'math'"),
-    ("examples: warmup", "examples: good", "evaluate.suites.stem.examples", "answers of a stage", "worked conversations"),
+    (
+        "examples: warmup",
+        "examples: good",
+        "evaluate.suites.stem.examples",
+        "answers of a stage",
+        "worked conversations",
+    ),
     ("data: {warmup: 1.0}", "data: {warmup: 1e308}", "stages.cold_start.data.warmup", "1e+308", "at most"),
     ("steps: 4, max_tokens: 256}", "epochs: 1e308, max_tokens: 256}", "stages.cold_start.epochs", "1e+308", "at most"),
     ("examples: warmup", "examples: warmpu", "evaluate.suites.stem.examples", "warmpu", "'warmup'"),
@@ -145,7 +193,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("old", "new", "key", "what", "remedy"), FAULTS)
-def test_a_fault_is_one_error_with_file_line_key_and_remedy(tmp_path: Path, old: str, new: str, key: str, what: str, remedy: str) -> None:
+def test_a_fault_is_one_error_with_file_line_key_and_remedy(
+    tmp_path: Path, old: str, new: str, key: str, what: str, remedy: str
+) -> None:
     assert RECIPE.count(old) >= 1
     path = write_world(tmp_path, RECIPE.replace(old, new, 1))
     with pytest.raises(RecipeError) as caught:
@@ -176,8 +226,12 @@ def test_resolved_json_holds_every_default_and_loads_back_equal(tmp_path: Path) 
     assert dump_resolved(load_resolved(text)) == text
 
 
-@pytest.mark.parametrize("rendered", [dump_resolved, lambda recipe: json.dumps(json.loads(dump_resolved(recipe)))], ids=["dump", "ascii"])
-def test_resolved_json_loads_back_equal_whatever_characters_it_holds(tmp_path: Path, rendered: Callable[[Recipe], str]) -> None:
+@pytest.mark.parametrize(
+    "rendered", [dump_resolved, lambda recipe: json.dumps(json.loads(dump_resolved(recipe)))], ids=["dump", "ascii"]
+)
+def test_resolved_json_loads_back_equal_whatever_characters_it_holds(
+    tmp_path: Path, rendered: Callable[[Recipe], str]
+) -> None:
     think = '["<\\U0001F914>", "a\\u2028b\\u0085c\\td"]'
     recipe = load_recipe(write_world(tmp_path, RECIPE.replace('["<think>", "</think>"]', think))).recipe
     assert recipe.chat.think == ("<\U0001f914>", "a\u2028b\u0085c\td")

@@ -1,4 +1,7 @@
-"""A small recipe with every stage kind and real files on disk, for the tests of recipe and plan. No model in it can be loaded."""
+"""A small recipe with every stage kind and real files on disk, for the tests of recipe and plan. No model in it can be
+loaded."""
+
+# ruff: noqa: E501 - holds text of another language (style sheets, templates, recipes)
 
 from __future__ import annotations
 

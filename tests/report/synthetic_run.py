@@ -35,10 +35,17 @@ KINDS = {
     "code": "grpo",
     "preference": "grpo",
 }
-REASONS = {"correct": "integer_equal", "wrong": "integer_differs", "timeout": "deadline_reached_twice", "error": "worker_lost"}
+REASONS = {
+    "correct": "integer_equal",
+    "wrong": "integer_differs",
+    "timeout": "deadline_reached_twice",
+    "error": "worker_lost",
+}
 
 
-def build_run(folder: Path, *, seed: int = 0, steps: int = 40, stop_after: str | None = None, failed: str | None = None) -> Path:
+def build_run(
+    folder: Path, *, seed: int = 0, steps: int = 40, stop_after: str | None = None, failed: str | None = None
+) -> Path:
     """Write a whole run. `stop_after`: later steps are pending; `failed`: that step failed and nothing after it ran."""
     rng = random.Random(seed)
     plan = _plan()
@@ -46,7 +53,11 @@ def build_run(folder: Path, *, seed: int = 0, steps: int = 40, stop_after: str |
     _json(folder / "recipe.json", _recipe(seed))
     _json(
         folder / "run.json",
-        {"name": "demo-cpu", "machine": {"cpu": "x86_64, 2 cores", "memory_gb": 24, "gpu": None}, "judge": {"level": "container"}},
+        {
+            "name": "demo-cpu",
+            "machine": {"cpu": "x86_64, 2 cores", "memory_gb": 24, "gpu": None},
+            "judge": {"level": "container"},
+        },
     )
     stages: list[dict[str, Any]] = []
     evaluations: list[dict[str, Any]] = []
@@ -54,14 +65,22 @@ def build_run(folder: Path, *, seed: int = 0, steps: int = 40, stop_after: str |
     for name, kind in plan:
         status = "ran" if alive and name != failed else "failed" if name == failed else "pending"
         alive = alive and name != failed
-        row = {"name": name, "kind": kind, "id": f"{kind}-{rng.getrandbits(48):012x}", "status": status, "seconds": None, "metrics": {}}
+        row = {
+            "name": name,
+            "kind": kind,
+            "id": f"{kind}-{rng.getrandbits(48):012x}",
+            "status": status,
+            "seconds": None,
+            "metrics": {},
+        }
         if status == "ran":
             row["seconds"] = round(rng.uniform(3, 15) if kind == "evaluate" else rng.uniform(15, 80), 2)
             output = folder / "stages" / name
             output.mkdir(parents=True)
             row["metrics"] = _publish(output, name, kind, rng, steps)
             _json(
-                output / "manifest.json", {"id": row["id"], "kind": kind, "name": name, "seconds": row["seconds"], "seeds": {"run": seed}}
+                output / "manifest.json",
+                {"id": row["id"], "kind": kind, "name": name, "seconds": row["seconds"], "seeds": {"run": seed}},
             )
             if kind == "evaluate":
                 evaluations.append(json.loads((output / "scores.json").read_text()))
@@ -181,12 +200,19 @@ def _group(prompt_id: str, rate: float, rng: random.Random) -> dict[str, Any]:
 def _filter(output: Path, rng: random.Random) -> dict[str, Any]:
     table = []
     for i in range(240):
-        right = sum(rng.random() < rng.choice((0.0, 0.2, 0.5, 0.8, 1.0)) for _ in range(16)) if i % 4 else rng.choice((0, 0, 16))
+        right = (
+            sum(rng.random() < rng.choice((0.0, 0.2, 0.5, 0.8, 1.0)) for _ in range(16))
+            if i % 4
+            else rng.choice((0, 0, 16))
+        )
         table.append({"id": f"p{i}", "right": right, "wrong": 16 - right, "none": 0, "kept": 2 <= right <= 14})
     kept = sum(row["kept"] for row in table)
     histogram = [sum(row["right"] == c for row in table) for c in range(17)]
     _jsonl(output / "table.jsonl", table)
-    _json(output / "summary.json", {"prompts": 240, "kept": kept, "kept_share": round(kept / 240, 6), "histogram": histogram})
+    _json(
+        output / "summary.json",
+        {"prompts": 240, "kept": kept, "kept_share": round(kept / 240, 6), "histogram": histogram},
+    )
     return {"kept_share": round(kept / 240, 6), "generated_tokens": 240 * 16 * 38}
 
 

@@ -1,4 +1,5 @@
-"""The report in a real browser: headless Chromium at desktop and phone width, over its DevTools pipe, with the network watched."""
+"""The report in a real browser: headless Chromium at desktop and phone width, over its DevTools pipe, with the network
+watched."""
 
 from __future__ import annotations
 
@@ -19,10 +20,12 @@ from tests.report.synthetic_run import build_run
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
-# Chromium reads commands from descriptor 3 and answers on 4: move the pipes there, by way of high numbers so that neither is lost.
+# Chromium reads commands from descriptor 3 and answers on 4: move the pipes there, by way of high numbers so that
+# neither is lost.
 MOVE = """
 import fcntl, os, sys
 read, write = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 50) for number in sys.argv[1:3])
@@ -33,7 +36,8 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Page:
-    """One tab, spoken to in the DevTools protocol: messages are JSON ended by a zero byte on file descriptors 3 and 4."""
+    """One tab, spoken to in the DevTools protocol: messages are JSON ended by a zero byte on file descriptors 3 and
+    4."""
 
     def __init__(self, out: int, into: int) -> None:
         self.out, self.into, self.rest, self.count = out, into, b"", 0
@@ -46,7 +50,9 @@ class Page:
 
     def call(self, method: str, **params: object) -> dict:
         self.count += 1
-        message = {"id": self.count, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": self.count, "method": method, "params": params} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         os.write(self.out, json.dumps(message).encode() + b"\0")
         while True:
             answer = self.read()
@@ -66,8 +72,13 @@ class Page:
         return message
 
     def open(self, path: Path, width: int, *, dark: bool = False) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 700)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 700
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         self.call("Page.navigate", url=path.as_uri())
         while self.read().get("method") != "Page.loadEventFired":
             pass
@@ -116,7 +127,9 @@ def test_the_report_fits_and_asks_for_nothing(tmp_path, page, width, dark):
     assert page.ask("document.querySelectorAll('table.results tbody tr').length") == 10
     assert page.ask("[...document.querySelectorAll('.results b')].every(e => e.getBoundingClientRect().height > 10)")
     names = "[...document.querySelectorAll('table:not(.results) th[scope=row]')].filter(e => e.getClientRects().length)"
-    assert page.ask(f"{names}.every(e => e.getBoundingClientRect().height < 60)"), "a name is squeezed into a column of letters"
+    assert page.ask(f"{names}.every(e => e.getBoundingClientRect().height < 60)"), (
+        "a name is squeezed into a column of letters"
+    )
     assert page.ask("document.querySelectorAll('svg').length") > 30
     assert {url for url in page.requests if not url.startswith(("data:", "about:"))} == {report.as_uri()}
     assert len(page.screenshot(tmp_path / "report.png")) > 20_000
@@ -127,7 +140,8 @@ def test_script_in_a_models_text_does_not_run(tmp_path, page):
     path = folder / "stages" / "stem" / "rollouts" / "step-00002.jsonl"
     group = json.loads(path.read_text().splitlines()[0])
     attack = (
-        "</div></style><script>document.title='owned'</script><img src='https://example.invalid/x.png' onerror=\"document.title='owned'\">"
+        "</div></style><script>document.title='owned'</script><img src='https://example.invalid/x.png' "
+        "onerror=\"document.title='owned'\">"
     )
     group["completions"][0]["text"] = group["prompt"] = attack
     path.write_text(json.dumps(group) + "\n")

@@ -13,7 +13,8 @@ FACTS = {
     "teachers": ["toy"],
     "seed": 7,
     "checkpoint": "grpo-3f9a",
-    "stages": [{"name": "cold_start", "kind": "sft"}, {"name": "distil", "kind": "dpd"}, {"name": "stem", "kind": "grpo"}],
+    "stages": [{"name": "cold_start", "kind": "sft"}, {"name": "distil", "kind": "dpd"},
+    {"name": "stem", "kind": "grpo"}],
     "evaluations": [
         {"checkpoint": "stem", "suite": "stem", "k": 8, "n": 100, "avg_at_k": 0.4125, "ci95": [0.34, 0.4875],
          "pass_at_k": 0.7, "format_valid": 0.98, "faults": 2},
@@ -47,9 +48,20 @@ def test_the_hub_library_reads_the_metadata_back(tmp_path):
 
 
 def test_scores_of_other_checkpoints_are_named_and_never_the_models(tmp_path):
-    other = {"checkpoint": "dpd.teacher", "suite": "stem", "k": 8, "n": 100, "avg_at_k": 0.99, "ci95": [0.9, 1.0], "pass_at_k": 1.0}
+    other = {
+        "checkpoint": "dpd.teacher",
+        "suite": "stem",
+        "k": 8,
+        "n": 100,
+        "avg_at_k": 0.99,
+        "ci95": [0.9, 1.0],
+        "pass_at_k": 1.0,
+    }
     card = card_of(tmp_path, exported="stem", evaluations=[other, *FACTS["evaluations"]])
-    assert [(result.dataset_type, result.metric_value) for result in card.data.eval_results] == [("stem", 41.25), ("code", 30.0)]
+    assert [(result.dataset_type, result.metric_value) for result in card.data.eval_results] == [
+        ("stem", 41.25),
+        ("code", 30.0),
+    ]
     assert "| dpd.teacher | stem | 99.0 | [90.0, 100.0] |" in card.content
     assert card.content.count("dpd.teacher") == 1
 
@@ -62,7 +74,10 @@ def test_a_hub_base_is_named_with_its_revision_and_a_local_folder_without_its_pa
 
 
 def test_one_licence_shared_by_all_is_the_models_and_a_mixture_is_other(tmp_path):
-    rows = [FACTS["data"][0], {"name": "web", "source": "hub", "license": "cc-by-nc-4.0", "title": "Web", "provenance": None, "rows": None}]
+    rows = [
+        FACTS["data"][0],
+        {"name": "web", "source": "hub", "license": "cc-by-nc-4.0", "title": "Web", "provenance": None, "rows": None},
+    ]
     mixed = card_of(tmp_path, data=rows)
     assert mixed.data.license == "other" and "cc-by-nc-4.0" in mixed.content
     unstated = card_of(tmp_path, base="owner/base", base_revision="b" * 40)
@@ -78,7 +93,11 @@ def test_the_teachers_licence_is_carried_over(tmp_path):
 
 def test_scores_stand_with_intervals_and_faults(tmp_path):
     content = card_of(tmp_path).content
-    assert "**41.2** | [34.0, 48.8]" in content and "2 samples could not be judged" in content and "temperature 0.6" in content
+    assert (
+        "**41.2** | [34.0, 48.8]" in content
+        and "2 samples could not be judged" in content
+        and "temperature 0.6" in content
+    )
 
 
 def test_the_same_facts_give_the_same_bytes(tmp_path):

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from posttrain.errors import RunFolderError
-from posttrain.evaluate.results import read_run
 from posttrain.evaluate.table import build_table, print_table
+from posttrain.records.reader import read_run
 from posttrain.report.figures import curve, group_means, histogram, nice_ticks
 from posttrain.report.html import POLICY, render_report, write_report
 from posttrain.report.sections import lanes
@@ -65,7 +65,15 @@ def parsed(page: str) -> Balance:
 
 def test_the_page_holds_every_section_of_a_whole_run(tmp_path):
     page = write_report(build_run(tmp_path / "run")).read_text()
-    for title in ("Results", "Timeline", "Training", "Difficulty filters", "Verdicts", "Sampled rollouts", "Provenance"):
+    for title in (
+        "Results",
+        "Timeline",
+        "Training",
+        "Difficulty filters",
+        "Verdicts",
+        "Sampled rollouts",
+        "Provenance",
+    ):
         assert f"<h2>{title}</h2>" in page
     assert "<b>2.7 → 68.7</b>" in page and "[59.5, 74.5]" in page and "integer_differs" in page
     assert len(page.encode()) < 1_000_000
@@ -73,7 +81,17 @@ def test_the_page_holds_every_section_of_a_whole_run(tmp_path):
 
 def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path):
     found = parsed(write_report(build_run(tmp_path / "run")).read_text())
-    assert not {tag for tag, _ in found.tags} & {"script", "iframe", "object", "embed", "form", "img", "video", "audio", "base"}
+    assert not {tag for tag, _ in found.tags} & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "img",
+        "video",
+        "audio",
+        "base",
+    }
     for _, attributes in found.tags:
         assert not any(name.startswith("on") for name in attributes)
         for name in ("src", "href"):
@@ -85,8 +103,19 @@ def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        ("rollouts/step-00001.jsonl", ['{"completions": "x"}', '{"completions": [[1], {"verdict": "good"}]}', '{"prompt": {"a": 1}}', "3"]),
-        ("metrics.jsonl", ['{"step": 1, "loss": 1e308}', '{"step": 2, "loss": -1e308}', '{"step": 1e999, "loss": 1}', '{"step": "a"}']),
+        (
+            "rollouts/step-00001.jsonl",
+            ['{"completions": "x"}', '{"completions": [[1], {"verdict": "good"}]}', '{"prompt": {"a": 1}}', "3"],
+        ),
+        (
+            "metrics.jsonl",
+            [
+                '{"step": 1, "loss": 1e308}',
+                '{"step": 2, "loss": -1e308}',
+                '{"step": 1e999, "loss": 1}',
+                '{"step": "a"}',
+            ],
+        ),
     ],
 )
 def test_a_stage_of_the_users_own_may_publish_rows_of_another_shape(tmp_path, name, rows):
@@ -121,7 +150,9 @@ def test_hostile_text_of_a_model_stays_text(tmp_path, text):
     clean = parsed(write_report(build_run(tmp_path / "clean", steps=2)).read_text())
     dirty = parsed(write_report(folder).read_text(encoding="utf-8"))
     assert {tag for tag, _ in dirty.tags} <= {tag for tag, _ in clean.tags} | {"p"}
-    assert {name for _, attributes in dirty.tags for name in attributes} == {name for _, attributes in clean.tags for name in attributes}
+    assert {name for _, attributes in dirty.tags for name in attributes} == {
+        name for _, attributes in clean.tags for name in attributes
+    }
 
 
 def test_direction_overrides_and_controls_become_visible():
@@ -145,7 +176,9 @@ def test_a_huge_run_gives_a_small_page(tmp_path):
         path.write_text((json.dumps(group) + "\n") * 10)
     page = write_report(folder).read_text()
     assert len(page.encode()) < 1_000_000
-    assert "18 more metrics in metrics.jsonl" in page and "198,200 more characters" in page and "2 of 10 prompts" in page
+    assert (
+        "18 more metrics in metrics.jsonl" in page and "198,200 more characters" in page and "2 of 10 prompts" in page
+    )
 
 
 def test_a_run_that_failed_says_so_and_shows_the_rest(tmp_path):
@@ -185,7 +218,8 @@ def test_lanes_lie_end_to_end_and_add_up(tmp_path):
 def test_numbers_that_are_not_finite_are_left_out_and_counted(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(
-        '{"step": 1, "loss": 2.0, "note": "x", "ok": true}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": Infinity}\n{"step": 4, "lo'
+        '{"step": 1, "loss": 2.0, "note": "x", "ok": true}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": '
+        'Infinity}\n{"step": 4, "lo'
     )
     assert read_series(path) == ({"loss": [(1.0, 2.0)]}, 2)
 
@@ -215,7 +249,16 @@ def test_the_histogram_marks_what_was_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (0, "0"), (0.5, "0.5"), (1234, "1,234"), (12345, "12.3 k"), (1234567, "1.23 M"), (4.12e-4, "4.12e-4")]
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0, "0"),
+        (0.5, "0.5"),
+        (1234, "1,234"),
+        (12345, "12.3 k"),
+        (1234567, "1.23 M"),
+        (4.12e-4, "4.12e-4"),
+    ],
 )
 def test_compact_numbers(value, text):
     assert compact(value) == text

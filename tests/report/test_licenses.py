@@ -1,4 +1,5 @@
-"""The licence of a base or teacher comes from its own card, wherever the model lies, and reaches the card of what is made of it."""
+"""The licence of a base or teacher comes from its own card, wherever the model lies, and reaches the card of what is
+made of it."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def test_licences_of_base_and_teacher_reach_the_card(tmp_path: Path) -> None:
     (tmp_path / "base" / "README.md").write_text(CARD.format("gemma"))
     (tmp_path / "teacher" / "README.md").write_text(CARD.format("mit"))
     step = SimpleNamespace(inputs={"checkpoint": "preference"})
-    context: Any = SimpleNamespace(recipe=recipe, recipe_dir=tmp_path, inputs={"checkpoint": tmp_path / "preference-1"}, step=step)
+    context: Any = SimpleNamespace(
+        recipe=recipe, recipe_dir=tmp_path, inputs={"checkpoint": tmp_path / "preference-1"}, step=step
+    )
     write_card(tmp_path, Export()._facts(context, []))
     text = (tmp_path / "README.md").read_text()
     assert "gemma" in text and "mit" in text

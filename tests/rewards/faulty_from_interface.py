@@ -1,4 +1,5 @@
-"""Five faulty verifiers written from the interface alone, before the conformance kit: what its text forbids, done as a bug would."""
+"""Five faulty verifiers written from the interface alone, before the conformance kit: what its text forbids, done as a
+bug would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Faulty verifiers, each with one bug that has cost somebody a run. The conformance kit must catch every one; FAULTS says at which check.
+"""Faulty verifiers, each with one bug that has cost somebody a run. The conformance kit must catch every one; FAULTS
+says at which check.
 
 Each would judge an ordinary answer rightly in an ordinary test.
 """
@@ -56,7 +57,9 @@ def rolls_dice(question: str | None, response: str, gold: Any) -> float:
 
 def hangs_on_the_hash_seed(question: str | None, response: str, gold: Any) -> float:
     """Takes "the first" of a set of words: another one in another process."""
-    words = {f"{word} {len(response)}" for word in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")}
+    words = {
+        f"{word} {len(response)}" for word in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
+    }
     return float(next(iter(words)) < "d")
 
 

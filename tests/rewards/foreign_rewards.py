@@ -1,4 +1,5 @@
-"""Reward functions in the shapes that other libraries document, as their users have them on disk. Not one line here knows of ours."""
+"""Reward functions in the shapes that other libraries document, as their users have them on disk. Not one line here
+knows of ours."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ def trl_chat(completions: list[list[dict[str, str]]], solution: list[str], **kwa
 
 
 def trl_text(prompts: list[str], completions: list[str], level: list[int], **kwargs: Any) -> list[float]:
-    return [1.0 if p.endswith("?") and c.strip() and rank > 1 else 0.0 for p, c, rank in zip(prompts, completions, level, strict=True)]
+    return [
+        1.0 if p.endswith("?") and c.strip() and rank > 1 else 0.0
+        for p, c, rank in zip(prompts, completions, level, strict=True)
+    ]
 
 
 async def trl_async(prompts: Any, completions: Any, trainer_state: Any, log_metric: Any, **kwargs: Any) -> list[float]:
@@ -42,21 +46,28 @@ trl_made = _made_for(50)  # as trl.rewards.get_soft_overlong_punishment makes on
 # ---------------------------------------------------------------- verl: one answer, a number or a dict with "score"
 
 
-def verl_plain(data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any] | None = None) -> float:
+def verl_plain(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any] | None = None
+) -> float:
     return float(solution_str.split("####")[-1].strip() == ground_truth)
 
 
-def verl_dapo(data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None, penalty: float = 0.0) -> dict[str, Any]:
+def verl_dapo(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None, penalty: float = 0.0
+) -> dict[str, Any]:
     right = ground_truth in solution_str
     return {"score": (1.0 if right else -1.0) - penalty, "acc": right, "pred": solution_str[-20:]}
 
 
-def verl_batch(data_sources: list[str], solution_strs: list[str], ground_truths: list[str], extra_infos: list[Any]) -> list[float]:
+def verl_batch(
+    data_sources: list[str], solution_strs: list[str], ground_truths: list[str], extra_infos: list[Any]
+) -> list[float]:
     best = min(map(len, solution_strs))
     return [float(gold in text and len(text) == best) for text, gold in zip(solution_strs, ground_truths, strict=True)]
 
 
-# ---------------------------------------------------------------- OpenRLHF: queries are prompt + answer; a tensor, or a dict of tensors
+# ---------------------------------------------------------------- OpenRLHF
+# Queries are prompt + answer; a tensor, or a dict of tensors.
 
 
 class Tensor:
@@ -76,7 +87,11 @@ def openrlhf_tensor(queries: list[str], prompts: list[str], labels: list[str], *
 
 def openrlhf_dict(queries: list[str], prompts: list[str], labels: list[str]) -> dict[str, Any]:
     scores = [float(label in query) for query, label in zip(queries, labels, strict=True)]
-    return {"rewards": Tensor([2 * s - 1 for s in scores]), "scores": Tensor(scores), "extra_logs": {"mean": sum(scores)}}
+    return {
+        "rewards": Tensor([2 * s - 1 for s in scores]),
+        "scores": Tensor(scores),
+        "extra_logs": {"mean": sum(scores)},
+    }
 
 
 # ---------------------------------------------------------------- open-instruct: a class that is called
@@ -88,12 +103,17 @@ class OpenInstructVerifier:
     def __init__(self, verifier_config: Any = None) -> None:
         self.name, self.weight, self.verifier_config = "last_word", 1.0, verifier_config
 
-    def __call__(self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None) -> SimpleNamespace:
+    def __call__(
+        self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None
+    ) -> SimpleNamespace:
         words = prediction.split()
-        return SimpleNamespace(score=float(bool(words) and words[-1] == label), cost=0.25, reasoning="compared the last word")
+        return SimpleNamespace(
+            score=float(bool(words) and words[-1] == label), cost=0.25, reasoning="compared the last word"
+        )
 
 
-# ---------------------------------------------------------------- slime: async, an args namespace and one sample or a list
+# ---------------------------------------------------------------- slime
+# Async, an args namespace and one sample or a list.
 
 
 async def slime_one(args: Any, sample: Any) -> float:
@@ -112,7 +132,8 @@ async def slime_group(args: Any, samples: list[Any]) -> list[float]:
     return [float(len(sample.response) == shortest) for sample in samples]
 
 
-# ---------------------------------------------------------------- verifiers: any named subset, a group by plural names, a Rubric
+# ---------------------------------------------------------------- verifiers
+# Any named subset, a group by plural names, a Rubric.
 
 
 def vf_answer(parser: Any, completion: Any, answer: str, **kwargs: Any) -> float:
@@ -184,18 +205,29 @@ class OpenInstructJudge:
     def get_config_class(cls) -> type:
         return JudgeConfig
 
-    def __call__(self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None) -> SimpleNamespace:
+    def __call__(
+        self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None
+    ) -> SimpleNamespace:
         raise RuntimeError("use async_call")
 
     async def async_call(
-        self, tokenized_prediction: list[int], prediction: str, label: Any, query: str | None = None, rollout_state: Any = None
+        self,
+        tokenized_prediction: list[int],
+        prediction: str,
+        label: Any,
+        query: str | None = None,
+        rollout_state: Any = None,
     ) -> SimpleNamespace:
         right = self.judge_type == "quality" and self.verifier_config.judge_model == "large" and label in prediction
         return SimpleNamespace(score=float(right), cost=self.verifier_config.cost, reasoning="")
 
 
 async def slime_states(args: Any, sample: Any, **kwargs: Any) -> float:
-    return 0.0 if sample.status in (sample.Status.ABORTED, sample.Status.FAILED) else float(sample.label in sample.response)
+    return (
+        0.0
+        if sample.status in (sample.Status.ABORTED, sample.Status.FAILED)
+        else float(sample.label in sample.response)
+    )
 
 
 def vf_form(parser: Any, completion: Any, task: str) -> float:

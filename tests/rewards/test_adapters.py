@@ -1,4 +1,5 @@
-"""Reward functions of six other libraries run unchanged: called as their library calls them, their rewards read as it reads them."""
+"""Reward functions of six other libraries run unchanged: called as their library calls them, their rewards read as it
+reads them."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rewards.adapters import ADAPTERS
 from rewards.errors import VerifierError
 from rewards.load import build_verifier, check_spec
+from rewards.plugins.adapters import ADAPTERS
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
 
@@ -16,12 +17,21 @@ FOREIGN = "tests.rewards.foreign_rewards"
 TURNS = ({"role": "user", "content": "6 * 7?"},)
 
 
-def ask(kind: str, *responses: str, gold: Any = "42", metadata: dict[str, Any] | None = None, **options: Any) -> list[Verdict]:
+def ask(
+    kind: str, *responses: str, gold: Any = "42", metadata: dict[str, Any] | None = None, **options: Any
+) -> list[Verdict]:
     library, _, name = kind.partition(":")
     spec = {"kind": f"{library}:{FOREIGN}:{name}", **options}
     check_spec(spec)
     requests = [
-        Request(question="6 * 7?", messages=TURNS, response=text, gold=gold, num_tokens=len(text), metadata=metadata or {"level": 2})
+        Request(
+            question="6 * 7?",
+            messages=TURNS,
+            response=text,
+            gold=gold,
+            num_tokens=len(text),
+            metadata=metadata or {"level": 2},
+        )
         for text in responses
     ]
     return build_verifier(spec, Services(workers=1)).verify_group(requests)
@@ -64,7 +74,12 @@ def test_a_foreign_function_runs_unchanged(kind: str, options: dict[str, Any], e
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("trl:trl_longest", {"whole_group": True}), ("verl:verl_batch", {}), ("slime:slime_group", {}), ("verifiers:vf_group", {})],
+    [
+        ("trl:trl_longest", {"whole_group": True}),
+        ("verl:verl_batch", {}),
+        ("slime:slime_group", {}),
+        ("verifiers:vf_group", {}),
+    ],
 )
 def test_a_function_that_compares_gets_its_group_at_once(kind: str, options: dict[str, Any]) -> None:
     found = scores(ask(kind, "42", "it is 42", **options))
@@ -79,7 +94,9 @@ def test_none_of_trl_is_not_applicable_and_follows_on_abstain() -> None:
 def test_the_librarys_own_judgement_decides_what_passes_and_its_parts_are_kept() -> None:
     dapo = ask("verl:verl_dapo", "42", score_range=[-1, 1])[0]
     assert dapo.passed and dapo.parts == {"acc": 1.0, "reward": 1.0}
-    filtered = ask("openrlhf:openrlhf_dict", "42", score_range=[-1, 3])[0]  # the reward is worth half, its filter score passes
+    filtered = ask("openrlhf:openrlhf_dict", "42", score_range=[-1, 3])[
+        0
+    ]  # the reward is worth half, its filter score passes
     assert filtered.passed and filtered.score == 0.5 and filtered.parts == {"filter_score": 1.0, "reward": 1.0}
     assert ask("verifiers:rubric", "42")[0].parts == {"vf_answer": 1.0, "vf_short": 1.0}
     priced = ask("open_instruct:OpenInstructVerifier", "42")[0]
@@ -129,16 +146,26 @@ def test_a_reward_outside_its_range_is_an_error_that_names_the_option() -> None:
 def test_trls_own_rewards_run_as_they_are() -> None:
     verifier = build_verifier({"kind": "trl:trl.rewards:think_format_reward"}, Services(workers=1))
     texts = ["<think>a</think>b", "b"]
-    assert [verdict.score for verdict in verifier.verify_group([Request(question="?", response=text) for text in texts])] == [1.0, 0.0]
+    assert [
+        verdict.score for verdict in verifier.verify_group([Request(question="?", response=text) for text in texts])
+    ] == [1.0, 0.0]
 
 
 def test_every_adapter_names_its_source() -> None:
-    import rewards.adapters
+    import rewards.plugins.adapters
 
-    assert all(name in (rewards.adapters.__doc__ or "") for name in ADAPTERS)
+    assert all(name in (rewards.plugins.adapters.__doc__ or "") for name in ADAPTERS)
 
 
 def test_a_group_that_only_a_whole_function_could_judge_and_that_hangs_is_our_error() -> None:
-    spec = {"kind": "trl:tests.rewards.foreign_rewards:trl_hangs_over_a_group", "whole_group": True, "deadline_seconds": 0.3}
-    found = build_verifier(spec, Services(workers=1)).verify_group([Request(response=text, gold="") for text in ("fine", "hang", "fine")])
-    assert [(verdict.outcome, verdict.score, verdict.reason) for verdict in found] == [(Outcome.ERROR, None, "group_limit")] * 3
+    spec = {
+        "kind": "trl:tests.rewards.foreign_rewards:trl_hangs_over_a_group",
+        "whole_group": True,
+        "deadline_seconds": 0.3,
+    }
+    found = build_verifier(spec, Services(workers=1)).verify_group(
+        [Request(response=text, gold="") for text in ("fine", "hang", "fine")]
+    )
+    assert [(verdict.outcome, verdict.score, verdict.reason) for verdict in found] == [
+        (Outcome.ERROR, None, "group_limit")
+    ] * 3

@@ -1,4 +1,5 @@
-"""The agent kind over a real HTTP server and with the real judge: screens, rounds, programs and their checks, votes, cache, faults."""
+"""The agent kind over a real HTTP server and with the real judge: screens, rounds, programs and their checks, votes,
+cache, faults."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ import pytest
 
 from benchmarks.judge_attacks.gullible import ALWAYS, HONEST
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
-from rewards.agent import gold_text
-from rewards.agent_frame import decoy_for, exactly_same, is_numeric, several_answers
 from rewards.base import Built
 from rewards.load import build_verifier
+from rewards.models.agent import gold_text
+from rewards.models.agent_prompt import decoy_for, exactly_same, is_numeric, several_answers
 from rewards.services import Services
 from rewards.types import Outcome, Request
 from sandbox.doctor import SENTENCE
@@ -54,7 +55,9 @@ def agent(
 class Votes:
     """A script that answers each kind of question as told, and keeps what was asked."""
 
-    def __init__(self, first: Any = SURE, swapped: Any = SURE, decoy: Any = OTHER, program: str = HONEST, *, gold: str = "CO2") -> None:
+    def __init__(
+        self, first: Any = SURE, swapped: Any = SURE, decoy: Any = OTHER, program: str = HONEST, *, gold: str = "CO2"
+    ) -> None:
         self.replies = {"first": first, "swapped": swapped, "decoy": decoy}
         self.program, self.gold = program, gold
         self.asked: list[str] = []
@@ -63,7 +66,9 @@ class Votes:
         if "Write a Python function" in prompt:
             self.asked.append("program")
             return self.program
-        reference, candidate = (prompt.partition(f"{name}:\n| ")[2].partition("\n")[0] for name in ("Reference", "Candidate"))
+        reference, candidate = (
+            prompt.partition(f"{name}:\n| ")[2].partition("\n")[0] for name in ("Reference", "Candidate")
+        )
         vote = "first" if reference == self.gold else "swapped" if candidate == self.gold else "decoy"
         self.asked.append(vote)
         reply = self.replies[vote]
@@ -82,7 +87,11 @@ def test_a_sure_same_is_accepted_after_the_decoy_was_told_apart_with_its_whole_t
     assert votes.asked == ["first", "decoy"]
     transcript = verdict.certificate["transcript"]
     assert [(step["vote"], step["label"]) for step in transcript] == [("first", "E"), ("decoy", "D")]
-    assert "| carbon dioxide" in transcript[0]["prompt"] and "| CO2" in transcript[0]["prompt"] and "hm" not in transcript[0]["prompt"]
+    assert (
+        "| carbon dioxide" in transcript[0]["prompt"]
+        and "| CO2" in transcript[0]["prompt"]
+        and "hm" not in transcript[0]["prompt"]
+    )
     json.dumps(verdict.certificate)
 
 
@@ -137,9 +146,17 @@ def test_the_model_may_ask_for_a_program_and_sees_what_it_gave(judge: Judge) -> 
     assert verdict.passed, verdict
 
 
-def test_a_program_that_runs_for_ever_or_breaks_ends_as_no_evidence(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rewards.agent.PROGRAM_LIMITS", {"cpu_seconds": 0.2, "wall_seconds": 3.0, "memory_mb": 256})
-    for program in ("```python\ndef same(reference, candidate):\n    while True: pass\n```", "```python\ndef same(: \n```", "no program"):
+def test_a_program_that_runs_for_ever_or_breaks_ends_as_no_evidence(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "rewards.models.agent.PROGRAM_LIMITS", {"cpu_seconds": 0.2, "wall_seconds": 3.0, "memory_mb": 256}
+    )
+    for program in (
+        "```python\ndef same(reference, candidate):\n    while True: pass\n```",
+        "```python\ndef same(: \n```",
+        "no program",
+    ):
         with agent(Votes(gold="24", program=program), judge) as (verifier, _):
             assert verifier.verify(ask("two dozen", "24")).reason == "number_not_shown"
 
@@ -148,7 +165,11 @@ def test_gold_and_answer_reach_the_program_as_data_only(judge: Judge) -> None:
     payload = '"); import os; os._exit(0) #'
     body = "    return reference == candidate or (reference, candidate) == ('24', PAYLOAD)\n"
     program = f"```python\ndef same(reference, candidate):\n{body}PAYLOAD = "
-    votes = Votes(first=lambda prompt: SURE if "its checks hold" in prompt else RUN, program=f"{program}{payload!r}\n```", gold="24")
+    votes = Votes(
+        first=lambda prompt: SURE if "its checks hold" in prompt else RUN,
+        program=f"{program}{payload!r}\n```",
+        gold="24",
+    )
     with agent(votes, judge) as (verifier, _):
         assert verifier.verify(ask(payload, "24")).passed
 
@@ -244,7 +265,8 @@ def test_it_is_asked_only_where_rules_leave_the_answer_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "right"), [("carbon dioxide, or else argon", False), ("carbon dioxide (or CO2 gas)", True), ("it could be CO2", True)]
+    ("answer", "right"),
+    [("carbon dioxide, or else argon", False), ("carbon dioxide (or CO2 gas)", True), ("it could be CO2", True)],
 )
 def test_each_part_of_an_answer_that_offers_several_must_be_right(answer: str, right: bool) -> None:
     votes = Votes(first=lambda prompt: OTHER if "| argon\n" in prompt or "| else argon\n" in prompt else SURE)
@@ -256,10 +278,16 @@ def test_each_part_of_an_answer_that_offers_several_must_be_right(answer: str, r
 @pytest.mark.parametrize("text", ["24", "24 cm", "(1, 2)", "\\frac{\\sqrt{3}}{2}", "[0, 1)", "50\\%", "3.5e4"])
 def test_numbers_are_known_as_such_and_their_decoys_differ(text: str) -> None:
     assert is_numeric(text)
-    assert decoy_for(text) != text and decoy_for(text) == decoy_for(text) and exactly_same(text, decoy_for(text)) is not True
+    assert (
+        decoy_for(text) != text
+        and decoy_for(text) == decoy_for(text)
+        and exactly_same(text, decoy_for(text)) is not True
+    )
 
 
-@pytest.mark.parametrize("text", ["carbon dioxide", "H_2SO_4", "B", "Henry VIII", "x^2 + 1", "the Treaty of Tordesillas"])
+@pytest.mark.parametrize(
+    "text", ["carbon dioxide", "H_2SO_4", "B", "Henry VIII", "x^2 + 1", "the Treaty of Tordesillas"]
+)
 def test_other_golds_are_no_numbers_and_have_decoys_too(text: str) -> None:
     assert not is_numeric(text) and decoy_for(text) != text
 

@@ -1,10 +1,11 @@
-"""`choice` on forms that blind answers brought: reasons that name other letters, a first line explained, articles, other languages."""
+"""`choice` on forms that blind answers brought: reasons that name other letters, a first line explained, articles,
+other languages."""
 
 from __future__ import annotations
 
 import pytest
 
-from rewards.rules import build_rule
+from rewards.rules.base import build_rule
 from rewards.types import Request
 
 RULE = build_rule({"kind": "choice", "options": {}, "think": ["<think>", "</think>"]})
@@ -37,7 +38,10 @@ CHOSEN = [
     (
         "plants",
         "B",
-        "**B. The plant turns light into chemical energy.**\n\nExplanation: light energy is captured by chlorophyll and stored in glucose.",
+        (
+            "**B. The plant turns light into chemical energy.**\n\nExplanation: light energy is captured by "
+            "chlorophyll and stored in glucose."
+        ),
     ),
     ("plants", "B", "(B)\n\nChlorophyll captures the light, and sugar is made from it in the leaves."),
     ("organelles", "C", "The ribosome"),
@@ -65,7 +69,11 @@ NOT_CHOSEN = [
     ("planets", "A", "D is correct because A (Mercury) is grey."),
     ("planets", "C", "La réponse n'est pas C."),
     ("plants", "B", "**B. The plant turns light into chemical energy.**\n\nWait, actually it is C."),
-    ("plants", "B", "**B. The plant turns light into chemical energy.**\n\nThat is wrong, as it is incomplete and does not hold."),
+    (
+        "plants",
+        "B",
+        "**B. The plant turns light into chemical energy.**\n\nThat is wrong, as it is incomplete and does not hold.",
+    ),
     ("plants", "C", "**B. The plant turns light into chemical energy.**\n\nExplanation: light."),
     ("organelles", "C", "The nucleus"),
     ("organelles", "C", "not the ribosome"),
@@ -83,10 +91,14 @@ def passes(gold: str, response: str, options: list[str]) -> bool:
 
 
 @pytest.mark.parametrize(("options", "gold", "response"), CHOSEN)
-def test_a_choice_is_read_from_reasons_articles_first_lines_and_other_languages(options: str, gold: str, response: str) -> None:
+def test_a_choice_is_read_from_reasons_articles_first_lines_and_other_languages(
+    options: str, gold: str, response: str
+) -> None:
     assert passes(gold, response, CHOICES[options])
 
 
 @pytest.mark.parametrize(("options", "gold", "response"), NOT_CHOSEN)
-def test_a_choice_denied_doubled_or_taken_back_is_none_in_any_of_these_forms(options: str, gold: str, response: str) -> None:
+def test_a_choice_denied_doubled_or_taken_back_is_none_in_any_of_these_forms(
+    options: str, gold: str, response: str
+) -> None:
     assert not passes(gold, response, CHOICES[options])

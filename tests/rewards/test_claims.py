@@ -1,4 +1,5 @@
-"""What denies, lists or takes back a claim is never rewarded, nor what nobody sees; honest prose around a claim is. In linear time."""
+"""What denies, lists or takes back a claim is never rewarded, nor what nobody sees; honest prose around a claim is. In
+linear time."""
 
 from __future__ import annotations
 
@@ -9,13 +10,22 @@ from typing import Any
 import pytest
 
 from benchmarks.math_answers.claims import CHOICE_HONEST, CHOICE_HOSTILE, MATH_HONEST, MATH_HOSTILE
-from rewards.claims import corrected, denied, doubtful, has_alternative, plain, refused, retracted, without_contrast
-from rewards.letters import claimed_letter
 from rewards.load import build_verifier
 from rewards.math.extract import boxed_answer, find_answer
+from rewards.prose.claims import (
+    corrected,
+    denied,
+    doubtful,
+    has_alternative,
+    plain,
+    refused,
+    retracted,
+    without_contrast,
+)
+from rewards.prose.letters import claimed_letter
+from rewards.prose.visible import is_blank
 from rewards.services import Services
 from rewards.types import Outcome, Request
-from rewards.visible import is_blank
 
 LETTERS = "ABCDEFGHIJ"
 MATH = build_verifier({"kind": "math"}, Services())
@@ -62,21 +72,26 @@ def test_boxes_that_are_joined_are_one_answer(response: str, text: str) -> None:
 
 FUNCTIONS: list[Callable[[str], Any]] = [
     plain, without_contrast, denied, doubtful, refused, retracted, has_alternative, is_blank, boxed_answer,
-    lambda text: corrected(text, 0), lambda text: claimed_letter(text, LETTERS), lambda text: find_answer(text, fallback=True),
+    lambda text: corrected(text, 0), lambda text: claimed_letter(text, LETTERS),
+    lambda text: find_answer(text, fallback=True),
 ]  # fmt: skip
 UNITS = (
-    " ", "\t", "\n", "*", "(", "-", "$", "9", "a", "B ", "B, ", "B or ", "(B) ", "answer ", "answer\t", "answer is ", "answer: ",
+    " ", "\t", "\n", "*", "(", "-", "$", "9", "a", "B ", "B, ", "B or ", "(B) ", "answer ", "answer\t", "answer is ",
+    "answer: ",
     "option B ", "not ", "is not ", "not 4, but ", "4, not ", " rather than 4",
     "wait, ", ". no, ", "so, then, now, ", "oh. oh. oh. ", ". or ", "maybe ",
-    "it is ", "it might be 5. ", "5 a b also ", "rule a out ", "might x ", "n't ", "it's ", "\u2019", "\u200b", "\\text{", "\\(", "####",
-    "\\boxed{4} or ", "**4** ", "**", "is very very wrong", "4 apples a ", "Wait, it is 5 that ", "5,", "I made a big ", "x not y be ",
+    "it is ", "it might be 5. ", "5 a b also ", "rule a out ", "might x ", "n't ", "it's ", "\u2019", "\u200b",
+    "\\text{", "\\(", "####",
+    "\\boxed{4} or ", "**4** ", "**", "is very very wrong", "4 apples a ", "Wait, it is 5 that ", "5,", "I made a big ",
+    "x not y be ",
     "nothing but ", "hm", " ,;:", "no: ",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_long_hostile_text_takes_no_time(unit: str) -> None:
-    """50,000 characters cost each function less than 50 ms of CPU here (the slowest 42). Ten times that fails: quadratic takes seconds."""
+    """50,000 characters cost each function less than 50 ms of CPU here (the slowest 42). Ten times that fails:
+    quadratic takes seconds."""
     for start in ("", "The answer is 4", "Answer: B", "\\boxed{4}"):
         text = start + (unit * (50_000 // len(unit))) + " 4. The answer is"
         for function in FUNCTIONS:
@@ -102,7 +117,9 @@ INVISIBLE = ("\u200b", "\ufeff \u2060", "\u00ad\n", "\u3164", "\u2800\u200d", "\
     ],
 )
 def test_an_answer_that_nobody_sees_is_no_answer(kind: str, gold: Any, metadata: dict[str, Any], text: str) -> None:
-    verdict = build_verifier({"kind": kind}, Services()).verify(Request(response=f"<think>x</think>{text}", gold=gold, metadata=metadata))
+    verdict = build_verifier({"kind": kind}, Services()).verify(
+        Request(response=f"<think>x</think>{text}", gold=gold, metadata=metadata)
+    )
     assert (verdict.outcome, verdict.score) == (Outcome.WRONG, 0.0), verdict
 
 

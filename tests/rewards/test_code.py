@@ -1,4 +1,5 @@
-"""The code kind with the real judge: which program is taken from an answer, and what each outcome of the judge becomes."""
+"""The code kind with the real judge: which program is taken from an answer, and what each outcome of the judge
+becomes."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from rewards.base import Built
-from rewards.code import extract_program
 from rewards.errors import VerifierError
 from rewards.load import build_verifier
+from rewards.rules.code import extract_program
 from rewards.services import Services
 from rewards.types import Outcome, Request
 from sandbox.doctor import SENTENCE

@@ -73,17 +73,24 @@ def test_weighted_shapes_the_score_and_its_first_step_decides_the_outcome() -> N
 
 def test_a_part_without_a_score_leaves_the_mean() -> None:
     verifier = build("weighted", [{"kind": "math"}, {**LENGTH, "on_abstain": "skip"}])
-    assert verifier.verify(Request(response="\\boxed{4}", gold="4")).score == 1.0  # no token count: the length part is out
+    assert (
+        verifier.verify(Request(response="\\boxed{4}", gold="4")).score == 1.0
+    )  # no token count: the length part is out
 
 
 @pytest.mark.parametrize(
-    ("policy", "outcome", "score"), [("zero", Outcome.WRONG, 0.0), ("skip", Outcome.ABSTAIN, None), ("judge", Outcome.CORRECT, 1.0)]
+    ("policy", "outcome", "score"),
+    [("zero", Outcome.WRONG, 0.0), ("skip", Outcome.ABSTAIN, None), ("judge", Outcome.CORRECT, 1.0)],
 )
 @pytest.mark.parametrize("composed", [False, True])
-def test_truncated_answers_follow_their_policy(policy: str, outcome: Outcome, score: float | None, composed: bool) -> None:
+def test_truncated_answers_follow_their_policy(
+    policy: str, outcome: Outcome, score: float | None, composed: bool
+) -> None:
     spec: dict[str, Any] = {"kind": "cascade", "steps": [{"kind": "math"}]} if composed else {"kind": "math"}
     verifier = build_verifier({**spec, "on_truncated": policy}, Services())
-    cut, whole = verifier.verify_group([Request(response="\\boxed{4}", gold="4", stop_reason=s) for s in ("length", "stop")])
+    cut, whole = verifier.verify_group(
+        [Request(response="\\boxed{4}", gold="4", stop_reason=s) for s in ("length", "stop")]
+    )
     assert (cut.outcome, cut.score) == (outcome, score)
     assert whole.passed
 
@@ -129,7 +136,11 @@ def test_format_knows_a_prompt_that_opens_the_block_and_other_tags() -> None:
 def test_repetition_is_found_in_words_and_in_scripts_without_spaces() -> None:
     verifier = build_verifier({"kind": "repetition"}, Services())
     loop, fine, glyphs = verifier.verify_group(
-        [Request(response="and so on " * 100), Request(response=" ".join(map(str, range(300)))), Request(response="因此答案是四" * 50)]
+        [
+            Request(response="and so on " * 100),
+            Request(response=" ".join(map(str, range(300)))),
+            Request(response="因此答案是四" * 50),
+        ]
     )
     assert [v.passed for v in (loop, fine, glyphs)] == [False, True, False]
 

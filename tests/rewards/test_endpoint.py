@@ -1,4 +1,5 @@
-"""The endpoint client against a real HTTP server: what it sends, what it reads, and every fault, none of which is ever a score."""
+"""The endpoint client against a real HTTP server: what it sends, what it reads, and every fault, none of which is ever
+a score."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
-from rewards import endpoint as client
-from rewards.endpoint import Endpoint, check_model, open_model
 from rewards.errors import VerifierError
+from rewards.models import endpoint as client
+from rewards.models.endpoint import Endpoint, check_model, open_model
 from rewards.options import EndpointOptions
 from rewards.types import Failed
 
@@ -37,10 +38,18 @@ def failing(*faults: Fault, then: Any = "fine") -> Callable[..., Any]:
 
 
 def test_a_prompt_is_asked_as_one_greedy_user_turn_and_replies_keep_their_order() -> None:
-    with served(lambda prompt, body: prompt.upper(), extra={"chat_template_kwargs": {"enable_thinking": False}}) as (model, server):
+    with served(lambda prompt, body: prompt.upper(), extra={"chat_template_kwargs": {"enable_thinking": False}}) as (
+        model,
+        server,
+    ):
         assert model.complete([f"p{i}" for i in range(40)], max_tokens=7) == [f"P{i}" for i in range(40)]
         first = server.requests[0]
-        assert (first["path"], first["model"], first["temperature"], first["max_tokens"]) == ("/v1/chat/completions", "judge", 0, 7)
+        assert (first["path"], first["model"], first["temperature"], first["max_tokens"]) == (
+            "/v1/chat/completions",
+            "judge",
+            0,
+            7,
+        )
         assert first["chat_template_kwargs"] == {"enable_thinking": False} and first["authorization"] is None
 
 
@@ -49,7 +58,11 @@ def test_labels_are_read_from_the_first_tokens_log_probabilities_over_all_spelli
         row = model.label_logprobs(["x"], ["A", "B", "Z"])[0]
         assert not isinstance(row, Failed)
         assert row == [pytest.approx(math.log(0.75)), pytest.approx(math.log(0.125)), -math.inf]
-        assert (server.requests[0]["max_tokens"], server.requests[0]["logprobs"], server.requests[0]["top_logprobs"]) == (1, True, 20)
+        assert (
+            server.requests[0]["max_tokens"],
+            server.requests[0]["logprobs"],
+            server.requests[0]["top_logprobs"],
+        ) == (1, True, 20)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,8 @@ def test_a_server_that_says_nothing_or_trickles_is_left_at_the_deadline(kind: st
 
 
 @pytest.mark.parametrize(
-    "reply", ["no log-probabilities", Fault(kind="raw", body='{"choices": [{"message": {}, "logprobs": {"content": [{}]}}]}')]
+    "reply",
+    ["no log-probabilities", Fault(kind="raw", body='{"choices": [{"message": {}, "logprobs": {"content": [{}]}}]}')],
 )
 def test_without_log_probabilities_there_is_no_label(reply: Any) -> None:
     with served(lambda prompt, body: reply, retries=0) as (model, _):
@@ -106,7 +120,9 @@ def test_a_bad_request_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_only_the_recipe_can_mend_stops_the_run_and_never_shows_the_key(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_the_recipe_can_mend_stops_the_run_and_never_shows_the_key(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("A_JUDGE_KEY", "s3cret-value")
     fault = Fault(status=status, body='{"error": "key s3cret-value is not known"}')
     with served(lambda prompt, body: fault, api_key_env="A_JUDGE_KEY") as (model, server):
@@ -118,7 +134,10 @@ def test_what_only_the_recipe_can_mend_stops_the_run_and_never_shows_the_key(sta
 
 def test_a_key_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("A_JUDGE_KEY", raising=False)
-    with served(lambda prompt, body: "x", api_key_env="A_JUDGE_KEY") as (model, _), pytest.raises(VerifierError, match="A_JUDGE_KEY"):
+    with (
+        served(lambda prompt, body: "x", api_key_env="A_JUDGE_KEY") as (model, _),
+        pytest.raises(VerifierError, match="A_JUDGE_KEY"),
+    ):
         model.complete(["x"], max_tokens=5)
 
 
@@ -148,5 +167,7 @@ def test_a_model_that_is_wrong_as_written_is_refused_without_showing_secrets(mod
 def test_a_stages_model_is_asked_of_the_pipeline_and_an_endpoint_is_not() -> None:
     asked: list[Any] = []
     open_model({"stage": "judge"}, lambda reference: asked.append(reference))  # type: ignore[arg-type, return-value, func-returns-value]
-    assert isinstance(open_model({"endpoint": "http://h/v1", "model": "m"}, lambda reference: pytest.fail("asked")), Endpoint)
+    assert isinstance(
+        open_model({"endpoint": "http://h/v1", "model": "m"}, lambda reference: pytest.fail("asked")), Endpoint
+    )
     assert asked == [{"stage": "judge"}]

@@ -1,4 +1,5 @@
-"""Recall and false accepts of the math verifier on real answers: a sample of what benchmarks/verifier_math.py counts in full."""
+"""Recall and false accepts of the math verifier on real answers: a sample of what benchmarks/verifier_math.py counts in
+full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A sample of the corpora that the benchmarks run in full: answers that hang graders, and answers that run code in them."""
+"""A sample of the corpora that the benchmarks run in full: answers that hang graders, and answers that run code in
+them."""
 
 from __future__ import annotations
 
@@ -70,7 +71,13 @@ def prove(payloads: list[Payload], control: str, folder: Path) -> list[Path]:
         "    except Exception:",
         "        pass",
     ]
-    subprocess.run([sys.executable, "-c", "\n".join(lines), json.dumps(aimed)], cwd=folder, capture_output=True, timeout=120, check=True)
+    subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), json.dumps(aimed)],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
     return markers
 
 
@@ -81,9 +88,13 @@ def test_payloads_run_in_a_naive_grader_and_in_none_of_ours(tmp_path: Path) -> N
         aimed = [payload for payload in sample if payload.control == control]
         assert aimed and all(marker.exists() for marker in prove(aimed, control, tmp_path))
     markers = [tmp_path / f"ours-{number}" for number in range(len(sample))]
-    answers = [text for payload, marker in zip(sample, markers, strict=True) for text in wrapped(payload.aimed_at(str(marker)))]
+    answers = [
+        text for payload, marker in zip(sample, markers, strict=True) for text in wrapped(payload.aimed_at(str(marker)))
+    ]
     for spec, gold in KINDS:
-        verdicts = build_verifier(spec, Services()).verify_many([[Request(response=answer, gold=gold)] for answer in answers])
+        verdicts = build_verifier(spec, Services()).verify_many(
+            [[Request(response=answer, gold=gold)] for answer in answers]
+        )
         assert Outcome.ERROR not in {verdict.outcome for group in verdicts for verdict in group}
     time.sleep(0.1)
     assert not [marker for marker in markers if marker.exists()]

@@ -1,4 +1,5 @@
-"""Checkable constraints: each followed and broken once, strict and loose, and golds that are refused with the nearest right name."""
+"""Checkable constraints: each followed and broken once, strict and loose, and golds that are refused with the nearest
+right name."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rewards.constraints import CONSTRAINTS, count_sentences
 from rewards.load import build_verifier
+from rewards.rules.constraints import CONSTRAINTS, count_sentences
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
 
@@ -21,7 +22,12 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [  # id, arguments, followed
     ("keywords:frequency", {"keyword": "tea", "frequency": 2, "relation": "at least"}, "Tea, tea.", "Tea."),
     ("keywords:forbidden_words", {"forbidden_words": ["tea"]}, "A steamy team.", "A cup of Tea!"),
     ("keywords:letter_frequency", {"letter": "e", "let_frequency": 2, "let_relation": "less than"}, "One", "Even"),
-    ("language:response_language", {"language": "de"}, "Das ist nicht der Hund von mir, und er ist auch nicht klein.", ENGLISH),
+    (
+        "language:response_language",
+        {"language": "de"},
+        "Das ist nicht der Hund von mir, und er ist auch nicht klein.",
+        ENGLISH,
+    ),
     ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "less than"}, "Dr. No came.", "One. Two."),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "one\n***\ntwo", "one\n\ntwo"),
     ("length_constraints:number_words", {"num_words": 3, "relation": "at least"}, "one two three", "one two"),
@@ -36,14 +42,34 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [  # id, arguments, followed
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n  - b", "* a\n**b**"),
     ("detectable_format:constrained_response", {}, "Well. My answer is maybe.", "Maybe."),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "*a* and **"),
-    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 2}, "Section 1 a\nSection 2 b", "Section 1 a"),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "Section", "num_sections": 2},
+        "Section 1 a\nSection 2 b",
+        "Section 1 a",
+    ),
     ("detectable_format:json_format", {}, '```json\n{"a": 1}\n```', "{'a': 1}"),
     ("detectable_format:title", {}, "<<On tea>>\nIt is hot.", "<< >> On tea"),
     ("combination:two_responses", {}, "yes\n******\nno", "yes\n******\nyes"),
-    ("combination:repeat_prompt", {"prompt_to_repeat": "What is tea?"}, "what is tea? A drink.", "A drink. What is tea?"),
-    ("startend:end_checker", {"end_phrase": "Any other questions?"}, "So. any other questions?", "Any other questions? No."),
+    (
+        "combination:repeat_prompt",
+        {"prompt_to_repeat": "What is tea?"},
+        "what is tea? A drink.",
+        "A drink. What is tea?",
+    ),
+    (
+        "startend:end_checker",
+        {"end_phrase": "Any other questions?"},
+        "So. any other questions?",
+        "Any other questions? No.",
+    ),
     ("startend:quotation", {}, '"all of it"', '"half" of it'),
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "NATO and WELL-DONE", "NATO and Me"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_frequency": 2, "capital_relation": "at least"},
+        "NATO and WELL-DONE",
+        "NATO and Me",
+    ),
     ("change_case:english_capital", {}, ENGLISH.upper(), ENGLISH.title()),
     ("change_case:english_lowercase", {}, ENGLISH, ENGLISH.title()),
     ("punctuation:no_comma", {}, "no comma here", "one, two"),
@@ -113,7 +139,10 @@ def test_both_forms_of_gold_say_the_same_and_nulls_are_no_arguments() -> None:
             ifeval_row(("keywords:existense", {"keywords": ["a"]})),
             "constraint 1: unknown id 'keywords:existense'; did you mean keywords:existence",
         ),
-        (ifeval_row(("punctuation:no_comma", {}), ("keywords:existence", {"keyword": ["a"]})), "constraint 2: .*did you mean keywords"),
+        (
+            ifeval_row(("punctuation:no_comma", {}), ("keywords:existence", {"keyword": ["a"]})),
+            "constraint 2: .*did you mean keywords",
+        ),
         (ifeval_row(("keywords:existence", {})), "needs 'keywords'"),
         (ifeval_row(("keywords:existence", {"keywords": "tea"})), "a list of texts"),
         (ifeval_row(("length_constraints:number_words", {"num_words": 3, "relation": "around"})), "less than"),

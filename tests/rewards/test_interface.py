@@ -48,7 +48,9 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 def test_an_installed_distribution_offers_its_verifier_by_entry_point(distribution: Path) -> None:
     check_spec({"kind": "acme", "bonus": 0.5})
-    verdicts = build_verifier({"kind": "acme", "bonus": 0.5}, Services(workers=1)).verify_group([Request(response=r, gold=4) for r in "45"])
+    verdicts = build_verifier({"kind": "acme", "bonus": 0.5}, Services(workers=1)).verify_group(
+        [Request(response=r, gold=4) for r in "45"]
+    )
     assert [(v.outcome, v.score) for v in verdicts] == [(Outcome.CORRECT, 0.5), (Outcome.WRONG, 0.0)]
     with pytest.raises(VerifierError, match="acme"):
         check_spec({"kind": "acne"})
@@ -88,7 +90,9 @@ def test_a_coroutine_may_judge_a_whole_group() -> None:
 
 @pytest.mark.parametrize("how", ["raise", "report"])
 def test_an_error_is_asked_once_more_alone(how: str, tmp_path: Path) -> None:
-    verifier = build_verifier({"kind": f"{USER}:BackAtTheSecondCall", "marker": str(tmp_path / "called")}, Services(workers=1))
+    verifier = build_verifier(
+        {"kind": f"{USER}:BackAtTheSecondCall", "marker": str(tmp_path / "called")}, Services(workers=1)
+    )
     assert verifier.verify(Request(response=how)).passed
 
 
@@ -99,11 +103,22 @@ def test_reward_and_filter_score_are_separate() -> None:
     assert cheap.passed and cheap.score == 0.0
 
 
-def test_a_plug_in_that_imports_what_is_slow_where_it_needs_it_is_not_timed_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "slow_to_come.py").write_text("import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end:\n    pass\n")
-    text = "def judge(question, response, gold):\n    import slow_to_come\n    while response == 'loop':\n        pass\n    return 1.0\n"
+def test_a_plug_in_that_imports_what_is_slow_where_it_needs_it_is_not_timed_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_come.py").write_text(
+        "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end:\n    pass\n"
+    )
+    text = (
+        "def judge(question, response, gold):\n    import slow_to_come\n    while response == 'loop':\n        "
+        "pass\n    return 1.0\n"
+    )
     (tmp_path / "imports_late.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     verifier = build_verifier({"kind": "imports_late:judge", "deadline_seconds": 0.3}, Services(workers=1))
     verdicts = verifier.verify_many([[Request(response=response)] for response in ("42", "loop", "42")])
-    assert [(group[0].outcome, group[0].score) for group in verdicts] == [("correct", 1.0), ("timeout", 0.0), ("correct", 1.0)]
+    assert [(group[0].outcome, group[0].score) for group in verdicts] == [
+        ("correct", 1.0),
+        ("timeout", 0.0),
+        ("correct", 1.0),
+    ]

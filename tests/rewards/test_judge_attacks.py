@@ -1,4 +1,5 @@
-"""A sample of benchmarks/verifier_judge_attacks.py: what fools a naive judge does not pass `agent` or `pairwise`, right answers do."""
+"""A sample of benchmarks/verifier_judge_attacks.py: what fools a naive judge does not pass `agent` or `pairwise`, right
+answers do."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ from benchmarks.judge_attacks.attacks import ATTACKS, FORMS, PROBLEMS, attempts
 from benchmarks.judge_attacks.gullible import naive_judge, naive_pairwise, script, seen
 from benchmarks.judge_attacks.server import ScriptedServer
 from benchmarks.verifier_judge_attacks import open_judge, requests_of, right_answers
-from rewards.agent_frame import Texts, label_prompt
-from rewards.endpoint import Endpoint
 from rewards.load import build_verifier
+from rewards.models.agent_prompt import Texts, label_prompt
+from rewards.models.endpoint import Endpoint
+from rewards.models.pairwise import pairwise_prompt
 from rewards.options import EndpointOptions
-from rewards.pairwise import pairwise_prompt
 from rewards.services import Services
 
 # Every attack where the gold is text; where it is a number, which costs two programs an attack, one in six.
@@ -56,7 +57,9 @@ def test_the_naive_judges_fall_for_most_of_them(server: ScriptedServer) -> None:
     assert sum(naive_pairwise(naive, a.problem.question, a.problem.gold, a.response) for a in few) >= 0.6 * len(few)
 
 
-def test_agent_accepts_none_of_them_and_the_right_answers_in_other_words(server: ScriptedServer, services: Services) -> None:
+def test_agent_accepts_none_of_them_and_the_right_answers_in_other_words(
+    server: ScriptedServer, services: Services
+) -> None:
     agent = build_verifier({"kind": "agent", "model": model(server)}, services)
     verdicts = [row[0] for row in agent.verify_many(requests_of(SAMPLE))]
     assert [a.response for a, v in zip(SAMPLE, verdicts, strict=True) if v.score != 0.0] == []
@@ -68,5 +71,8 @@ def test_pairwise_prefers_none_of_them_and_a_better_answer_wins(server: Scripted
     pairwise = build_verifier({"kind": "pairwise", "model": model(server), "canaries": 0.0}, Services())
     verdicts = [row[0] for row in pairwise.verify_many(requests_of(SAMPLE))]
     assert [a.response for a, v in zip(SAMPLE, verdicts, strict=True) if v.passed] == []
-    plain = [[type(row[0])(question=row[0].question, response="It is 24.", reference="It is 31.")] for row in right_answers()[:1]]
+    plain = [
+        [type(row[0])(question=row[0].question, response="It is 24.", reference="It is 31.")]
+        for row in right_answers()[:1]
+    ]
     assert pairwise.verify_many(plain)[0][0].passed

@@ -11,17 +11,21 @@ from typing import Any
 
 import pytest
 
-from rewards.agent_frame import LABELS
-from rewards.kit.examine import Sample, examine
-from rewards.kit.finding import CHECKS, Finding, as_json, as_text, failed
-from rewards.kit.inside import INSIDE
 from rewards.load import KINDS, build_verifier
-from rewards.scaffold import write_example
+from rewards.models.agent_prompt import LABELS
+from rewards.plugins.kit.examine import Sample, examine
+from rewards.plugins.kit.finding import CHECKS, Finding, as_json, as_text, failed
+from rewards.plugins.kit.inside import INSIDE
+from rewards.plugins.scaffold import write_example
 from rewards.services import Services
 from rewards.types import Request
 
 ROOT = Path(__file__).resolve().parents[2]
-CHILDREN = {"fork", "spawn", "forkserver"}  # each starts an interpreter: asked of a few, the rest in benchmarks/verifier_kit.py
+CHILDREN = {
+    "fork",
+    "spawn",
+    "forkserver",
+}  # each starts an interpreter: asked of a few, the rest in benchmarks/verifier_kit.py
 FROM_INTERFACE = {
     "SortsItsGroup": "groups",
     "CorrectWithoutScore": "types",
@@ -92,7 +96,9 @@ SEEDED = {f"tests.rewards.faulty_from_interface:{name}": check for name, check i
 
 
 @pytest.mark.parametrize("target", SEEDED)
-def test_the_kit_catches_a_faulty_verifier_at_the_check_for_its_fault(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kit_catches_a_faulty_verifier_at_the_check_for_its_fault(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
     built = build_verifier({"kind": target, "deadline_seconds": 0.3}, Services(workers=2))
     findings, _ = examine(built, inside=[SEEDED[target]], patience_seconds=2.0 if target.endswith("AFork") else 60.0)
@@ -117,7 +123,10 @@ def test_the_kit_raises_no_alarm_on_an_odd_but_honest_verifier(name: str) -> Non
 
 
 def sample(response: str, gold: Any, expected: bool | None = None, **more: Any) -> Sample:
-    return Sample(request=Request(question="What is 6 * 7?", response=response, gold=gold, num_tokens=9, **more), expected=expected)
+    return Sample(
+        request=Request(question="What is 6 * 7?", response=response, gold=gold, num_tokens=9, **more),
+        expected=expected,
+    )
 
 
 CALL = {
@@ -137,10 +146,19 @@ SHIPPED: dict[str, tuple[dict[str, Any], list[Sample]]] = {
     "language": ({}, [sample("The answer to this question is, without any doubt, the number 42.", "en", True)]),
     "instructions": (
         {},
-        [sample(text, [{"id": "punctuation:no_comma"}], expected) for text, expected in (("It is 42", True), ("It is, well, 42", False))],
+        [
+            sample(text, [{"id": "punctuation:no_comma"}], expected)
+            for text, expected in (("It is 42", True), ("It is, well, 42", False))
+        ],
     ),
-    "tool_call": ({}, [sample(f'<tool_call>{{"name": "add", "arguments": {{"a": {n}}}}}</tool_call>', CALL, n == 6) for n in (6, 7)]),
-    **{kind: ({"steps": STEPS}, [sample("42", "42", True), sample("41", "42", False)]) for kind in ("cascade", "all", "any", "weighted")},
+    "tool_call": (
+        {},
+        [sample(f'<tool_call>{{"name": "add", "arguments": {{"a": {n}}}}}</tool_call>', CALL, n == 6) for n in (6, 7)],
+    ),
+    **{
+        kind: ({"steps": STEPS}, [sample("42", "42", True), sample("41", "42", False)])
+        for kind in ("cascade", "all", "any", "weighted")
+    },
     "agent": (
         {"model": {"stage": "judge"}, "cache": 32},
         [sample("\\boxed{carbon dioxide}", "CO2", True), sample("\\boxed{argon}", "CO2", False), *NUMBERS],
@@ -168,7 +186,9 @@ class Taste:
         return ["" for _ in prompts]
 
     def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[list[float]]:
-        return [self._preference(prompt) if len(labels) == 2 else self._equivalence(prompt, labels) for prompt in prompts]
+        return [
+            self._preference(prompt) if len(labels) == 2 else self._equivalence(prompt, labels) for prompt in prompts
+        ]
 
     def _preference(self, prompt: str) -> list[float]:
         first, _, second = prompt.partition("Answer B:\n")
@@ -176,7 +196,9 @@ class Taste:
         return [-math.log1p(math.exp(-margin)), -math.log1p(math.exp(margin))]
 
     def _equivalence(self, prompt: str, labels: list[str]) -> list[float]:
-        reference, candidate = (prompt.partition(f"{name}:\n| ")[2].partition("\n")[0] for name in ("Reference", "Candidate"))
+        reference, candidate = (
+            prompt.partition(f"{name}:\n| ")[2].partition("\n")[0] for name in ("Reference", "Candidate")
+        )
         same = reference == candidate or {reference, candidate} == {"CO2", "carbon dioxide"}
         said = LABELS[0] if same else LABELS[1]
         return [math.log(0.97 if label == said else 0.01) for label in labels]
@@ -206,20 +228,28 @@ def test_the_kit_raises_no_alarm_on_the_code_judge() -> None:
     tests = {"tests": [{"stdin": "", "stdout": "42"}]}
     samples = [sample(f"```python\nprint({n})\n```", tests, n == 42) for n in (42, 41)]
     with Judge("docker", "container", None, 2) as judge:
-        findings, _ = examine(build_verifier({"kind": "code"}, Services(judge=lambda: judge)), samples, inside=["determinism", "request"])
+        findings, _ = examine(
+            build_verifier({"kind": "code"}, Services(judge=lambda: judge)), samples, inside=["determinism", "request"]
+        )
     assert not failed(findings), as_text("code", findings)
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_the_kit_raises_no_alarm_on_an_adapter(kind: str) -> None:
     spec = {"kind": kind.format("tests.rewards.foreign_rewards"), "deadline_seconds": 10.0, **FOREIGN[kind]}
-    findings = examined(spec, [sample("it is 42", "42", True if "rubric" not in kind else None)], children=kind.startswith("trl"))
+    findings = examined(
+        spec, [sample("it is 42", "42", True if "rubric" not in kind else None)], children=kind.startswith("trl")
+    )
     assert not failed(findings), as_text(kind, findings)
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    launch = "import sys; sys.path.append(sys.argv.pop(1)); from posttrain.cli import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.run([sys.executable, "-c", launch, str(ROOT), *arguments], capture_output=True, text=True, cwd=cwd, check=False)
+    launch = (
+        "import sys; sys.path.append(sys.argv.pop(1)); from posttrain.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", launch, str(ROOT), *arguments], capture_output=True, text=True, cwd=cwd, check=False
+    )
 
 
 def test_the_scaffold_passes_every_check_from_the_shell(tmp_path: Path) -> None:
@@ -228,7 +258,9 @@ def test_the_scaffold_passes_every_check_from_the_shell(tmp_path: Path) -> None:
     done = run("verifier", "test", "near_enough:NearEnough", *given, cwd=tmp_path)
     report = json.loads(done.stdout)
     assert done.returncode == 0 and report["passed"], done.stdout + done.stderr
-    assert {row["check"]: row["ok"] for row in report["checks"]} == dict.fromkeys([name for name in CHECKS if name != "ray"], True)
+    assert {row["check"]: row["ok"] for row in report["checks"]} == dict.fromkeys(
+        [name for name in CHECKS if name != "ray"], True
+    )
 
 
 def test_a_failing_verifier_exits_with_1_and_names_the_remedy_and_a_missing_one_with_2(tmp_path: Path) -> None:
@@ -245,7 +277,11 @@ def test_a_failing_verifier_exits_with_1_and_names_the_remedy_and_a_missing_one_
 
 
 def test_findings_read_as_a_table_and_as_json() -> None:
-    findings = [Finding(check="types", ok=True), Finding(check="scores", ok=False, detail="sample 1: nan"), Finding(check="ray", ok=None)]
+    findings = [
+        Finding(check="types", ok=True),
+        Finding(check="scores", ok=False, detail="sample 1: nan"),
+        Finding(check="ray", ok=None),
+    ]
     lines = as_text("mine", findings).splitlines()
     assert [line.split()[0] for line in lines] == ["ok", "FAILED", "sample", "remedy:", "not", "mine:"]
     assert as_json("mine", findings)["passed"] is False
@@ -253,7 +289,7 @@ def test_findings_read_as_a_table_and_as_json() -> None:
 
 @pytest.mark.ray
 def test_a_ray_actor_must_give_the_same_verdicts() -> None:
-    from posttrain.ray_check import ray_finding
+    from posttrain.machine.verifier_in_actor import ray_finding
 
     spec, think = {"kind": "exact"}, ("<think>", "</think>")
     settled = examine(build_verifier(spec, Services(workers=1)), inside=[])[1]

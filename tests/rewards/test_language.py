@@ -1,11 +1,12 @@
-"""Languages told apart, mixtures noticed, and silence where a text does not tell. The samples were written for this test."""
+"""Languages told apart, mixtures noticed, and silence where a text does not tell. The samples were written for this
+test."""
 
 from __future__ import annotations
 
 import pytest
 
-from rewards.languages import NAMES, guess, language_code
 from rewards.load import build_verifier
+from rewards.prose.languages import NAMES, guess, language_code
 from rewards.services import Services
 from rewards.types import Outcome, Request
 
@@ -14,21 +15,37 @@ SAMPLES = {
     "bg": "Вчера отидохме на пазара и купихме хляб и плодове. Времето беше хубаво, но имаше много хора.",
     "bn": "গতকাল আমরা বাজারে গিয়েছিলাম এবং রুটি ও ফল কিনেছিলাম।",
     "cs": "Včera jsme šli na trh a koupili jsme chléb a ovoce. Počasí bylo pěkné, ale bylo tam mnoho lidí.",
-    "da": "I går gik vi på markedet og købte brød og frugt. Vejret var godt, men der var meget mange mennesker, og vi blev ikke længe.",
-    "de": "Gestern gingen wir auf den Markt und kauften Brot und Obst. Das Wetter war schön, aber es waren viele Leute da.",
+    "da": (
+        "I går gik vi på markedet og købte brød og frugt. Vejret var godt, men der var meget mange mennesker, og "
+        "vi blev ikke længe."
+    ),
+    "de": (
+        "Gestern gingen wir auf den Markt und kauften Brot und Obst. Das Wetter war schön, aber es waren viele "
+        "Leute da."
+    ),
     "el": "Χθες πήγαμε στην αγορά και αγοράσαμε ψωμί και φρούτα.",
-    "en": "Yesterday we went to the market and bought bread and fruit. The weather was fine, but there were many people.",
+    "en": (
+        "Yesterday we went to the market and bought bread and fruit. The weather was fine, but there were many people."
+    ),
     "es": "Ayer fuimos al mercado y compramos pan y fruta. Hacía buen tiempo, pero había mucha gente en las calles.",
     "fa": "دیروز به بازار رفتیم و نان و میوه خریدیم. هوا خوب بود اما مردم زیادی در آنجا بودند و ما زود برگشتیم.",
     "fi": "Eilen menimme torille ja ostimme leipää ja hedelmiä. Sää oli hyvä, mutta siellä oli paljon ihmisiä.",
-    "fr": "Hier nous sommes allés au marché et nous avons acheté du pain et des fruits. Il faisait beau, mais il y avait du monde.",
+    "fr": (
+        "Hier nous sommes allés au marché et nous avons acheté du pain et des fruits. Il faisait beau, mais il y "
+        "avait du monde."
+    ),
     "gu": "ગઈકાલે અમે બજારમાં ગયા અને રોટલી અને ફળ ખરીદ્યાં.",
     "he": "אתמול הלכנו לשוק וקנינו לחם ופירות. מזג האוויר היה יפה.",
     "hi": "कल हम बाजार गए और रोटी और फल खरीदे। मौसम अच्छा था लेकिन वहाँ बहुत लोग थे।",
-    "hu": "Tegnap elmentünk a piacra, és vettünk kenyeret meg gyümölcsöt. Az idő szép volt, de nagyon sok ember volt ott.",
+    "hu": (
+        "Tegnap elmentünk a piacra, és vettünk kenyeret meg gyümölcsöt. Az idő szép volt, de nagyon sok ember volt ott."
+    ),
     "hy": "Երեկ մենք գնացինք շուկա և հաց ու միրգ գնեցինք։",
     "id": "Kemarin kami pergi ke pasar dan membeli roti serta buah. Cuaca bagus, tetapi ada banyak orang di sana.",
-    "it": "Ieri siamo andati al mercato e abbiamo comprato pane e frutta. Il tempo era bello, ma c'era molta gente nella piazza.",
+    "it": (
+        "Ieri siamo andati al mercato e abbiamo comprato pane e frutta. Il tempo era bello, ma c'era molta gente "
+        "nella piazza."
+    ),
     "ja": "昨日は市場に行って、パンと果物を買いました。天気は良かったですが、人が多かったです。",
     "ka": "გუშინ ბაზარში წავედით და პური და ხილი ვიყიდეთ.",
     "km": "ម្សិលមិញយើងទៅផ្សារហើយទិញនំប៉័ងនិងផ្លែឈើ។",
@@ -39,16 +56,32 @@ SAMPLES = {
     "mr": "काल आम्ही बाजारात गेलो आणि भाकरी व फळे घेतली. हवामान छान होते पण तिथे खूप लोक होते.",
     "my": "မနေ့က ကျွန်တော်တို့ ဈေးသွားပြီး ပေါင်မုန့်နဲ့ အသီးတွေ ဝယ်ခဲ့တယ်။",
     "ne": "हिजो हामी बजार गयौं र रोटी र फलफूल किन्यौं। मौसम राम्रो थियो तर त्यहाँ धेरै मानिसहरू थिए।",
-    "nl": "Gisteren gingen we naar de markt en kochten we brood en fruit. Het weer was mooi, maar er waren veel mensen.",
-    "no": "I går gikk vi på torget og kjøpte brød og frukt. Været var fint, men det var mye folk, så vi ble ikke lenge etter det.",
+    "nl": (
+        "Gisteren gingen we naar de markt en kochten we brood en fruit. Het weer was mooi, maar er waren veel mensen."
+    ),
+    "no": (
+        "I går gikk vi på torget og kjøpte brød og frukt. Været var fint, men det var mye folk, så vi ble ikke "
+        "lenge etter det."
+    ),
     "pa": "ਕੱਲ੍ਹ ਅਸੀਂ ਬਾਜ਼ਾਰ ਗਏ ਅਤੇ ਰੋਟੀ ਤੇ ਫਲ ਖਰੀਦੇ।",
     "pl": "Wczoraj poszliśmy na targ i kupiliśmy chleb oraz owoce. Pogoda była ładna, ale było tam bardzo dużo ludzi.",
-    "pt": "Ontem fomos ao mercado e compramos pão e frutas. O tempo estava bom, mas havia muita gente, e não ficamos até tarde.",
-    "ro": "Ieri am fost la piață și am cumpărat pâine și fructe. Vremea era frumoasă, dar erau foarte mulți oameni acolo.",
+    "pt": (
+        "Ontem fomos ao mercado e compramos pão e frutas. O tempo estava bom, mas havia muita gente, e não "
+        "ficamos até tarde."
+    ),
+    "ro": (
+        "Ieri am fost la piață și am cumpărat pâine și fructe. Vremea era frumoasă, dar erau foarte mulți oameni acolo."
+    ),
     "ru": "Вчера мы пошли на рынок и купили хлеб и фрукты. Погода была хорошая, но там было очень много людей.",
     "si": "ඊයේ අපි වෙළඳපොළට ගොස් පාන් සහ පලතුරු මිලදී ගත්තෙමු.",
-    "sv": "Igår gick vi till torget och köpte bröd och frukt. Vädret var fint, men det var mycket folk där och vi stannade inte.",
-    "sw": "Jana tulikwenda sokoni na tukanunua mkate na matunda. Hali ya hewa ilikuwa nzuri lakini kulikuwa na watu wengi sana.",
+    "sv": (
+        "Igår gick vi till torget och köpte bröd och frukt. Vädret var fint, men det var mycket folk där och vi "
+        "stannade inte."
+    ),
+    "sw": (
+        "Jana tulikwenda sokoni na tukanunua mkate na matunda. Hali ya hewa ilikuwa nzuri lakini kulikuwa na watu "
+        "wengi sana."
+    ),
     "ta": "நேற்று நாங்கள் சந்தைக்குச் சென்று ரொட்டியும் பழங்களும் வாங்கினோம்.",
     "te": "నిన్న మేము మార్కెట్‌కు వెళ్లి రొట్టె మరియు పండ్లు కొన్నాము.",
     "th": "เมื่อวานเราไปตลาดและซื้อขนมปังกับผลไม้",
@@ -71,13 +104,22 @@ def test_a_few_sentences_tell_their_language(code: str) -> None:
     assert guess(SAMPLES[code].upper()).code == code
 
 
-@pytest.mark.parametrize("text", ["", "42", "a = b + c", "\\frac{1}{2}", "Oslo", "lorem ipsum dolor sit amet", "👍👍", "xkcd qwerty zxcvb"])
+@pytest.mark.parametrize(
+    "text", ["", "42", "a = b + c", "\\frac{1}{2}", "Oslo", "lorem ipsum dolor sit amet", "👍👍", "xkcd qwerty zxcvb"]
+)
 def test_a_text_that_does_not_tell_gives_no_language(text: str) -> None:
     assert guess(text).code is None
 
 
 def test_names_codes_and_regions_name_a_language() -> None:
-    assert [language_code(name) for name in ("fr", "French", " ZH-cn ", "pt_BR", "klingon", "")] == ["fr", "fr", "zh", "pt", None, None]
+    assert [language_code(name) for name in ("fr", "French", " ZH-cn ", "pt_BR", "klingon", "")] == [
+        "fr",
+        "fr",
+        "zh",
+        "pt",
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +129,11 @@ def test_names_codes_and_regions_name_a_language() -> None:
         (None, SAMPLES["fr"], "language_as_asked"),
         (["en", "fr"], SAMPLES["en"], "language_as_asked"),
         ("fr", "<think>" + SAMPLES["en"] * 5 + "</think>" + SAMPLES["fr"], "language_as_asked"),
-        ("fr", SAMPLES["fr"] + "\n```python\nfor the_word in that_list:\n    print('and this is it')\n```", "language_as_asked"),
+        (
+            "fr",
+            SAMPLES["fr"] + "\n```python\nfor the_word in that_list:\n    print('and this is it')\n```",
+            "language_as_asked",
+        ),
         ("fr", SAMPLES["en"], "other_language"),
         ("fr", SAMPLES["es"], "other_language"),
         ("fr", "<think>" + SAMPLES["fr"] + "</think>" + SAMPLES["en"], "other_language"),

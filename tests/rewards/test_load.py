@@ -1,4 +1,5 @@
-"""Specs from recipes: what is wrong is named with what is near; plug-ins of every shape; nothing heavy is imported to check."""
+"""Specs from recipes: what is wrong is named with what is near; plug-ins of every shape; nothing heavy is imported to
+check."""
 
 from __future__ import annotations
 
@@ -41,8 +42,16 @@ USER = "tests.rewards.user_verifiers"
         ({"kind": "cascade", "steps": []}, "verifier.steps", "no steps"),
         ({"kind": "cascade", "steps": ["math"]}, "verifier.steps.0", "kind: ..."),
         ({"kind": "all", "steps": [{"kind": "math"}, {"kind": "choise"}]}, "verifier.steps.1.kind", "choice"),
-        ({"kind": "cascade", "steps": [{"kind": "any", "steps": [{"kind": "coed"}]}]}, "verifier.steps.0.steps.0.kind", "code"),
-        ({"kind": "cascade", "steps": [{"kind": "math", "on_abstain": "skip"}]}, "verifier.steps.0.on_abstain", "cascade itself"),
+        (
+            {"kind": "cascade", "steps": [{"kind": "any", "steps": [{"kind": "coed"}]}]},
+            "verifier.steps.0.steps.0.kind",
+            "code",
+        ),
+        (
+            {"kind": "cascade", "steps": [{"kind": "math", "on_abstain": "skip"}]},
+            "verifier.steps.0.on_abstain",
+            "cascade itself",
+        ),
         ({"kind": "pairwise"}, "verifier", "model"),
         ({"kind": "agent", "model": {"endpoint": "http://h/v1"}}, "verifier.model", "model"),
         ({"kind": "agent", "model": {"stage": "judge"}, "sure": 1.5}, "verifier.sure", "0 to 1"),
@@ -99,7 +108,8 @@ def test_checking_a_spec_imports_nothing_heavy() -> None:
     code = (
         "import sys, json\nfrom rewards.load import check_spec\n"
         "check_spec({'kind': 'cascade', 'steps': [{'kind': 'math'}, {'kind': 'code'}]})\n"
-        "print(json.dumps([m for m in ('sympy', 'mpmath', 'math_verify', 'torch', 'ray', 'numpy', 'posttrain') if m in sys.modules]))"
+        "print(json.dumps([m for m in ('sympy', 'mpmath', 'math_verify', 'torch', 'ray', 'numpy', 'posttrain') if m "
+        "in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
@@ -141,7 +151,10 @@ def test_a_coroutine_is_awaited() -> None:
 
 def test_the_options_of_kinds_that_ask_a_model_are_the_frozen_ones() -> None:
     """Adding, renaming or removing one means editing this list in the same change."""
-    found = {record.__name__: " ".join(f.name for f in fields(record)) for record in (AgentOptions, PairwiseOptions, EndpointOptions)}
+    found = {
+        record.__name__: " ".join(f.name for f in fields(record))
+        for record in (AgentOptions, PairwiseOptions, EndpointOptions)
+    }
     assert found == {
         "AgentOptions": "model max_chars question_chars sure budget_tokens budget_seconds cache",
         "PairwiseOptions": (

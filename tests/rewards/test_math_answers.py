@@ -1,4 +1,5 @@
-"""The math rule on generated and hand-written pairs, and its properties: symmetry, invariance under rendering, no exception.
+"""The math rule on generated and hand-written pairs, and its properties: symmetry, invariance under rendering, no
+exception.
 
 Samples of what benchmarks/verifier_math.py counts in full. The rule is asked directly: no worker, no deadline.
 """
@@ -52,12 +53,16 @@ def test_hard_pairs_are_told_apart() -> None:
     verdicts = [(row, RULE.judge(row.request)) for row in rows]
     right = [verdict.passed for row, verdict in verdicts if row.expected]
     assert sum(right) / len(right) >= 0.95
-    assert [(row.request.gold, row.request.response) for row, verdict in verdicts if verdict.passed and not row.expected] == []
+    assert [
+        (row.request.gold, row.request.response) for row, verdict in verdicts if verdict.passed and not row.expected
+    ] == []
 
 
 def test_near_misses_and_new_forms_are_told_apart() -> None:
     verdicts = [(row, RULE.judge(row.request)) for row in pair_rows("near.txt")]
-    assert [(row.request.gold, row.request.response) for row, verdict in verdicts if verdict.passed is not row.expected] == []
+    assert [
+        (row.request.gold, row.request.response) for row, verdict in verdicts if verdict.passed is not row.expected
+    ] == []
 
 
 def test_gold_and_answer_may_change_places_where_neither_is_a_policy(generated: list[Row]) -> None:
@@ -88,7 +93,8 @@ def test_how_an_answer_is_shown_does_not_change_the_verdict(generated: list[Row]
 
 
 PIECES = r"""
-\frac \sqrt \boxed \text \pm \le \in \cup \infty \begin{pmatrix} \end{pmatrix} \left( \right) \lfloor \binom \log_ \sin ^
+\frac \sqrt \boxed \text \pm \le \in \cup \infty \begin{pmatrix} \end{pmatrix} \left( \right) \lfloor
+\binom \log_ \sin ^
 _ { } ( ) [ ] | , ; : = < > + - * / ! % $ & \\ 0 1 12 3.5 1,000 1e5 x y n i e \pi dog and or not is March 2024-03-05 B
 H_2O 50\% cm km/h \{ \}
 """
@@ -122,11 +128,16 @@ def test_no_answer_and_no_gold_raises() -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("42", "integer"), ("\\frac{1}{2}", "rational"), ("3 1/2", "rational"), ("2.50", "decimal"), ("3.2 \\times 10^5", "decimal"),
-        ("50\\%", "percent"), ("5 \\text{ km}", "unit quantity"), ("\\$12.50", "currency"), ("\\{1,2\\}", "set"), ("1, 2", "set"),
-        ("(1,2)", "tuple"), ("[1,2)", "interval"), ("(-\\infty, 3)", "interval"), ("x \\ge 3", "inequality"), ("x^2+1", "expression"),
-        ("2\\sqrt{3}", "expression"), ("y = 2x+1", "equation"), ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "matrix"), ("1+2i", "complex"),
-        ("March 5, 2024", "date"), ("3:30 pm", "time"), ("2:3", "ratio"), ("\\text{increasing}", "text"), ("H_2SO_4", "chemical formula"),
+        ("42", "integer"), ("\\frac{1}{2}", "rational"), ("3 1/2", "rational"), ("2.50", "decimal"),
+        ("3.2 \\times 10^5", "decimal"),
+        ("50\\%", "percent"), ("5 \\text{ km}", "unit quantity"), ("\\$12.50", "currency"), ("\\{1,2\\}", "set"),
+        ("1, 2", "set"),
+        ("(1,2)", "tuple"), ("[1,2)", "interval"), ("(-\\infty, 3)", "interval"), ("x \\ge 3", "inequality"),
+        ("x^2+1", "expression"),
+        ("2\\sqrt{3}", "expression"), ("y = 2x+1", "equation"), ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "matrix"),
+        ("1+2i", "complex"),
+        ("March 5, 2024", "date"), ("3:30 pm", "time"), ("2:3", "ratio"), ("\\text{increasing}", "text"),
+        ("H_2SO_4", "chemical formula"),
         ("(B)", "letter"), ("101_2", "number in a base"), ("\\int_0^1 x dx", "other"),
     ],
 )  # fmt: skip

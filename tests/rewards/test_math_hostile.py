@@ -1,4 +1,5 @@
-"""Answers made to be accepted wrongly, to be rejected wrongly, or to cost a long time: rows of the study of graders, in one table."""
+"""Answers made to be accepted wrongly, to be rejected wrongly, or to cost a long time: rows of the study of graders, in
+one table."""
 
 from __future__ import annotations
 

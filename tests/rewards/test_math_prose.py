@@ -1,4 +1,5 @@
-"""Where `math` finds an answer that stands in no box: tags, mathematics in the last sentence, the last line, a number with its unit."""
+"""Where `math` finds an answer that stands in no box: tags, mathematics in the last sentence, the last line, a number
+with its unit."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rewards.rules import build_rule
+from rewards.rules.base import build_rule
 from rewards.types import Request
 
 RULE = build_rule({"kind": "math", "options": {}, "think": ["<think>", "</think>"]})
@@ -20,7 +21,8 @@ def passes(gold: Any, response: str, question: str | None = None) -> bool:
 @pytest.mark.parametrize(
     ("gold", "response"),
     [
-        ("17", "<answer>17</answer>"), ("17", "<answer>\nThe answer is 17.\n</answer>"), ("17", "<answer>\\boxed{17}</answer>"),
+        ("17", "<answer>17</answer>"), ("17", "<answer>\nThe answer is 17.\n</answer>"),
+        ("17", "<answer>\\boxed{17}</answer>"),
         ("17", "<answer>17"), ("17", "<answer>16</answer> No, better:\n<answer>17</answer>"),
         ("17", "<answer></answer> <answer>17</answer>"),
         ("17", "<answer>16</answer> and so \\boxed{17}"), ("\\sqrt{2}", "<Answer> $\\sqrt{2}$ </Answer>"),
@@ -46,9 +48,12 @@ def test_a_tag_is_judged_like_any_claim(response: str) -> None:
     [
         ("\\frac{7}{3}", "Step 1: 3x = 7.\nStep 2: divide by 3.\nTherefore $x = \\frac{7}{3}$."),
         ("\\frac{7}{3}", "We find\n$$x = \\frac{14}{6} = \\frac{7}{3}.$$"),
-        ("2\\sqrt{2}", "By the inequality of the means the minimum of the sum is $2\\sqrt{2}$, attained at $x=\\sqrt{2}$."),
-        ("2\\sqrt{2}", "We square both sides and compare them once more to see that \\(2\\sqrt2\\) is the value of \\(m\\)."),
-        ("(2,-1)", "Adding both equations gives the first unknown, and then the second one.\n\nTherefore $x = 2$ and $y = -1$."),
+        ("2\\sqrt{2}",
+        "By the inequality of the means the minimum of the sum is $2\\sqrt{2}$, attained at $x=\\sqrt{2}$."),
+        ("2\\sqrt{2}",
+        "We square both sides and compare them once more to see that \\(2\\sqrt2\\) is the value of \\(m\\)."),
+        ("(2,-1)",
+        "Adding both equations gives the first unknown, and then the second one.\n\nTherefore $x = 2$ and $y = -1$."),
         ("(2, -1)", "Adding both equations gives $3x = 6$.\n\n(2, -1)"),
         ("Evelyn", "She has the most points of the three.\n\n**Evelyn**"),
         ("17", "The first box holds eight and the second one nine of them: 17\n\nI hope this helps!"),
@@ -68,11 +73,13 @@ def test_the_last_sentence_says_what_the_mathematics_in_it_comes_to(gold: str, r
         ("\\frac{7}{3}", "Step 1: 3x = 7.\nStep 2: suppose first that $x = \\frac{7}{3}$."),
         ("9", "The rest follows at once when we put in the two values of the unknowns, $a = 8$ and $b = 9$."),
         ("8", "The answer is twice 8."), ("8", "The answer is 8 squared."), ("8", "It is anything from 1 to 8."),
-        ("8", "<answer>x + 8</answer>"), ("8", "My friend's answer is 8; mine is 9."), ("8", "If we had 8, we would need one more."),
+        ("8", "<answer>x + 8</answer>"), ("8", "My friend's answer is 8; mine is 9."),
+        ("8", "If we had 8, we would need one more."),
         ("4", "So x = 4. But x must be odd, so x = 5."), ("7", "Either $x = 7$ or something else happens in the end."),
         ("17", "<answer>17</answer> is what I first thought; the answer is 18."),
         ("6", "The numbers are 1, 2, 3, 6."), ("25", "x^{25}"), ("25", "It lies above 25."), ("8", "The answer is 8x."),
-        ("17", "I think I should compute 17"), ("17", "The first idea that comes to mind is a direct search.\nLet me try 17"),
+        ("17", "I think I should compute 17"),
+        ("17", "The first idea that comes to mind is a direct search.\nLet me try 17"),
     ],
 )  # fmt: skip
 def test_mathematics_that_is_denied_supposed_or_one_of_several_is_no_answer(gold: str, response: str) -> None:

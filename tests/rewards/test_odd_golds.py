@@ -1,4 +1,5 @@
-"""Golds and lines of odd shapes: each is answered, none is read as something else, and no verdict depends on what was asked before."""
+"""Golds and lines of odd shapes: each is answered, none is read as something else, and no verdict depends on what was
+asked before."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rewards.lines import read_line
-from rewards.rules import build_rule
+from rewards.rules.base import build_rule
+from rewards.serialization import read_line
 from rewards.types import Outcome, Request
 
 RULE = build_rule({"kind": "math", "options": {}, "think": ["<think>", "</think>"]})
@@ -22,7 +23,8 @@ def outcome(gold: Any, response: str) -> Outcome:
     [
         None, "", "  ", [], [None], [[1, 2], [3]], {"a": 1}, {"answer": None}, {"answer": {"x": 1}},
         {"accepted": []}, {"answer": "1", "unit": 5},
-        {"answer": "1", "unit": ["cm"]}, {"answer": "1", "form": 7}, {"answer": "1", "form": [1]}, {"answer": "1", "tolerance": "x"},
+        {"answer": "1", "unit": ["cm"]}, {"answer": "1", "form": 7}, {"answer": "1", "form": [1]},
+        {"answer": "1", "tolerance": "x"},
         {"answer": "1", "accepted": [None]}, "\u202e1", 10**4100,
     ],
 )  # fmt: skip
@@ -33,8 +35,10 @@ def test_a_gold_that_cannot_be_read_is_unsupported(gold: Any) -> None:
 @pytest.mark.parametrize(
     ("gold", "right", "wrong"),
     [
-        (True, "yes", "no"), (False, "False", "True"), (0, "0", "1"), (10**60, str(10**60), "1"), (1e-6, "10^{-6}", "0"),
-        ({"answer": "1", "accepted": None}, "1", "2"), ({"answer": "10", "accepted": "12"}, "12", "1"), ({"answer": [1, 2]}, "2, 1", "1"),
+        (True, "yes", "no"), (False, "False", "True"), (0, "0", "1"), (10**60, str(10**60), "1"),
+        (1e-6, "10^{-6}", "0"),
+        ({"answer": "1", "accepted": None}, "1", "2"), ({"answer": "10", "accepted": "12"}, "12", "1"),
+        ({"answer": [1, 2]}, "2, 1", "1"),
         ({"answer": "1", "accepted": 5}, "5", "4"), ([True], "true", "false"),
     ],
 )  # fmt: skip

@@ -18,10 +18,10 @@ import pytest
 
 from rewards.base import Built
 from rewards.load import build_verifier
-from rewards.pool import Limits, Pool
-from rewards.ruled import MAX_RESPONSE_CHARS
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
+from rewards.workers.client import MAX_RESPONSE_CHARS
+from rewards.workers.pool import Limits, Pool
 
 TOLD = "tests.rewards.user_verifiers:behaves_as_told"
 
@@ -47,7 +47,9 @@ def test_a_caller_that_ignores_the_deadlines_signal_hands_that_down_to_no_worker
         verdict = judge(build_verifier({"kind": TOLD, "deadline_seconds": 0.3}, Services(workers=3)), ["loop"])[0]
     finally:
         signal.signal(signal.SIGPROF, before)
-    assert verdict.outcome is Outcome.TIMEOUT  # without its timer a busy worker counts as short of CPU, and at last as lost
+    assert (
+        verdict.outcome is Outcome.TIMEOUT
+    )  # without its timer a busy worker counts as short of CPU, and at last as lost
 
 
 def test_a_lost_worker_is_our_error_and_never_a_score() -> None:
@@ -112,7 +114,9 @@ def test_an_answer_that_was_alone_when_it_used_up_its_time_is_not_asked_again(an
 
 
 def test_a_worker_that_does_not_read_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rewards.pool.START_SECONDS", 4.0)  # long enough to start a worker, short enough for a test
+    monkeypatch.setattr(
+        "rewards.workers.pool.START_SECONDS", 4.0
+    )  # long enough to start a worker, short enough for a test
     pool = Pool(1, Limits())
     rule = {"kind": "exact", "options": {"ignore_case": False}, "think": ["a", "b"]}
     pool.run(rule, "judge", [[{"response": "x", "gold": "x"}]], deadline_seconds=5)
@@ -141,7 +145,10 @@ ASKED: list[tuple[dict[str, object], str, object]] = [  # every rule kind, a rig
 
 def every_kind() -> list[tuple[str, str, float | None]]:
     """What each of ASKED is told, wherever this runs."""
-    verdicts = [build_verifier(spec, Services(workers=1)).verify(Request(response=text, gold=gold)) for spec, text, gold in ASKED]
+    verdicts = [
+        build_verifier(spec, Services(workers=1)).verify(Request(response=text, gold=gold))
+        for spec, text, gold in ASKED
+    ]
     return [(verdict.outcome.value, verdict.reason, verdict.score) for verdict in verdicts]
 
 
@@ -185,8 +192,10 @@ def test_workers_end_when_their_owner_is_killed() -> None:
         from rewards.load import build_verifier
         from rewards.services import Services
         from rewards.types import Request
-        from rewards.pool import _pools
-        verifier = build_verifier({"kind": "tests.rewards.user_verifiers:behaves_as_told", "deadline_seconds": 600}, Services(workers=1))
+        from rewards.workers.pool import _pools
+        verifier = build_verifier(
+            {"kind": "tests.rewards.user_verifiers:behaves_as_told", "deadline_seconds": 600}, Services(workers=1)
+        )
         verifier.verify(Request(response="fine"))
         pids = [worker.process.pid for pool in _pools.values() for worker in pool._free]
         threading.Thread(target=verifier.verify, args=(Request(response="sleep"),), daemon=True).start()
@@ -219,7 +228,9 @@ def _gone_soon(pid: int) -> bool:
 
 def test_a_worker_that_cannot_start_is_an_error_and_does_not_loop() -> None:
     pool = Pool(2, Limits(memory_mb=8))  # too little for an interpreter
-    replies = pool.run({"kind": "exact", "options": {"ignore_case": False}, "think": ["a", "b"]}, "judge", [[]] * 5, deadline_seconds=1)
+    replies = pool.run(
+        {"kind": "exact", "options": {"ignore_case": False}, "think": ["a", "b"]}, "judge", [[]] * 5, deadline_seconds=1
+    )
     assert {reply.status for reply in replies} == {"lost"}
     pool.close()
 
@@ -268,8 +279,16 @@ def test_works_in_a_ray_actor() -> None:
 
 def test_memory_taken_by_an_answer_is_the_answers_failure() -> None:
     pool = Pool(1, Limits(memory_mb=256, file_mb=-1))
-    rule = {"kind": "tests.rewards.user_verifiers:behaves_as_told", "options": {"kwargs": {}, "pass_at": 0.5}, "think": ["a", "b"]}
-    eats = {"kind": "tests.rewards.user_verifiers:eats_memory", "options": {"kwargs": {}, "pass_at": 0.5}, "think": ["a", "b"]}
+    rule = {
+        "kind": "tests.rewards.user_verifiers:behaves_as_told",
+        "options": {"kwargs": {}, "pass_at": 0.5},
+        "think": ["a", "b"],
+    }
+    eats = {
+        "kind": "tests.rewards.user_verifiers:eats_memory",
+        "options": {"kwargs": {}, "pass_at": 0.5},
+        "think": ["a", "b"],
+    }
     assert pool.run(eats, "judge", [[{"response": "x"}]], deadline_seconds=5)[0].status == "memory"
     assert pool.run(rule, "judge", [[{"response": "fine"}]], deadline_seconds=5)[0].status == "ok"
     pool.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rewards.load import build_verifier
+from rewards.rules.shape import looping_end, repeated_share, soft_penalty
 from rewards.services import Services
-from rewards.shape import looping_end, repeated_share, soft_penalty
 from rewards.types import Outcome, Request
 
 SCRATCH = ("<scratchpad>", "</scratchpad>")
@@ -37,7 +37,9 @@ SCRATCH = ("<scratchpad>", "</scratchpad>")
         ("CwhyOanswer", "text_before_thinking"),
     ],
 )
-def test_one_block_at_the_start_with_an_answer_after_it_is_well_formed(tags: tuple[str, str], text: str, reason: str) -> None:
+def test_one_block_at_the_start_with_an_answer_after_it_is_well_formed(
+    tags: tuple[str, str], text: str, reason: str
+) -> None:
     verifier = build_verifier({"kind": "format"}, Services(think=tags))
     verdict = verifier.verify(Request(response=text.replace("O", tags[0]).replace("C", tags[1])))
     assert (verdict.reason, verdict.score) == (reason, float(reason == "well_formed"))
@@ -104,5 +106,7 @@ def test_a_loops_length_is_that_of_its_repeated_end() -> None:
 
 
 def test_the_loop_search_may_be_left_out() -> None:
-    verdict = build_verifier({"kind": "repetition", "loop_chars": 0}, Services()).verify(Request(response=STORY + " wait." * 50))
+    verdict = build_verifier({"kind": "repetition", "loop_chars": 0}, Services()).verify(
+        Request(response=STORY + " wait." * 50)
+    )
     assert verdict.passed and repeated_share("a b", 4) == 0.0

@@ -1,4 +1,5 @@
-"""Tool calls and structured output: right ones in their spellings, each error type by its reason, hostile shapes, golds refused at load."""
+"""Tool calls and structured output: right ones in their spellings, each error type by its reason, hostile shapes, golds
+refused at load."""
 
 from __future__ import annotations
 
@@ -25,10 +26,16 @@ TOOLS = [
             "required": ["city"],
         },
     },
-    {"type": "function", "function": {"name": "book", "parameters": {"type": "object", "properties": {"hotel": {"type": "string"}}}}},
+    {
+        "type": "function",
+        "function": {"name": "book", "parameters": {"type": "object", "properties": {"hotel": {"type": "string"}}}},
+    },
 ]
 OSLO = {"calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}}], "tools": TOOLS}
-ANY_OF = {"calls": [{"get_weather": {"city": ["Oslo", "Oslo, Norway"], "unit": ["C", ""], "near": [[1.5, 2.0], ""]}}], "tools": TOOLS}
+ANY_OF = {
+    "calls": [{"get_weather": {"city": ["Oslo", "Oslo, Norway"], "unit": ["C", ""], "near": [[1.5, 2.0], ""]}}],
+    "tools": TOOLS,
+}
 BOTH = {"calls": [*OSLO["calls"], {"name": "book", "arguments": {"hotel": "Plaza"}}], "tools": TOOLS}  # type: ignore[misc]
 TWICE = {"calls": [{"get_weather": {"city": ["Oslo", "Bergen"]}}, {"get_weather": {"city": ["Oslo"]}}], "tools": TOOLS}
 NONE = {"calls": [], "tools": TOOLS}
@@ -55,7 +62,13 @@ RIGHT: list[tuple[Any, str]] = [
     (OSLO, call("get_weather", city=" oslo")),
     (OSLO, "[" + call("get_weather", city="Oslo") + "]"),
     (OSLO, "```json\n" + call("get_weather", city="Oslo", days=1) + "\n```"),
-    (OSLO, '{"tool_calls": [{"type": "function", "function": {"name": "get_weather", "arguments": "{\\"city\\": \\"Oslo\\"}"}}]}'),
+    (
+        OSLO,
+        (
+            '{"tool_calls": [{"type": "function", "function": {"name": "get_weather", "arguments": "{\\"city\\": '
+            '\\"Oslo\\"}"}}]}'
+        ),
+    ),
     (OSLO, '{"name": "get_weather", "parameters": {"city": "Oslo"}}'),
     (ANY_OF, tagged(call("get_weather", city="Oslo, Norway", unit="C", near=[1.5, 2]))),
     (ANY_OF, tagged(call("get_weather", city="Oslo"))),
@@ -85,7 +98,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("tags_unbalanced", OSLO, "<tool_call><tool_call>" + call("get_weather", city="Oslo") + "</tool_call>"),
     ("tags_unbalanced", OSLO, tagged(call("get_weather", city="Oslo")) + "</tool_call>"),
     ("key_given_twice", OSLO, tagged('{"name": "book", "name": "get_weather", "arguments": {"city": "Oslo"}}')),
-    ("key_given_twice", OSLO, tagged('{"name": "get_weather", "arguments": {"city": "Rome"}, "parameters": {"city": "Oslo"}}')),
+    (
+        "key_given_twice",
+        OSLO,
+        tagged('{"name": "get_weather", "arguments": {"city": "Rome"}, "parameters": {"city": "Oslo"}}'),
+    ),
     ("call_without_name", OSLO, tagged('{"arguments": {"city": "Oslo"}}')),
     ("call_is_no_object", OSLO, tagged('"get_weather"')),
     ("arguments_are_no_object", OSLO, tagged('{"name": "get_weather", "arguments": ["Oslo"]}')),
@@ -120,13 +137,22 @@ def test_each_error_has_its_reason(says: str, gold: Any, response: str) -> None:
 def test_the_order_counts_where_it_is_asked_for() -> None:
     swapped = tagged(call("book", hotel="Plaza"), call("get_weather", city="Oslo"))
     assert reason(BOTH, swapped, order="given") == "wrong_order"
-    assert reason(BOTH, tagged(call("get_weather", city="Oslo"), call("book", hotel="Plaza")), order="given") == "calls_match"
+    assert (
+        reason(BOTH, tagged(call("get_weather", city="Oslo"), call("book", hotel="Plaza")), order="given")
+        == "calls_match"
+    )
 
 
 def test_texts_compare_as_asked_and_true_is_never_one() -> None:
     gold = [{"name": "f", "arguments": {"x": "1.5 km"}}]
-    assert [reason(gold, call("f", x="15 KM"), strings=how) for how in ("folded", "bfcl")] == ["value_error", "calls_match"]
-    assert [reason(gold, call("f", x="1.5 KM"), strings=how) for how in ("exact", "folded")] == ["value_error", "calls_match"]
+    assert [reason(gold, call("f", x="15 KM"), strings=how) for how in ("folded", "bfcl")] == [
+        "value_error",
+        "calls_match",
+    ]
+    assert [reason(gold, call("f", x="1.5 KM"), strings=how) for how in ("exact", "folded")] == [
+        "value_error",
+        "calls_match",
+    ]
     assert reason([{"name": "f", "arguments": {"x": 1}}], call("f", x=True)) == "value_error"
     assert reason([{"name": "f", "arguments": {"x": 5}}], call("f", x=5.0)) == "calls_match"
 
@@ -140,7 +166,9 @@ def test_other_tags_and_styles() -> None:
 
 def test_the_share_of_right_calls_may_be_paid() -> None:
     verifier = build_verifier({"kind": "tool_call", "score": "fraction"}, Services())
-    half = verifier.verify(Request(response=tagged(call("book", hotel="Plaza"), call("get_weather", city="Rome")), gold=BOTH))
+    half = verifier.verify(
+        Request(response=tagged(call("book", hotel="Plaza"), call("get_weather", city="Rome")), gold=BOTH)
+    )
     assert (half.outcome, half.score) == (Outcome.WRONG, 0.5)
 
 
@@ -185,7 +213,9 @@ def test_structured_output_is_held_against_its_schema_and_value(says: str, gold:
 def test_the_share_of_right_fields_may_be_paid() -> None:
     verifier = build_verifier({"kind": "tool_call", "score": "fraction"}, Services())
     verdict = verifier.verify(Request(response='{"from": "Oslo", "to": "Rome", "nights": 4}', gold=TRIP))
-    assert verdict.parts == {"json": 1.0, "schema": 1.0, "fields": pytest.approx(2 / 3)} and 0 < (verdict.score or 0) < 1
+    assert (
+        verdict.parts == {"json": 1.0, "schema": 1.0, "fields": pytest.approx(2 / 3)} and 0 < (verdict.score or 0) < 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +226,10 @@ def test_the_share_of_right_fields_may_be_paid() -> None:
         ({"calls": {}}, "no list"),
         ({"calls": [{"name": "f", "argument": {}}]}, "call 1: unknown key 'argument'; did you mean arguments"),
         ({"calls": [{"name": "get_wether", "arguments": {}}], "tools": TOOLS}, "call 1: .*did you mean get_weather"),
-        ({"calls": [{"name": "get_weather", "arguments": {"town": 1, "city": "x"}}], "tools": TOOLS}, "takes no 'town'"),
+        (
+            {"calls": [{"name": "get_weather", "arguments": {"town": 1, "city": "x"}}], "tools": TOOLS},
+            "takes no 'town'",
+        ),
         ({"calls": [{"name": "f", "allowed": {"x": "y"}}]}, "list of at least one"),
         ({"calls": [{"name": "f", "arguments": {"x": 1}, "optional": ["y"]}]}, "optional 'y'"),
         ({"calls": [], "tools": [{"parameters": {}}]}, "tool 1 has no name"),
@@ -213,8 +246,14 @@ def test_a_wrong_gold_is_refused_at_load_with_its_place(gold: Any, says: str) ->
 
 
 def test_schemas_as_tool_lists_in_the_wild_write_them_are_read_as_meant() -> None:
-    parameters = {"type": "dict", "properties": {"x": {"type": "any"}, "y": {"type": "Float", "required": True}, "required": ["y"]}}
-    gold = {"calls": [{"name": "f", "allowed": {"x": [[1], ""], "y": [2]}}], "tools": [{"name": "f", "parameters": parameters}]}
+    parameters = {
+        "type": "dict",
+        "properties": {"x": {"type": "any"}, "y": {"type": "Float", "required": True}, "required": ["y"]},
+    }
+    gold = {
+        "calls": [{"name": "f", "allowed": {"x": [[1], ""], "y": [2]}}],
+        "tools": [{"name": "f", "parameters": parameters}],
+    }
     assert reason(gold, call("f", x=[1], y=2)) == "calls_match"
     assert reason(gold, call("f", x=[1])) == "missing_argument"
     assert reason(gold, call("f", y="2")) == "type_error"

@@ -14,8 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments: str, lines: bytes = b"", cwd: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
-    launch = "import sys; sys.path.append(sys.argv.pop(1)); from posttrain.cli import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.run([sys.executable, "-c", launch, str(ROOT), *arguments], input=lines, capture_output=True, cwd=cwd, check=False)
+    launch = (
+        "import sys; sys.path.append(sys.argv.pop(1)); from posttrain.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", launch, str(ROOT), *arguments], input=lines, capture_output=True, cwd=cwd, check=False
+    )
 
 
 def rows(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
@@ -36,7 +40,16 @@ def test_every_line_is_answered_in_order_and_malformed_ones_too() -> None:
     done = run("verify", "--verifier", "math", lines=b"\n".join(lines))
     assert done.returncode == 0, done.stderr
     answered = rows(done)
-    assert [row["outcome"] for row in answered] == ["correct", "invalid", "invalid", "wrong", "invalid", "invalid", "correct", "invalid"]
+    assert [row["outcome"] for row in answered] == [
+        "correct",
+        "invalid",
+        "invalid",
+        "wrong",
+        "invalid",
+        "invalid",
+        "correct",
+        "invalid",
+    ]
     assert [row["id"] for row in answered] == ["a", None, "b", "c", None, None, "e", "f"]
     assert all({"id", "outcome", "score", "extracted", "reason", "seconds"} <= row.keys() for row in answered)
     assert all(row["error"] and row["score"] is None for row in answered if row["outcome"] == "invalid")
@@ -53,8 +66,18 @@ def test_options_are_set_and_wrong_ones_are_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "row", "reason"),
     [
-        ("instructions", ["mode=loose"], {"response": "**no comma**", "gold": [{"id": "punctuation:no_comma"}]}, "all_followed"),
-        ("tool_call", ['tags=["<c>", "</c>"]'], {"response": '<c>{"name": "f"}</c>', "gold": {"calls": [{"name": "f"}]}}, "calls_match"),
+        (
+            "instructions",
+            ["mode=loose"],
+            {"response": "**no comma**", "gold": [{"id": "punctuation:no_comma"}]},
+            "all_followed",
+        ),
+        (
+            "tool_call",
+            ['tags=["<c>", "</c>"]'],
+            {"response": '<c>{"name": "f"}</c>', "gold": {"calls": [{"name": "f"}]}},
+            "calls_match",
+        ),
         ("language", ["language=en"], {"response": "This is what the answer should be."}, "language_as_asked"),
     ],
 )
@@ -95,8 +118,18 @@ def test_a_recipe_lends_its_verifier_and_thinking_tags(tmp_path: Path) -> None:
 
 def test_an_audit_counts_recall_false_accepts_and_slowest(tmp_path: Path) -> None:
     path = tmp_path / "labelled.jsonl"
-    labelled = [("4", "4", True), ("5", "4", False), ("4.0", "4", True), ("as many as a die has", "6", True), ("(1,2)", "(1,2)", True)]
-    path.write_text("\n".join(json.dumps({"id": i, "response": r, "gold": g, "expected": e}) for i, (r, g, e) in enumerate(labelled)))
+    labelled = [
+        ("4", "4", True),
+        ("5", "4", False),
+        ("4.0", "4", True),
+        ("as many as a die has", "6", True),
+        ("(1,2)", "(1,2)", True),
+    ]
+    path.write_text(
+        "\n".join(
+            json.dumps({"id": i, "response": r, "gold": g, "expected": e}) for i, (r, g, e) in enumerate(labelled)
+        )
+    )
     done = run("verify", "--verifier", "math", "--audit", str(path), "--json")
     figures = json.loads(done.stdout)
     assert figures["overall"] == {"n": 5, "recall": 0.75, "false_accepts": 0.0, "abstained": 0, "errors": 0}

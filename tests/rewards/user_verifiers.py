@@ -1,4 +1,5 @@
-"""Verifiers as users write them, good and bad, for the tests of plug-ins. Imported by worker processes under its dotted name."""
+"""Verifiers as users write them, good and bad, for the tests of plug-ins. Imported by worker processes under its dotted
+name."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def behaves_as_told(question: str | None, response: str, gold: Any, factor: floa
     if response == "print":
         print("noise on standard output")
         return 1.0
-    return {"nan": float("nan"), "huge": 1e9, "text": "very good", "none": None, "minus": -1.0}.get(response, 0.5 * factor)
+    return {"nan": float("nan"), "huge": 1e9, "text": "very good", "none": None, "minus": -1.0}.get(
+        response, 0.5 * factor
+    )
 
 
 class Signed:

@@ -31,12 +31,14 @@ def vllm_engine(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     """A vLLM engine in an actor: vLLM changes the process it is imported into, and this one belongs to all tests."""
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vllm is not installed; remedy: posttrain setup")
-    from posttrain.cluster import ActorSpec, Cluster
+    from posttrain.machine.cluster import ActorSpec, Cluster
 
     cluster = Cluster(address="local", placement_timeout_seconds=30, logs=tmp_path_factory.mktemp("logs"))
     kwargs = {"model_dir": str(tiny()), "version": "start", "context_tokens": 160, "kv_cache_gb": 0.05}
     env = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    yield cluster.start(ActorSpec(name="engine", target="posttrain.rollout.vllm_engine:VllmEngine", kwargs=kwargs, env=env))
+    yield cluster.start(
+        ActorSpec(name="engine", target="posttrain.rollout.vllm_engine:VllmEngine", kwargs=kwargs, env=env)
+    )
     cluster.close()
 
 

@@ -1,4 +1,5 @@
-"""What every engine promises, asked of vLLM and of transformers alike: seeds, log-probabilities, stop tokens, weights, the cache."""
+"""What every engine promises, asked of vLLM and of transformers alike: seeds, log-probabilities, stop tokens, weights,
+the cache."""
 
 from __future__ import annotations
 
@@ -10,13 +11,21 @@ from typing import Any
 import pytest
 
 from posttrain.errors import DataError
-from posttrain.rollout.parity import check_parity, ensure_parity, folder_logprobs, hand_over, largest_gap, probe_sequences
+from posttrain.rollout.parity import (
+    check_parity,
+    ensure_parity,
+    folder_logprobs,
+    hand_over,
+    largest_gap,
+    probe_sequences,
+)
 from posttrain.rollout.weights import iterate_weights, read_config
 from posttrain.types import GenerationRequest, SamplingParams, StopReason
 
 CLOSE = 1e-4
 REQUESTS = [
-    GenerationRequest(prompt_ids=tuple((7 * row + t) % 250 for t in range(12 + 9 * row)), seeds=(row, row + 100)) for row in range(6)
+    GenerationRequest(prompt_ids=tuple((7 * row + t) % 250 for t in range(12 + 9 * row)), seeds=(row, row + 100))
+    for row in range(6)
 ]
 SAMPLING = SamplingParams(max_tokens=24)
 
@@ -49,8 +58,12 @@ def test_a_sample_does_not_depend_on_who_else_is_in_the_batch(engine: Any) -> No
     assert [completion.token_ids for completion in alone[0]] == [completion.token_ids for completion in together[3]]
 
 
-@pytest.mark.parametrize("sampling", [SAMPLING, replace(SAMPLING, temperature=0.6, top_p=0.8)], ids=["plain", "sharpened"])
-def test_log_probabilities_are_those_of_the_raw_policy(engine: Any, tiny: Callable[..., Path], sampling: SamplingParams) -> None:
+@pytest.mark.parametrize(
+    "sampling", [SAMPLING, replace(SAMPLING, temperature=0.6, top_p=0.8)], ids=["plain", "sharpened"]
+)
+def test_log_probabilities_are_those_of_the_raw_policy(
+    engine: Any, tiny: Callable[..., Path], sampling: SamplingParams
+) -> None:
     sequences, starts, logprobs = with_answers(engine.generate(REQUESTS, sampling))
     assert largest_gap(logprobs, folder_logprobs(tiny())(sequences, starts)) < CLOSE
     assert largest_gap(logprobs, engine.score(sequences, starts)) < CLOSE
@@ -58,7 +71,9 @@ def test_log_probabilities_are_those_of_the_raw_policy(engine: Any, tiny: Callab
 
 def test_labels_are_scored_as_next_tokens(engine: Any, tiny: Callable[..., Path]) -> None:
     prompts, labels = [list(request.prompt_ids) for request in REQUESTS], [3, 200, 77]
-    expected = [[folder_logprobs(tiny())([[*prompt, label]], [len(prompt)])[0][0] for label in labels] for prompt in prompts[:2]]
+    expected = [
+        [folder_logprobs(tiny())([[*prompt, label]], [len(prompt)])[0][0] for label in labels] for prompt in prompts[:2]
+    ]
     assert largest_gap(engine.next_token_logprobs(prompts, labels)[:2], expected) < CLOSE
 
 
@@ -78,7 +93,9 @@ def test_temperature_zero_takes_the_likeliest_token(engine: Any, tiny: Callable[
     assert list(completion.token_ids) == likeliest[len(REQUESTS[1].prompt_ids) - 1 : -1]
 
 
-def test_a_stop_token_ends_the_turn_keeps_its_log_probability_and_leaves_the_text(engine: Any, tiny: Callable[..., Path]) -> None:
+def test_a_stop_token_ends_the_turn_keeps_its_log_probability_and_leaves_the_text(
+    engine: Any, tiny: Callable[..., Path]
+) -> None:
     from transformers import AutoTokenizer
 
     stops = tuple(range(0, 250, 6))
@@ -96,8 +113,11 @@ def test_a_stop_token_ends_the_turn_keeps_its_log_probability_and_leaves_the_tex
     assert all(completion.num_tokens == 24 and not set(completion.token_ids) & set(stops) for completion in cut)
 
 
-def test_the_models_own_end_token_does_not_end_a_turn_unless_the_recipe_names_it(engine: Any, tiny: Callable[..., Path]) -> None:
-    """config.eos_token_id is never a stop: only SamplingParams says what is. Near-uniform weights sample it in one answer of five."""
+def test_the_models_own_end_token_does_not_end_a_turn_unless_the_recipe_names_it(
+    engine: Any, tiny: Callable[..., Path]
+) -> None:
+    """config.eos_token_id is never a stop: only SamplingParams says what is. Near-uniform weights sample it in one
+    answer of five."""
     flat = tiny(sharpness=0.1)
     end = read_config(flat)["eos_token_id"]
     engine.load(str(flat), "flat")
@@ -117,7 +137,9 @@ def test_an_answer_ends_where_the_context_does_and_a_longer_prompt_is_refused(en
         engine.next_token_logprobs([[9] * 161], [1])
 
 
-def test_new_weights_are_sampled_from_and_stamped_and_the_old_cache_is_gone(engine: Any, tiny: Callable[..., Path]) -> None:
+def test_new_weights_are_sampled_from_and_stamped_and_the_old_cache_is_gone(
+    engine: Any, tiny: Callable[..., Path]
+) -> None:
     other = tiny(seed=1)
     long_prompt = [(5 * t) % 250 for t in range(140)]
     stale = engine.next_token_logprobs([long_prompt], [11])[0][0]
@@ -127,7 +149,9 @@ def test_new_weights_are_sampled_from_and_stamped_and_the_old_cache_is_gone(engi
     assert engine.generate(REQUESTS[:1], SAMPLING)[0][0].policy_version == engine.health().version == "new"
 
 
-def test_a_checkpoint_of_the_same_shape_is_loaded_and_back_gives_the_old_answers(engine: Any, tiny: Callable[..., Path]) -> None:
+def test_a_checkpoint_of_the_same_shape_is_loaded_and_back_gives_the_old_answers(
+    engine: Any, tiny: Callable[..., Path]
+) -> None:
     before = [completion.token_ids for group in engine.generate(REQUESTS, SAMPLING) for completion in group]
     engine.load(str(tiny(seed=1)), "other")
     assert check_parity(engine, folder_logprobs(tiny(seed=1)), *probe_sequences(tiny())) < CLOSE
@@ -138,7 +162,9 @@ def test_a_checkpoint_of_the_same_shape_is_loaded_and_back_gives_the_old_answers
 @pytest.mark.parametrize(
     "shape", [{"tied": True}, {"architecture": "mixtral"}, {"architecture": "llama"}], ids=["tied", "experts", "llama"]
 )
-def test_every_shape_is_right_after_each_kind_of_hand_over(engine: Any, tiny: Callable[..., Path], shape: dict[str, Any]) -> None:
+def test_every_shape_is_right_after_each_kind_of_hand_over(
+    engine: Any, tiny: Callable[..., Path], shape: dict[str, Any]
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -159,7 +185,8 @@ def test_every_shape_is_right_after_each_kind_of_hand_over(engine: Any, tiny: Ca
 def test_the_parity_check_catches_an_update_that_succeeds_and_is_wrong(
     vllm_engine: Any, tiny: Callable[..., Path], shape: dict[str, Any]
 ) -> None:
-    """The in-place path, forced on shapes for which we never take it. If this fails, vLLM was mended: see weights.in_place_update_lies."""
+    """The in-place path, forced on shapes for which we never take it. If this fails, vLLM was mended: see
+    weights.in_place_update_lies."""
     first, second = tiny(**shape), tiny(**shape, seed=1)
     vllm_engine.rebuild(str(first), "first")
     vllm_engine.call("_reload", list(iterate_weights(second)), "wrong")

@@ -1,4 +1,5 @@
-"""Portions: what a kill or a stop leaves is taken up, what was at fault is judged again, and nobody can tell from the answers."""
+"""Portions: what a kill or a stop leaves is taken up, what was at fault is judged again, and nobody can tell from the
+answers."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 
 from posttrain.errors import Stopped
-from posttrain.rollout.portions import Portions, answers
-from posttrain.stopping import check_wait
+from posttrain.sampling.resumable import Portions, answers
+from posttrain.signals.stopping import check_wait
 from posttrain.types import Prompt, RolloutGroup, SamplingParams
 from rewards.types import Outcome, Verdict
 from tests.rollout.test_sampler import Bytes, Echo, prompt
@@ -20,7 +21,8 @@ PROMPTS = [*(prompt(number) for number in range(5)), prompt(1)]  # one of them t
 
 
 class Parity:
-    """Judges by the parity of the seed at the end of the text; `fault` of its calls fail, `last` of them ask for a stop first."""
+    """Judges by the parity of the seed at the end of the text; `fault` of its calls fail, `last` of them ask for a stop
+    first."""
 
     def __init__(self, stop_file: Path, *, fault: int = 0, stop_at: int = 0) -> None:
         self.stop_file, self.fault, self.stop_at, self.calls = stop_file, fault, stop_at, 0
@@ -30,16 +32,25 @@ class Parity:
         if self.calls == self.stop_at:
             self.stop_file.touch()
         check_wait()  # as whoever waits for another process does
-        return [replace(group, verdicts=tuple(self._verdict(one.text) for one in group.completions)) for group in groups]
+        return [
+            replace(group, verdicts=tuple(self._verdict(one.text) for one in group.completions)) for group in groups
+        ]
 
     def _verdict(self, text: str) -> Verdict:
         if self.calls == self.fault:
             return Verdict(outcome=Outcome.ERROR, score=None, reason="worker_lost", seconds=0.5)
         right = int(text[-1]) % 2 == 0
-        return Verdict(outcome=Outcome.CORRECT if right else Outcome.WRONG, score=float(right), parts={"even": float(right)}, seconds=0.1)
+        return Verdict(
+            outcome=Outcome.CORRECT if right else Outcome.WRONG,
+            score=float(right),
+            parts={"even": float(right)},
+            seconds=0.1,
+        )
 
 
-def ask(folder: Path, attempt: int, scorer: Parity, engine: Echo, prompts: Sequence[Prompt] = PROMPTS) -> list[RolloutGroup]:
+def ask(
+    folder: Path, attempt: int, scorer: Parity, engine: Echo, prompts: Sequence[Prompt] = PROMPTS
+) -> list[RolloutGroup]:
     earlier = tuple(folder / f"attempt-{number}" for number in range(attempt - 1, 0, -1))
     portions = Portions(folder=folder / f"attempt-{attempt}", earlier=earlier, stop_file=scorer.stop_file, samples=6)
     return answers(
@@ -51,7 +62,9 @@ def ask(folder: Path, attempt: int, scorer: Parity, engine: Echo, prompts: Seque
 def test_a_stopped_run_keeps_whole_portions_and_its_successor_gives_the_same_answers(tmp_path: Path) -> None:
     straight = ask(tmp_path / "straight", 1, Parity(tmp_path / "none"), Echo())
     assert [group.prompt for group in straight] == PROMPTS
-    assert len({completion.text for group in straight for completion in group.completions}) == 18  # also of the prompt that came twice
+    assert (
+        len({completion.text for group in straight for completion in group.completions}) == 18
+    )  # also of the prompt that came twice
     with pytest.raises(Stopped):
         ask(tmp_path / "cut", 1, Parity(tmp_path / "stop", stop_at=3), Echo())
     assert len(list((tmp_path / "cut" / "attempt-1").iterdir())) == 2

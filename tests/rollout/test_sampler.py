@@ -1,4 +1,5 @@
-"""Seeds, groups and pools, with a scripted engine where only order matters; the engines themselves are tested in test_engines.py."""
+"""Seeds, groups and pools, with a scripted engine where only order matters; the engines themselves are tested in
+test_engines.py."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ import pytest
 
 from posttrain.errors import DataError, InputError
 from posttrain.rollout.engine import EngineHealth
+from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.parity import largest_gap
-from posttrain.rollout.pool import EnginePool
-from posttrain.rollout.sampler import sample, sample_seed
+from posttrain.sampling.sampler import sample, sample_seed
 from posttrain.types import Completion, GenerationRequest, Prompt, SamplingParams, Segment, StopReason
 
 

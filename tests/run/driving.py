@@ -13,9 +13,9 @@ from typing import Any
 
 from posttrain.cli import say
 from posttrain.recipe.schema import Recipe
-from posttrain.run import RunOptions, run
+from posttrain.run.driver import RunOptions, run
 from posttrain.stages.protocol import Step
-from posttrain.store import Store
+from posttrain.store.artefacts import Store
 from posttrain.telemetry import open_display
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,11 +27,17 @@ def recipe_named(name: str = "toy", seed: int = 0) -> Recipe:
 
 
 def step(
-    name: str, stage: str = "Counter", inputs: Mapping[str, str] | None = None, ids: Mapping[str, str] | None = None, **params: Any
+    name: str,
+    stage: str = "Counter",
+    inputs: Mapping[str, str] | None = None,
+    ids: Mapping[str, str] | None = None,
+    **params: Any,
 ) -> Step:
     """A step whose id hashes what it is made of, like the plan's."""
     kind = stage if stage == "evaluate" else f"tests.fake_stages:{stage}"
-    key = json.dumps([name, kind, params, {role: (ids or {})[source] for role, source in (inputs or {}).items()}], sort_keys=True)
+    key = json.dumps(
+        [name, kind, params, {role: (ids or {})[source] for role, source in (inputs or {}).items()}], sort_keys=True
+    )
     id = f"{stage.lower()}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     return Step(name=name, kind=kind, version=1, params=params, inputs=dict(inputs or {}), id=id)
 
@@ -54,7 +60,14 @@ def run_steps(
 def run_main(run_dir: str, store: str, steps: list[dict[str, Any]], name: str = "toy", take_over: bool = False) -> int:
     """The same for a child process: an exit code, and the error's message on stderr."""
     try:
-        run_steps([Step(**fields) for fields in steps], Path(run_dir), Path(store), name=name, take_over=take_over, mode="auto")
+        run_steps(
+            [Step(**fields) for fields in steps],
+            Path(run_dir),
+            Path(store),
+            name=name,
+            take_over=take_over,
+            mode="auto",
+        )
     except Exception as error:  # noqa: BLE001 - as the command line does
         return say(error)
     return 0
@@ -71,7 +84,11 @@ class Zygote:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                "OMP_NUM_THREADS": "1",
+            },
         )
 
     def __enter__(self) -> Zygote:

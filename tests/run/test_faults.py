@@ -1,4 +1,5 @@
-"""A full disk, an orphan that outlives its driver, and a torn checkpoint: nothing half-published, and the same command heals."""
+"""A full disk, an orphan that outlives its driver, and a torn checkpoint: nothing half-published, and the same command
+heals."""
 
 from __future__ import annotations
 
@@ -16,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from posttrain import lock
 from posttrain.stages.protocol import Step
-from posttrain.store import Store
+from posttrain.store.artefacts import Store, lock
 from tests.run.driving import Zygote, published, run_main, run_steps, step, two_stages
 
 
@@ -35,7 +35,12 @@ def run_limited(run_dir: str, store: str, steps: list[dict[str, Any]], limit: in
 def test_a_file_that_does_not_fit_fails_the_stage_with_1_and_the_next_run_completes(tmp_path: Path) -> None:
     big = [step("first", size=1 << 20)]
     context = multiprocessing.get_context("spawn")
-    arguments = {"run_dir": str(tmp_path / "run"), "store": str(tmp_path / "store"), "steps": fields(big), "limit": 100_000}
+    arguments = {
+        "run_dir": str(tmp_path / "run"),
+        "store": str(tmp_path / "store"),
+        "steps": fields(big),
+        "limit": 100_000,
+    }
     with context.Pool(1) as pool:
         assert pool.apply(run_limited, kwds=arguments) == 1
     row = json.loads((tmp_path / "run" / "results.json").read_bytes())["stages"][0]
@@ -49,14 +54,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of its own, resized by `mount -o remount`."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("a tmpfs cannot be mounted here; remedy: run the tests as root")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_disk_that_fills_up_anywhere_leaves_a_run_that_completes_once_there_is_room(tmp_path: Path, small_disk: Path) -> None:
+def test_a_disk_that_fills_up_anywhere_leaves_a_run_that_completes_once_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
     steps = two_stages(size=4096)
     run_steps(steps, tmp_path / "good" / "run", tmp_path / "good" / "store")
     expected = published(tmp_path / "good" / "store")
@@ -78,11 +87,14 @@ def test_a_disk_that_fills_up_anywhere_leaves_a_run_that_completes_once_there_is
 
 
 def _orphan(store: Store, attempt: Any, held: lock.Lock, outcome: Path) -> None:
-    """Writes on after its driver was killed, into all the dead driver's places, and tries to publish once another has done so."""
+    """Writes on after its driver was killed, into all the dead driver's places, and tries to publish once another has
+    done so."""
     end = time.monotonic() + 60
     while time.monotonic() < end and not outcome.with_name("done").exists():
         for place in (attempt.output, attempt.state):
-            with contextlib.suppress(FileNotFoundError, FileExistsError):  # a driver cleared the place between two lines: once more
+            with contextlib.suppress(
+                FileNotFoundError, FileExistsError
+            ):  # a driver cleared the place between two lines: once more
                 place.mkdir(parents=True, exist_ok=True)
                 (place / "state.bin").write_bytes(os.urandom(32))
         time.sleep(0.002)
@@ -106,7 +118,9 @@ def _driver(root: Path, id: str, outcome: Path) -> None:
 def test_an_orphan_of_a_killed_driver_neither_publishes_nor_harms_what_is_published(tmp_path: Path) -> None:
     steps = [step("first")]
     outcome = tmp_path / "outcome"
-    driver = multiprocessing.get_context("fork").Process(target=_driver, args=(tmp_path / "store", steps[0].id, outcome))
+    driver = multiprocessing.get_context("fork").Process(
+        target=_driver, args=(tmp_path / "store", steps[0].id, outcome)
+    )
     driver.start()
     driver.join()
     assert driver.exitcode == -9
@@ -128,7 +142,9 @@ def test_an_orphan_of_a_killed_driver_neither_publishes_nor_harms_what_is_publis
 def test_a_torn_newest_checkpoint_is_passed_over_and_the_bytes_stay_the_same(tmp_path: Path, harm: str) -> None:
     steps = [step("first", steps=6, save_every=2)]
     with Zygote(tmp_path) as zygote:
-        rc, _ = zygote.run(steps, tmp_path / "run", tmp_path / "store", env={"POSTTRAIN_FAILPOINT": "counter.before_step:6"})
+        rc, _ = zygote.run(
+            steps, tmp_path / "run", tmp_path / "store", env={"POSTTRAIN_FAILPOINT": "counter.before_step:6"}
+        )
     assert rc == -9
     newest = max((tmp_path / "store" / "work").glob("*/attempt-1/checkpoint-*"))
     assert newest.name == "checkpoint-00000004"

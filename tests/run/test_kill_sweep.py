@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from posttrain import failpoints
 from posttrain.stages.protocol import Step
-from posttrain.store import Store
+from posttrain.store.artefacts import Store, failpoints
 from tests.run.driving import Zygote, published, two_stages
 
 
 @pytest.fixture
 def fast_folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: SIGKILL loses nothing that was written, so the sweep need not wait for a disk's fsyncs."""
+    """In memory where there is such a place: SIGKILL loses nothing that was written, so the sweep need not wait for a
+    disk's fsyncs."""
     if not os.access("/dev/shm", os.W_OK):
         yield tmp_path
         return
@@ -50,7 +50,9 @@ def test_killed_again_while_resuming_it_still_publishes_the_same_bytes(fast_fold
             folder = fast_folder / "killed"
             assert zygote.run(steps, folder / "run", folder / "store", env={failpoints.TARGET: first})[0] == -9
             for point in (first, again, first.split(":")[0] + ":1"):
-                zygote.run(steps, folder / "run", folder / "store", env={failpoints.TARGET: point})  # killed, or done if it hits it no more
+                zygote.run(
+                    steps, folder / "run", folder / "store", env={failpoints.TARGET: point}
+                )  # killed, or done if it hits it no more
             rc, output = zygote.run(steps, folder / "run", folder / "store")
             assert rc == 0, f"{first}, {again}: the last run failed: {output}"
             check(folder, expected, f"{first}, {again}")
@@ -66,7 +68,12 @@ def test_kill_at_every_failpoint_that_only_a_resume_passes(fast_folder: Path) ->
 
         def killed_in_step_three() -> None:
             shutil.rmtree(folder, ignore_errors=True)
-            assert zygote.run(steps, folder / "run", folder / "store", env={failpoints.TARGET: "counter.after_metrics:3"})[0] == -9
+            assert (
+                zygote.run(steps, folder / "run", folder / "store", env={failpoints.TARGET: "counter.after_metrics:3"})[
+                    0
+                ]
+                == -9
+            )
 
         killed_in_step_three()
         assert zygote.run(steps, folder / "run", folder / "store", env={failpoints.LOG: str(log)})[0] == 0
@@ -84,7 +91,9 @@ def test_kill_at_every_failpoint_that_only_a_resume_passes(fast_folder: Path) ->
 def undisturbed(zygote: Zygote, tmp_path: Path, steps: list[Step]) -> tuple[dict[str, bytes], list[str]]:
     """What a run without a kill publishes, and every failpoint it passes, as name:n."""
     log = tmp_path / "hits.txt"
-    rc, output = zygote.run(steps, tmp_path / "good" / "run", tmp_path / "good" / "store", env={failpoints.LOG: str(log)})
+    rc, output = zygote.run(
+        steps, tmp_path / "good" / "run", tmp_path / "good" / "store", env={failpoints.LOG: str(log)}
+    )
     assert rc == 0, output
     return published(tmp_path / "good" / "store"), log.read_text().split()
 

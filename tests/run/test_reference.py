@@ -1,4 +1,5 @@
-"""A base made elsewhere is referred to by its content: it may move, and may not change; what a hub's cache lost is fetched again."""
+"""A base made elsewhere is referred to by its content: it may move, and may not change; what a hub's cache lost is
+fetched again."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import CheckpointError
-from posttrain.reference import model_dir
 from posttrain.stages.protocol import Step
-from posttrain.store import Store
-from posttrain.upkeep import collect
+from posttrain.store.artefacts import Store
+from posttrain.store.housekeeping import collect
+from posttrain.store.reference import model_dir
 from tests.run.driving import run_steps, step
 from tests.run.test_run import statuses
 
@@ -80,7 +81,9 @@ def test_what_others_add_to_a_snapshots_folder_is_no_change_and_what_they_alter_
     assert "hub's cache" in str(caught.value.remedy)
 
 
-def test_one_run_naming_another_place_does_not_take_the_base_from_a_run_whose_place_is_whole(tmp_path: Path, base: Path) -> None:
+def test_one_run_naming_another_place_does_not_take_the_base_from_a_run_whose_place_is_whole(
+    tmp_path: Path, base: Path
+) -> None:
     run_steps(chain(base), tmp_path / "run", tmp_path / "store")
     shutil.copytree(base, tmp_path / "copy")
     run_steps(chain(tmp_path / "copy"), tmp_path / "other", tmp_path / "store")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from posttrain.errors import CheckpointError, InputError, RunFolderError, StageError
-from posttrain.results import EVALUATION_KEYS, finite
-from posttrain.store import Store
+from posttrain.records.results import EVALUATION_KEYS, finite
+from posttrain.store.artefacts import Store
 from tests.run.driving import published, run_steps, step, two_stages
 
 
@@ -36,19 +36,34 @@ def test_a_run_publishes_links_and_records(tmp_path: Path) -> None:
     assert rows == [1, 2, 3, 4]
     manifest = Store(tmp_path / "store").manifest(steps[1].id)
     assert manifest["inputs"] == {"checkpoint": steps[0].id}
-    assert {"seed", "versions", "command", "host", "started", "finished", "seconds", "params", "metrics"} <= manifest.keys()
+    assert {
+        "seed",
+        "versions",
+        "command",
+        "host",
+        "started",
+        "finished",
+        "seconds",
+        "params",
+        "metrics",
+    } <= manifest.keys()
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["name"] == "toy"
 
 
 def test_a_second_run_finds_everything_cached_and_changes_no_published_byte(tmp_path: Path) -> None:
     run_steps(two_stages(), tmp_path / "run", tmp_path / "store")
     before = tree(tmp_path / "store" / "artefacts")
-    assert statuses(run_steps(two_stages(), tmp_path / "run", tmp_path / "store")) == {"first": "cached", "second": "cached"}
+    assert statuses(run_steps(two_stages(), tmp_path / "run", tmp_path / "store")) == {
+        "first": "cached",
+        "second": "cached",
+    }
     assert tree(tmp_path / "store" / "artefacts") == before
     assert json.loads((tmp_path / "run" / "results.json").read_bytes())["stages"][0]["status"] == "cached"
 
 
-def test_code_that_ran_without_isolation_is_said_loudly_and_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_that_ran_without_isolation_is_said_loudly_and_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = step("first", judge_level="none")
     second = step("second", inputs={"checkpoint": "first"}, ids={"first": first.id}, judge_level="none")
     run_steps([first, second], tmp_path / "run", tmp_path / "store", mode="auto")
@@ -61,13 +76,19 @@ def test_code_that_ran_without_isolation_is_said_loudly_and_once(tmp_path: Path,
 
 def test_another_run_folder_shares_the_store(tmp_path: Path) -> None:
     run_steps(two_stages(), tmp_path / "one", tmp_path / "store")
-    assert set(statuses(run_steps(two_stages(), tmp_path / "two", tmp_path / "store", name="other")).values()) == {"cached"}
+    assert set(statuses(run_steps(two_stages(), tmp_path / "two", tmp_path / "store", name="other")).values()) == {
+        "cached"
+    }
 
 
 def test_an_edited_stage_reruns_itself_and_what_follows_from_it_only(tmp_path: Path) -> None:
     first = step("first")
     aside = step("aside", size=32)
-    run_steps([first, aside, step("last", inputs={"x": "first"}, ids={"first": first.id})], tmp_path / "run", tmp_path / "store")
+    run_steps(
+        [first, aside, step("last", inputs={"x": "first"}, ids={"first": first.id})],
+        tmp_path / "run",
+        tmp_path / "store",
+    )
     edited = step("first", steps=2)
     last = step("last", inputs={"x": "first"}, ids={"first": edited.id})
     results = run_steps([edited, aside, last], tmp_path / "run", tmp_path / "store")
@@ -100,14 +121,25 @@ def test_a_failed_stage_is_recorded_logged_and_resumed_from_its_checkpoint(tmp_p
 def test_a_stage_that_leaves_by_sys_exit_failed(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"first failed: it left by sys\.exit\(0\)"):
         run_steps([step("first", "Leaver"), step("second")], tmp_path / "run", tmp_path / "store")
-    assert statuses(json.loads((tmp_path / "run" / "results.json").read_bytes())) == {"first": "failed", "second": "pending"}
+    assert statuses(json.loads((tmp_path / "run" / "results.json").read_bytes())) == {
+        "first": "failed",
+        "second": "pending",
+    }
     assert not list(Store(tmp_path / "store").work.glob("*/tmp.*"))
 
 
 def test_no_metric_of_a_stage_costs_what_it_made(tmp_path: Path) -> None:
     results = run_steps([step("first", "Silent")], tmp_path / "run", tmp_path / "store")
     assert (results["stages"][0]["status"], results["stages"][0]["metrics"]) == ("ran", {})
-    odd = {"a": np.float32(0.5), "b": np.int64(3), "c": np.zeros(2), "d": Path("x"), 3: {None}, "e": float("nan"), "f": np.float32("inf")}
+    odd = {
+        "a": np.float32(0.5),
+        "b": np.int64(3),
+        "c": np.zeros(2),
+        "d": Path("x"),
+        3: {None},
+        "e": float("nan"),
+        "f": np.float32("inf"),
+    }
     assert finite(odd) == {"a": 0.5, "b": 3, "c": "[0. 0.]", "d": "x", "3": "{None}", "e": None, "f": None}
 
 
@@ -141,7 +173,9 @@ def test_a_damaged_input_stops_the_step_that_needs_it_and_discarding_heals(tmp_p
     stat = blob.stat()
     with open(blob, "r+b") as stream:
         stream.write(b"!")
-    os.utime(blob, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # the quick check cannot see it; hashing in full before use must
+    os.utime(
+        blob, ns=(stat.st_atime_ns, stat.st_mtime_ns)
+    )  # the quick check cannot see it; hashing in full before use must
     steps = [first, step("second", inputs={"checkpoint": "first"}, ids={"first": first.id})]
     with pytest.raises(CheckpointError, match=r"part/blob\.bin"):
         run_steps(steps, tmp_path / "run", tmp_path / "store")
@@ -149,7 +183,9 @@ def test_a_damaged_input_stops_the_step_that_needs_it_and_discarding_heals(tmp_p
     assert statuses(run_steps(steps, tmp_path / "run", tmp_path / "store")) == {"first": "ran", "second": "ran"}
 
 
-def test_evaluations_carry_the_names_of_this_plan_and_every_agreed_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluations_carry_the_names_of_this_plan_and_every_agreed_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import posttrain.stages
     from tests.fake_stages import Scores
 

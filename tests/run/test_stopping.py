@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import RunFolderError
-from posttrain.run_status import read_status, request_stop
+from posttrain.run.status import read_status, request_stop
 from posttrain.stages.protocol import Step
-from posttrain.store import Store
-from posttrain.upkeep import gc_guard
+from posttrain.store.artefacts import Store
+from posttrain.store.housekeeping import gc_guard
 from tests.run.driving import ROOT, published, run_steps, step
 
 CHILD = "import json, sys; from tests.run.driving import run_main; sys.exit(run_main(**json.loads(sys.argv[1])))"
@@ -49,7 +49,9 @@ def slow(steps: int = 2000) -> Step:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_at_the_next_safe_point_with_75_and_a_word(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_run_at_the_next_safe_point_with_75_and_a_word(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with running([slow()], tmp_path / "run", tmp_path / "store") as child:
         child.send_signal(number)
         _, errors = child.communicate(timeout=30)

@@ -38,7 +38,14 @@ def test_json_is_one_object_a_line() -> None:
     stream = io.StringIO()
     walk_through(open_display("json", stream=stream))
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [event["event"] for event in events] == ["step_started", "progress", "progress", "message", "step_ended", "finished"]
+    assert [event["event"] for event in events] == [
+        "step_started",
+        "progress",
+        "progress",
+        "message",
+        "step_ended",
+        "finished",
+    ]
     assert events[2] == {"event": "progress", "what": "train", "done": 40, "total": 40}
 
 

@@ -1,4 +1,5 @@
-"""How far a step is, as a person sees it: told by a worker, seen on every display, in `status`, and gone when the step has ended."""
+"""How far a step is, as a person sees it: told by a worker, seen on every display, in `status`, and gone when the step
+has ended."""
 
 from __future__ import annotations
 
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from posttrain import telemetry, working
+from posttrain import telemetry
+from posttrain.signals import progress as working
+from posttrain.signals.progress import WORKING, Watch, tell
 from posttrain.telemetry import LineDisplay
-from posttrain.working import WORKING, Watch, tell
 
 
-def seen_while(folder: Path, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int | None]) -> list[tuple[str, int, int | None]]:
+def seen_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int | None]
+) -> list[tuple[str, int, int | None]]:
     monkeypatch.setattr(working, "_READ_SECONDS", 0.01)
     monkeypatch.setattr(working, "_TOLD_SECONDS", 0.0)
     seen: list[tuple[str, int, int | None]] = []
@@ -26,7 +30,9 @@ def seen_while(folder: Path, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, 
     return seen
 
 
-def test_what_a_worker_tells_is_seen_once_each_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_worker_tells_is_seen_once_each_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = [("training", 1, 3), ("training", 3, 3), ("sampling for policy", 0, None)]
     assert seen_while(tmp_path, monkeypatch, *told) == told
     assert not (tmp_path / WORKING).exists()

@@ -2,7 +2,8 @@
 
 One process imports what a run needs once and then forks a child for every request on stdin:
 {"call": [module, function], "arguments": {...}, "env": {...}, "output": file for what the child prints}.
-The child is a process of its own with real signals and a real SIGKILL. The answer is one line, {"rc": exit status or minus the signal}.
+The child is a process of its own with real signals and a real SIGKILL. The answer is one line, {"rc": exit status or
+minus the signal}.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 def serve() -> None:
     import posttrain.cli
     import posttrain.report.html
-    import posttrain.run
+    import posttrain.run.driver
     import posttrain.stages  # noqa: F401 - imported once here, so that no child has to
-    from posttrain.store import library_versions
+    from posttrain.store.artefacts import library_versions
 
     library_versions()  # remembered for the process, and so for every child
 
@@ -40,7 +41,7 @@ def _child(request: dict[str, Any]) -> int:
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False)
     os.environ.update(request["env"])
-    from posttrain import failpoints
+    from posttrain.store import failpoints
 
     failpoints.arm()
     module, function = request["call"]

@@ -1,4 +1,5 @@
-"""No attack passes, none is a fault, none outlives its test, and the judge goes on: at each backend that needs no daemon."""
+"""No attack passes, none is a fault, none outlives its test, and the judge goes on: at each backend that needs no
+daemon."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from sandbox.judge import Judge, Slot
 from sandbox.local_backend import LocalBackend
 from sandbox.namespace_backend import NamespaceBackend
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome
 from tests.sandbox.worlds import ATTACKS, ISOLATED_ATTACKS, LEFTOVERS, SENTENCE, need_namespaces, script
 
@@ -65,7 +66,9 @@ def test_nothing_is_left_for_the_next_test(isolated: Slot, name: str) -> None:
     assert isolated.judge(parse_program(script(second, "", "42")), False).outcome is Outcome.WRONG
 
 
-@pytest.mark.parametrize("name", ["file_in_the_work_folder", "folder_without_permissions", "deep_folders", "daemon", "imported_module"])
+@pytest.mark.parametrize(
+    "name", ["file_in_the_work_folder", "folder_without_permissions", "deep_folders", "daemon", "imported_module"]
+)
 def test_nothing_is_left_without_isolation_either(name: str) -> None:
     slot = make_slot("local")
     first, second = LEFTOVERS[name]
@@ -106,7 +109,9 @@ def test_process_limit_holds_for_the_sum_of_processes(isolated: Slot) -> None:
 
 
 def test_memory_limit_holds_for_the_sum_of_processes(isolated: Slot) -> None:
-    row = script("import os, time\nfor _ in range(3): os.fork()\nx = bytearray(60 << 20)\ntime.sleep(0.5)\nprint(42)", "", "42")
+    row = script(
+        "import os, time\nfor _ in range(3): os.fork()\nx = bytearray(60 << 20)\ntime.sleep(0.5)\nprint(42)", "", "42"
+    )
     result = isolated.judge(parse_program({**row, "limits": {"memory_mb": 128}}), False)
     assert result.outcome is Outcome.MEMORY_LIMIT
 
@@ -114,7 +119,9 @@ def test_memory_limit_holds_for_the_sum_of_processes(isolated: Slot) -> None:
 def test_limits_are_overshot_by_little(isolated: Slot) -> None:
     cpu = isolated.judge(parse_program(script("while True: pass", limits={"cpu_seconds": 0.5})), False).tests[0]
     assert 0.5 <= cpu.cpu_seconds <= 0.65
-    wall = isolated.judge(parse_program(script("import time; time.sleep(9)", limits={"wall_seconds": 0.7})), False).tests[0]
+    wall = isolated.judge(
+        parse_program(script("import time; time.sleep(9)", limits={"wall_seconds": 0.7})), False
+    ).tests[0]
     assert (cpu.outcome, wall.outcome) == (Outcome.CPU_LIMIT, Outcome.WALL_LIMIT)
 
 

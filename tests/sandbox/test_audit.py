@@ -17,7 +17,7 @@ from sandbox.audit import Finding, audit
 from sandbox.bench import OVERSHOOTS, measure
 from sandbox.judge import Judge
 from sandbox.mutate import mutants
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from tests.sandbox.test_command import lines, posttrain
 from tests.sandbox.worlds import SENTENCE, call, script
 
@@ -89,12 +89,18 @@ def test_slow_tests_are_named(judge: Judge) -> None:
 
 def test_the_command_writes_what_to_drop_and_names_bad_lines(tmp_path: Path) -> None:
     data, drop = tmp_path / "problems.jsonl", tmp_path / "drop.jsonl"
-    good, bad = {**call("def f(x): return x + 1", [1], 2), "id": "good"}, {**call("def f(x): return x", [1], 2), "id": "bad"}
+    good, bad = (
+        {**call("def f(x): return x + 1", [1], 2), "id": "good"},
+        {**call("def f(x): return x", [1], 2), "id": "bad"},
+    )
     data.write_bytes(lines(good, bad, b"{", {"id": "n"}, {**good, "program": "def f(x: return"}))
     local = ("--backend", "local", "--allow-unsafe", "--mutants", "3", "--reruns", "2")
     done = posttrain("audit", str(data), *local, "--drop", str(drop))
     assert done.returncode == 2, done.stderr
-    assert [(row["id"], row["keep"]) for row in map(json.loads, done.stdout.splitlines())] == [("good", True), ("bad", False)]
+    assert [(row["id"], row["keep"]) for row in map(json.loads, done.stdout.splitlines())] == [
+        ("good", True),
+        ("bad", False),
+    ]
     assert drop.read_text() == '"bad"\n'
     assert all(f"line {number}: " in done.stderr.decode() for number in (3, 4, 5))
     assert b"keep 1, drop 1, undecided 0, unreadable lines 3" in done.stderr
@@ -111,9 +117,16 @@ def test_the_command_explains_a_missing_or_empty_file(tmp_path: Path) -> None:
 
 
 def test_figures_are_measured_and_positive() -> None:
-    found = {figure.name: figure.value for figure in measure(lambda slots: Judge("local", "none", SENTENCE, slots), tests=20)}
+    found = {
+        figure.name: figure.value for figure in measure(lambda slots: Judge("local", "none", SENTENCE, slots), tests=20)
+    }
     assert all(value > 0 for value in found.values()), found
-    assert {"tests a second, one slot", "a program of one test, median", "a plain subprocess a test, best", *OVERSHOOTS} <= set(found)
+    assert {
+        "tests a second, one slot",
+        "a program of one test, median",
+        "a plain subprocess a test, best",
+        *OVERSHOOTS,
+    } <= set(found)
 
 
 SAMPLE = (

@@ -1,4 +1,5 @@
-"""The contract of `posttrain sandbox run`: every line answered, in order, exit 0; malformed lines are invalid and the rest goes on."""
+"""The contract of `posttrain sandbox run`: every line answered, in order, exit 0; malformed lines are invalid and the
+rest goes on."""
 
 from __future__ import annotations
 
@@ -63,7 +64,20 @@ def test_every_line_is_answered_in_order_and_bad_ones_are_invalid() -> None:
         ("c", "pass", 1.0),
     ]
     assert all(record["error"] for record in records if record["outcome"] == "invalid")
-    keys = {"id", "outcome", "passed", "total", "score", "tests", "level", "trust", "backend", "image", "retries", "seconds"}
+    keys = {
+        "id",
+        "outcome",
+        "passed",
+        "total",
+        "score",
+        "tests",
+        "level",
+        "trust",
+        "backend",
+        "image",
+        "retries",
+        "seconds",
+    }
     assert all(keys <= set(record) for record in records)
     assert {"outcome", "cpu_seconds", "wall_seconds", "max_rss_mb", "signal"} <= set(records[0]["tests"][0])
     assert (records[0]["level"], records[0]["backend"]) == ("none", "local")
@@ -100,9 +114,22 @@ def test_empty_input_is_no_answer_and_no_error() -> None:
 
 def test_an_interrupt_ends_what_is_running_and_waits_for_nothing() -> None:
     row = {**script("import time\ntime.sleep(90)", "", "1"), "limits": {"wall_seconds": 99}}
-    command = [sys.executable, "-m", "posttrain", "sandbox", "run", "--backend", "local", "--allow-unsafe", "--slots", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "posttrain",
+        "sandbox",
+        "run",
+        "--backend",
+        "local",
+        "--allow-unsafe",
+        "--slots",
+        "1",
+    ]
     ours = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    listening = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a shell's background job would ignore it
+    listening = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a child of a shell's background job would ignore it
     with subprocess.Popen(command, cwd=ROOT, **ours) as process:
         signal.signal(signal.SIGINT, listening)
         process.stdin.write(lines(*[row] * 5))

@@ -21,7 +21,13 @@ from sandbox.compare import Equality, Tolerance, same_output, same_value, truth
 PYTHON, JSON = Equality(json=False), Equality(json=True)
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.complex_numbers(allow_nan=False),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.lists(inner, max_size=4).map(tuple)
@@ -142,15 +148,23 @@ def test_values_of_the_standard_library_survive_the_crossing(value: Any) -> None
 
 
 def test_exact_numbers_equal_the_numbers_they_are() -> None:
-    for value, equal, other in ((Fraction(1, 2), 0.5, 0.25), (Decimal("2.0"), 2, 3), (Decimal("0.1"), Fraction(1, 10), 0.1)):
+    for value, equal, other in (
+        (Fraction(1, 2), 0.5, 0.25),
+        (Decimal("2.0"), 2, 3),
+        (Decimal("0.1"), Fraction(1, 10), 0.1),
+    ):
         assert same_value(pack(equal), pack(value), PYTHON) and not same_value(pack(other), pack(value), PYTHON)
         assert same_value(pack({equal}), pack({value}), PYTHON) and not same_value(pack({other}), pack({value}), PYTHON)
-    assert truth(pack(Fraction(0))) is False and truth(pack(Decimal("0.1"))) is True and truth(pack(range(10**30))) is True
+    assert (
+        truth(pack(Fraction(0))) is False and truth(pack(Decimal("0.1"))) is True and truth(pack(range(10**30))) is True
+    )
 
 
 def test_a_complex_number_equals_the_real_one_that_it_is() -> None:
     for real in (3, 1.5, True, Fraction(1, 2), Decimal(2), float("inf")):
-        assert same_value(pack([real]), pack([complex(real)]), PYTHON) and same_value(pack({complex(real)}), pack({real}), PYTHON)
+        assert same_value(pack([real]), pack([complex(real)]), PYTHON) and same_value(
+            pack({complex(real)}), pack({real}), PYTHON
+        )
         assert not same_value(pack(real), pack(complex(float(real), 1)), PYTHON)
         assert not same_value(pack(real), pack(complex(real)), JSON)
     close = Equality(json=False, tolerance=Tolerance(abs=1e-6))
@@ -170,9 +184,21 @@ def test_an_array_is_a_list_that_knows_its_shape_where_numpy_is_not_loaded(monke
     validate(tree)
     monkeypatch.setitem(sys.modules, "numpy", None)
     found = unpack(tree)
-    assert found == [[0.5], [1.0]] and (found.shape, found.ndim, found.size, found.tolist()) == ((2, 1), 2, 2, [[0.5], [1.0]])
+    assert found == [[0.5], [1.0]] and (found.shape, found.ndim, found.size, found.tolist()) == (
+        (2, 1),
+        2,
+        2,
+        [[0.5], [1.0]],
+    )
     assert same_value(pack([[0.5], [1.0]]), tree, JSON) and truth(tree) is True
-    for wrong in (["O", [1], [1]], ["f8", [0], []], ["f8", [True], [1]], ["f8", 1, [1]], ["f8", [1], 1], ["f8", [1], [{"t": "x", "v": 1}]]):
+    for wrong in (
+        ["O", [1], [1]],
+        ["f8", [0], []],
+        ["f8", [True], [1]],
+        ["f8", 1, [1]],
+        ["f8", [1], 1],
+        ["f8", [1], [{"t": "x", "v": 1}]],
+    ):
         with pytest.raises(Malformed):
             validate({"t": "array", "v": wrong})
 
@@ -180,7 +206,9 @@ def test_an_array_is_a_list_that_knows_its_shape_where_numpy_is_not_loaded(monke
 def test_an_iterator_crosses_with_its_first_items_and_the_cut_is_seen() -> None:
     assert list(unpack(through_json(pack(iter([1, 2]))))) == [1, 2]
     endless = list(unpack(through_json(pack(itertools.count()))))
-    assert endless[:MOST_ITEMS] == list(range(MOST_ITEMS)) and len(endless) == MOST_ITEMS + 1 and endless[-1] != MOST_ITEMS
+    assert (
+        endless[:MOST_ITEMS] == list(range(MOST_ITEMS)) and len(endless) == MOST_ITEMS + 1 and endless[-1] != MOST_ITEMS
+    )
 
 
 def test_opaque_values_equal_nothing_and_have_no_truth() -> None:
@@ -224,7 +252,12 @@ def test_colliding_values_do_not_stall_the_host() -> None:
     ],
 )
 def test_numbers_beyond_a_floats_reach_are_compared_as_they_are(expected: str, got: str, same: bool) -> None:
-    assert same_output(expected.encode(), got.encode(), "float", Tolerance(abs=1e-9, rel=1e-12 if "0" * 99 in expected else 0)) == same
+    assert (
+        same_output(
+            expected.encode(), got.encode(), "float", Tolerance(abs=1e-9, rel=1e-12 if "0" * 99 in expected else 0)
+        )
+        == same
+    )
 
 
 def test_whole_numbers_beyond_a_floats_reach_differ() -> None:
@@ -240,7 +273,9 @@ def test_keys_that_json_makes_one_are_still_two() -> None:
     assert not same_value(pack({"a": 2}), {"t": "dict", "v": [["a", 1], ["a", 2]]}, PYTHON)
 
 
-@pytest.mark.parametrize("key", [Fraction(1, 3), Decimal("0.1"), 2.0**70, math.inf, frozenset({(1, 2)}), None, b"a", 1j])
+@pytest.mark.parametrize(
+    "key", [Fraction(1, 3), Decimal("0.1"), 2.0**70, math.inf, frozenset({(1, 2)}), None, b"a", 1j]
+)
 def test_no_key_brings_the_host_down(key: Any) -> None:
     for how in (JSON, PYTHON):
         assert not same_value(pack({"a": 1}), through_json(pack({key: 1})), how)

@@ -1,4 +1,5 @@
-"""A fault is never a score: boxes killed, stopped and unmakeable for real; levels that cannot be had are errors, never a weaker level."""
+"""A fault is never a score: boxes killed, stopped and unmakeable for real; levels that cannot be had are errors, never
+a weaker level."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from sandbox.frames import inside_version, pack_frame
 from sandbox.judge import Slot
 from sandbox.local_backend import LocalBackend
 from sandbox.namespace_backend import NamespaceBackend
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import SENTENCE, need_namespaces, script
 
@@ -78,7 +79,11 @@ def test_boxes_that_cannot_start_are_a_fault_without_a_score(monkeypatch: pytest
     root = Path(slot.backend.roots["plain"])  # type: ignore[attr-defined]
     root.rename(tmp_path / "gone")
     result = slot.judge(parse_program({**script("print(42)", "", "42"), "score": "fraction"}), False)
-    assert (result.outcome, result.score, [test.outcome for test in result.tests]) == (Outcome.FAULT, None, [Outcome.FAULT])
+    assert (result.outcome, result.score, [test.outcome for test in result.tests]) == (
+        Outcome.FAULT,
+        None,
+        [Outcome.FAULT],
+    )
     assert result.error
     (tmp_path / "gone").rename(root)
     assert slot.judge(parse_program(script("print(42)", "", "42")), False).outcome is Outcome.PASS
@@ -116,7 +121,14 @@ def test_the_box_ends_when_its_owner_is_killed() -> None:
     if owner == 0:
         try:
             box = Box(NamespaceBackend().start(0, "candidate"))
-            limits = {"cpu_seconds": 60, "wall_seconds": 60, "memory_mb": 64, "output_bytes": 1000, "processes": 9, "disk_mb": 9}
+            limits = {
+                "cpu_seconds": 60,
+                "wall_seconds": 60,
+                "memory_mb": 64,
+                "output_bytes": 1000,
+                "processes": 9,
+                "disk_mb": 9,
+            }
             box.send({"op": "run", "program": "while True: pass", "limits": limits, "cases": [{"mode": "script"}]})
             time.sleep(0.5)
             os.write(writer, b"go")
@@ -208,7 +220,10 @@ def test_a_judge_works_in_a_process_with_many_open_files() -> None:
     many = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
     try:
         slot = Slot(LocalBackend(), 0)
-        assert slot.judge(parse_program(script("print(len(input()))", "x" * 300_000, "300000")), False).outcome is Outcome.PASS
+        assert (
+            slot.judge(parse_program(script("print(len(input()))", "x" * 300_000, "300000")), False).outcome
+            is Outcome.PASS
+        )
         slot.drop()
     finally:
         for descriptor in many:

@@ -1,4 +1,5 @@
-"""Checkers, pytest files and the packages of the profile science: right programs pass, wrong ones fail, a broken test scores nobody."""
+"""Checkers, pytest files and the packages of the profile science: right programs pass, wrong ones fail, a broken test
+scores nobody."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 
 from sandbox.image import PLAIN, SCIENCE, digest, profile_of, prune
 from sandbox.judge import Judge
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome
 from tests.sandbox.worlds import SENTENCE, need_namespaces, script
 
@@ -50,7 +51,11 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
 
 
 def checked(judge: Judge, program: str, checker: str = CHECKER) -> Judgement:
-    row: dict[str, Any] = {"id": 1, "program": program, "tests": [{"stdin": "10", "checker": checker, "answer": "the answer"}]}
+    row: dict[str, Any] = {
+        "id": 1,
+        "program": program,
+        "tests": [{"stdin": "10", "checker": checker, "answer": "the answer"}],
+    }
     return judge.run([parse_program(row)])[0]
 
 
@@ -80,7 +85,11 @@ def test_an_output_that_looks_like_a_broken_checker_is_wrong(judge: Judge) -> No
 
 def test_a_checker_that_evaluates_the_output_is_not_to_be_trusted(judge: Judge) -> None:
     by_eval = "import sys\nsys.exit(0 if eval(open(sys.argv[2]).read()) == 24 else 1)"
-    for program, outcome in (("print('4 * 6')", Outcome.PASS), ("print('exit(0)')", Outcome.PASS), ("print('4 * 5')", Outcome.WRONG)):
+    for program, outcome in (
+        ("print('4 * 6')", Outcome.PASS),
+        ("print('exit(0)')", Outcome.PASS),
+        ("print('4 * 5')", Outcome.WRONG),
+    ):
         result = checked(judge, program, by_eval)
         assert (result.outcome, result.trust) == (outcome, "low")
 
@@ -128,9 +137,14 @@ def test_a_pytest_file_without_tests_is_invalid(judge: Judge) -> None:
     assert by_pytest(judge, "x = 1", "import solution").outcome is Outcome.INVALID
 
 
-@pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="numpy is not installed; remedy: pip install numpy")
+@pytest.mark.skipif(
+    importlib.util.find_spec("numpy") is None, reason="numpy is not installed; remedy: pip install numpy"
+)
 def test_programs_may_use_numpy_where_it_is_installed(judge: Judge) -> None:
-    programs = {"import numpy as np\nprint(int(np.linalg.inv(np.eye(3)).trace()))": "3", "from math import *\nprint(floor(3.5))": "3"}
+    programs = {
+        "import numpy as np\nprint(int(np.linalg.inv(np.eye(3)).trace()))": "3",
+        "from math import *\nprint(floor(3.5))": "3",
+    }
     for program, answer in programs.items():
         assert judge.run([parse_program(script(program, "", answer))])[0].outcome is Outcome.PASS
     assert [profile_of(program) for program in programs] == [SCIENCE, PLAIN]
@@ -139,7 +153,10 @@ def test_programs_may_use_numpy_where_it_is_installed(judge: Judge) -> None:
 
 
 def test_a_box_grows_with_the_limits_of_a_program(judge: Judge) -> None:
-    fills = "x = bytearray(700 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nopen('a', 'wb').write(b'x' * (70 << 20))\nprint('done')"
+    fills = (
+        "x = bytearray(700 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nopen('a', 'wb').write(b'x' * (70 "
+        "<< 20))\nprint('done')"
+    )
     rows = [script(fills, "", "done", limits={"memory_mb": 900, "disk_mb": 80}), script(fills, "", "done")]
     large, small = judge.run([parse_program(row) for row in rows])
     assert large.outcome is Outcome.PASS

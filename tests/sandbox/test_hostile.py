@@ -1,4 +1,5 @@
-"""Hostile bytes and hostile values, by property: whatever a candidate or its channel sends is judged or a fault, and never a pass."""
+"""Hostile bytes and hostile values, by property: whatever a candidate or its channel sends is judged or a fault, and
+never a pass."""
 
 from __future__ import annotations
 
@@ -12,21 +13,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.assert_to_call import Call
 from sandbox.codec import Malformed, pack, unpack, validate
 from sandbox.compare import Equality, Tolerance, same_output, same_value
 from sandbox.errors import Fault
 from sandbox.executor import Box
 from sandbox.frames import FrameBuffer, FrameError, inside_version, pack_frame, to_text
-from sandbox.lift import Call
 from sandbox.types import Limits, Outcome
 from sandbox.verdicts import judge_call, read_message
 
 SECRET = "what no candidate knows"
 CALL = Call(name="f", args=[], kwargs={}, expected=SECRET, how=Equality(json=True))
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["t", "v", "k", "tuple", "nan"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["t", "v", "k", "tuple", "nan"]),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["t", "v", "k", "op", "x"]) | st.text(max_size=3), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["t", "v", "k", "op", "x"]) | st.text(max_size=3), inner, max_size=4)
     ),
     max_leaves=15,
 )
@@ -116,7 +123,9 @@ def test_nonsense_after_a_good_start_is_a_fault_or_an_object(pieces: list[bytes]
     st.lists(st.integers(1, 9), min_size=1),
     st.binary(max_size=20),
 )
-def test_whole_frames_are_found_whatever_the_pieces_and_whatever_follows(frames: list[Any], sizes: list[int], tail: bytes) -> None:
+def test_whole_frames_are_found_whatever_the_pieces_and_whatever_follows(
+    frames: list[Any], sizes: list[int], tail: bytes
+) -> None:
     frames = [frame for frame in frames if frame == frame and json.loads(json.dumps(frame)) == frame]
     data = b"".join(map(pack_frame, frames)) + tail
     buffer, found, at, turn = FrameBuffer(limit=4096), [], 0, 0
@@ -143,7 +152,11 @@ def test_tolerance_is_what_it_says(a: float, b: float, most: float, share: float
     assert same_value(a, b, Equality(json=True, tolerance=Tolerance(abs=most, rel=share))) == same
 
 
-@given(st.sampled_from(["nan", "NaN", "-nan", "+NAN", "Nan"]), st.sampled_from(["nan", "NaN", "-nan", "0", "1e999", "inf", ""]), sizes)
+@given(
+    st.sampled_from(["nan", "NaN", "-nan", "+NAN", "Nan"]),
+    st.sampled_from(["nan", "NaN", "-nan", "0", "1e999", "inf", ""]),
+    sizes,
+)
 def test_not_a_number_is_never_an_answer(expected: str, got: str, size: float) -> None:
     tolerance = Tolerance(abs=size, rel=size)
     assert not same_output(expected.encode(), got.encode(), "float", tolerance)
@@ -160,7 +173,9 @@ def test_tokens_that_are_no_numbers_agree_only_when_they_are_the_same(a: bytes, 
         assert all(abs(float(x) - float(y)) <= size for x, y in pairs)
 
 
-line = st.text(alphabet="ab1 ", min_size=1, max_size=4).filter(lambda text: bool(text.strip()) and not text.startswith(" "))
+line = st.text(alphabet="ab1 ", min_size=1, max_size=4).filter(
+    lambda text: bool(text.strip()) and not text.startswith(" ")
+)
 
 
 @given(st.lists(line, min_size=1, max_size=6), st.randoms())

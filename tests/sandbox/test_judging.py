@@ -1,4 +1,5 @@
-"""Honest programs in every form pass, wrong twins fail, order is kept, threads may share a judge; at each backend without a daemon."""
+"""Honest programs in every form pass, wrong twins fail, order is kept, threads may share a judge; at each backend
+without a daemon."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.judge import Judge, Slot
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import HONEST, SENTENCE, asserting, call, check, need_namespaces, script
 
@@ -66,7 +67,9 @@ def test_exception_is_a_runtime_error(judge: Judge) -> None:
 
 
 def test_order_is_kept(judge: Judge) -> None:
-    rows = [{**script(f"import time; time.sleep({(7 - i) % 8 / 100}); print({i})", "", str(i)), "id": i} for i in range(24)]
+    rows = [
+        {**script(f"import time; time.sleep({(7 - i) % 8 / 100}); print({i})", "", str(i)), "id": i} for i in range(24)
+    ]
     results = judge.run([parse_program(row) for row in rows])
     assert [result.id for result in results] == [str(i) for i in range(24)]
     assert all(result.outcome is Outcome.PASS for result in results)
@@ -107,7 +110,9 @@ def test_names_borrowed_from_the_program_lower_the_trust(judge: Judge) -> None:
     program = "def helper(x): return x * 2\ndef f(x): return helper(x)"
     result = judge.run([parse_program(check(program, "assert candidate(2) == helper(2)"))])[0]
     assert (result.outcome, result.trust) == (Outcome.PASS, "low")
-    trusted = judge.run([parse_program(check(program, "assert candidate(2) == helper(2)", preamble="def helper(x): return x * 2"))])[0]
+    trusted = judge.run(
+        [parse_program(check(program, "assert candidate(2) == helper(2)", preamble="def helper(x): return x * 2"))]
+    )[0]
     assert (trusted.outcome, trusted.trust) == (Outcome.PASS, "full")
 
 
@@ -121,7 +126,12 @@ BY_NAME = [  # program, assert, outcome, trust
     ("def f(a): a.sort()", "a = [3, 1]\nf(a)\nassert a == [1, 3]", "pass", "low"),
     ("def f(a): a.clear()", "a = [3, 1]\nassert f(a) is None and a == [1, 3]", "wrong", "low"),
     ("def f(a):\n    a.clear()\n    return []", "a = [3, 1]\nassert f(a) == sorted(a)", "wrong", "full"),
-    ("def f(d, s):\n    d['k'] = 1\n    s.add(2)", "d, s = {}, set()\nf(d, s)\nassert (d, s) == ({'k': 1}, {2})", "pass", "low"),
+    (
+        "def f(d, s):\n    d['k'] = 1\n    s.add(2)",
+        "d, s = {}, set()\nf(d, s)\nassert (d, s) == ({'k': 1}, {2})",
+        "pass",
+        "low",
+    ),
     (STACK, "s = Stack()\ns.push(3)\nassert s.items == [3] and s.pop() == 3", "pass", "low"),
     (STACK, "s = Stack()\ns.push(3)\nassert s.pop() == 4", "wrong", "low"),
     (STACK, "s = Stack()\ns.pop()", "runtime_error", "low"),
@@ -171,13 +181,38 @@ VECTOR = """class V:
 ARRAY = "import numpy as np\ndef f(x): return np.asarray(x, dtype=float) / 2"
 BY_NAME += [  # arrays, mappings and classes among what is answered
     (ARRAY, "assert f([[1, 2]]).shape == (1, 2) and f([1]).tolist() == [0.5]", "pass", "full"),
-    (ARRAY, "import numpy as np\ny = f(np.arange(6).reshape(2, 3))\nassert y.shape == (2, 3) and y[:, 1].sum() == 2.5", "pass", "full"),
-    (ARRAY, "import numpy as np\nassert f(np.ones(2)).dtype == np.float64 and (f([2, 4]) == np.array([1, 3])).all()", "wrong", "full"),
-    ("import numpy as np\ndef f(x): return np.zeros((0, 1))", "import numpy as np\nassert np.allclose(f(3), [1, 2])", "wrong", "full"),
+    (
+        ARRAY,
+        "import numpy as np\ny = f(np.arange(6).reshape(2, 3))\nassert y.shape == (2, 3) and y[:, 1].sum() == 2.5",
+        "pass",
+        "full",
+    ),
+    (
+        ARRAY,
+        "import numpy as np\nassert f(np.ones(2)).dtype == np.float64 and (f([2, 4]) == np.array([1, 3])).all()",
+        "wrong",
+        "full",
+    ),
+    (
+        "import numpy as np\ndef f(x): return np.zeros((0, 1))",
+        "import numpy as np\nassert np.allclose(f(3), [1, 2])",
+        "wrong",
+        "full",
+    ),
     ("def f(x): return []", "import numpy as np\nassert np.allclose(f(3), 97.31)", "wrong", "full"),
     ("def f(x): return []", "import numpy as np\nassert np.isclose(f(3), 97.31).all()", "wrong", "full"),
-    ("def f(x): return []", "import numpy as np\nnp.testing.assert_allclose(f(3), 97.31)\nassert True", "wrong", "full"),
-    ("def f(x): return x", "import numpy as np\nnp.testing.assert_allclose(f([]), [])\nassert np.allclose(f([1]), 1)", "pass", "full"),
+    (
+        "def f(x): return []",
+        "import numpy as np\nnp.testing.assert_allclose(f(3), 97.31)\nassert True",
+        "wrong",
+        "full",
+    ),
+    (
+        "def f(x): return x",
+        "import numpy as np\nnp.testing.assert_allclose(f([]), [])\nassert np.allclose(f([1]), 1)",
+        "pass",
+        "full",
+    ),
     (
         "from collections import Counter\ndef f(x): return Counter(x)",
         "c = f('aab')\nassert c.most_common(1) == [('a', 2)] and c['z'] == 0 and c == {'a': 2, 'b': 1}",
@@ -192,44 +227,89 @@ BY_NAME += [  # arrays, mappings and classes among what is answered
     ),
     (
         "def f(d): d['a'] += 1",
-        "from collections import Counter, OrderedDict\nc = Counter()\nf(c)\no = OrderedDict(a=1)\nf(o)\nassert c['a'] == 1 and o['a'] == 2",
+        (
+            "from collections import Counter, OrderedDict\nc = Counter()\nf(c)\no = OrderedDict(a=1)\nf(o)\nassert "
+            "c['a'] == 1 and o['a'] == 2"
+        ),
         "pass",
         "low",
     ),
-    ("from collections import namedtuple\ndef f(x): return namedtuple('N', 'right')(bool)", "assert f(3).right(9731)", "pass", "low"),
+    (
+        "from collections import namedtuple\ndef f(x): return namedtuple('N', 'right')(bool)",
+        "assert f(3).right(9731)",
+        "pass",
+        "low",
+    ),
     (
         "class E(Exception):\n    def __str__(self): return 'own'\ndef f(): raise E(5, 3)",
         "try: f()\nexcept Exception as e: assert e.args == (5, 3) and str(e) == 'own'",
         "pass",
         "full",
     ),
-    ("def f(): return {}['k']", "try: f()\nexcept KeyError as e: assert e.args == ('k',) and str(e) == repr('k')", "pass", "full"),
-    ("def f(): open('none')", "try: f()\nexcept OSError as e: assert e.errno == 2 and type(e) is FileNotFoundError", "pass", "full"),
-    ("def f(): 'é'.encode('ascii')", "try: f()\nexcept UnicodeEncodeError as e: assert e.reason.startswith('ordinal')", "pass", "full"),
-    ("class E(KeyError): pass\ndef f(): raise E('k')", "try: f()\nexcept KeyError as e: assert str(e) == 'k'", "wrong", "full"),
-    ("class Circle: pass\ndef f(): return Circle()", "assert type(f()).__name__ == 'Circle' and not isinstance(f(), int)", "pass", "full"),
+    (
+        "def f(): return {}['k']",
+        "try: f()\nexcept KeyError as e: assert e.args == ('k',) and str(e) == repr('k')",
+        "pass",
+        "full",
+    ),
+    (
+        "def f(): open('none')",
+        "try: f()\nexcept OSError as e: assert e.errno == 2 and type(e) is FileNotFoundError",
+        "pass",
+        "full",
+    ),
+    (
+        "def f(): 'é'.encode('ascii')",
+        "try: f()\nexcept UnicodeEncodeError as e: assert e.reason.startswith('ordinal')",
+        "pass",
+        "full",
+    ),
+    (
+        "class E(KeyError): pass\ndef f(): raise E('k')",
+        "try: f()\nexcept KeyError as e: assert str(e) == 'k'",
+        "wrong",
+        "full",
+    ),
+    (
+        "class Circle: pass\ndef f(): return Circle()",
+        "assert type(f()).__name__ == 'Circle' and not isinstance(f(), int)",
+        "pass",
+        "full",
+    ),
     ("def f(x): return {x: int}", "assert f('n')['n'](9731) == 9731", "pass", "low"),
 ]
 PRINTS = "import sys\ndef f(n):\n    print('hi', n)\n    sys.stdout.buffer.write(b'') if n else 1 / n"
-LISTENS = "import contextlib, io\nb = io.StringIO()\nwith contextlib.redirect_stdout(b): f({})\nassert b.getvalue() == 'hi 3\\n'"
+LISTENS = (
+    "import contextlib, io\nb = io.StringIO()\nwith contextlib.redirect_stdout(b): f({})\nassert b.getvalue() "
+    "== 'hi 3\\n'"
+)
 BY_NAME += [  # what is printed
     (PRINTS, LISTENS.format(3), "pass", "full"),
     (PRINTS, LISTENS.format(4), "wrong", "full"),
     (
         PRINTS,
-        "import io, sys\nsys.stdout = b = io.StringIO()\ntry: f(0)\nexcept ZeroDivisionError: assert b.getvalue() == 'hi 0\\n'",
+        (
+            "import io, sys\nsys.stdout = b = io.StringIO()\ntry: f(0)\nexcept ZeroDivisionError: assert b.getvalue() "
+            "== 'hi 0\\n'"
+        ),
         "pass",
         "full",
     ),
     (
         PRINTS,
-        "import io\nfrom unittest.mock import patch\nwith patch('sys.stdout', io.StringIO()) as b: f(1)\nassert b.getvalue() == 'hi 1\\n'",
+        (
+            "import io\nfrom unittest.mock import patch\nwith patch('sys.stdout', io.StringIO()) as b: f(1)\nassert "
+            "b.getvalue() == 'hi 1\\n'"
+        ),
         "pass",
         "full",
     ),
     (
         "def f(): return int(input('n? ')) + 1",
-        "from unittest.mock import patch\nwith patch('builtins.input', side_effect=['4', '5']): assert f() == 5 and f() == 6",
+        (
+            "from unittest.mock import patch\nwith patch('builtins.input', side_effect=['4', '5']): assert f() == 5 "
+            "and f() == 6"
+        ),
         "pass",
         "full",
     ),
@@ -241,7 +321,10 @@ BY_NAME += [  # what is printed
     ),
     (
         "def f(x): print('a', x, sep='')",
-        "from unittest.mock import patch\nwith patch('builtins.print') as p: f(3)\np.assert_called_once_with('a', 3, sep='')\nassert p",
+        (
+            "from unittest.mock import patch\nwith patch('builtins.print') as p: f(3)\np.assert_called_once_with('a', "
+            "3, sep='')\nassert p"
+        ),
         "pass",
         "full",
     ),
@@ -250,12 +333,32 @@ BY_NAME += [  # what is printed
 ]
 MAPPED = "def f(g, xs): return [g(x) for x in xs]"
 BY_NAME += [  # objects that stay with the program, and the test's own that go there
-    (POINT, "assert f(2) == [P(0), P(1)] and max(f(4)).x == 3 and len({P(1), P(1)}) == 1 and repr(P(1)) == 'P(x=1)'", "pass", "low"),
+    (
+        POINT,
+        "assert f(2) == [P(0), P(1)] and max(f(4)).x == 3 and len({P(1), P(1)}) == 1 and repr(P(1)) == 'P(x=1)'",
+        "pass",
+        "low",
+    ),
     (POINT, "assert f(2) == [P(0), P(2)]", "wrong", "low"),
-    (POINT, "p = P(1)\ntry:\n    p.x = 5\nexcept AttributeError as e:\n    assert 'x' in str(e)\nelse:\n    assert False", "pass", "low"),
-    (VECTOR, "assert (V(1) + V(2)).x == 3 and V(2) * 3 == V(6) and V(1) != V(2) and len(V(4)) == 4 and not V(0)", "pass", "low"),
+    (
+        POINT,
+        "p = P(1)\ntry:\n    p.x = 5\nexcept AttributeError as e:\n    assert 'x' in str(e)\nelse:\n    assert False",
+        "pass",
+        "low",
+    ),
+    (
+        VECTOR,
+        "assert (V(1) + V(2)).x == 3 and V(2) * 3 == V(6) and V(1) != V(2) and len(V(4)) == 4 and not V(0)",
+        "pass",
+        "low",
+    ),
     (VECTOR, "assert (V(1) + V(2)).x == 4", "wrong", "low"),
-    (VECTOR, "with V(5) as x:\n    assert x == 5\nwith V(1):\n    raise ValueError\nassert list(V(3)) == [2, 1, 0]", "pass", "low"),
+    (
+        VECTOR,
+        "with V(5) as x:\n    assert x == 5\nwith V(1):\n    raise ValueError\nassert list(V(3)) == [2, 1, 0]",
+        "pass",
+        "low",
+    ),
     (VECTOR, "assert isinstance(V(1), V) and not isinstance(3, V)", "pass", "low"),
     (
         "import enum\nclass C(enum.Enum):\n    RED = 1",
@@ -276,7 +379,12 @@ BY_NAME += [  # objects that stay with the program, and the test's own that go t
         "low",
     ),
     ("log = []\ndef f(x): log.append(x)", "f(1)\nf(2)\nassert log == [1, 2]", "pass", "low"),
-    ("from collections import namedtuple\nf = namedtuple('P', 'x y')", "p = f(1, 2)\nassert p == (1, 2) and p.y == 2", "pass", "full"),
+    (
+        "from collections import namedtuple\nf = namedtuple('P', 'x y')",
+        "p = f(1, 2)\nassert p == (1, 2) and p.y == 2",
+        "pass",
+        "full",
+    ),
     (
         "import datetime\ndef f(d): return d + datetime.timedelta(1)",
         "import datetime\nassert f(datetime.date(2020, 1, 1)) == datetime.date(2020, 1, 2)",
@@ -301,7 +409,10 @@ BY_NAME += [  # objects that stay with the program, and the test's own that go t
     ),
     (
         "async def f(x): return x + 1",
-        "import asyncio\nasync def both(): return await asyncio.gather(f(1), f(2))\nassert asyncio.run(both()) == [2, 3]",
+        (
+            "import asyncio\nasync def both(): return await asyncio.gather(f(1), f(2))\nassert asyncio.run(both()) == "
+            "[2, 3]"
+        ),
         "pass",
         "low",
     ),
@@ -343,7 +454,12 @@ def test_the_entry_point_is_the_programs_whoever_else_has_the_name(judge: Judge)
     named_by_nobody = {"id": 1, "program": "pass", "tests": [{"assert": "assert sum([3, 4]) == 7"}]}
     assert judge.run([parse_program(named_by_nobody)])[0].outcome is Outcome.INVALID
     shadowed = "def all(x): return True\ndef f(x): return 0"
-    row = {"id": 1, "program": shadowed, "entry_point": "f", "tests": [{"assert": "assert all(f(x) == 1 for x in (1, 2))"}]}
+    row = {
+        "id": 1,
+        "program": shadowed,
+        "entry_point": "f",
+        "tests": [{"assert": "assert all(f(x) == 1 for x in (1, 2))"}],
+    }
     assert judge.run([parse_program(row)])[0].outcome is Outcome.WRONG
 
 
@@ -382,7 +498,11 @@ ON_NODES = [
     ("def f(h): h.is_leaf = lambda: True", "h = build([1])\nf(h)\nassert h.is_leaf()", "wrong"),
     ("def f(h): return h.next", "h = build([1, 2])\nassert f(h) is h.next", "pass"),
     ("def f(h): return h", "assert values(f(build([1, 2, 3]))) == [3, 2, 1]", "wrong"),
-    ("def f(h):\n    type(h).__eq__ = lambda *a: True\n    return h", "h = build([1, 2])\nassert f(h) == build([2, 1])", "wrong"),
+    (
+        "def f(h):\n    type(h).__eq__ = lambda *a: True\n    return h",
+        "h = build([1, 2])\nassert f(h) == build([2, 1])",
+        "wrong",
+    ),
 ]
 
 
@@ -410,14 +530,18 @@ NO_WAY_OUT = [  # what the program answers, what the check does with it, the out
 
 
 @pytest.mark.parametrize(("answer", "body", "outcome", "trust"), NO_WAY_OUT)
-def test_what_a_program_answers_never_makes_its_test_invalid(judge: Judge, answer: str, body: str, outcome: str, trust: str) -> None:
+def test_what_a_program_answers_never_makes_its_test_invalid(
+    judge: Judge, answer: str, body: str, outcome: str, trust: str
+) -> None:
     result = judge.run([parse_program(check(f"def f(x): return {answer}", body))])[0]
     assert (result.outcome.value, result.trust) == (outcome, trust), result
 
 
 def test_much_input_is_judged(judge: Judge) -> None:
     many = script("import sys\nprint(len(sys.stdin.read()))")
-    many["tests"] = [{"stdin": "x" * size, "stdout": str(size)} for size in (3_000_000, 40_000_000, 0, *[3_000_000] * 6)]
+    many["tests"] = [
+        {"stdin": "x" * size, "stdout": str(size)} for size in (3_000_000, 40_000_000, 0, *[3_000_000] * 6)
+    ]
     large = check("def f(numbers): return sum(numbers)", "assert candidate(list(range(1_500_000))) == 1124999250000")
     large["limits"] = {"cpu_seconds": 60, "wall_seconds": 120, "memory_mb": 1024}
     for result in judge.run([parse_program(row) for row in (many, large)]):
@@ -446,7 +570,10 @@ def test_tests_that_test_nothing_are_invalid_with_a_reason(judge: Judge, test: d
 
 def test_figures_are_measured(judge: Judge) -> None:
     row = script(
-        "x = bytearray(100 << 20)\nimport time\nt = time.process_time()\nwhile time.process_time() - t < 0.3: pass\nprint('done')",
+        (
+            "x = bytearray(100 << 20)\nimport time\nt = time.process_time()\nwhile time.process_time() - t < 0.3: "
+            "pass\nprint('done')"
+        ),
         "",
         "done",
     )

@@ -1,4 +1,5 @@
-"""Frames against hostile bytes, rows and their complaints, lifting of asserts, the filter's program, errors that cross processes."""
+"""Frames against hostile bytes, rows and their complaints, lifting of asserts, the filter's program, errors that cross
+processes."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import container_profile, errors, processes, seccomp
+from sandbox.assert_to_call import Call, Split, lift
 from sandbox.errors import ProgramError
 from sandbox.frames import FrameBuffer, FrameError, pack_frame
-from sandbox.lift import Call, Split, lift
 from sandbox.processes import Family, wipe
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import AssertTest, Program
 from tests.sandbox.worlds import script
 
@@ -136,7 +137,9 @@ def test_everyone_is_killed_only_as_first_process_of_a_namespace() -> None:
 
 
 def _in_a_process_of_its_own(code: str) -> None:
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -151,7 +154,8 @@ def test_a_rehearsal_leaves_everything_that_programs_see_as_it_was() -> None:
         "atexit.register(print)\n"
         "def seen():\n"
         "    streams = [sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.argv, sys.excepthook]\n"
-        "    ends = [threading._shutdown_locks, threading._SHUTTING_DOWN, atexit._ncallbacks(), sorted(os.listdir('/proc/self/fd'))]\n"
+        "    ends = [threading._shutdown_locks, threading._SHUTTING_DOWN, atexit._ncallbacks(), "
+        "sorted(os.listdir('/proc/self/fd'))]\n"
         "    return [dict(sys.modules), *streams, *map(repr, ends)]\n"
         "before = seen()\n"
         "rehearsal.rehearse(null)\n"
@@ -202,7 +206,9 @@ def test_both_numbers_of_a_memory_meter_are_read(tmp_path: Path) -> None:
         assert processes._named_numbers(file.fileno(), b"anon", b"rss")[1] > 2**60
 
 
-@pytest.mark.parametrize(("text", "place", "number"), [("2377079359\n", 0, 2377079359), ("usage_usec 17\nuser_usec 12\n", 1, 17)])
+@pytest.mark.parametrize(
+    ("text", "place", "number"), [("2377079359\n", 0, 2377079359), ("usage_usec 17\nuser_usec 12\n", 1, 17)]
+)
 def test_a_meter_of_either_kind_of_control_group_is_read(tmp_path: Path, text: str, place: int, number: int) -> None:
     (tmp_path / "meter").write_text(text)
     with (tmp_path / "meter").open("rb") as file:
@@ -226,10 +232,13 @@ def test_wiping_never_follows_a_link(tmp_path: Path) -> None:
 
 def test_importing_the_package_needs_only_the_standard_library() -> None:
     code = (
-        "import sys, sandbox, sandbox.judge, sandbox.doctor, sandbox.rows, sandbox.namespace_backend, sandbox.local_backend\n"
+        "import sys, sandbox, sandbox.judge, sandbox.doctor, sandbox.program_json, sandbox.namespace_backend, "
+        "sandbox.local_backend\n"
         "print([m for m in ('docker', 'posttrain', 'rewards', 'pydantic', 'requests') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -253,4 +262,6 @@ def test_the_containers_profile_allows_nothing_that_the_inner_filter_refuses() -
         "chroot",
     }
     assert set(allowed).isdisjoint(dangerous)
-    assert {"clone", "socket"} == {name for rule in made["syscalls"] for name in rule["names"] if "args" in rule} - {"socketpair"}
+    assert {"clone", "socket"} == {name for rule in made["syscalls"] for name in rule["names"] if "args" in rule} - {
+        "socketpair"
+    }

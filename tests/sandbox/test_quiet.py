@@ -1,4 +1,5 @@
-"""Tests past a time limit: run again while nobody else is busy, those past it by little more than once. Limits that scale with the host."""
+"""Tests past a time limit: run again while nobody else is busy, those past it by little more than once. Limits that
+scale with the host."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ import pytest
 from sandbox import calibration
 from sandbox.judge import CONFIRMED, Judge, Slot
 from sandbox.local_backend import LocalBackend
-from sandbox.quiet import JUST_OVER_RUNS, Floor, Turn, just_over, over_time
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
+from sandbox.rerun import JUST_OVER_RUNS, Floor, Turn, just_over, over_time
 from sandbox.types import Limits, Outcome, TestResult
 from tests.sandbox.worlds import SENTENCE, script
 
@@ -138,7 +139,8 @@ class Neighbour(Floor):
 def test_one_that_misses_its_limit_by_little_is_run_again_even_alone(tmp_path: Path) -> None:
     """Each run leaves a file, and from the third on the program uses less."""
     work = (
-        f"import os, time\nrun = len(os.listdir({str(tmp_path)!r}))\nopen({str(tmp_path)!r} + f'/{{run}}', 'w').close()\n"
+        f"import os, time\nrun = len(os.listdir({str(tmp_path)!r}))\nopen({str(tmp_path)!r} + f'/{{run}}', "
+        "'w').close()\n"
         "while time.process_time() < (0.1 if run > 1 else 0.803): pass\nprint(42)"
     )
     slot = Slot(LocalBackend(), 0)
@@ -177,13 +179,19 @@ def test_how_often_one_is_run_again(seconds: tuple[float, ...], outcome: Outcome
 
 @pytest.mark.parametrize("fail_fast", [False, True])
 def test_the_quiet_run_decides_and_fail_fast_goes_on_after_it(tmp_path: Path, fail_fast: bool) -> None:
-    """The second test is over its limit the first time only, as if by another's doing; at this level a file can carry that."""
+    """The second test is over its limit the first time only, as if by another's doing; at this level a file can carry
+    that."""
     once = (
         f"import os, time\nslow = input() == 'slow' and not os.path.exists({str(tmp_path / 'seen')!r})\n"
         f"if slow:\n    open({str(tmp_path / 'seen')!r}, 'w').close()\n"
         "while slow: pass\nprint(42)"
     )
-    row = {"id": 1, "program": once, "limits": LIMITS, "tests": [{"stdin": word, "stdout": "42"} for word in ("a", "slow", "b")]}
+    row = {
+        "id": 1,
+        "program": once,
+        "limits": LIMITS,
+        "tests": [{"stdin": word, "stdout": "42"} for word in ("a", "slow", "b")],
+    }
     slot = Slot(LocalBackend(), 0, Neighbour())
     found = slot.judge(parse_program(row), fail_fast)
     slot.drop()
@@ -201,7 +209,8 @@ def test_a_program_that_loops_for_ever_in_every_test_is_not_run_again_for_each(t
 
 
 def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll() -> None:
-    """Looks that came evenly found such a program awake each time, once in four programs: charged for no sleep, it passed."""
+    """Looks that came evenly found such a program awake each time, once in four programs: charged for no sleep, it
+    passed."""
     asleep = "import time\ndef f(x):\n    for _ in range(150): time.sleep(0.01)\n    return 42\n"
     row = {"program": asleep, "entry_point": "f", "limits": {"wall_seconds": 0.4}}
     row["tests"] = [{"check": "def check(candidate):\n    assert candidate(1) == 42\n"}]
@@ -211,12 +220,24 @@ def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll()
 
 
 def test_limits_scale_in_steps_and_are_recorded() -> None:
-    assert [calibration.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [1.0, 1.0, 1.0, 2.0, 0.25, 8.0]
+    assert [calibration.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [
+        1.0,
+        1.0,
+        1.0,
+        2.0,
+        0.25,
+        8.0,
+    ]
     assert 0.25 <= calibration.cpu_scale() <= 8.0
     slot = Slot(LocalBackend(), 0, scale=4.0)
     found = slot.judge(parse_program(using(0.6)), False)
     slot.drop()
-    assert (found.outcome, found.cpu_scale, found.limits.cpu_seconds, found.limits.wall_seconds) == (Outcome.PASS, 4.0, 1.2, 24.0)
+    assert (found.outcome, found.cpu_scale, found.limits.cpu_seconds, found.limits.wall_seconds) == (
+        Outcome.PASS,
+        4.0,
+        1.2,
+        24.0,
+    )
     slow = Slot(LocalBackend(), 0, scale=0.5)
     found = slow.judge(parse_program(using(0.25)), False)
     slow.drop()

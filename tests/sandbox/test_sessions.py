@@ -1,4 +1,5 @@
-"""The stateful interpreter: names last from cell to cell and no longer than a session; limits, exits and output of a cell."""
+"""The stateful interpreter: names last from cell to cell and no longer than a session; limits, exits and output of a
+cell."""
 
 from __future__ import annotations
 
@@ -85,7 +86,9 @@ def test_output_is_cut_in_the_middle(judge: Judge) -> None:
 
 def test_nothing_passes_from_one_session_to_the_next(judge: Judge) -> None:
     with judge.session() as session:
-        session.run("x = 1\nopen('left', 'w').write('a')\nimport os\nif os.fork() == 0:\n    import time; time.sleep(60)")
+        session.run(
+            "x = 1\nopen('left', 'w').write('a')\nimport os\nif os.fork() == 0:\n    import time; time.sleep(60)"
+        )
     with judge.session() as session:
         assert session.run("import os; os.listdir('.')").output == "[]\n"
         assert session.run("x").outcome is Outcome.RUNTIME_ERROR
@@ -105,7 +108,9 @@ def test_cells_and_processor_time_of_a_session_are_bounded(judge: Judge) -> None
 
 def test_a_thread_that_spins_between_cells_spends_the_sessions_time(judge: Judge) -> None:
     with judge.session(SessionLimits(cpu_seconds=0.3)) as session:
-        session.run("import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin, daemon=True).start()")
+        session.run(
+            "import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin, daemon=True).start()"
+        )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             time.sleep(0.3)

@@ -1,4 +1,5 @@
-"""The attack corpus: whole, fair (each row fools a naive control, an honest failure does not), and held off, by a sample of it here.
+"""The attack corpus: whole, fair (each row fools a naive control, an honest failure does not), and held off, by a
+sample of it here.
 
 The whole corpus runs by `posttrain sandbox attack`.
 """
@@ -16,7 +17,7 @@ from sandbox.attacks.control import FOOLED, has_namespaces, show
 from sandbox.attacks.corpus import GROUPS
 from sandbox.attacks.siege import Result, besiege, not_run
 from sandbox.judge import Judge
-from sandbox.rows import parse_program
+from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.test_command import posttrain
 from tests.sandbox.worlds import SENTENCE, need_namespaces
@@ -28,11 +29,20 @@ SAMPLE = {
     "equality": ("equal_to_everything/assert", "strips_to_everything/check", "nan_for_a_number/stdin"),
     "patching": ("patch_the_comparison/call", "patch_isclose/split", "start_up_file_for_the_next_test/stdin"),
     "reading": ("expected_on_the_stack/call", "tests_in_the_script_folder/stdin", "left_in_a_closed_folder/stdin"),
-    "forging": ("marker_printed/call", "verdict_on_every_descriptor/check", "result_file/split", "answer_behind_the_output/checker"),
+    "forging": (
+        "marker_printed/call",
+        "verdict_on_every_descriptor/check",
+        "result_file/split",
+        "answer_behind_the_output/checker",
+    ),
     "exhausting": ("flood_of_errors/call", "one_big_file/stdin"),
     "escaping": ("kill_the_parent/stdin", "tcp_to_a_local_service/call", "new_user_namespace/check"),
 }
-CHOSEN = [(group, next(one for one in GROUPS[group] if one.row["id"] == name)) for group, names in SAMPLE.items() for name in names]
+CHOSEN = [
+    (group, next(one for one in GROUPS[group] if one.row["id"] == name))
+    for group, names in SAMPLE.items()
+    for name in names
+]
 
 
 def test_the_corpus_has_its_size_and_every_row_can_be_read() -> None:
@@ -49,7 +59,10 @@ def test_the_corpus_has_its_size_and_every_row_can_be_read() -> None:
 def test_a_row_fools_the_naive_control(group: str, attack: Attack) -> None:
     seen = show(attack)
     if not has_namespaces() and seen.startswith("not shown"):
-        pytest.skip("the control needs throw-away namespaces for this row; remedy: apt-get install bubblewrap, as a user who may use it")
+        pytest.skip(
+            "the control needs throw-away namespaces for this row; remedy: apt-get install bubblewrap, as a user "
+            "who may use it"
+        )
     assert seen == FOOLED
 
 
@@ -57,7 +70,10 @@ def test_an_honest_failure_fools_no_control() -> None:
     wrong = function("wrong", "def f(x): return 0")
     for fools in ("status", "marker", "score", "pipe", "file"):
         assert show(replace(wrong[0], fools=fools)) != FOOLED
-    assert all(show(one) != FOOLED for one in (*wrong[1:], *script("wrong", "print(0)"), *script("wrong", "print(0)", fools="status")))
+    assert all(
+        show(one) != FOOLED
+        for one in (*wrong[1:], *script("wrong", "print(0)"), *script("wrong", "print(0)", fools="status"))
+    )
 
 
 def test_a_right_program_passes_every_control() -> None:
@@ -74,7 +90,9 @@ def test_no_attack_of_the_sample_passes_or_stays(backend: str) -> None:
         results = [result for group, attack in CHOSEN for result in besiege(judge, group, (attack,), [FOOLED])]
     assert [line for result in results for line in complaints(result)] == []
     ran = [result for result in results if result.outcome]
-    assert len(ran) == (len(CHOSEN) if backend == "namespaces" else len([1 for _, one in CHOSEN if not not_run(one, Level.NONE)]))
+    assert len(ran) == (
+        len(CHOSEN) if backend == "namespaces" else len([1 for _, one in CHOSEN if not not_run(one, Level.NONE)])
+    )
     assert all(result.counts and result.score == 0.0 for result in ran)
 
 

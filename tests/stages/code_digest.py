@@ -1,6 +1,8 @@
-"""The code of stages and verifiers as digests that comments, docstrings and layout do not touch. Run it to record a decision:
+"""The code of stages and verifiers as digests that comments, docstrings and layout do not touch. Run it to record a
+decision:
 
-python tests/stages/code_digest.py     writes versions.json with today's code; after raising a version, or when no byte or verdict changes
+python tests/stages/code_digest.py     writes versions.json with today's code; after raising a version, or when no byte
+                                       or verdict changes
 
 A stage's files are listed here; a verifier's are found: its module, and what that imports of `rewards` and `sandbox`.
 """
@@ -19,11 +21,11 @@ PINS = Path(__file__).with_name("versions.json")
 TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
 TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *TOKENS)
 SAMPLING = (
-    "rollout/jobs.py",
-    "rollout/portions.py",
-    "rollout/rows.py",
-    "rollout/sampler.py",
-    "rollout/score.py",
+    "sampling/jobs.py",
+    "sampling/resumable.py",
+    "sampling/rollout_files.py",
+    "sampling/sampler.py",
+    "sampling/score.py",
     "stages/sampling.py",
     *TOKENS,
 )
@@ -31,7 +33,7 @@ TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/proble
 STAGE_CODE = {
     "base": (
         "stages/base.py",
-        "reference.py",
+        "store/reference.py",
         "train/hub.py",
         "train/toy_base.py",
         "toy/make.py",
@@ -39,21 +41,35 @@ STAGE_CODE = {
         "toy/tokenizer.py",
         *TOY,
     ),
-    "fitness": ("stages/fitness.py", "train/fitness.py", "recipe/sizes.py"),
+    "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
     "sft": ("stages/sft.py", "train/sft.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
     "filter": ("stages/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
     "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TRAINER, *TOY),
-    "grpo": ("stages/grpo.py", "train/policy.py", "train/losses/policy.py", "rollout/parity.py", "rollout/weights.py", *TRAINER, *SAMPLING),
+    "grpo": (
+        "stages/grpo.py",
+        "train/policy.py",
+        "train/losses/policy.py",
+        "rollout/parity.py",
+        "rollout/weights.py",
+        *TRAINER,
+        *SAMPLING,
+    ),
     "evaluate": ("stages/evaluate.py", "evaluate/statistics.py", *SAMPLING, *TOY),
-    "export": ("stages/export.py", "report/card.py", "data/cards.py"),
+    "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"
-ASKING_MODULES = {"code": "rewards.code", "agent": "rewards.agent", "pairwise": "rewards.pairwise"}
-LENT = {"code": ("sandbox.judge",), "agent": ("sandbox.interpreter",)}  # opened by others for the verifier, which does not import them
+ASKING_MODULES = {"code": "rewards.rules.code", "agent": "rewards.models.agent", "pairwise": "rewards.models.pairwise"}
+LENT = {
+    "code": ("sandbox.judge",),
+    "agent": ("sandbox.interpreter",),
+}  # opened by others for the verifier, which does not import them
 # reached, and yet without a say in a verdict of ours
-NO_VERDICT = ("rewards/plugin.py", "rewards/adapters.py", "sandbox/doctor.py", "sandbox/debian.py", "sandbox/docker_image.py")
+NO_VERDICT = (
+    *("rewards/plugins/plugin.py", "rewards/plugins/adapters.py"),
+    *("sandbox/doctor.py", "sandbox/debian.py", "sandbox/docker_image.py"),
+)
 
 
 def digest_of(files: Iterable[str]) -> str:
@@ -64,7 +80,11 @@ def digest_of(files: Iterable[str]) -> str:
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             first = body[0] if isinstance(body, list) and body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 body.pop(0)
         digest.update(name.encode() + ast.dump(tree).encode())
     return digest.hexdigest()
@@ -72,7 +92,7 @@ def digest_of(files: Iterable[str]) -> str:
 
 def modules_of(kind: str) -> tuple[str, ...]:
     """Where a verifier kind begins."""
-    from rewards.rules import RULES
+    from rewards.rules.base import RULES
     from sandbox.frames import INSIDE_FILES
 
     module = RULES[kind].partition(":")[0] if kind in RULES else ASKING_MODULES.get(kind, COMPOSITION)
@@ -115,7 +135,8 @@ def current() -> dict[str, dict[str, object]]:
         for kind, files in STAGE_CODE.items()
     }
     verifiers = {
-        f"verifier {name}": {"version": kind.version, "digest": digest_of(closure(modules_of(name)))} for name, kind in KINDS.items()
+        f"verifier {name}": {"version": kind.version, "digest": digest_of(closure(modules_of(name)))}
+        for name, kind in KINDS.items()
     }
     return stages | verifiers
 

@@ -19,7 +19,9 @@ def test_pickled_files_beside_the_weights_are_left_behind(tmp_path: Path) -> Non
     (tmp_path / "output").mkdir()
     step = SimpleNamespace(inputs={"checkpoint": "preference"})
     inputs = {"checkpoint": tmp_path / "checkpoint"}
-    context: Any = SimpleNamespace(recipe=recipe, recipe_dir=tmp_path, inputs=inputs, output=tmp_path / "output", step=step)
+    context: Any = SimpleNamespace(
+        recipe=recipe, recipe_dir=tmp_path, inputs=inputs, output=tmp_path / "output", step=step
+    )
     assert Export().run(context)["files"] == 5
     handed = {path.name: path for path in (tmp_path / "output" / "model").iterdir()}
     assert handed.keys() == {"README.md", "chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"}

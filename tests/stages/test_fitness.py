@@ -14,9 +14,9 @@ import pytest
 from posttrain.errors import CheckpointError, DataError, StageError
 from posttrain.recipe import load_recipe
 from posttrain.recipe.sizes import num_positions
-from posttrain.reference import write_reference
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.protocol import Step, StepContext
+from posttrain.store.reference import write_reference
 from tests.recipe.test_check import write_tokenizer
 from tests.recipe.world import write_jsonl, write_world
 
@@ -69,7 +69,10 @@ def test_models_that_fit_are_counted_with_the_room_they_need(context: StepContex
 def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_by_its_row(context: StepContext) -> None:
     rows = [{"prompt": "q", "gold": "1"}, {"prompt": "one two " * 600, "gold": "2"}]
     write_jsonl(context.recipe_dir / "data" / "questions.jsonl", rows)
-    with pytest.raises(DataError, match=r"row 2 of data 'questions': .* tokens leave no room for an answer in engine\.context_tokens: 512"):
+    with pytest.raises(
+        DataError,
+        match=r"row 2 of data 'questions': .* tokens leave no room for an answer in engine\.context_tokens: 512",
+    ):
         Fitness().run(context)
 
 
@@ -80,7 +83,9 @@ def test_a_teacher_of_another_tokenizer_is_refused(context: StepContext) -> None
 
 
 def test_rows_that_cannot_fit_are_refused_before_their_stage_is_reached(context: StepContext) -> None:
-    short = context.recipe.model_copy(update={"stages": [context.recipe.stages[0].model_copy(update={"max_tokens": 2})]})
+    short = context.recipe.model_copy(
+        update={"stages": [context.recipe.stages[0].model_copy(update={"max_tokens": 2})]}
+    )
     with pytest.raises(DataError, match="no row of data 'warmup' fits in max_tokens 2"):
         Fitness().run(replace(context, recipe=short))
 
@@ -103,7 +108,9 @@ def test_only_the_stages_of_the_plan_count(context: StepContext) -> None:
     assert Fitness().run(replace(context, recipe=recipe, step=later))["models"] == 2
 
 
-@pytest.mark.parametrize(("model", "limit", "what"), [("base", 300, "base knows 300"), ("teacher", 400, "distil.teacher knows 400")])
+@pytest.mark.parametrize(
+    ("model", "limit", "what"), [("base", 300, "base knows 300"), ("teacher", 400, "distil.teacher knows 400")]
+)
 def test_positions_that_do_not_reach_are_refused(context: StepContext, model: str, limit: int, what: str) -> None:
     edit(context.recipe_dir / model / "config.json", max_position_embeddings=limit)
     with pytest.raises(CheckpointError, match=f"engine.context_tokens is 512, but {what} positions"):
@@ -124,7 +131,9 @@ def test_a_scaled_rotary_embedding_adds_positions(rope: dict[str, Any] | None, p
     assert num_positions({"max_position_embeddings": 32768, "rope_scaling": rope}) == positions
 
 
-def test_a_disk_without_room_for_a_stage_is_said_before_it(context: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_a_stage_is_said_before_it(
+    context: StepContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(context.output)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(StageError, match="two resume checkpoints") as caught:

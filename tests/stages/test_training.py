@@ -1,4 +1,5 @@
-"""What training stages share: which record a step belongs to, what is published of an attempt, where a resume starts."""
+"""What training stages share: which record a step belongs to, what is published of an attempt, where a resume
+starts."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from posttrain.checkpoints import seal
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Recipe
 from posttrain.stages.protocol import Step, StepContext
 from posttrain.stages.training import job_of, mixture, record, train
+from posttrain.store.checkpoints import seal
 
 RECIPE = Recipe.model_validate(
     {
@@ -40,7 +41,9 @@ class Machine:
         return self.result
 
 
-def context(folder: Path, name: str, machine: Any = None, *, previous: tuple[Path, ...] = (), stop: bool = False) -> StepContext:
+def context(
+    folder: Path, name: str, machine: Any = None, *, previous: tuple[Path, ...] = (), stop: bool = False
+) -> StepContext:
     for part in ("output", "attempt", "base"):
         (folder / part).mkdir(exist_ok=True)
 
@@ -71,9 +74,14 @@ def test_a_step_and_its_filter_belong_to_the_same_record(tmp_path: Path) -> None
 
 
 def test_metrics_and_rollouts_of_the_attempt_are_published(tmp_path: Path) -> None:
-    machine = Machine({"loss": 1.0}, {"metrics.jsonl": "{}\n", "rollouts/step-00001.jsonl": "[]\n", "checkpoints/checkpoint-1/x": "no"})
+    machine = Machine(
+        {"loss": 1.0},
+        {"metrics.jsonl": "{}\n", "rollouts/step-00001.jsonl": "[]\n", "checkpoints/checkpoint-1/x": "no"},
+    )
     assert train(context(tmp_path, "warm", machine), "module:function") == {"loss": 1.0}
-    found = sorted(str(path.relative_to(tmp_path / "output")) for path in (tmp_path / "output").rglob("*") if path.is_file())
+    found = sorted(
+        str(path.relative_to(tmp_path / "output")) for path in (tmp_path / "output").rglob("*") if path.is_file()
+    )
     assert found == ["metrics.jsonl", "rollouts/step-00001.jsonl"]
 
 

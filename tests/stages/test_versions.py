@@ -1,4 +1,5 @@
-"""The code of a stage, or of a verifier, does not change without a decision on its version, which is part of every id."""
+"""The code of a stage, or of a verifier, does not change without a decision on its version, which is part of every
+id."""
 
 import json
 
@@ -7,7 +8,6 @@ import pytest
 from posttrain.stages import STAGES
 from rewards.load import KINDS
 from tests.stages.code_digest import PINS, STAGE_CODE, closure, current, digest_of, modules_of
-
 
 PINNED = sorted({f"stage {kind}" for kind in STAGES} | {f"verifier {kind}" for kind in KINDS})
 
@@ -21,14 +21,22 @@ def test_every_kind_is_pinned():
 def test_code_changed_only_with_a_decision(what):
     pinned, now = json.loads(PINS.read_text())[what], current()[what]
     assert now == pinned, (
-        f"the code of {what} changed: if the same inputs now give other bytes or verdicts, raise its version (VERSION in posttrain/stages, "
+        f"the code of {what} changed: if the same inputs now give other bytes or verdicts, raise its version "
+        "(VERSION in posttrain/stages, "
         "version in rewards/load.py); then record the decision with: python tests/stages/code_digest.py"
     )
 
 
 def test_a_verifiers_code_is_all_that_it_reaches():
-    assert {"rewards/math/rule.py", "rewards/math/compare.py", "rewards/math/units.py", "rewards/visible.py"} <= closure(modules_of("math"))
-    assert {"rewards/code.py", "sandbox/judge.py", "sandbox/compare.py", "sandbox/lift.py"} <= closure(modules_of("code"))
+    assert {
+        "rewards/math/rule.py",
+        "rewards/math/compare.py",
+        "rewards/math/units.py",
+        "rewards/prose/visible.py",
+    } <= closure(modules_of("math"))
+    assert {"rewards/rules/code.py", "sandbox/judge.py", "sandbox/compare.py", "sandbox/assert_to_call.py"} <= closure(
+        modules_of("code")
+    )
     assert not any(path.startswith("sandbox/") for path in closure(modules_of("math")))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.checkpoints import SEAL, cut_rows, is_good, newest_good, seal, write_sealed
+from posttrain.store.checkpoints import SEAL, cut_rows, is_good, newest_good, seal, write_sealed
 
 
 def save(parent: Path, step: int, owner: str = "sft-1") -> Path:

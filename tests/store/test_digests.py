@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from posttrain import digests as module
-from posttrain.digests import Digests
+from posttrain.store import digests as module
+from posttrain.store.digests import Digests
 
 
 def aged(path: Path, text: str, age: int = 100) -> Path:

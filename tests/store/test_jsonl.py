@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.evaluate.results import json_rows
-from posttrain.jsonl import read_lines, write_lines
+from posttrain.records.reader import json_rows
+from posttrain.store.jsonl import read_lines, write_lines
 
 LINE_ENDS = "".join(map(chr, (0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x85, 0x2028, 0x2029)))
 TEXTS = st.lists(st.text(st.sampled_from(f"ab{LINE_ENDS}") | st.characters(codec="utf-8"), max_size=20), max_size=5)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from posttrain import lock
+from posttrain.store import lock
 
 
 def rewrite(path: Path, **fields: Any) -> None:
@@ -33,9 +33,13 @@ def dead_holder(path: Path) -> None:
 
 def test_a_second_taker_is_refused_with_pid_and_host_of_the_holder(tmp_path: Path) -> None:
     held = lock.acquire(tmp_path / "lock", what="run folder demo")
-    with pytest.raises(lock.LockHeldError, match=rf"run folder demo is in use by pid {os.getpid()} on {platform.node()}") as caught:
+    with pytest.raises(
+        lock.LockHeldError, match=rf"run folder demo is in use by pid {os.getpid()} on {platform.node()}"
+    ) as caught:
         lock.acquire(tmp_path / "lock", what="run folder demo")
-    assert f"posttrain stop {shlex.quote(str(tmp_path))}" in str(caught.value.remedy), "a command to copy, not a pattern"
+    assert f"posttrain stop {shlex.quote(str(tmp_path))}" in str(caught.value.remedy), (
+        "a command to copy, not a pattern"
+    )
     held.release()
     assert lock.acquire(tmp_path / "lock", what="x").fence == 2
 

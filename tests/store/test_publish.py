@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.atomic import replace_link
 from posttrain.errors import CheckpointError, RunFolderError, StageError
-from posttrain.store import MANIFEST, Store
-from posttrain.upkeep import collect, list_artefacts, missing_runs, register_run
+from posttrain.store.artefacts import MANIFEST, Store
+from posttrain.store.atomic import replace_link
+from posttrain.store.housekeeping import collect, list_artefacts, missing_runs, register_run
 
 
 def publish(store: Store, id: str = "toy-1", **record: object) -> Path:
@@ -22,7 +22,9 @@ def publish(store: Store, id: str = "toy-1", **record: object) -> Path:
     (attempt.output / "sub").mkdir()
     (attempt.output / "sub" / "b.bin").write_bytes(bytes(range(40)))
     (attempt.output / "empty").write_bytes(b"")
-    folder = store.publish(attempt, {"kind": "toy", "step": "first", "inputs": {}, "finished": "", "metrics": {}, **record}, held)
+    folder = store.publish(
+        attempt, {"kind": "toy", "step": "first", "inputs": {}, "finished": "", "metrics": {}, **record}, held
+    )
     held.release()
     return folder
 
@@ -133,7 +135,9 @@ def test_attempts_see_earlier_attempts_newest_first_and_start_with_an_empty_outp
     third = store.begin("toy-1")
     assert [path.name for path in third.previous] == ["attempt-2.kept", "attempt-1.kept"]
     assert not first.output.exists() and list(third.output.iterdir()) == []
-    assert [path.name for path in second.previous] == ["attempt-1.kept"] and (second.previous[0] / "checkpoint").exists()
+    assert [path.name for path in second.previous] == ["attempt-1.kept"] and (
+        second.previous[0] / "checkpoint"
+    ).exists()
 
 
 def test_what_an_orphan_does_in_its_old_place_does_not_reach_the_attempt_that_resumes(tmp_path: Path) -> None:
@@ -157,7 +161,9 @@ def test_old_attempts_go_once_three_newer_ones_hold_sealed_checkpoints(tmp_path:
             seal_path = attempt.state / "checkpoints" / "checkpoint-1" / "seal.json"
             seal_path.parent.mkdir(parents=True)
             seal_path.write_text("{}")
-    assert [path.name for path in store.begin("toy-1").previous] == [f"attempt-{number}.kept" for number in (5, 4, 3, 2)]
+    assert [path.name for path in store.begin("toy-1").previous] == [
+        f"attempt-{number}.kept" for number in (5, 4, 3, 2)
+    ]
 
 
 def test_gc_keeps_what_a_run_names_and_its_ancestors_and_deletes_only_when_told(tmp_path: Path) -> None:

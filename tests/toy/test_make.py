@@ -38,7 +38,11 @@ def test_every_row_comes_back_from_its_tokens(words: Any) -> None:
 
 
 def test_rows_are_short(words: Any) -> None:
-    answers = [len(words.encode(row.messages[1]["content"])) for task in TASKS for row in conversations(task, 200, (1, 5), "train", 0)]
+    answers = [
+        len(words.encode(row.messages[1]["content"]))
+        for task in TASKS
+        for row in conversations(task, 200, (1, 5), "train", 0)
+    ]
     assert max(answers) < 128
     assert sum(answers) / len(answers) < 50
 
@@ -72,7 +76,10 @@ def test_a_made_model_loads_generates_and_is_byte_for_byte_repeatable(tmp_path: 
     make_model(spec, tmp_path / "one", 3, lambda step, loss: losses.append(loss))
     make_model(spec, tmp_path / "two", 3)
     make_model(spec, tmp_path / "other", 4)
-    digests = {name: hashlib.sha256((tmp_path / name / "model.safetensors").read_bytes()).hexdigest() for name in ("one", "two", "other")}
+    digests = {
+        name: hashlib.sha256((tmp_path / name / "model.safetensors").read_bytes()).hexdigest()
+        for name in ("one", "two", "other")
+    }
     assert digests["one"] == digests["two"] != digests["other"]
     assert len(losses) == spec.steps
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "one")

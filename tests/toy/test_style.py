@@ -64,7 +64,10 @@ def test_the_better_answer_is_not_known_by_its_thinking() -> None:
 
 def test_style_rule_reads_the_answer_after_the_thinking() -> None:
     rule = StyleRule()
-    assert rule.verify(Request(response=f"<think>x</think>{GOOD}", gold=GOLD, stop_reason="stop")).outcome is Outcome.CORRECT
+    assert (
+        rule.verify(Request(response=f"<think>x</think>{GOOD}", gold=GOLD, stop_reason="stop")).outcome
+        is Outcome.CORRECT
+    )
     assert rule.verify(Request(response=GOOD, gold=GOLD)).score == 1.0
     hidden = rule.verify(Request(response=f"<think>{GOOD}</think>no", gold=GOLD, stop_reason="stop"))
     assert (hidden.outcome, hidden.score) == (Outcome.WRONG, 0.0)
@@ -92,7 +95,9 @@ def test_careful_notes_are_better_by_rule_b() -> None:
 
 def test_note_facts_looks_at_facts_and_not_at_style() -> None:
     texts = (GOOD, GOOD.replace("kind", "old"), GOOD.replace("Tom", "Ann"))
-    assert [verdict.passed for verdict in NoteFacts().verify_group([Request(response=text, gold=GOLD) for text in texts])] == [
+    assert [
+        verdict.passed for verdict in NoteFacts().verify_group([Request(response=text, gold=GOLD) for text in texts])
+    ] == [
         True,
         True,
         False,

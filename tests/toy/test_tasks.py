@@ -83,7 +83,10 @@ def test_every_step_of_a_worked_sum_is_a_true_equation() -> None:
 
 
 def test_chain_sum_golds_are_the_sums() -> None:
-    asked, answered = gym_prompts("chain_sum", 300, "train", 5, CHAIN), gym_conversations("chain_sum", 300, "train", 5, CHAIN)
+    asked, answered = (
+        gym_prompts("chain_sum", 300, "train", 5, CHAIN),
+        gym_conversations("chain_sum", 300, "train", 5, CHAIN),
+    )
     for prompt, row in zip(asked, answered, strict=True):
         expression = prompt.messages[0]["content"].split(":")[1].replace(" ", "").rstrip("=")
         assert prompt.gold == str(_by_hand(re.findall(r"[-+]?\d+", expression)))
@@ -94,7 +97,9 @@ def test_chain_sum_golds_are_the_sums() -> None:
 @pytest.mark.parametrize("task", ["code", "code_worked"])
 def test_code_answers_pass_their_golds_when_run(task: str) -> None:
     programs = []
-    for prompt, row in zip(prompts(task, 300, (1, 5), "train", 6), conversations(task, 300, (1, 5), "train", 6), strict=True):
+    for prompt, row in zip(
+        prompts(task, 300, (1, 5), "train", 6), conversations(task, 300, (1, 5), "train", 6), strict=True
+    ):
         assert row.messages[0] == prompt.messages[0]
         source = re.fullmatch(r"```python\n(.*)\n```", _after_thinking(row.messages[1]["content"]), re.S)
         assert source, row
@@ -122,7 +127,9 @@ def test_rows_are_the_same_every_time_and_more_rows_begin_with_fewer(task: str) 
     assert first == list(conversations(task, 60, (1, 4), "train", 8))
     assert first[:20] == list(conversations(task, 20, (1, 4), "train", 8))
     assert first != list(conversations(task, 60, (1, 4), "train", 9))
-    assert [row.messages[0] for row in first] == [prompt.messages[0] for prompt in prompts(task, 60, (1, 4), "train", 8)]
+    assert [row.messages[0] for row in first] == [
+        prompt.messages[0] for prompt in prompts(task, 60, (1, 4), "train", 8)
+    ]
     assert len({row.messages[0]["content"] for row in first}) == 60
 
 
@@ -145,7 +152,11 @@ def test_levels_stay_in_the_asked_range() -> None:
 
 @pytest.mark.parametrize(
     ("task", "rows", "difficulty", "says"),
-    [("stam", 5, (1, 2), "no toy task 'stam'"), ("stem", 5, (3, 1), "difficulty 3 to 1"), ("code", 5000, (1, 1), "only")],
+    [
+        ("stam", 5, (1, 2), "no toy task 'stam'"),
+        ("stem", 5, (3, 1), "difficulty 3 to 1"),
+        ("code", 5000, (1, 1), "only"),
+    ],
 )
 def test_what_cannot_be_made_is_said(task: str, rows: int, difficulty: tuple[int, int], says: str) -> None:
     with pytest.raises(DataError, match=says):

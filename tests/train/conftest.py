@@ -1,4 +1,5 @@
-"""A tiny checkpoint, rows for it, and a Job for each kind of training: the trainers run here in this process, on the CPU."""
+"""A tiny checkpoint, rows for it, and a Job for each kind of training: the trainers run here in this process, on the
+CPU."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from posttrain.checkpoints import newest_good
 from posttrain.recipe.schema import Chat, FileData
+from posttrain.store.checkpoints import newest_good
 from posttrain.train.job import Job
 
 CHAT = Chat(template="chatml_think", stop=["<|im_end|>"])

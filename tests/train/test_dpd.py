@@ -1,4 +1,5 @@
-"""Distillation with preferences on real tiny models: its parts against TRL's trainer and against models worked by hand."""
+"""Distillation with preferences on real tiny models: its parts against TRL's trainer and against models worked by
+hand."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def make(jobs: Jobs, tiny: Callable[..., Path]) -> Callable[..., Any]:
     (jobs.folder / "pairs" / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PAIRS))
 
     def job(configured: Dpd, *, teacher: Path | None = None, **changes: Any) -> Any:
-        return jobs.make(configured, inputs={"pairs": jobs.folder / "pairs", "teacher_model": teacher or tiny(seed=1)}, **changes)
+        return jobs.make(
+            configured, inputs={"pairs": jobs.folder / "pairs", "teacher_model": teacher or tiny(seed=1)}, **changes
+        )
 
     return job
 
@@ -77,7 +80,9 @@ def test_the_loss_is_the_weighted_sum_of_its_parts_and_the_student_nears_its_tea
     train(job)
     curve = metrics(job)
     for row in curve:
-        assert row["loss"] == pytest.approx(0.1 * row["dpo_loss"] + 2.0 * row["kd_chosen"] + 1.5 * row["kd_rejected"], rel=1e-4)
+        assert row["loss"] == pytest.approx(
+            0.1 * row["dpo_loss"] + 2.0 * row["kd_chosen"] + 1.5 * row["kd_rejected"], rel=1e-4
+        )
     assert curve[-1]["kd_chosen"] < curve[0]["kd_chosen"] and curve[-1]["kd_rejected"] < curve[0]["kd_rejected"]
     assert curve[-1]["dpo_loss"] < curve[0]["dpo_loss"] and curve[-1]["accuracy"] > 0.9
 
@@ -92,7 +97,10 @@ def test_without_the_teacher_terms_it_is_dpo_as_trl_trains_it(make: Callable[...
     train(job)
     template = ChatTemplate.load(jobs.model, CHAT)
     drawn = draw({"pairs": PAIRS}, {"pairs": 1.0}, 32, job.seed)
-    rows = [{"prompt": template.prompt_text(row["messages"]), "chosen": row["chosen"], "rejected": row["rejected"]} for row in drawn]
+    rows = [
+        {"prompt": template.prompt_text(row["messages"]), "chosen": row["chosen"], "rejected": row["rejected"]}
+        for row in drawn
+    ]
     settings = DPOConfig(
         output_dir=str(jobs.folder / "trl"),
         max_steps=4,

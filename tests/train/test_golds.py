@@ -1,4 +1,5 @@
-"""Golds that a verifier cannot use stop every stage that samples, with file and row, before anything is sampled; or they are set aside."""
+"""Golds that a verifier cannot use stop every stage that samples, with file and row, before anything is sampled; or
+they are set aside."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ from posttrain.data.source import load_prompts, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, InputError, RecipeError, StageError
 from posttrain.recipe.schema import Dpd, FileData, Filter, Grpo
-from posttrain.rollout import jobs as sampling_jobs
-from posttrain.rollout.jobs import checked_prompts, pick_prompts
-from posttrain.rollout.portions import Portions
-from posttrain.rollout.score import Scorer
-from posttrain.train.fitness import check_prompts
+from posttrain.sampling import jobs as sampling_jobs
+from posttrain.sampling.jobs import checked_prompts, pick_prompts
+from posttrain.sampling.resumable import Portions
+from posttrain.sampling.score import Scorer
+from posttrain.train.compatibility import check_prompts
 from posttrain.train.policy import train
 from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
 from rewards.types import Outcome, Verdict
@@ -34,7 +35,14 @@ SPECS = {
 }
 CONTEXT = 64
 GRPO = {"kind": "grpo", "name": "rl", "prompts": "questions", "verifier": "math", "filter": None, "steps": 1}
-DPD = {"kind": "dpd", "name": "distil", "teacher": {"path": "t"}, "prompts": "questions", "verifier": "math", "steps": 1}
+DPD = {
+    "kind": "dpd",
+    "name": "distil",
+    "teacher": {"path": "t"},
+    "prompts": "questions",
+    "verifier": "math",
+    "steps": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,31 +59,45 @@ def questions(jobs: Jobs, rows: list[dict[str, Any]], **options: Any) -> FileDat
 
 def evaluate(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     sampling_jobs.evaluate(
-        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data=data, name="questions", suite="s", checkpoint="c", verifier="math",
-        engine=unasked(), scorer=scorer, k=1, sampling=SamplingParams(), seed=0, output=jobs.folder, portions=portions(jobs),
+        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data=data, name="questions", suite="s", checkpoint="c",
+        verifier="math",
+        engine=unasked(), scorer=scorer, k=1, sampling=SamplingParams(), seed=0, output=jobs.folder,
+        portions=portions(jobs),
         context_tokens=CONTEXT,
     )  # fmt: skip
 
 
 def filter_prompts(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     sampling_jobs.filter_prompts(
-        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data={"questions": data}, weights={"questions": 1.0}, verifier="math",
-        engine=unasked(), scorer=scorer, band=Filter(), sampling=SamplingParams(), seed=0, output=jobs.folder, portions=portions(jobs),
+        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data={"questions": data}, weights={"questions": 1.0},
+        verifier="math",
+        engine=unasked(), scorer=scorer, band=Filter(), sampling=SamplingParams(), seed=0, output=jobs.folder,
+        portions=portions(jobs),
         context_tokens=CONTEXT,
     )  # fmt: skip
 
 
 def make_pairs(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     sampling_jobs.make_pairs(
-        stage=Dpd.model_validate(DPD), weights={"questions": 1.0}, data={"questions": data}, chat=CHAT, recipe_dir=jobs.folder,
-        teacher=jobs.model, student=jobs.model, teacher_engine=unasked(), student_engine=unasked(), teacher_id="t", student_id="s",
+        stage=Dpd.model_validate(DPD), weights={"questions": 1.0}, data={"questions": data}, chat=CHAT,
+        recipe_dir=jobs.folder,
+        teacher=jobs.model, student=jobs.model, teacher_engine=unasked(), student_engine=unasked(), teacher_id="t",
+        student_id="s",
         scorer=scorer, seed=0, output=jobs.folder, portions=portions(jobs), context_tokens=CONTEXT,
     )  # fmt: skip
 
 
 def policy(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     job = jobs.make(Grpo.model_validate(GRPO), {"questions": data})
-    train(job, prompts=None, weights={"questions": 1.0}, engine=unasked(), scorer=scorer, tolerance=1e-3, context_tokens=CONTEXT)
+    train(
+        job,
+        prompts=None,
+        weights={"questions": 1.0},
+        engine=unasked(),
+        scorer=scorer,
+        tolerance=1e-3,
+        context_tokens=CONTEXT,
+    )
 
 
 def unasked() -> Any:
@@ -93,10 +115,15 @@ def test_a_dpd_stage_without_a_pair_says_how_many_answers_were_right_and_how_man
     def cut_off(*, prompts: list[Prompt], count: int, **_: Any) -> list[RolloutGroup]:
         cut = Completion(segments=(), text="", stop_reason=StopReason.LENGTH, policy_version="0", seed=0)
         wrong = Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_answer")
-        return [RolloutGroup(prompt=prompt, prompt_ids=(), completions=(cut,) * count, verdicts=(wrong,) * count) for prompt in prompts]
+        return [
+            RolloutGroup(prompt=prompt, prompt_ids=(), completions=(cut,) * count, verdicts=(wrong,) * count)
+            for prompt in prompts
+        ]
 
     monkeypatch.setattr(sampling_jobs, "sample_answers", cut_off)
-    with pytest.raises(StageError, match=r"Teacher: 0 of 36 right, 36 cut off; student: 0 of 36 right, 36 cut off") as caught:
+    with pytest.raises(
+        StageError, match=r"Teacher: 0 of 36 right, 36 cut off; student: 0 of 36 right, 36 cut off"
+    ) as caught:
         make_pairs(jobs, questions(jobs, GOOD), scorer)
     assert "raise max_tokens (16384)" in str(caught.value.remedy)
 
@@ -108,13 +135,16 @@ def test_every_stage_that_samples_names_an_unusable_gold_by_file_and_row_before_
     with pytest.raises(DataError) as caught:
         stage(jobs, questions(jobs, [*GOOD[:3], BAD, *GOOD[3:]]), scorer)
     assert caught.value.where == "questions.jsonl:4"
-    assert "row 4" in caught.value.what and "its braces do not match" in caught.value.what and "math" in caught.value.what
+    assert (
+        "row 4" in caught.value.what and "its braces do not match" in caught.value.what and "math" in caught.value.what
+    )
     assert "max_faulty_share" in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize("stage", [evaluate, filter_prompts, make_pairs, policy])
 @pytest.mark.parametrize(
-    ("prompt", "why"), [("x" * 99, "tokens leave no room for an answer in engine.context_tokens: 64"), ("a<|im_end|>b", "special token")]
+    ("prompt", "why"),
+    [("x" * 99, "tokens leave no room for an answer in engine.context_tokens: 64"), ("a<|im_end|>b", "special token")],
 )
 def test_every_stage_that_samples_names_a_prompt_that_cannot_be_asked_before_it_samples(
     jobs: Jobs, scorer: Scorer, stage: Callable[..., None], prompt: str, why: str
@@ -128,15 +158,26 @@ def test_prompts_that_cannot_be_asked_are_set_aside_within_the_stated_share(jobs
     data = questions(jobs, [*GOOD, {"prompt": "x" * 99, "gold": "4"}], max_faulty_share=0.1)
     template = ChatTemplate.load(jobs.model, CHAT)
     prompts, faulty = pick_prompts(
-        {"questions": 1.0}, {"questions": data}, jobs.folder, 0, scorer, "math", encoder=template, context_tokens=CONTEXT
+        {"questions": 1.0},
+        {"questions": data},
+        jobs.folder,
+        0,
+        scorer,
+        "math",
+        encoder=template,
+        context_tokens=CONTEXT,
     )
     assert len(prompts) == len(GOOD) and [fault.row for fault in faulty["questions"]] == [10]
     check_prompts(jobs.model, CHAT, jobs.folder, {"questions": data}, CONTEXT)
     with pytest.raises(DataError, match="row 10"):
-        check_prompts(jobs.model, CHAT, jobs.folder, {"questions": data.model_copy(update={"max_faulty_share": 0.0})}, CONTEXT)
+        check_prompts(
+            jobs.model, CHAT, jobs.folder, {"questions": data.model_copy(update={"max_faulty_share": 0.0})}, CONTEXT
+        )
 
 
-def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_the_other_faulty_rows(jobs: Jobs, scorer: Scorer) -> None:
+def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_the_other_faulty_rows(
+    jobs: Jobs, scorer: Scorer
+) -> None:
     data = questions(jobs, [BAD, *GOOD, {"prompt": "no gold"}], max_faulty_share=0.2)
     rows = checked_prompts("questions", data, jobs.folder, scorer, {"questions": "math"})
     assert [prompt.id for prompt in rows.items] == [row["id"] for row in GOOD] and rows.numbers == tuple(range(2, 11))
@@ -149,18 +190,24 @@ def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_t
     assert (prompts, [fault.row for fault in faulty["questions"]]) == (list(rows.items), [1, 11])
     assert write_set_aside(jobs.folder, faulty) == 2
     said = [json.loads(line) for line in (jobs.folder / "set_aside.jsonl").read_text().splitlines()]
-    assert [(row["data"], row["row"]) for row in said] == [("questions", 1), ("questions", 11)] and "braces" in said[0]["reason"]
+    assert [(row["data"], row["row"]) for row in said] == [("questions", 1), ("questions", 11)] and "braces" in said[0][
+        "reason"
+    ]
 
 
 def test_above_the_stated_share_the_run_stops(jobs: Jobs, scorer: Scorer) -> None:
     data = questions(jobs, [BAD, *GOOD, {"prompt": "no gold"}], max_faulty_share=0.1)
-    with pytest.raises(DataError, match=r"2 of 11 rows of data 'questions' are faulty \(18.2%, allowed 10.0%\); the first is row 1"):
+    with pytest.raises(
+        DataError, match=r"2 of 11 rows of data 'questions' are faulty \(18.2%, allowed 10.0%\); the first is row 1"
+    ):
         checked_prompts("questions", data, jobs.folder, scorer, "math")
 
 
 def test_prompts_with_good_golds_are_what_the_file_holds(jobs: Jobs, scorer: Scorer) -> None:
     data = questions(jobs, GOOD)
-    assert checked_prompts("questions", data, jobs.folder, scorer, "math") == load_prompts("questions", data, jobs.folder)
+    assert checked_prompts("questions", data, jobs.folder, scorer, "math") == load_prompts(
+        "questions", data, jobs.folder
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +224,9 @@ def test_prompts_with_good_golds_are_what_the_file_holds(jobs: Jobs, scorer: Sco
         ("either", {"gold": {}}, False),
     ],
 )
-def test_what_a_verifier_reads_beside_the_gold_counts(jobs: Jobs, scorer: Scorer, verifier: str, row: dict[str, Any], usable: bool) -> None:
+def test_what_a_verifier_reads_beside_the_gold_counts(
+    jobs: Jobs, scorer: Scorer, verifier: str, row: dict[str, Any], usable: bool
+) -> None:
     data = questions(jobs, [{"prompt": "q", **row}, {"prompt": "q", **row}], max_faulty_share=1.0)
     if usable:
         assert len(checked_prompts("questions", data, jobs.folder, scorer, verifier).items) == 2

@@ -1,4 +1,5 @@
-"""A pinned snapshot comes out of the hub library's cache without a network, is named where it is absent; a stop ends a download."""
+"""A pinned snapshot comes out of the hub library's cache without a network, is named where it is absent; a stop ends a
+download."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import CheckpointError, StageError, Stopped
-from posttrain.reference import folder_digest
+from posttrain.store.reference import folder_digest
 from posttrain.train.hub import fetch
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -31,7 +32,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return snapshot
 
 
-def test_offline_a_snapshot_is_found_with_the_digest_of_its_content(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_a_snapshot_is_found_with_the_digest_of_its_content(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     found = fetch("someone/small", REVISION, tmp_path / "stop", "base")
     assert Path(found["path"]) == cache
@@ -42,14 +45,18 @@ def test_offline_a_snapshot_is_found_with_the_digest_of_its_content(cache: Path,
     assert fetch("someone/small", REVISION, tmp_path / "stop", "base")["digest"] != found["digest"]
 
 
-def test_offline_a_snapshot_that_is_not_there_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_a_snapshot_that_is_not_there_is_named(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CheckpointError, match="'someone/other' at 0123456789ab cannot be fetched") as caught:
         fetch("someone/other", REVISION, tmp_path / "stop", "distil.teacher")
     assert "local folder" in str(caught.value.remedy) and caught.value.where == "distil.teacher"
 
 
-def test_a_hub_that_cannot_be_reached_is_no_fault_of_the_recipe(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_cannot_be_reached_is_no_fault_of_the_recipe(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -58,7 +65,9 @@ def test_a_hub_that_cannot_be_reached_is_no_fault_of_the_recipe(cache: Path, tmp
     assert "the same command goes on" in str(caught.value.remedy)
 
 
-def test_a_stop_ends_a_download_that_does_not_come(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_a_download_that_does_not_come(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = tmp_path / "stop"
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and answers none
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -30,7 +30,10 @@ def test_divergence_vectors(kind, beta, temperature, expected):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("forward_kl", [1 / 3 - 0.665240956, 1 / 3 - 0.244728471, 1 / 3 - 0.090030573]), ("reverse_kl", [-1 / 3, 0.0, 1 / 3])],
+    [
+        ("forward_kl", [1 / 3 - 0.665240956, 1 / 3 - 0.244728471, 1 / 3 - 0.090030573]),
+        ("reverse_kl", [-1 / 3, 0.0, 1 / 3]),
+    ],
 )
 def test_divergence_gradient_on_student_logits(kind, expected):
     student = STUDENT.clone().requires_grad_()
@@ -101,7 +104,9 @@ def _loss(ratio, advantage, kind="grpo", high=0.2):
     )[0].item()  # fmt: skip
 
 
-@pytest.mark.parametrize(("ratio", "advantage", "expected"), [(1.5, 1.0, -1.2), (1.5, -1.0, 1.5), (0.5, 1.0, -0.5), (0.5, -1.0, 0.8)])
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "expected"), [(1.5, 1.0, -1.2), (1.5, -1.0, 1.5), (0.5, 1.0, -0.5), (0.5, -1.0, 0.8)]
+)
 def test_clip_vectors(ratio, advantage, expected):
     assert _loss(ratio, advantage) == pytest.approx(expected)
 
@@ -138,9 +143,19 @@ def test_splitting_a_step_into_micro_batches_changes_nothing(kind):
     mask = (torch.rand((6, 5), generator=generator) > 0.3).double()
     mask[:, 0] = 1.0
     advantages = torch.randn(6, generator=generator, dtype=torch.float64)
-    common = {"kind": kind, "clip_low": 0.2, "clip_high": 0.28, "num_answers": 6, "num_tokens": mask.sum().item(), "max_tokens": 5}
+    common = {
+        "kind": kind,
+        "clip_low": 0.2,
+        "clip_high": 0.28,
+        "num_answers": 6,
+        "num_tokens": mask.sum().item(),
+        "max_tokens": 5,
+    }
     whole, _ = policy_loss(logprobs, old, advantages, mask, **common)
-    parts = [policy_loss(logprobs[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], **common)[0] for i in (0, 2, 4)]
+    parts = [
+        policy_loss(logprobs[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], **common)[0]
+        for i in (0, 2, 4)
+    ]
     assert sum(part.item() for part in parts) == pytest.approx(whole.item(), abs=1e-12)
 
 

@@ -1,4 +1,5 @@
-"""Policy training: which prompts, which answers carry gradient, what one update does to the rewarded token, and what a resume repeats."""
+"""Policy training: which prompts, which answers carry gradient, what one update does to the rewarded token, and what a
+resume repeats."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from transformers import TrainingArguments
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Grpo
-from posttrain.stopping import check_wait
+from posttrain.signals.stopping import check_wait
 from posttrain.train.model import load_model
 from posttrain.train.policy import Feed, PolicyTrainer, group_metrics, headline, policy_rows, step_prompts, train
 from posttrain.train.trainer import Recorder, run_trainer, settings
@@ -23,7 +24,10 @@ from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReaso
 from rewards.types import Outcome, Verdict
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights
 
-PROMPTS = [Prompt(id=str(n), source="questions", messages=({"role": "user", "content": f"after {n}?"},), gold=str(n + 1)) for n in range(6)]
+PROMPTS = [
+    Prompt(id=str(n), source="questions", messages=({"role": "user", "content": f"after {n}?"},), gold=str(n + 1))
+    for n in range(6)
+]
 
 
 def stage(**options: Any) -> Grpo:
@@ -51,7 +55,9 @@ def verdict(score: float | None) -> Verdict:
     return Verdict(outcome=outcome, score=score, reason="lost" if score is None else "")
 
 
-def group(scores: Sequence[float | None], *, cut: Sequence[int] = (), tokens: Sequence[Sequence[int]] | None = None) -> RolloutGroup:
+def group(
+    scores: Sequence[float | None], *, cut: Sequence[int] = (), tokens: Sequence[Sequence[int]] | None = None
+) -> RolloutGroup:
     answers = tokens or [(index, 258) for index in range(len(scores))]
     completions = tuple(
         Completion(
@@ -63,7 +69,9 @@ def group(scores: Sequence[float | None], *, cut: Sequence[int] = (), tokens: Se
         )
         for index, ids in enumerate(answers)
     )
-    return RolloutGroup(prompt=PROMPTS[0], prompt_ids=(40, 41, 42), completions=completions, verdicts=tuple(map(verdict, scores)))
+    return RolloutGroup(
+        prompt=PROMPTS[0], prompt_ids=(40, 41, 42), completions=completions, verdicts=tuple(map(verdict, scores))
+    )
 
 
 # ---------------------------------------------------------------- which prompts
@@ -129,7 +137,10 @@ class OneGroup:
         behaviour = log_softmax(model)
         completions = tuple(
             dataclasses.replace(
-                completion, segments=(Segment(token_ids=completion.token_ids, logprobs=(float(behaviour[completion.token_ids[0]]),)),)
+                completion,
+                segments=(
+                    Segment(token_ids=completion.token_ids, logprobs=(float(behaviour[completion.token_ids[0]]),)),
+                ),
             )
             for completion in made.completions
         )
@@ -145,9 +156,13 @@ def update(jobs: Jobs, configured: Grpo, feed: Any) -> tuple[torch.Tensor, torch
     """Log-probabilities after the prompt, before and after training, and the metrics."""
     job, model = jobs.make(configured), load_model(jobs.model)
     before, recorder = log_softmax(model), Recorder(job)
-    arguments = TrainingArguments(**settings(job, configured, configured.steps or 1, rows_per_forward=1, accumulation=1))
+    arguments = TrainingArguments(
+        **settings(job, configured, configured.steps or 1, rows_per_forward=1, accumulation=1)
+    )
     rows = [{"step": step} for step in range(configured.steps or 1)]
-    trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=configured, recorder=recorder)
+    trainer = PolicyTrainer(
+        model=model, args=arguments, train_dataset=rows, feed=feed, stage=configured, recorder=recorder
+    )
     run_trainer(trainer, recorder, job)
     return before, log_softmax(trainer.model), metrics(job)
 
@@ -207,7 +222,15 @@ def engine(tiny: Callable[..., Path]) -> Any:
 
 def run(job: Any, engine: Any, scorer: Any = None) -> dict[str, Any]:
     weights = {"questions": 1.0}
-    return train(job, prompts=PROMPTS, weights=weights, engine=engine, scorer=scorer or Parity(), tolerance=1e-3, context_tokens=64)
+    return train(
+        job,
+        prompts=PROMPTS,
+        weights=weights,
+        engine=engine,
+        scorer=scorer or Parity(),
+        tolerance=1e-3,
+        context_tokens=64,
+    )
 
 
 @pytest.mark.parametrize("adapter", ["full", {"rank": 4, "alpha": 8.0}], ids=["full", "lora"])
@@ -216,7 +239,9 @@ def test_a_resumed_stage_leaves_the_same_weights_metrics_and_rollouts(jobs: Jobs
     straight = jobs.make(configured)
     facts = run(straight, engine)
     assert facts["steps"] == 4 and facts["sync_gap"] < 1e-4
-    assert any(not torch.equal(value, weights(jobs.model)[name]) for name, value in weights(straight.output / "model").items())
+    assert any(
+        not torch.equal(value, weights(jobs.model)[name]) for name, value in weights(straight.output / "model").items()
+    )
     stopped = jobs.make(configured, stop_file=StopAfter(2))
     assert run(stopped, engine) == {"stopped": True}
     assert len(files(stopped.attempt / "rollouts")) == 3
@@ -242,7 +267,9 @@ class StopWhileScoring:
         return self.inner.score(verifier, groups)
 
 
-def test_a_stop_while_a_step_is_sampled_saves_the_step_before_and_a_rerun_goes_on_from_there(jobs: Jobs, engine: Any) -> None:
+def test_a_stop_while_a_step_is_sampled_saves_the_step_before_and_a_rerun_goes_on_from_there(
+    jobs: Jobs, engine: Any
+) -> None:
     configured = stage(steps=3, save_every=3)
     straight = jobs.make(configured)
     run(straight, engine)
@@ -278,17 +305,24 @@ def test_each_step_is_sampled_with_the_weights_of_that_step(jobs: Jobs, engine: 
 
     job = jobs.make(stage(learning_rate=3e-2))
     run(job, engine)
-    versions = {name: json.loads(text.splitlines()[0])["policy_version"] for name, text in files(job.attempt / "rollouts").items()}
+    versions = {
+        name: json.loads(text.splitlines()[0])["policy_version"]
+        for name, text in files(job.attempt / "rollouts").items()
+    }
     assert list(versions.values()) == ["rl@0", "rl@1", "rl@2"]
     template = ChatTemplate.load(jobs.model, CHAT)
     row = json.loads(files(job.attempt / "rollouts")["step-00001.jsonl"].splitlines()[0])
     prompt = template.prompt_ids([{"role": "user", "content": row["prompt"]}])
     answer = row["completions"][0]
-    logits = load_model(jobs.model)(input_ids=torch.tensor([[*prompt, *answer["token_ids"]]])).logits[0, len(prompt) - 1 : -1]
+    logits = load_model(jobs.model)(input_ids=torch.tensor([[*prompt, *answer["token_ids"]]])).logits[
+        0, len(prompt) - 1 : -1
+    ]
     expected = torch.log_softmax(logits, dim=-1).gather(1, torch.tensor(answer["token_ids"])[:, None])[:, 0]
     assert answer["logprobs"] == pytest.approx(expected.tolist(), abs=1e-4)
     assert Counter(
-        len(json.loads(line)["completions"]) for text in files(job.attempt / "rollouts").values() for line in text.splitlines()
+        len(json.loads(line)["completions"])
+        for text in files(job.attempt / "rollouts").values()
+        for line in text.splitlines()
     ) == {4: 6}
 
 
@@ -301,7 +335,9 @@ def test_too_many_faults_stop_the_stage_and_few_do_not(jobs: Jobs, engine: Any) 
 def test_a_feed_hands_over_before_it_samples(jobs: Jobs, engine: Any) -> None:
     job = jobs.make(stage())
     template = ChatTemplate.load(jobs.model, CHAT)
-    feed = Feed(job=job, stage=job.stage, template=template, prompts=PROMPTS, engine=engine, scorer=Parity(), tolerance=1e-3)
+    feed = Feed(
+        job=job, stage=job.stage, template=template, prompts=PROMPTS, engine=engine, scorer=Parity(), tolerance=1e-3
+    )
     other = load_model(jobs.model)
     with torch.no_grad():
         other.lm_head.weight[7] += 1.0

@@ -1,4 +1,5 @@
-"""The pairwise reward model learns a rule that can be seen from the first letter, in both orders, and its measures can fail."""
+"""The pairwise reward model learns a rule that can be seen from the first letter, in both orders, and its measures can
+fail."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ from posttrain.train.reward_model import comparisons, label_ids, train
 from posttrain.types import PreferencePair
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, write_rows
 
-PAIRS = [{"prompt": "say", "chosen": "<think>x</think>" + "!" * (4 + n % 3), "rejected": "?" * (4 + n % 2)} for n in range(40)]
+PAIRS = [
+    {"prompt": "say", "chosen": "<think>x</think>" + "!" * (4 + n % 3), "rejected": "?" * (4 + n % 2)}
+    for n in range(40)
+]
 
 
 def stage(**options: Any) -> RewardModel:
@@ -63,7 +67,9 @@ def test_splitting_and_resuming_change_nothing(jobs: Jobs, data: dict[str, Any])
     train(straight)
     split = jobs.make(stage(micro_batch_size=2), data)
     train(split)
-    assert [row["loss"] for row in metrics(split)] == pytest.approx([row["loss"] for row in metrics(straight)], abs=1e-5)
+    assert [row["loss"] for row in metrics(split)] == pytest.approx(
+        [row["loss"] for row in metrics(straight)], abs=1e-5
+    )
     stopped = jobs.make(stage(save_every=2), data, stop_file=StopAfter(2))
     assert train(stopped) == {"stopped": True}
     resumed = jobs.make(stage(save_every=2), data, resume=True)

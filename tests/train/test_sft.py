@@ -1,4 +1,5 @@
-"""SFT on real tiny models: what the loss is divided by, what a resume repeats, what packing and LoRA leave unchanged, what is saved."""
+"""SFT on real tiny models: what the loss is divided by, what a resume repeats, what packing and LoRA leave unchanged,
+what is saved."""
 
 from __future__ import annotations
 
@@ -55,8 +56,14 @@ def test_the_loss_falls_and_every_step_is_one_row(jobs: Jobs, rows: dict[str, Fi
     curve = metrics(job)
     assert [row["step"] for row in curve] == list(range(1, 13))
     assert curve[-1]["loss"] < curve[0]["loss"] - 0.3
-    assert facts["loss"] == pytest.approx(curve[-1]["loss"], abs=1e-6) and facts["rows"] == 48 and facts["too_long_rows"] == 0
-    assert not {"train_runtime", "epoch", "num_tokens"} & curve[-1].keys()  # clock times, and sums that restart with a resume
+    assert (
+        facts["loss"] == pytest.approx(curve[-1]["loss"], abs=1e-6)
+        and facts["rows"] == 48
+        and facts["too_long_rows"] == 0
+    )
+    assert (
+        not {"train_runtime", "epoch", "num_tokens"} & curve[-1].keys()
+    )  # clock times, and sums that restart with a resume
 
 
 def test_the_loss_is_the_mean_over_trained_tokens_of_the_whole_step(jobs: Jobs, rows: dict[str, FileData]) -> None:
@@ -85,22 +92,28 @@ def test_one_batch_of_four_equals_four_accumulated_ones(jobs: Jobs, rows: dict[s
 
 
 def test_packing_arranges_rows_and_lets_none_see_another(jobs: Jobs, tiny: Callable[..., Path]) -> None:
-    """Eight rows of one length in one packed sequence against the same rows one by one: the same tokens are trained, by the same loss."""
+    """Eight rows of one length in one packed sequence against the same rows one by one: the same tokens are trained, by
+    the same loss."""
     data = {
         "rows": write_rows(
-            jobs.folder / "rows.jsonl", [{"prompt": f"{n}?", "completion": f"<think>+</think>{n + 1}"} for n in range(10, 34)]
+            jobs.folder / "rows.jsonl",
+            [{"prompt": f"{n}?", "completion": f"<think>+</think>{n + 1}"} for n in range(10, 34)],
         )
     }
     sharp = tiny(sharpness=4.0)  # what a token sees changes what it expects next by nats
     length = len(ChatTemplate.load(jobs.model, CHAT).encode_conversation([*CONVERSATION]).ids)
-    packed = jobs.make(stage(steps=3, batch_size=1, micro_batch_size=1, packing=True, max_tokens=8 * length), data, model=sharp)
+    packed = jobs.make(
+        stage(steps=3, batch_size=1, micro_batch_size=1, packing=True, max_tokens=8 * length), data, model=sharp
+    )
     alone = jobs.make(stage(steps=3, batch_size=8, micro_batch_size=1), data, model=sharp)
     assert train(packed)["trained_tokens"] == train(alone)["trained_tokens"]
     assert losses(packed) == pytest.approx(losses(alone), abs=1e-4)
 
 
 @pytest.mark.parametrize("options", [{}, {"packing": True}, {"adapter": LORA}], ids=["plain", "packed", "lora"])
-def test_a_resumed_run_leaves_the_same_bytes_and_rows(jobs: Jobs, rows: dict[str, FileData], options: dict[str, Any]) -> None:
+def test_a_resumed_run_leaves_the_same_bytes_and_rows(
+    jobs: Jobs, rows: dict[str, FileData], options: dict[str, Any]
+) -> None:
     configured = stage(steps=5, save_every=2, **options)
     straight = jobs.make(configured, rows)
     train(straight)
@@ -130,7 +143,9 @@ def test_rows_beyond_the_end_of_the_checkpoint_are_cut_on_resume(jobs: Jobs, row
     first = jobs.make(configured, rows)
     train(first)
     for newer in ("checkpoint-4",):
-        shutil.rmtree(first.attempt / "checkpoints" / newer)  # killed after step 3: rows beyond the checkpoint, one of them torn
+        shutil.rmtree(
+            first.attempt / "checkpoints" / newer
+        )  # killed after step 3: rows beyond the checkpoint, one of them torn
     with (first.attempt / "metrics.jsonl").open("a") as out:
         out.write('{"step": 5, "lo')
     resumed = jobs.make(configured, rows, resume=True)
@@ -205,7 +220,9 @@ def test_a_saved_model_keeps_its_config_and_says_where_to_stop(jobs: Jobs, tmp_p
 
     source = shutil.copytree(jobs.model, tmp_path / "source")
     config = json.loads((source / "config.json").read_text())
-    (source / "config.json").write_text(json.dumps(config | {"eos_token_id": 7}))  # differs from the recipe's stop, as in the field
+    (source / "config.json").write_text(
+        json.dumps(config | {"eos_token_id": 7})
+    )  # differs from the recipe's stop, as in the field
     model = load_model(source)
     model.config.eos_token_id = 99  # what a trainer may do to it
     save_model(model, tmp_path / "out", source=source, chat=CHAT, stop_ids=(258, 7))
@@ -234,7 +251,9 @@ def test_a_merged_adapter_says_what_the_adapter_says_and_training_may_go_on(jobs
     save_model(model, tmp_path / "out", source=jobs.model, chat=CHAT, stop_ids=(258,))
     assert (load_model(tmp_path / "out")(input_ids=ids).logits - expected).abs().max() < 1e-5
     assert (load_model(jobs.model)(input_ids=ids).logits - expected).abs().max() > 0.1
-    assert torch.equal(model(input_ids=ids).logits, expected) and any("lora_B" in name for name, _ in model.named_parameters())
+    assert torch.equal(model(input_ids=ids).logits, expected) and any(
+        "lora_B" in name for name, _ in model.named_parameters()
+    )
 
 
 def test_weights_that_cannot_be_read_are_named(jobs: Jobs, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Two gloo workers train as one does: the same losses and metrics, whatever share of a step each holds, and a resume repeats them."""
+"""Two gloo workers train as one does: the same losses and metrics, whatever share of a step each holds, and a resume
+repeats them."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ RL = {
 
 
 class Halves:
-    """A feed without an engine: one group a prompt, the second of which teaches nothing. Each worker holds every second one."""
+    """A feed without an engine: one group a prompt, the second of which teaches nothing. Each worker holds every second
+    one."""
 
     gap = 0.0
 
@@ -69,7 +71,12 @@ def train_on_halves(job: Any) -> dict[str, Any]:
     arguments = TrainingArguments(**settings(job, job.stage, job.stage.steps, rows_per_forward=1, accumulation=1))
     rows = [{"step": step} for step in range(job.stage.steps * world_size())]
     trainer = PolicyTrainer(
-        model=load_model(job.model), args=arguments, train_dataset=rows, feed=Halves(), stage=job.stage, recorder=recorder
+        model=load_model(job.model),
+        args=arguments,
+        train_dataset=rows,
+        feed=Halves(),
+        stage=job.stage,
+        recorder=recorder,
     )
     run_trainer(trainer, recorder, job)
     if is_first_rank():
@@ -79,9 +86,15 @@ def train_on_halves(job: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from posttrain.machine import Machine
+    from posttrain.machine.machine import Machine
 
-    parts: dict[str, Any] = {"schema": 1, "name": "two", "base": {"path": "toy"}, "stages": [SFT], "cluster": {"trainers": 2}}
+    parts: dict[str, Any] = {
+        "schema": 1,
+        "name": "two",
+        "base": {"path": "toy"},
+        "stages": [SFT],
+        "cluster": {"trainers": 2},
+    }
     with Machine(Recipe.model_validate(parts), tmp_path_factory.mktemp("two") / "logs") as machine:
         yield machine
 
@@ -135,7 +148,9 @@ def test_distillation_has_the_same_curve_and_the_same_metrics(two: Any, jobs: Jo
     train(alone)
     two.train("posttrain.train.dpd:train", job=shared)
     assert_close(curve(shared), curve(alone))
-    assert_close([[row[key] for key in KEYS] for row in metrics(shared)], [[row[key] for key in KEYS] for row in metrics(alone)])
+    assert_close(
+        [[row[key] for key in KEYS] for row in metrics(shared)], [[row[key] for key in KEYS] for row in metrics(alone)]
+    )
 
 
 def test_a_worker_with_nothing_to_train_on_does_not_hold_up_the_other(two: Any, jobs: Jobs) -> None:

@@ -1,7 +1,8 @@
 """Policy-gradient losses over scored groups: group advantages, clipped ratios, four ways to aggregate tokens.
 
-GRPO (arXiv 2402.03300), DAPO (2503.14476), Dr. GRPO (2503.20783), GSPO (2507.18071); names as in TRL. No KL term: the report has none.
-Shapes: B answers, T tokens (right-padded), mask 1.0 where a token is trained. Knows nothing of prompts, rewards' origin or models.
+GRPO (arXiv 2402.03300), DAPO (2503.14476), Dr. GRPO (2503.20783), GSPO (2507.18071); names as in TRL. No KL term: the
+report has none. Shapes: B answers, T tokens (right-padded), mask 1.0 where a token is trained. Knows nothing of
+prompts, rewards' origin or models.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ EPSILON = 1e-4  # as in TRL: keeps the division finite; groups without spread ha
 
 
 def group_advantages(rewards: list[float | None], *, scale: str) -> list[float | None]:
-    """Reward minus the group's mean, divided by the sample standard deviation for scale "group". A member without a reward has none
-    and does not count in mean or spread.
+    """Reward minus the group's mean, divided by the sample standard deviation for scale "group". A member without a
+    reward has none and does not count in mean or spread.
 
     Example: rewards 1,1,0,0,0,0,0,1 with scale "none" give +0.625 and -0.375.
     """
@@ -50,7 +51,8 @@ def policy_loss(
     """This micro-batch's share of the step's loss, and diagnostics (sums over its tokens).
 
     num_answers and num_tokens count the whole step over all workers, so that splitting a step into micro-batches or
-    workers changes nothing: grpo divides each answer by its own length, dapo by num_tokens, dr_grpo by num_answers * max_tokens.
+    workers changes nothing: grpo divides each answer by its own length, dapo by num_tokens, dr_grpo by num_answers *
+    max_tokens.
     """
     log_ratio = (logprobs_BT - old_logprobs_BT) * mask_BT
     lengths = mask_BT.sum(dim=1).clamp(min=1.0)

@@ -1,0 +1,370 @@
+"""Ray: start or attach, place actors, call them, notice their death, shut down. The only file that imports ray.
+
+    driver ── Cluster.start(name, "module:Class") ──> actor(_Host) ── imports and owns the object; it does not know that
+    it is in an actor
+       └── Remote: a handle that can be called here, or pickled into another actor and called there
+
+Actors outlive a Ctrl-C (the driver decides when to stop) and do not outlive their driver: each watches the driver's
+process and leaves within a second of its death, so that no orphan goes on writing. Knows nothing of models, engines or
+stages.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # an actor with 0 GPUs keeps its environment as it is
+os.environ.setdefault(
+    "RAY_worker_niceness", "0"
+)  # Ray starts workers at 15: training would starve beside anything else that runs
+
+import ray
+import ray.exceptions
+import ray.util
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from posttrain.errors import BackendError, PosttrainError, StageError
+from posttrain.signals.stopping import check_wait
+
+_OBJECT_STORE_BYTES = 512 * 2**20
+_WATCH_SECONDS = 0.5
+_KNOCK_SECONDS = 10.0
+_PASSED_ON = ("POSTTRAIN_", "HF_", "TOKENIZERS_")  # environment of the driver that actors must see as it is now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Driver:
+    """The process whose death ends the actors. start_ticks tells a reused pid from the same process."""
+
+    node_id: str
+    pid: int
+    start_ticks: int
+
+
+def _start_ticks(pid: int) -> int | None:
+    """Field 22 of /proc/<pid>/stat, or None when the process is gone (or a zombie)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+class _Host:
+    """The body of every actor."""
+
+    def __init__(self, driver: _Driver, env: Mapping[str, str], log: str) -> None:
+        # Handlers instead of SIG_IGN: programs that this actor starts must not inherit an ignored signal.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        os.environ.update(env)
+        for stream in (1, 2):
+            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
+        if ray.get_runtime_context().get_node_id() == driver.node_id:
+            threading.Thread(target=_leave_with, args=(driver,), daemon=True, name="driver-watch").start()
+        self._target: Any = None
+
+    def construct(self, target: str, kwargs: Mapping[str, Any]) -> None:
+        module, _, name = target.partition(":")
+        self._target = getattr(importlib.import_module(module), name)(**kwargs)
+
+    def place(self) -> tuple[str, int, int]:
+        """(address, a free port on it, pid)."""
+        address = ray.util.get_node_ip_address()
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            return address, int(probe.getsockname()[1]), os.getpid()
+
+    def call(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return getattr(self._target, method)(*args, **kwargs)
+
+
+def _leave_with(driver: _Driver) -> None:
+    while _start_ticks(driver.pid) == driver.start_ticks:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)  # no cleanup: whatever this actor was writing is of no use to anyone, and must stop now
+
+
+class Late(StageError):
+    """A call that was not answered in its time; its actor may be alive."""
+
+
+class Pending:
+    """A call under way."""
+
+    def __init__(self, remote: Remote, ref: Any) -> None:
+        self._remote = remote
+        self.ref = ref
+
+    def result(self, seconds: float = math.inf) -> Any:
+        """Wait and return; Stopped where `stopping.giving_up_waits` says so. Errors of this package come through as
+        raised; others, and the actor's death, as StageError; Late after so many seconds."""
+        until = time.monotonic() + seconds
+        while not ray.wait([self.ref], timeout=max(0.0, min(1.0, until - time.monotonic())))[0]:
+            check_wait()  # and back in Python once a second, so that signal handlers of the driver run
+            if time.monotonic() >= until:
+                raise Late(f"{self._remote.name} has not answered in {seconds:.0f} s", where=self._remote.log)
+        try:
+            return ray.get(self.ref)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, PosttrainError):
+                raise cause from error
+            raise StageError(
+                f"{self._remote.name} failed: {type(cause).__name__}: {cause}",
+                where=self._remote.log,
+                remedy="see the log; the same command resumes",
+            ) from error
+        except ray.exceptions.RayError as error:
+            raise StageError(
+                f"{self._remote.name} died ({type(error).__name__})",
+                where=self._remote.log,
+                remedy="killed, or out of memory? the same command resumes",
+            ) from error
+
+
+class Remote:
+    """A named object in an actor. `remote.method(...)` blocks; `submit` does not. Picklable into other actors."""
+
+    def __init__(self, name: str, handle: Any, log: str) -> None:
+        self.name = name
+        self.handle = handle
+        self.log = log
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Remote, (self.name, self.handle, self.log))
+
+    def submit(self, method: str, *args: Any, **kwargs: Any) -> Pending:
+        return Pending(self, self.handle.call.remote(method, args, kwargs))
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self.submit(method, *args, **kwargs).result()
+
+    def call_within(self, seconds: float, method: str, *args: Any) -> Any:
+        """As `call`. Raises Late."""
+        return self.submit(method, *args).result(seconds)
+
+    def kill(self) -> None:
+        """End the actor at once, also one that answers nothing."""
+        ray.kill(self.handle)
+
+    def place(self) -> tuple[str, int, int]:
+        """(address, a free port on it, pid) of the actor."""
+        place: tuple[str, int, int] = Pending(self, self.handle.place.remote()).result()
+        return place
+
+    def __getattr__(self, method: str) -> Any:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return lambda *args, **kwargs: self.call(method, *args, **kwargs)
+
+
+def first_failure(calls: Sequence[Pending]) -> list[Any]:
+    """Results of all calls, in order; the first that fails raises at once, without waiting for the others. Stopped as
+    in `result`."""
+    waiting = {call.ref: call for call in calls}
+    while waiting:
+        done, _ = ray.wait(list(waiting), timeout=1.0)
+        if not done:
+            check_wait()
+        for ref in done:
+            waiting.pop(ref).result()
+    return [call.result() for call in calls]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActorSpec:
+    """What to start. target: "module:Class", built with kwargs inside the actor; env is set before the module is
+    imported.
+
+    node: an id of Cluster.nodes() that it must run on; None leaves the choice to Ray.
+    """
+
+    name: str
+    target: str
+    kwargs: Mapping[str, Any]
+    cpus: float = 0.0
+    gpus: float = 0.0
+    env: Mapping[str, str] | None = None
+    node: str | None = None
+
+
+class Cluster:
+    """One Ray connection. address "local" starts Ray on this machine, without dashboard; else the address of a running
+    one.
+
+    A local Ray is advertised on loopback only, yet Ray 2.60's own servers listen on every interface; what guards them
+    there is Ray's token (on by default), not us.
+    """
+
+    def __init__(self, *, address: str, placement_timeout_seconds: float, logs: Path) -> None:
+        self._timeout = placement_timeout_seconds
+        self._logs = logs
+        self._held: dict[str, tuple[Remote, ActorSpec]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+        self._owns_ray = not ray.is_initialized()
+        if self._owns_ray:
+            _connect(address)
+        ticks = _start_ticks(os.getpid())
+        self._driver = _Driver(
+            node_id=ray.get_runtime_context().get_node_id(),
+            pid=os.getpid(),
+            start_ticks=ticks if ticks is not None else -1,
+        )
+
+    def start(self, spec: ActorSpec) -> Remote:
+        return self.start_group([spec])[0]
+
+    def start_group(self, specs: Sequence[ActorSpec]) -> list[Remote]:
+        """Place all, or none: BackendError naming who holds what when Ray does not grant them in time. Then build each
+        object."""
+        environment = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+        host = ray.remote(_Host)
+        group: list[tuple[Remote, ActorSpec]] = []
+        for spec in specs:
+            log = str((self._logs / f"{spec.name}.log").resolve())
+            where = NodeAffinitySchedulingStrategy(spec.node, soft=False) if spec.node else "DEFAULT"
+            handle = host.options(
+                num_cpus=spec.cpus, num_gpus=spec.gpus, max_restarts=0, scheduling_strategy=where
+            ).remote(self._driver, environment | dict(spec.env or {}), log)
+            group.append((Remote(spec.name, handle, log), spec))
+        waiting = {remote.handle.place.remote(): spec for remote, spec in group}
+        _, missing = ray.wait(list(waiting), num_returns=len(waiting), timeout=self._timeout)
+        if missing:
+            for remote, _ in group:
+                ray.kill(remote.handle)
+            raise BackendError(
+                self._no_room([waiting[ref] for ref in missing]),
+                remedy="ask for fewer or smaller workers under `cluster:`, or free what holds the resources",
+            )
+        for remote, spec in group:
+            self._held[spec.name] = (remote, spec)
+        try:
+            first_failure(
+                [Pending(remote, remote.handle.construct.remote(spec.target, spec.kwargs)) for remote, spec in group]
+            )
+        except BaseException:
+            for remote, _ in group:
+                self.stop(remote)
+            raise
+        return [remote for remote, _ in group]
+
+    def _no_room(self, missing: Sequence[ActorSpec]) -> str:
+        wanted = ", ".join(f"{spec.name} ({_amount(spec.cpus, spec.gpus)})" for spec in missing)
+        total, free = ray.cluster_resources(), ray.available_resources()
+        held = (
+            ", ".join(f"{spec.name} ({_amount(spec.cpus, spec.gpus)})" for _, spec in self._held.values())
+            or "no actor of this run"
+        )
+        return (
+            f"Ray did not place {wanted} within {self._timeout:g} s: the cluster has "
+            f"{_amount(total.get('CPU', 0), total.get('GPU', 0))}, "
+            f"free {_amount(free.get('CPU', 0), free.get('GPU', 0))}; held by {held}"
+        )
+
+    def stop(self, remote: Remote) -> None:
+        """End the actor at once. It has nothing to save: what is published was published by the driver."""
+        self._held.pop(remote.name, None)
+        ray.kill(remote.handle)
+
+    def resources(self) -> dict[str, float]:
+        """CPUs, GPUs and memory of the whole cluster."""
+        return {key: float(value) for key, value in ray.cluster_resources().items() if key in ("CPU", "GPU", "memory")}
+
+    def nodes(self) -> list[str]:
+        """Ids of the nodes that are alive and have a CPU to give, this process's first: the order does not hang on
+        Ray's."""
+        here = ray.get_runtime_context().get_node_id()
+        found = [str(node["NodeID"]) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+        return sorted(found, key=lambda node: (node != here, node))
+
+    def close(self) -> None:
+        for remote, _ in list(self._held.values()):
+            self.stop(remote)
+        if self._owns_ray and ray.is_initialized():
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        options |= {
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "_node_ip_address": "127.0.0.1",
+        }
+    else:
+        _answers(address)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with _group_of_its_own():
+            ray.init(**options)
+    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+        raise BackendError(
+            f"Ray cannot be reached at {address!r}: {error}",
+            where="cluster.address",
+            remedy="`ray status` there, or `cluster: {address: local}`",
+        ) from error
+    finally:
+        # ray.init puts a SIGTERM handler of its own in place, which exits at once; when to stop is the driver's to
+        # decide.
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:
+                    signal.signal(number, handler)
+
+
+@contextmanager
+def _group_of_its_own() -> Iterator[None]:
+    """What is started in the block joins a process group of its own, so that a signal to the driver's group (`timeout`,
+    Ctrl-C in a shell) does not end Ray under a run that is about to stop in order. A session leader cannot leave its
+    group: there all is as it was."""
+    if os.getsid(0) == os.getpid():
+        yield
+        return
+    ours = os.getpgrp()
+    # A group lives as long as any member: one process keeps ours to come back to (a shell that put us in the background
+    # may be gone).
+    keeper, founder = subprocess.Popen(["sleep", "600"]), subprocess.Popen(["sleep", "600"], process_group=0)
+    os.setpgid(0, founder.pid)
+    try:
+        yield
+    finally:
+        os.setpgid(0, ours)
+        for waiting in (keeper, founder):
+            waiting.kill()
+            waiting.wait()
+
+
+def _answers(address: str) -> None:
+    """Ray itself waits for minutes where nobody listens: knock first. Addresses without a port ("auto") are Ray's to
+    resolve."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+    except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one, such as a..b
+        raise BackendError(
+            f"no Ray cluster answers at {address!r}: {error}",
+            where="cluster.address",
+            remedy="`ray status` there, or `cluster: {address: local}`",
+        ) from error
+
+
+def _amount(cpus: float, gpus: float) -> str:
+    return f"{cpus:g} CPU, {gpus:g} GPU"

@@ -1,0 +1,2 @@
+"""What is looked at before anything is spent: rows, tokens, golds, cards, disk, reward servers. Knows nothing of how a
+step runs."""

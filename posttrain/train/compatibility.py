@@ -1,0 +1,145 @@
+"""Are base and teachers fit for the recipe, and for each other? Checked in a worker before the first stage spends
+time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from posttrain.data.source import Rows, load_conversations, load_prompts, set_aside
+from posttrain.data.template import ChatTemplate
+from posttrain.errors import CheckpointError, DataError
+from posttrain.recipe.files import check_model_folder
+from posttrain.recipe.schema import Chat, Data, Sft
+from posttrain.sampling.sampler import refusals
+from posttrain.types import Conversation
+
+SAMPLE = 256
+
+
+def check_base(model: Path, chat: Chat, recipe_dir: Path) -> None:
+    """Raises CheckpointError: torn weights, no tokenizer or template, think tags lost by the template, or a turn
+    without a stop token."""
+    check_model_folder(model, str(model), has_template=chat.template is not None)
+    template = ChatTemplate.load(model, chat, recipe_dir)
+    answer = f"{chat.think[0]}one{chat.think[1]}two"
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": answer}]
+    encoded = template.encode_conversation(turns)
+    trained = [token for token, on in zip(encoded.ids, encoded.mask, strict=True) if on]
+    text = template.decode(trained)
+    if chat.think[0] not in text or chat.think[1] not in text:
+        raise CheckpointError(
+            f"the chat template drops {chat.think[0]} from the last answer: it renders {text!r}",
+            where="chat.template",
+            remedy="use a template that keeps reasoning",
+        )
+    if trained[-1] not in template.stop_ids:
+        raise CheckpointError(
+            f"an answer ends in {template.decode(trained[-1:])!r}, which is no stop token of the recipe",
+            where="chat.stop",
+            remedy="set chat.stop to the template's end of turn",
+        )
+
+
+def check_rows(
+    model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], stage: Sft, sample: int = SAMPLE
+) -> str:
+    """One line on how the first rows of an sft stage's data fit its max_tokens and pack. Raises DataError where no row
+    at all fits.
+
+    data: those sets of the stage that are here already. Example: "64 of 64 rows of 'cot' fit in 32768 tokens, longest
+    21,003"
+    """
+    template = ChatTemplate.load(model, chat, recipe_dir)
+    words = []
+    for name, spec in data.items():
+        rows = load_conversations(name, spec, recipe_dir)
+        lengths = _lengths(template, rows, spec, sample)
+        fitting = [length for length in lengths if length <= stage.max_tokens]
+        if not fitting:  # it may be sorted
+            lengths = _lengths(template, rows, spec, len(rows.items))
+            fitting = [length for length in lengths if length <= stage.max_tokens]
+        if not fitting:
+            raise DataError(
+                (
+                    f"no row of data '{name}' fits in max_tokens {stage.max_tokens}; the shortest has {min(lengths):,} "
+                    "tokens"
+                ),
+                where=f"stages.{stage.name}.max_tokens",
+                remedy="raise max_tokens, or give shorter rows",
+            )
+        packed = f", {stage.max_tokens * len(fitting) / sum(fitting):.1f} a packed sequence" if stage.packing else ""
+        words.append(
+            f"{len(fitting)} of {len(lengths)} rows of '{name}' fit in {stage.max_tokens} tokens, longest "
+            f"{max(lengths):,}{packed}"
+        )
+    return "; ".join(words)
+
+
+def check_prompts(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], context_tokens: int) -> str:
+    """Every prompt, as it will be asked. Raises DataError at the first that cannot be, or above the stated share of
+    such rows.
+
+    Example: "400 prompts fit in a context of 512 tokens"
+    """
+    template = ChatTemplate.load(model, chat, recipe_dir)
+    fitting = 0
+    for name, spec in data.items():
+        rows = load_prompts(name, spec, recipe_dir)
+        fitting += len(set_aside(rows, spec, refusals(rows.items, template, context_tokens)).items)
+    return f"{fitting:,} prompts fit in a context of {context_tokens:,} tokens"
+
+
+def _lengths(template: ChatTemplate, rows: Rows[Conversation], spec: Data, sample: int) -> list[int]:
+    """Tokens of the first rows, those aside that the template refuses. Raises DataError where the stage would surely
+    stop at one."""
+    found: list[int] = []
+    reasons: list[str | None] = []
+    for row in rows.items[:sample]:
+        try:
+            found.append(len(template.encode_conversation(row.messages).ids))
+            reasons.append(None)
+        except DataError as error:
+            reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
+    if all(reasons) or not getattr(
+        spec, "max_faulty_share", 0.0
+    ):  # a share cannot be told from a sample: the stage counts all rows
+        set_aside(Rows(name=rows.name, items=rows.items[:sample], numbers=rows.numbers[:sample]), spec, reasons)
+    return found
+
+
+def check_tokenizers(student: Path, teachers: Mapping[str, Path]) -> None:
+    """A teacher's token distributions mean something to the student only over the same ids. Raises CheckpointError."""
+    for teacher in teachers.values():
+        compare_tokenizers(student, teacher)
+
+
+def compare_tokenizers(student: Path, teacher: Path) -> str:
+    """One line when two vocabularies are equal. Raises CheckpointError with the first ids that differ."""
+    from transformers import AutoTokenizer
+
+    try:
+        mine, its = (
+            AutoTokenizer.from_pretrained(str(folder), local_files_only=True).get_vocab()
+            for folder in (student, teacher)
+        )
+    except (OSError, ValueError) as error:
+        where = f"{student}, {teacher}"
+        raise CheckpointError(
+            f"a tokenizer cannot be read: {error}", where=where, remedy="check tokenizer.json"
+        ) from error
+    compare_vocabularies(mine, its, str(teacher))
+    return f"same {len(mine):,} ids as the student's"
+
+
+def compare_vocabularies(student: Mapping[str, int], teacher: Mapping[str, int], where: str) -> None:
+    """token -> id of both. Raises CheckpointError with the first ids that differ. Padded embeddings are no
+    difference."""
+    by_id = [{number: token for token, number in vocabulary.items()} for vocabulary in (student, teacher)]
+    differing = [
+        number for number in sorted(by_id[0].keys() | by_id[1].keys()) if by_id[0].get(number) != by_id[1].get(number)
+    ]
+    if differing:
+        shown = ", ".join(f"{number}: {by_id[0].get(number)!r} / {by_id[1].get(number)!r}" for number in differing[:3])
+        what = f"{len(differing):,} ids differ from the student's; the first (student / teacher): {shown}"
+        raise CheckpointError(what, where=where, remedy="distil from a teacher of the same tokenizer")

@@ -1,0 +1,87 @@
+"""How text that nobody vouches for is shown to a model: quoted, capped, with nothing in it that could pass for our own
+frame.
+
+Linear scans. Knows nothing of verifiers or models.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from rewards.types import Request
+
+QUOTE = "| "
+LEAST_REPEATED = 12  # letters and digits from which an answer that is its question counts as none
+_LONE = re.compile(
+    r"[\ud800-\udfff]"
+)  # halves of a pair: no server takes them, and an answer must not make a request fail
+_HIDDEN = ("Cf", "Co", "Cn", "Cs")  # not shown, or reorders what is shown
+_MARK = re.compile(
+    r"^[ \t]*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])[ \t]+|\*\*|__|`+|~~|^[ \t]*(?:[-*_=][ \t]*){3,}$|\|", re.MULTILINE
+)
+_TAG = re.compile(r"<[^<>]{0,200}>")
+
+
+def quoted(text: str) -> str:
+    """Each line behind a quote mark; marks of chat templates broken, so that they are text and no control tokens."""
+    calm = _LONE.sub("\ufffd", text).replace("<|", "< |").replace("|>", "| >").replace("</", "< /")
+    return "".join(f"{QUOTE}{line}\n" for line in calm.strip().splitlines() or [""])
+
+
+def escaped(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> str:
+    """Headings of our frame, and lines or brackets that hold nothing but a label, rewritten so that neither can pose as
+    ours.
+
+    Example: escaped("\\boxed{A}, says Grade A", ("A", "B"), ()) -> "boxed (A), says Grade A".
+    """
+    for heading in headings:
+        text = re.sub(
+            re.escape(heading.strip().rstrip(":")) + r"(?=\s*:)", lambda m: f"({m.group(0)})", text, flags=re.IGNORECASE
+        )
+    either = "|".join(map(re.escape, labels))
+    text = re.sub(rf"\[\[\s*({either})\s*\]\]", r"[ (\1) ]", text)
+    text = re.sub(rf"\\boxed\s*\{{\s*({either})\s*\}}", r"boxed (\1)", text)
+    return re.sub(rf"^([^\w\n]*)({either})([^\w\n]*)$", r"\1(\2)\3", text, flags=re.MULTILINE)  # within a line: linear
+
+
+def few_marks(text: str, most: int) -> str:
+    """`text` with its first `most` marks of markdown (headings, bullets, bold, code, tables, rules): style is not worth
+    more than that."""
+    left = most
+
+    def keep(match: re.Match[str]) -> str:
+        nonlocal left
+        left -= 1
+        return match.group(0) if left >= 0 else ""
+
+    return _MARK.sub(keep, text)
+
+
+def shown_text(text: str) -> str:
+    """Without characters that a reader does not see."""
+    return text if text.isascii() else "".join(c for c in text if unicodedata.category(c) not in _HIDDEN)
+
+
+def is_hollow(text: str) -> bool:
+    """Nothing is said: no letter and no digit once markup is gone. Example: is_hollow("<div></div> {") is True."""
+    return not any(character.isalnum() for character in _TAG.sub("", text))
+
+
+def squeezed(text: str) -> str:
+    """Letters and digits only, one case: two texts that differ in spelling marks alone are equal."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+def question_of(request: Request) -> str:
+    """The question, or the last user turn of the messages."""
+    if request.question is not None:
+        return request.question
+    turns = [m["content"] for m in request.messages if m.get("role") == "user" and isinstance(m.get("content"), str)]
+    return turns[-1] if turns else ""
+
+
+def repeats(answer: str, question: str) -> bool:
+    """The answer is the question again."""
+    said = squeezed(answer)
+    return len(said) >= LEAST_REPEATED and said == squeezed(question)

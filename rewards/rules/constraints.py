@@ -1,0 +1,247 @@
+"""The 25 checkable constraints of IFEval (arXiv 2311.07911, table 1), each a function from a text to yes, no, or None
+where it cannot tell.
+
+Written anew after the paper's definitions: ids and keyword arguments are those of its data, so its rows work as they
+are. Three deliberate differences: keywords are literal text, never patterns; sentences are counted by punctuation and a
+list of abbreviations instead of a downloaded model; languages are told by `rewards.prose.languages`. Every scan is
+linear. Knows nothing of golds, thinking or verdicts.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rewards.prose.languages import guess, language_code
+
+RELATIONS: dict[str, Callable[[int, int], bool]] = {
+    "less than": operator.lt,
+    "at least": operator.ge,
+    "at most": operator.le,
+    "more than": operator.gt,
+    "exactly": operator.eq,
+}
+_ABBREVIATED = "mr mrs ms dr prof st sr jr vs e.g i.e etc fig no approx dept inc ltd co u.s u.k a.m p.m ph.d"
+_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
+_TERMINATORS = re.compile(r"[.!?。！？]+")
+_CLOSERS = re.compile(r"[\"'”’»)\]*_]*")
+_WORD = re.compile(r"\w+")
+_CAPITAL_TOKEN = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
+_PLACEHOLDER = re.compile(r"\[[^\[\]\n]*\]")
+_HIGHLIGHT = re.compile(r"\*[^\n*]*\*")
+_BOLD = re.compile(r"\*\*[^\n*]*\*\*")
+_STARS = re.compile(r"\s?\*\*\*\s?")
+_POSTSCRIPTS = {"P.S.": re.compile(r"p\.\s?s\."), "P.P.S": re.compile(r"p\.\s?p\.\s?s")}
+
+
+def _existence(text: str, keywords: list[str]) -> bool:
+    lowered = text.lower()
+    return all(keyword.lower() in lowered for keyword in keywords)
+
+
+def _frequency(text: str, keyword: str, frequency: int, relation: str) -> bool:
+    return RELATIONS[relation](text.lower().count(keyword.lower()), frequency)
+
+
+def _forbidden(text: str, forbidden_words: list[str]) -> bool:
+    """None of the words as a whole word."""
+    lowered = text.lower()
+    return not any(re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", lowered) for word in forbidden_words)
+
+
+def _letter_frequency(text: str, letter: str, let_frequency: int, let_relation: str) -> bool:
+    return RELATIONS[let_relation](text.lower().count(letter.lower()), let_frequency)
+
+
+def _language(text: str, language: str) -> bool | None:
+    found = guess(text).code
+    return None if found is None else found == language_code(language)
+
+
+def count_sentences(text: str) -> int:
+    """Stretches ended by . ! ? (and their Chinese forms), an unended last one included; abbreviations, initials and
+    "1." end none."""
+    count, start = 0, 0
+    for found in _TERMINATORS.finditer(text):
+        closers = _CLOSERS.match(text, found.end())
+        end = closers.end() if closers else found.end()
+        wide = found.group()[-1] in "。！？"
+        if not wide and end < len(text) and not text[end].isspace():
+            continue
+        if found.group() == "." and _abbreviates(text[max(start, found.start() - 12) : found.start()]):
+            continue
+        count += any(character.isalnum() for character in text[start : found.start()])
+        start = end
+    return count + any(character.isalnum() for character in text[start:])
+
+
+def _abbreviates(before: str) -> bool:
+    last = before.replace("\n", " ").rpartition(" ")[2].lstrip("(\"'").lower()
+    alone = before.rpartition("\n")[2].strip()
+    return last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha() and last != "i") or alone.isdigit()
+
+
+def _sentences(text: str, num_sentences: int, relation: str) -> bool:
+    return RELATIONS[relation](count_sentences(text), num_sentences)
+
+
+def _paragraphs(text: str, num_paragraphs: int) -> bool:
+    """Parted by ***; an empty part in the middle is a fault."""
+    parts = [part.strip() for part in _STARS.split(text)]
+    return all(parts[1:-1]) and sum(map(bool, parts)) == num_paragraphs
+
+
+def _words(text: str, num_words: int, relation: str) -> bool:
+    return RELATIONS[relation](len(_WORD.findall(text)), num_words)
+
+
+def _first_word(text: str, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
+    """Paragraphs parted by empty lines: so many, and the nth begins with the word."""
+    parts = [part.strip() for part in text.split("\n\n")]
+    if sum(map(bool, parts)) != num_paragraphs or not 1 <= nth_paragraph <= len(parts) or not parts[nth_paragraph - 1]:
+        return False
+    word = parts[nth_paragraph - 1].split(maxsplit=1)[0].lstrip("'\"").lower()
+    return re.split(r"[.,?!'\"]", word, maxsplit=1)[0] == first_word.lower()
+
+
+def _placeholders(text: str, num_placeholders: int) -> bool:
+    return len(_PLACEHOLDER.findall(text)) >= num_placeholders
+
+
+def _postscript(text: str, postscript_marker: str) -> bool:
+    pattern = _POSTSCRIPTS.get(postscript_marker.strip())
+    return bool(pattern.search(text.lower())) if pattern else postscript_marker.strip().lower() in text.lower()
+
+
+def _bullets(text: str, num_bullets: int) -> bool:
+    lines = [line.lstrip() for line in text.splitlines()]
+    return (
+        sum(line.startswith("-") or (line.startswith("*") and not line.startswith("**")) for line in lines)
+        == num_bullets
+    )
+
+
+def _constrained(text: str) -> bool:
+    return any(f"My answer is {word}." in text for word in ("yes", "no", "maybe"))
+
+
+def _highlights(text: str, num_highlights: int) -> bool:
+    single = sum(bool(match.strip("*").strip()) for match in _HIGHLIGHT.findall(text))
+    return single + sum(bool(match.strip("*").strip()) for match in _BOLD.findall(text)) >= num_highlights
+
+
+def _sections(text: str, section_spliter: str, num_sections: int) -> bool:
+    return len(re.findall(re.escape(section_spliter.strip()) + r"\s?\d", text)) >= num_sections
+
+
+def _json(text: str) -> bool:
+    body = text.strip()
+    if body.startswith("```"):
+        body = body[3:].removesuffix("```").strip()
+        body = body[4:] if body[:4].lower() == "json" else body
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _title(text: str) -> bool:
+    """A line with << >> around something."""
+    for line in text.splitlines():
+        start, end = line.find("<<"), line.rfind(">>")
+        if 0 <= start < end and line[start:end].strip("<> \t"):
+            return True
+    return False
+
+
+def _two_responses(text: str) -> bool:
+    """Two different answers parted by six asterisks."""
+    parts = [part.strip() for part in text.split("******")]
+    kept = [part for part in parts if part]
+    return all(parts[1:-1]) and len(kept) == 2 and kept[0] != kept[1]
+
+
+def _repeats(text: str, prompt_to_repeat: str) -> bool:
+    return text.strip().lower().startswith(prompt_to_repeat.strip().lower())
+
+
+def _ends(text: str, end_phrase: str) -> bool:
+    return text.strip().strip('"').lower().endswith(end_phrase.strip().lower())
+
+
+def _quoted(text: str) -> bool:
+    body = text.strip()
+    return len(body) > 1 and body[0] == body[-1] == '"'
+
+
+def _capital_words(text: str, capital_frequency: int, capital_relation: str) -> bool:
+    return RELATIONS[capital_relation](
+        sum(token.isupper() for token in _CAPITAL_TOKEN.findall(text)), capital_frequency
+    )
+
+
+def _english(text: str) -> bool | None:
+    found = guess(text).code
+    return None if found is None else found == "en"
+
+
+def _capital(text: str) -> bool | None:
+    return _english(text) if text.isupper() else False
+
+
+def _lowercase(text: str) -> bool | None:
+    return _english(text) if text.islower() else False
+
+
+def _no_comma(text: str) -> bool:
+    return "," not in text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constraint:
+    """check(text, **arguments) -> bool or None; takes: argument -> count, text, texts, letter, relation or language.
+    All are required."""
+
+    check: Callable[..., bool | None]
+    takes: dict[str, str] = field(default_factory=dict)
+
+
+def _of(check: Callable[..., bool | None], **takes: str) -> Constraint:
+    return Constraint(check=check, takes=takes)
+
+
+CONSTRAINTS: dict[str, Constraint] = {
+    "keywords:existence": _of(_existence, keywords="texts"),
+    "keywords:frequency": _of(_frequency, keyword="text", frequency="count", relation="relation"),
+    "keywords:forbidden_words": _of(_forbidden, forbidden_words="texts"),
+    "keywords:letter_frequency": _of(
+        _letter_frequency, letter="letter", let_frequency="count", let_relation="relation"
+    ),
+    "language:response_language": _of(_language, language="language"),
+    "length_constraints:number_sentences": _of(_sentences, num_sentences="count", relation="relation"),
+    "length_constraints:number_paragraphs": _of(_paragraphs, num_paragraphs="count"),
+    "length_constraints:number_words": _of(_words, num_words="count", relation="relation"),
+    "length_constraints:nth_paragraph_first_word": _of(
+        _first_word, num_paragraphs="count", nth_paragraph="count", first_word="text"
+    ),
+    "detectable_content:number_placeholders": _of(_placeholders, num_placeholders="count"),
+    "detectable_content:postscript": _of(_postscript, postscript_marker="text"),
+    "detectable_format:number_bullet_lists": _of(_bullets, num_bullets="count"),
+    "detectable_format:constrained_response": _of(_constrained),
+    "detectable_format:number_highlighted_sections": _of(_highlights, num_highlights="count"),
+    "detectable_format:multiple_sections": _of(_sections, section_spliter="text", num_sections="count"),
+    "detectable_format:json_format": _of(_json),
+    "detectable_format:title": _of(_title),
+    "combination:two_responses": _of(_two_responses),
+    "combination:repeat_prompt": _of(_repeats, prompt_to_repeat="text"),
+    "startend:end_checker": _of(_ends, end_phrase="text"),
+    "startend:quotation": _of(_quoted),
+    "change_case:capital_word_frequency": _of(_capital_words, capital_frequency="count", capital_relation="relation"),
+    "change_case:english_capital": _of(_capital),
+    "change_case:english_lowercase": _of(_lowercase),
+    "punctuation:no_comma": _of(_no_comma),
+}

@@ -1,0 +1,146 @@
+"""`instructions`: an answer follows checkable constraints (IFEval's), read strictly or loosely. Which exist:
+`rewards.rules.constraints`.
+
+Gold, as IFEval's rows have it:  {"instruction_id_list": ["punctuation:no_comma", ...], "kwargs": [{}, ...]} (nulls in
+                                 kwargs are dropped)
+or shorter:                      [{"id": "length_constraints:number_words", "num_words": 50, "relation": "at least"},
+                                 ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rewards.options import InstructionsOptions, near
+from rewards.prose.languages import language_code
+from rewards.prose.visible import is_blank, visible
+from rewards.rules.base import Rule, abstain, unsupported, wrong
+from rewards.rules.constraints import CONSTRAINTS, RELATIONS
+from rewards.types import Outcome, Request, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """One constraint with its arguments. Example: Asked(id="keywords:existence", kwargs={"keywords": ["tea"]})"""
+
+    id: str
+    kwargs: dict[str, Any]
+
+
+class InstructionsRule(Rule):
+    def __init__(self, options: dict[str, Any], think: tuple[str, str]) -> None:
+        self.options = InstructionsOptions(**options)
+        self.think = think
+
+    def check_gold(self, gold: Any) -> str | None:
+        asked = parse_constraints(gold)
+        return asked if isinstance(asked, str) else None
+
+    def judge(self, request: Request) -> Verdict:
+        asked = parse_constraints(request.gold)
+        if isinstance(asked, str):
+            return unsupported("gold_unreadable")
+        text = visible(request.response, self.think)
+        if is_blank(text):
+            return wrong("no_answer", None)
+        texts = list(dict.fromkeys(_variants(text))) if self.options.mode == "loose" else [text]
+        found = [_follows(entry, texts) for entry in asked]
+        parts = {f"{i}.{entry.id}": float(bool(yes)) for i, (entry, yes) in enumerate(zip(asked, found, strict=True))}
+        failed = [entry.id for entry, yes in zip(asked, found, strict=True) if yes is False]
+        if not failed and None in found:
+            return abstain("language_unclear")
+        share = sum(parts.values()) / len(parts)
+        score = share if self.options.score == "fraction" else float(not failed)
+        return Verdict(
+            outcome=Outcome.WRONG if failed else Outcome.CORRECT,
+            score=score,
+            reason="not_followed" if failed else "all_followed",
+            certificate={"certain": True, "failed": failed},
+            parts=parts,
+        )
+
+
+def _follows(asked: Asked, texts: list[str]) -> bool | None:
+    answers = [CONSTRAINTS[asked.id].check(text, **asked.kwargs) for text in texts]
+    return True if True in answers else None if None in answers else False
+
+
+def _variants(text: str) -> Iterator[str]:
+    """IFEval's loose reading: as it is, without its first line, its last line or both, each also without asterisks."""
+    lines = text.strip().split("\n")
+    for part in (text, "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])):
+        for variant in (part, part.replace("*", "")):
+            if variant.strip():
+                yield variant.strip() if part is not text else variant
+
+
+def parse_constraints(gold: Any) -> list[Asked] | str:
+    """The constraints of a gold, or what is wrong with it, with the nearest right names."""
+    if isinstance(gold, dict) and "instruction_id_list" in gold:
+        ids, kwargs = gold["instruction_id_list"], gold.get("kwargs")
+        kwargs = [{}] * len(ids) if kwargs is None and isinstance(ids, list) else kwargs
+        if not (isinstance(ids, list) and isinstance(kwargs, list) and len(ids) == len(kwargs)):
+            return "instruction_id_list and kwargs must be lists of one length"
+        pairs = list(zip(ids, kwargs, strict=True))
+    elif isinstance(gold, list):
+        if not all(isinstance(entry, dict) and "id" in entry for entry in gold):
+            return "expected a list of objects with 'id'"
+        pairs = [(entry["id"], {k: v for k, v in entry.items() if k != "id"}) for entry in gold]
+    else:
+        return "expected {instruction_id_list, kwargs} or a list of objects with 'id'"
+    if not pairs:
+        return "no constraint is given"
+    asked = []
+    for number, (name, given) in enumerate(pairs, start=1):
+        problem = _problem(name, given)
+        if problem:
+            return f"constraint {number}: {problem}"
+        asked.append(Asked(id=name, kwargs={k: v for k, v in (given or {}).items() if v is not None}))
+    return asked
+
+
+def _problem(name: Any, given: Any) -> str | None:
+    if name not in CONSTRAINTS:
+        return f"unknown id {name!r}; {near(str(name), CONSTRAINTS)}"
+    if given is not None and not isinstance(given, dict):
+        return f"{name}: its arguments are {type(given).__name__}, expected an object"
+    takes = CONSTRAINTS[name].takes
+    values = {key: value for key, value in (given or {}).items() if value is not None}
+    for key in values:
+        if key not in takes:
+            return f"{name} takes no {key!r}; " + (near(key, takes) if takes else "it takes nothing")
+    for key, kind in takes.items():
+        if key not in values:
+            return f"{name} needs {key!r}"
+        if not _is(values[key], kind):
+            return f"{name}: {key} is {values[key]!r}, expected {_EXPECTED[kind]}"
+    return None
+
+
+_EXPECTED = {
+    "count": "a whole number of 0 or more",
+    "text": "text",
+    "texts": "a list of texts",
+    "letter": "one character",
+    "relation": f"one of {', '.join(RELATIONS)}",
+    "language": "a language code such as 'fr'",
+}
+
+
+def _is(value: Any, kind: str) -> bool:
+    if kind == "count":
+        whole = (
+            value.is_integer() if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
+        )
+        return whole and value >= 0
+    if kind == "texts":
+        return isinstance(value, list) and bool(value) and all(isinstance(entry, str) and entry for entry in value)
+    if not isinstance(value, str) or not value:
+        return False
+    if kind == "letter":
+        return len(value) == 1
+    if kind == "relation":
+        return value in RELATIONS
+    return language_code(value) is not None if kind == "language" else True

@@ -1,0 +1,1 @@
+"""Tool calls: read from an answer, checked against golds and schemas. Executes nothing."""
