@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator
 from functools import cache
@@ -23,6 +24,9 @@ from posttrain import telemetry
 # Before any library is imported: nothing may leave the machine, and no test may lean on the hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 telemetry.silence_libraries()
+# Container images set it. The tests start hundreds of processes, and each would compile our source anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # No test is timed, properties neither: a busy machine is no failure.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")

@@ -188,12 +188,14 @@ def test_a_skip_names_its_remedy() -> None:
 
 
 def test_tests_and_benchmarks_climb_no_higher_than_the_checkout() -> None:
-    """What they read lies in it: a stranger's clone has nothing beside it. A step up from `__file__` is written as parents[number]."""
+    """What they read lies in it: a stranger's clone has nothing beside it. A step up from `__file__` is written as
+    parents[number]."""
     outside = [
         f"{name_of(path)}:{node.lineno} {ast.unparse(node)}"
         for path in sources("tests", "benchmarks")
         for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith(".parents") and "__file__" in ast.unparse(node.value)
+        if isinstance(node, ast.Subscript) and "__file__" in ast.unparse(node.value)
+        if ast.unparse(node.value).endswith(".parents")
         if not (isinstance(node.slice, ast.Constant) and node.slice.value < len(path.relative_to(ROOT).parts))
     ]
     assert not outside, "\n".join(outside)
