@@ -47,13 +47,13 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bin/ of a fresh environment with the bare wheel in it, as `pip install posttrain` would put it there, at the
     locked versions."""
     place = tmp_path_factory.mktemp("clean")
-    made = run([sys.executable, "-m", "venv", place / "venv"], place)
+    made = run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], place)  # filled by our pip
     assert made.returncode == 0, made.stderr
     python = place / "venv" / "bin" / "python"
     locks = ROOT / "posttrain" / "setup" / "locks" / "cpu.txt"
     # uncompiled: what the tests below import is compiled on its way in, the rest (most of sympy) never
     install = ["install", "-qq", "--no-compile", "--disable-pip-version-check", "--constraint", str(locks), str(wheel)]
-    installed = run([python, "-m", "pip", *install], place)
+    installed = run([sys.executable, "-m", "pip", "--python", python, *install], place)
     assert installed.returncode == 0, installed.stdout + installed.stderr
     return python.parent
 
