@@ -125,9 +125,6 @@ def pytest_configure(config: pytest.Config) -> None:
     unknown = _required() - PROBES.keys()
     if unknown:
         raise pytest.UsageError(f"{REQUIRE} names {', '.join(sorted(unknown))}; known: {', '.join(PROBES)}")
-    gone = [name for name in BEGIN_WITH if not (Path(__file__).parent / name).is_file()]
-    if gone:
-        raise pytest.UsageError(f"BEGIN_WITH in {__file__} names {', '.join(gone)}, which is not there")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

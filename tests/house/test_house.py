@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BEGIN_WITH
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("posttrain", "rewards", "sandbox")
 HEAVY = ("torch", "transformers", "ray", "vllm", "sympy", "docker")
@@ -185,6 +187,10 @@ def test_a_skip_names_its_remedy() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
                 silent.append(f"{name_of(path)}:{node.lineno} importorskip: use a marker of tests/conftest.py")
     assert not silent, "\n".join(silent)
+
+
+def test_the_files_that_tests_begin_with_are_there() -> None:
+    assert not [name for name in BEGIN_WITH if not (ROOT / "tests" / name).is_file()]
 
 
 def test_tests_and_benchmarks_climb_no_higher_than_the_checkout() -> None:
