@@ -38,6 +38,16 @@ def machine_for(tmp_path: Path, **parts: Any) -> Any:
     return Machine(recipe(**parts), tmp_path / "logs")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def ray_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for every machine of this file: each joins what runs, and ends its own actors when it closes."""
+    from posttrain.machine.cluster import Cluster
+
+    cluster = Cluster(address="local", placement_timeout_seconds=60, logs=tmp_path_factory.mktemp("ray"))
+    yield
+    cluster.close()
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     from posttrain.rollout.tiny import tiny_model

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BEGIN_WITH
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("posttrain", "rewards", "sandbox")
 HEAVY = ("torch", "transformers", "ray", "vllm", "sympy", "docker")
@@ -282,6 +284,24 @@ def test_a_skip_names_its_remedy() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
                 silent.append(f"{name_of(path)}:{node.lineno} importorskip: use a marker of tests/conftest.py")
     assert not silent, "\n".join(silent)
+
+
+def test_the_files_that_tests_begin_with_are_there() -> None:
+    assert not [name for name in BEGIN_WITH if not (ROOT / "tests" / name).is_file()]
+
+
+def test_tests_and_benchmarks_climb_no_higher_than_the_checkout() -> None:
+    """What they read lies in it: a stranger's clone has nothing beside it. A step up from `__file__` is written as
+    parents[number]."""
+    outside = [
+        f"{name_of(path)}:{node.lineno} {ast.unparse(node)}"
+        for path in sources("tests", "benchmarks")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Subscript) and "__file__" in ast.unparse(node.value)
+        if ast.unparse(node.value).endswith(".parents")
+        if not (isinstance(node.slice, ast.Constant) and node.slice.value < len(path.relative_to(ROOT).parts))
+    ]
+    assert not outside, "\n".join(outside)
 
 
 LIGHT = (

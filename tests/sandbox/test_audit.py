@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.honest_programs import find_human_eval, human_eval, own
+from benchmarks.honest_programs import human_eval, own
 from benchmarks.judge_honest import count
 from benchmarks.judge_stability import corpus
 from sandbox.audit import Finding, audit
@@ -116,7 +116,8 @@ def test_the_command_explains_a_missing_or_empty_file(tmp_path: Path) -> None:
     assert done.returncode == 2 and b"remedy" in done.stderr
 
 
-def test_figures_are_measured_and_positive() -> None:
+def test_figures_are_measured_and_positive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.bench._OVER_ROUNDS", 1)  # that it is measured shows in one
     found = {
         figure.name: figure.value for figure in measure(lambda slots: Judge("local", "none", SENTENCE, slots), tests=20)
     }
@@ -159,12 +160,7 @@ def test_honest_programs_pass_and_their_twins_fail(judge: Judge) -> None:
 
 
 def test_reference_solutions_pass_and_a_mutant_fails(judge: Judge) -> None:
-    found = find_human_eval()
-    if found is None:
-        pytest.skip(
-            "HumanEval is not on this machine; remedy: put human_eval.jsonl.gz into shared/data beside the checkout"
-        )
-    every = list(human_eval(found))
+    every = list(human_eval())
     counts = count(judge, every[::20], 1)
     assert (len(every), counts.false_fails, counts.unseen) == (164, (), ())
 
