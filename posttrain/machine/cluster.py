@@ -309,7 +309,7 @@ def _connect(address: str) -> None:
         _answers(address)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _group_of_its_own(), _without_daemons_nobody_asks():
+        with _group_of_its_own():
             ray.init(**options)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise BackendError(
@@ -324,27 +324,6 @@ def _connect(address: str) -> None:
             for number, handler in handlers.items():
                 if handler is not None:
                     signal.signal(number, handler)
-
-
-@contextmanager
-def _without_daemons_nobody_asks() -> Iterator[None]:
-    """A Ray started in the block has no autoscaler, no reader of logs and no API server: each is a Python process, the
-    three together two fifths of the CPU time of a start, and nobody here asks them. Ray 2.60 has no option of ray.init
-    for it; one that names them otherwise starts them as before."""
-    from ray._private.node import Node
-
-    found = {
-        name: getattr(Node, name)
-        for name in ("start_monitor", "start_log_monitor", "start_api_server")
-        if hasattr(Node, name)
-    }
-    for name in found:
-        setattr(Node, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for name, method in found.items():
-            setattr(Node, name, method)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from posttrain.errors import BackendError, DataError, StageError, Stopped
@@ -53,12 +52,6 @@ def test_a_method_is_called_where_the_object_lives(cluster) -> None:  # type: ig
     assert piece.add(4) == 7 and piece.pid() != os.getpid()
     assert piece.environment("MARK") == "set"
     assert piece.submit("add", 5).result() == 8
-
-
-def test_a_local_ray_is_without_the_daemons_that_nobody_asks(cluster) -> None:  # type: ignore[no-untyped-def]
-    started = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert any("raylet" in command for command in started)
-    assert not [command for command in started if re.search(r"(/monitor|log_monitor|dashboard)\.py", command)]
 
 
 def test_a_proxy_works_inside_another_actor(cluster) -> None:  # type: ignore[no-untyped-def]
