@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.honest_programs import Honest, find_human_eval, human_eval, own
-from sandbox.doctor import SENTENCE
+from sandbox.backends.isolation import SENTENCE
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome

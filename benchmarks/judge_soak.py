@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from sandbox.attacks.siege import containers_of
-from sandbox.doctor import SENTENCE
+from sandbox.backends.isolation import SENTENCE
 from sandbox.judge import Judge
 from sandbox.types import Limits, Outcome, Program, StdinTest
 

@@ -19,7 +19,7 @@ from rewards.models.endpoint import Endpoint
 from rewards.options import EndpointOptions
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
-from sandbox.doctor import SENTENCE
+from sandbox.backends.isolation import SENTENCE
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
 

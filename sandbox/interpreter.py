@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from sandbox.backends.box import Box
 from sandbox.errors import Fault, SandboxError
-from sandbox.executor import Box
-from sandbox.frames import MOST_WALL, from_text, pack_frame, to_text
+from sandbox.inside.contract import MOST_WALL
+from sandbox.inside.frames import from_text, pack_frame, to_text
+from sandbox.judging.verdicts import failure_outcome, judge_call_end, read_message
 from sandbox.types import Limits, Outcome
-from sandbox.verdicts import failure_outcome, judge_call_end, read_message
 
 _GRACE_SECONDS = 10.0
 

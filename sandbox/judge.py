@@ -18,20 +18,21 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from sandbox import calibration
-from sandbox.assert_to_call import Call, Judged, Split, TestFile, lift, runs_text
-from sandbox.batches import box_size, portions
-from sandbox.checker import checker_limits, run_checker
-from sandbox.doctor import choose
+from sandbox.backends.box import SMALL, Backend, Box, Size
+from sandbox.backends.isolation import choose
 from sandbox.errors import Fault, ImageError, ProgramError
-from sandbox.executor import SMALL, Backend, Box, Size
-from sandbox.frames import MOST_WAITING_SECONDS, MOST_WALL, from_text, to_text
-from sandbox.image import PLAIN, SCIENCE, profile_of, science_packages
+from sandbox.images.root_tree import PLAIN, SCIENCE, profile_of, science_packages
+from sandbox.inside.contract import MOST_WAITING_SECONDS, MOST_WALL
+from sandbox.inside.frames import from_text, to_text
 from sandbox.interpreter import SESSION, Session, SessionLimits
-from sandbox.rerun import JUST_OVER_RUNS, Floor, just_over, over_time
-from sandbox.split_test import GRACE_SECONDS, run_split, test_side_limits
+from sandbox.judging import host_speed
+from sandbox.judging.batches import box_size, portions
+from sandbox.judging.checker import checker_limits, run_checker
+from sandbox.judging.rerun import JUST_OVER_RUNS, Floor, just_over, over_time
+from sandbox.judging.split_test import GRACE_SECONDS, run_split, test_side_limits
+from sandbox.judging.test_forms import Call, Judged, Split, TestFile, lift, runs_text
+from sandbox.judging.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
 from sandbox.types import CheckerTest, Judgement, Level, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
-from sandbox.verdicts import judge_call, judge_script, judge_test_file, result_of, script_failure
 
 ATTEMPTS = 3  # boxes that may die under a program
 CONFIRMED = 3  # tests of a program past a limit also on the quiet floor, after which no more are run again
@@ -66,7 +67,7 @@ class Judge:
         if slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
         self.backend: Backend = choose(backend, min_level, allow_unsafe, image)
-        self.cpu_scale = calibration.cpu_scale() if cpu_scale is None else cpu_scale
+        self.cpu_scale = host_speed.cpu_scale() if cpu_scale is None else cpu_scale
         self._jobs: SimpleQueue[tuple[Program, bool, Future[Judgement]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False

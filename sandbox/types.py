@@ -212,10 +212,3 @@ class Judgement:
         record["outcome"] = self.outcome.value
         record["tests"] = [test.to_json() for test in self.tests]
         return record
-
-
-def parse_program(row: dict[str, Any]) -> Program:
-    """A Program from one JSON object; see rows.py. Raises ProgramError naming the key that is wrong."""
-    from sandbox.program_json import parse_program as read
-
-    return read(row)

@@ -55,7 +55,7 @@ def run(
     image: Annotated[str | None, typer.Option(help="Docker image, by digest, instead of the one built here.")] = None,
 ) -> None:
     """Judge JSON lines from stdin. Exit 0 when every line was answered."""
-    from sandbox.doctor import SENTENCE
+    from sandbox.backends.isolation import SENTENCE
     from sandbox.judge import Judge
 
     own = {"namespaces": "namespaces", "local": "none"}.get(backend, "none" if allow_unsafe else "container")
@@ -110,7 +110,7 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
 @sandbox_app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """What each level would give on this machine, and why not."""
-    from sandbox.doctor import levels
+    from sandbox.backends.isolation import levels
 
     for row in levels():
         if as_json:
@@ -136,9 +136,9 @@ def build(
 
     The interpreter's needs no naming: it is what boxes run by default. Only the base of a Dockerfile is ever pulled.
     """
-    from sandbox import docker_image
-    from sandbox.debian import SUITE
-    from sandbox.docker_backend import connect
+    from sandbox.backends.docker_backend import connect
+    from sandbox.images import docker_image
+    from sandbox.images.debian import SUITE
 
     for name, given, owner in (
         ("suite", suite, Source.DEBIAN),
@@ -166,11 +166,11 @@ def clean() -> None:
 
     Nothing unlabelled is touched, nor an image built on request.
     """
-    from sandbox import docker_image, image
-    from sandbox.docker_backend import clean as remove
-    from sandbox.docker_backend import connect
+    from sandbox.backends.docker_backend import clean as remove
+    from sandbox.backends.docker_backend import connect
+    from sandbox.images import docker_image, root_tree
 
-    for name in image.prune():
+    for name in root_tree.prune():
         typer.echo(name)
     try:
         client = connect()

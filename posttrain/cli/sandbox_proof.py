@@ -43,7 +43,7 @@ def open_judge(
     cpu_scale: float | None = None,
 ) -> Judge:
     """A judge at the level asked for; says on stderr which it is. An error ends the command with its exit code."""
-    from sandbox.doctor import SENTENCE
+    from sandbox.backends.isolation import SENTENCE
     from sandbox.errors import SandboxError
     from sandbox.judge import Judge
 
@@ -165,7 +165,7 @@ def audit(
 ) -> None:
     """Are these tests worth training on? One JSON object a problem on stdout. Exit 0: keep all; 1: drop some, or a
     fault; 2: bad lines."""
-    from sandbox.audit import audit as examine
+    from sandbox.proof.audit import audit_problems
 
     lines = _lines(file)
     bad = [finding for finding in lines if isinstance(finding, dict)]
@@ -175,7 +175,7 @@ def audit(
     dropped, undecided = [], 0
     with open_judge(backend, min_level, allow_unsafe, image, slots) as judge:
         for start in range(0, len(problems), _CHUNK):
-            for found in examine(
+            for found in audit_problems(
                 judge, problems[start : start + _CHUNK], most_mutants=mutants, reruns=reruns, least_caught=least_caught
             ):
                 typer.echo(json.dumps({**asdict(found), "keep": not found.drop and not found.undecided}))
@@ -225,7 +225,7 @@ def bench(
 ) -> None:
     """How fast the judge is on this machine at the reached level, beside a plain subprocess (and `docker run`) a
     test."""
-    from sandbox.bench import measure
+    from sandbox.proof.bench import measure
 
     for figure in measure(lambda slots: open_judge(backend, min_level, allow_unsafe, image, slots), tests):
         typer.echo(json.dumps(asdict(figure)) if as_json else f"{figure.name:<48}{figure.value:>10.1f} {figure.unit}")

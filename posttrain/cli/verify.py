@@ -68,7 +68,7 @@ def verify_command(
 ) -> None:
     """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered."""
     with ExitStack() as stack:
-        from sandbox.doctor import SENTENCE
+        from sandbox.backends.isolation import SENTENCE
 
         sandbox = {
             "backend": backend,

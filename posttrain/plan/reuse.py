@@ -14,7 +14,7 @@ from typing import Any, Literal
 from posttrain.errors import CheckpointError
 from posttrain.stages.protocol import Step
 from posttrain.store.artefacts import Store, library_versions
-from sandbox.image import reference
+from sandbox.images.root_tree import reference
 
 RUNS_CODE = {"code", "agent"}  # verifier kinds that ask the judge
 SHOWN_INPUTS = 3  # an export has one a score

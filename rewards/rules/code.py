@@ -58,7 +58,7 @@ class CodeVerifier(Built):
         return [[verdict for _ in group if (verdict := next(rest)) is not None] for group in groups]
 
     def check_gold(self, gold: Any) -> None:
-        from sandbox.assert_to_call import lift
+        from sandbox.judging.test_forms import lift
 
         if not isinstance(gold, dict) or not gold.get("tests"):
             raise VerifierError(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from posttrain.errors import BackendError, StageError
-from sandbox.doctor import SENTENCE
+from sandbox.backends.isolation import SENTENCE
 from sandbox.errors import Fault
 from sandbox.interpreter import LimitReached, SessionLimits
 from sandbox.program_json import parse_program

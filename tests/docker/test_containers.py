@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.image import PLAIN
+from sandbox.images.root_tree import PLAIN
 from sandbox.judge import Judge, Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
@@ -40,7 +40,7 @@ def slot(judge: Judge) -> Iterator[Slot]:
 
 
 def containers(**labels: str) -> list[dict[str, Any]]:
-    from sandbox.docker_backend import connect
+    from sandbox.backends.docker_backend import connect
 
     client = connect()
     filters = [
@@ -176,7 +176,7 @@ def test_no_container_is_left_when_the_owner_is_killed(with_guardian: bool) -> N
 
 
 def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
-    from sandbox.docker_backend import clean
+    from sandbox.backends.docker_backend import clean
 
     slot.box("candidate").ping()
     backend: Any = slot.backend
@@ -196,7 +196,7 @@ def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
 
 
 def backend_owner_of_the_dead() -> str:
-    from sandbox.docker_backend import owner
+    from sandbox.backends.docker_backend import owner
 
     boot = owner().partition(":")[0]
     done = subprocess.Popen([sys.executable, "-c", ""])

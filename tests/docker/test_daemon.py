@@ -12,10 +12,10 @@ import pytest
 
 import sandbox.judge
 from benchmarks.second_daemon import Daemon, cannot, fill, second_daemon
-from sandbox import image
-from sandbox.docker_backend import connect
-from sandbox.docker_image import ensure_image, load, prune
+from sandbox.backends.docker_backend import connect
 from sandbox.errors import LevelError
+from sandbox.images import root_tree
+from sandbox.images.docker_image import ensure_image, load, prune
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome, Program
@@ -70,7 +70,7 @@ def lose_boxes(judge: Judge) -> None:
 
 def remove_image(judge: Judge) -> None:
     lose_boxes(judge)
-    judge.backend.client.images.remove(judge.backend.images[image.PLAIN], force=True)  # type: ignore[attr-defined]
+    judge.backend.client.images.remove(judge.backend.images[root_tree.PLAIN], force=True)  # type: ignore[attr-defined]
 
 
 def judged_once(results: list[Judgement], count: int) -> list[Outcome]:
@@ -114,7 +114,7 @@ def test_images_that_no_tree_stands_for_are_pruned(daemon: Daemon, tmp_path: Pat
     client = connect()
     current = ensure_image(client)
     changed = tmp_path / "root"
-    shutil.copytree(image.tree(), changed, symlinks=True)
+    shutil.copytree(root_tree.tree(), changed, symlinks=True)
     (changed / "etc/older").touch()
     older = load(client, changed)
     assert prune(client) == [], "it was loaded just now"

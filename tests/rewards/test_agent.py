@@ -18,7 +18,7 @@ from rewards.models.agent import gold_text
 from rewards.models.agent_prompt import decoy_for, exactly_same, is_numeric, several_answers
 from rewards.services import Services
 from rewards.types import Outcome, Request
-from sandbox.doctor import SENTENCE
+from sandbox.backends.isolation import SENTENCE
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
 

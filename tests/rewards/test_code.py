@@ -13,7 +13,7 @@ from rewards.load import build_verifier
 from rewards.rules.code import extract_program
 from rewards.services import Services
 from rewards.types import Outcome, Request
-from sandbox.doctor import SENTENCE
+from sandbox.backends.isolation import SENTENCE
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
 

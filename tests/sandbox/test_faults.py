@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 import sandbox.judge
-from sandbox import executor
-from sandbox.doctor import choose, levels
+from sandbox.backends.box import Box, PipeChannel
+from sandbox.backends.isolation import choose, levels
+from sandbox.backends.local_backend import LocalBackend
+from sandbox.backends.namespace_backend import NamespaceBackend
 from sandbox.errors import Fault, LevelError
-from sandbox.executor import Box, PipeChannel
-from sandbox.frames import inside_version, pack_frame
+from sandbox.inside.contract import inside_version
+from sandbox.inside.frames import pack_frame
 from sandbox.judge import Slot
-from sandbox.local_backend import LocalBackend
-from sandbox.namespace_backend import NamespaceBackend
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import SENTENCE, need_namespaces, script
@@ -202,7 +202,7 @@ def test_closing_a_box_does_not_wait_for_what_outlives_its_supervisor() -> None:
 
 
 def test_a_box_that_does_not_read_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sandbox.backends.box.SEND_SECONDS", 0.2)
     ready = pack_frame({"op": "ready", "inside": inside_version()})
     channel = PipeChannel([sys.executable, "-c", f"import os, time; os.write(1, {ready!r}); time.sleep(60)"])
     box = Box(channel)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from sandbox import calibration
+from sandbox.backends.local_backend import LocalBackend
 from sandbox.judge import CONFIRMED, Judge, Slot
-from sandbox.local_backend import LocalBackend
+from sandbox.judging import host_speed
+from sandbox.judging.rerun import JUST_OVER_RUNS, Floor, Turn, just_over, over_time
 from sandbox.program_json import parse_program
-from sandbox.rerun import JUST_OVER_RUNS, Floor, Turn, just_over, over_time
 from sandbox.types import Limits, Outcome, TestResult
 from tests.sandbox.worlds import SENTENCE, script
 
@@ -220,7 +220,7 @@ def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll()
 
 
 def test_limits_scale_in_steps_and_are_recorded() -> None:
-    assert [calibration.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [
+    assert [host_speed.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [
         1.0,
         1.0,
         1.0,
@@ -228,7 +228,7 @@ def test_limits_scale_in_steps_and_are_recorded() -> None:
         0.25,
         8.0,
     ]
-    assert 0.25 <= calibration.cpu_scale() <= 8.0
+    assert 0.25 <= host_speed.cpu_scale() <= 8.0
     slot = Slot(LocalBackend(), 0, scale=4.0)
     found = slot.judge(parse_program(using(0.6)), False)
     slot.drop()

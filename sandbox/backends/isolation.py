@@ -1,0 +1,131 @@
+"""What isolation this machine offers, by trying: each backend starts a real box, which answers, or says why not and
+what would help.
+
+Also where a backend is chosen. Never a weaker one than asked for, and the plain subprocess only on the explicit
+sentence.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.backends.box import Backend, Box
+from sandbox.errors import LevelError, SandboxError
+from sandbox.types import Level
+
+SENTENCE = "I understand generated code runs as me"
+_NAMESPACES_REMEDY = (
+    "install bubblewrap (Debian: apt-get install bubblewrap) and allow user namespaces "
+    "(sysctl kernel.unprivileged_userns_clone=1; Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+)
+_DOCKER_REMEDY = (
+    "install Docker (Debian: apt-get install docker.io), start its daemon, and let this user reach its socket"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One backend here. Example: Row(level=Level.NAMESPACES, backend="namespaces", available=True, why_not="",
+    remedy="")"""
+
+    level: Level
+    backend: str
+    available: bool
+    why_not: str = ""
+    remedy: str = ""
+
+
+def _namespaces(image: str | None) -> Backend:
+    from sandbox.backends.namespace_backend import NamespaceBackend
+
+    if shutil.which("bwrap") is None and shutil.which("unshare") is None:
+        raise LevelError("neither bwrap nor unshare is installed", remedy=_NAMESPACES_REMEDY)
+    return NamespaceBackend()
+
+
+def _docker(runtime: str) -> Callable[[str | None], Backend]:
+    def make(image: str | None) -> Backend:
+        try:
+            from sandbox.backends.docker_backend import DockerBackend
+        except ImportError as error:
+            raise LevelError(f"the docker SDK is not installed: {error}", remedy="pip install docker") from error
+        return DockerBackend(runtime=runtime, image=image)
+
+    return make
+
+
+def _local(image: str | None) -> Backend:
+    from sandbox.backends.local_backend import LocalBackend
+
+    return LocalBackend()
+
+
+# Strongest first: the order in which `auto` looks.
+_KINDS: tuple[tuple[Level, str, Callable[[str | None], Backend], str], ...] = (
+    (Level.KERNEL, "docker", _docker("runsc"), f"{_DOCKER_REMEDY}, and register gVisor's runsc as a runtime"),
+    (Level.CONTAINER, "docker", _docker("runc"), _DOCKER_REMEDY),
+    (Level.NAMESPACES, "namespaces", _namespaces, _NAMESPACES_REMEDY),
+    (Level.NONE, "local", _local, f'set allow_unsafe: "{SENTENCE}"'),
+)
+
+
+def levels() -> list[Row]:
+    """One row a backend, strongest first. Starts and ends a real box for each that can be."""
+    rows = []
+    for level, name, make, remedy in _KINDS:
+        why = ""
+        try:
+            backend = _proven(make, None)
+            backend.close()
+        except SandboxError as error:
+            why, remedy = error.what, error.remedy or remedy
+        rows.append(Row(level=level, backend=name, available=not why, why_not=why, remedy=remedy if why else ""))
+    return rows
+
+
+def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | None = None) -> Backend:
+    """The strongest backend that works and is at least `min_level`. Raises LevelError naming what is missing, and
+    ValueError."""
+    wanted = Level(min_level)
+    if backend not in ("auto", "docker", "namespaces", "local"):
+        raise ValueError(f"backend must be auto, docker, namespaces or local, not {backend!r}")
+    if image and backend not in ("auto", "docker"):
+        raise ValueError(f"an image needs the backend docker, not {backend}")
+    unsafe = allow_unsafe == SENTENCE
+    if backend == "local" and not (unsafe and wanted is Level.NONE):
+        raise LevelError(
+            "the backend local isolates nothing",
+            where="sandbox",
+            remedy=f'min_level: none and allow_unsafe: "{SENTENCE}"',
+        )
+    reasons, remedies = [], []
+    for level, name, make, remedy in _KINDS:
+        if (
+            level < wanted
+            or backend not in ("auto", name)
+            or (name == "local" and not unsafe)
+            or (image and name != "docker")
+        ):
+            continue
+        try:
+            return _proven(make, image)
+        except SandboxError as error:
+            reasons.append(f"{level} ({name}): {error.what}")
+            remedies.append(error.remedy or remedy)
+    if not reasons:
+        reasons, remedies = [f"backend {backend} cannot reach it"], ["choose another backend, or a lower min_level"]
+    raise LevelError(f"level {wanted} cannot be had here. " + "; ".join(reasons), where="sandbox", remedy=remedies[-1])
+
+
+def _proven(make: Callable[[str | None], Backend], image: str | None) -> Backend:
+    made = make(image)
+    try:
+        box = Box(made.start(0, "candidate"))
+        box.ping()
+        box.close()
+    except SandboxError:
+        made.close()
+        raise
+    return made
