@@ -17,10 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.honest_programs import Honest, find_human_eval, human_eval, own
-from sandbox.backends.isolation import SENTENCE
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
-from sandbox.types import Judgement, Outcome
+from sandbox.types import UNSAFE_SENTENCE, Judgement, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +72,7 @@ def main() -> int:
         print("HumanEval is not there: put human_eval.jsonl.gz into shared/data beside the checkout", file=sys.stderr)
     corpus = [*own(), *(human_eval(found) if found else ())]
     weakest = "none" if options.backend == "local" else options.min_level
-    with Judge(options.backend, weakest, SENTENCE if options.allow_unsafe else None, options.slots) as judge:
+    with Judge(options.backend, weakest, UNSAFE_SENTENCE if options.allow_unsafe else None, options.slots) as judge:
         counts = count(judge, corpus, options.repeats)
         print(f"level {judge.level}, {options.slots} slots: {counts.judged} judgements")
     forms = ", ".join(f"{form} {number}" for form, number in Counter(honest.form for honest in corpus).items())

@@ -36,7 +36,7 @@ _LARGEST = {
 }
 
 
-def read_row(line: bytes) -> Any:
+def read_json_line(line: bytes) -> Any:
     """One JSON value. Unlike json.loads it takes whole numbers of more than 4,300 digits, as a test may expect. Raises
     ValueError."""
     try:

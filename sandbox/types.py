@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+# Level none is given to nobody who has not said exactly this.
+UNSAFE_SENTENCE = "I understand generated code runs as me"
+
 
 class Outcome(StrEnum):
     """What a test, and a program as a whole, came to. FAULT is ours and never a score; INVALID is the row's."""

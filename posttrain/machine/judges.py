@@ -275,7 +275,7 @@ def _longest(limits: Limits) -> float:
 
 
 def _fault(program: Program, level: Level, reason: str) -> Judgement:
-    from sandbox.judge import judgement_of
+    from sandbox.judging.judgements import judgement_of
 
     rest = [TestResult(outcome=Outcome.NOT_RUN)] * (len(program.tests) - 1)
     judgement = judgement_of(program, [TestResult(outcome=Outcome.FAULT, detail=reason), *rest], reason)

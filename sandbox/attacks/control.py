@@ -58,7 +58,7 @@ def _bwrap(folder: str) -> list[str]:
     return ["bwrap", *flags, *files, "--"]
 
 
-def show(attack: Attack) -> str:
+def control_word(attack: Attack) -> str:
     """FOOLED, or why this row counts for nothing here."""
     alone = has_namespaces()
     if not alone and (attack.harmful or attack.served or attack.stopped_from > Level.NONE):

@@ -148,7 +148,7 @@ class DockerBackend:
             self.images[profile] = ensure_image(self.client, self._given, profile)
         labels = {
             "posttrain.run": self.run_id,
-            "posttrain.owner": owner(),
+            "posttrain.owner": owner_label(),
             "posttrain.deadline": str(int(time.time()) + LIFETIME_SECONDS),
         }
         host = self.client.api.create_host_config(
@@ -217,7 +217,7 @@ class DockerBackend:
 # ---------------------------------------------------------------- orphans
 
 
-def owner() -> str:
+def owner_label() -> str:
     """This process, so that another can tell whether it still lives: boot id, pid, start time in clock ticks."""
     return f"{_boot_id()}:{os.getpid()}:{_start_time(os.getpid())}"
 
@@ -233,7 +233,7 @@ def _start_time(pid: int) -> str | None:
         return None
 
 
-def clean(client: Any | None = None) -> list[str]:
+def remove_orphans(client: Any | None = None) -> list[str]:
     """Remove containers whose owner on this boot is dead, or whose deadline has passed. Returns their names. Others are
     not touched."""
     client = client or connect()

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from sandbox.backends.box import Backend, Box
 from sandbox.errors import LevelError, SandboxError
-from sandbox.types import Level
+from sandbox.types import UNSAFE_SENTENCE, Level
 
-SENTENCE = "I understand generated code runs as me"
 _NAMESPACES_REMEDY = (
     "install bubblewrap (Debian: apt-get install bubblewrap) and allow user namespaces "
     "(sysctl kernel.unprivileged_userns_clone=1; Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
@@ -26,8 +25,8 @@ _DOCKER_REMEDY = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One backend here. Example: Row(level=Level.NAMESPACES, backend="namespaces", available=True, why_not="",
+class Availability:
+    """One backend here. Example: Availability(level=Level.NAMESPACES, backend="namespaces", available=True, why_not="",
     remedy="")"""
 
     level: Level
@@ -67,25 +66,27 @@ _KINDS: tuple[tuple[Level, str, Callable[[str | None], Backend], str], ...] = (
     (Level.KERNEL, "docker", _docker("runsc"), f"{_DOCKER_REMEDY}, and register gVisor's runsc as a runtime"),
     (Level.CONTAINER, "docker", _docker("runc"), _DOCKER_REMEDY),
     (Level.NAMESPACES, "namespaces", _namespaces, _NAMESPACES_REMEDY),
-    (Level.NONE, "local", _local, f'set allow_unsafe: "{SENTENCE}"'),
+    (Level.NONE, "local", _local, f'set allow_unsafe: "{UNSAFE_SENTENCE}"'),
 )
 
 
-def levels() -> list[Row]:
+def levels() -> list[Availability]:
     """One row a backend, strongest first. Starts and ends a real box for each that can be."""
     rows = []
     for level, name, make, remedy in _KINDS:
         why = ""
         try:
-            backend = _proven(make, None)
+            backend = _backend_that_answers(make, None)
             backend.close()
         except SandboxError as error:
             why, remedy = error.what, error.remedy or remedy
-        rows.append(Row(level=level, backend=name, available=not why, why_not=why, remedy=remedy if why else ""))
+        rows.append(
+            Availability(level=level, backend=name, available=not why, why_not=why, remedy=remedy if why else "")
+        )
     return rows
 
 
-def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | None = None) -> Backend:
+def choose_backend(backend: str, min_level: str, allow_unsafe: str | None, image: str | None = None) -> Backend:
     """The strongest backend that works and is at least `min_level`. Raises LevelError naming what is missing, and
     ValueError."""
     wanted = Level(min_level)
@@ -93,12 +94,12 @@ def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | 
         raise ValueError(f"backend must be auto, docker, namespaces or local, not {backend!r}")
     if image and backend not in ("auto", "docker"):
         raise ValueError(f"an image needs the backend docker, not {backend}")
-    unsafe = allow_unsafe == SENTENCE
+    unsafe = allow_unsafe == UNSAFE_SENTENCE
     if backend == "local" and not (unsafe and wanted is Level.NONE):
         raise LevelError(
             "the backend local isolates nothing",
             where="sandbox",
-            remedy=f'min_level: none and allow_unsafe: "{SENTENCE}"',
+            remedy=f'min_level: none and allow_unsafe: "{UNSAFE_SENTENCE}"',
         )
     reasons, remedies = [], []
     for level, name, make, remedy in _KINDS:
@@ -110,7 +111,7 @@ def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | 
         ):
             continue
         try:
-            return _proven(make, image)
+            return _backend_that_answers(make, image)
         except SandboxError as error:
             reasons.append(f"{level} ({name}): {error.what}")
             remedies.append(error.remedy or remedy)
@@ -119,7 +120,7 @@ def choose(backend: str, min_level: str, allow_unsafe: str | None, image: str | 
     raise LevelError(f"level {wanted} cannot be had here. " + "; ".join(reasons), where="sandbox", remedy=remedies[-1])
 
 
-def _proven(make: Callable[[str | None], Backend], image: str | None) -> Backend:
+def _backend_that_answers(make: Callable[[str | None], Backend], image: str | None) -> Backend:
     made = make(image)
     try:
         box = Box(made.start(0, "candidate"))

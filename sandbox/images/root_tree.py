@@ -114,7 +114,7 @@ def digest(profile: str = PLAIN) -> str:
     return sha.hexdigest()
 
 
-def reference(given: str | None) -> str:
+def image_reference(given: str | None) -> str:
     """What a judge's image is recorded under: the one a user named, or the digest of this interpreter's trees, made or
     not."""
     both = f"{digest(PLAIN)} {digest(SCIENCE)}"

@@ -2,8 +2,8 @@
 
     script   the program as `__main__`, judged by what it wrote (script_mode.py)
     call     load the program, answer calls of its functions (call_mode.py)
-    check    the trusted test side, in a box of its own: its asserts run here and ask for the program (test_side.py)
-    pytest   program and test file in one process (pytest_file.py)
+    check    the trusted test side, in a box of its own: its asserts run here and ask for the program (check_mode.py)
+    pytest   program and test file in one process (pytest_mode.py)
     cells    a notebook in one lasting namespace (cell_mode.py)
 
 Knows nothing of expected values, except in a check, which holds no candidate. Runs inside every box; standard library
@@ -19,13 +19,12 @@ import resource
 import sys
 from typing import Any, NoReturn
 
-from sandbox.inside import pytest_file, test_side
 from sandbox.inside.call_mode import call
 from sandbox.inside.cell_mode import cells
-from sandbox.inside.child_messages import INBOX_FD, error_text, read_message, write_message
+from sandbox.inside.check_mode import check
+from sandbox.inside.child_messages import INBOX_FD
 from sandbox.inside.frames import from_text
-from sandbox.inside.program import load_program, new_module
-from sandbox.inside.remote_program import RemoteProgram
+from sandbox.inside.pytest_mode import pytest_file
 from sandbox.inside.script_mode import script
 
 
@@ -60,24 +59,4 @@ def _place_files(files: dict[str, str]) -> None:
             file.write(from_text(data))
 
 
-def _check(case: dict[str, Any]) -> NoReturn:
-    candidate = RemoteProgram(write_message, read_message)
-    error = test_side.run_test(case, new_module("test").__dict__, candidate)
-    if error is None:
-        write_message({"k": "done"})
-    else:
-        kind = "assertion" if isinstance(error, AssertionError) else "raised"
-        said = {"k": kind, "type": type(error).__name__, "message": error_text(error)}
-        write_message(
-            {**said, "candidate": candidate.failed, "broken": test_side.is_broken_test(error, case, candidate)}
-        )
-    os._exit(0)
-
-
-def _pytest(case: dict[str, Any]) -> NoReturn:
-    load_program(case, "solution")
-    write_message(pytest_file.run(case["source"]))
-    os._exit(0)
-
-
-_MODES = {"script": script, "call": call, "check": _check, "pytest": _pytest, "cells": cells}
+_MODES = {"script": script, "call": call, "check": check, "pytest": pytest_file, "cells": cells}

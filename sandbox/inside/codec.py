@@ -33,14 +33,13 @@ from typing import Any
 
 MAX_DEPTH = 150
 MOST_ITEMS = 2000
-_SMALL = 2**53
+LARGEST_PLAIN_INT = 2**53
 # Bounded, as the host works with them: a few characters can stand for a number that fills its memory.
-_FRACTION = re.compile(r"-?\d{1,400}/[1-9]\d{0,399}", re.ASCII)
-_DECIMAL = re.compile(r"-?\d{1,400}(\.\d{1,400})?(E[+-]\d{1,3})?", re.ASCII)
-_ARRAY = re.compile(r"[biufc]\d{1,2}|U\d{1,3}", re.ASCII)
+FRACTION = re.compile(r"-?\d{1,400}/[1-9]\d{0,399}", re.ASCII)
+DECIMAL = re.compile(r"-?\d{1,400}(\.\d{1,400})?(E[+-]\d{1,3})?", re.ASCII)
+ARRAY_KIND = re.compile(r"[biufc]\d{1,2}|U\d{1,3}", re.ASCII)
 _MAKERS = {"int": int, "float": float, "str": str, "list": list, "dict": dict, "set": set, "tuple": tuple, "bool": bool}
-_MAPPINGS = ("Counter", "OrderedDict", "defaultdict", *(f"defaultdict {name}" for name in _MAKERS))
-_SEQUENCES = ("deque", "range", "iterator", "view")
+MAPPINGS = ("Counter", "OrderedDict", "defaultdict", *(f"defaultdict {name}" for name in _MAKERS))
 _MOMENTS = ("date", "datetime", "time", "timedelta")
 _VIEWS = ("dict_keys", "dict_values", "dict_items")
 
@@ -70,7 +69,7 @@ def pack(value: Any, depth: int = 0) -> Any:
         return {"t": "opaque", "v": "nested too deep"}
     if issubclass(kind, bool | int):
         number = int.__index__(value)
-        return number if -_SMALL <= number <= _SMALL else {"t": "int", "v": format(number, "x")}
+        return number if -LARGEST_PLAIN_INT <= number <= LARGEST_PLAIN_INT else {"t": "int", "v": format(number, "x")}
     if issubclass(kind, float):
         return _pack_float(float.__float__(value))
     if issubclass(kind, str):
@@ -78,7 +77,7 @@ def pack(value: Any, depth: int = 0) -> Any:
     if issubclass(kind, list):
         return [pack(item, depth + 1) for item in list.__iter__(value)]
     if issubclass(kind, tuple):
-        if kind is not tuple and _is_names(names := _fields(kind)) and len(names) == tuple.__len__(value):
+        if kind is not tuple and are_names(names := _fields(kind)) and len(names) == tuple.__len__(value):
             return {"t": "named", "v": [names, [pack(item, depth + 1) for item in tuple.__iter__(value)]]}
         return {"t": "tuple", "v": [pack(item, depth + 1) for item in tuple.__iter__(value)]}
     if issubclass(kind, dict):
@@ -107,7 +106,7 @@ def _pack_other(value: Any, kind: type, depth: int) -> Any:
         code = str(value.dtype.str)[1:] if name == "ndarray" and value.size else ""
         return (
             {"t": "array", "v": [code, list(value.shape), items]}
-            if _ARRAY.fullmatch(code) and isinstance(items, list)
+            if ARRAY_KIND.fullmatch(code) and isinstance(items, list)
             else items
         )
     if kind is range:
@@ -116,16 +115,16 @@ def _pack_other(value: Any, kind: type, depth: int) -> Any:
         return {"t": "deque", "v": [pack(item, depth + 1) for item in value]}
     if module == "builtins" and name in _VIEWS:
         return {"t": "view", "v": [pack(item, depth + 1) for item in value]}
-    if (module, name) == ("fractions", "Fraction") and _FRACTION.fullmatch(
+    if (module, name) == ("fractions", "Fraction") and FRACTION.fullmatch(
         text := f"{value.numerator}/{value.denominator}"
     ):
         return {"t": "fraction", "v": text}
-    if (module, name) == ("decimal", "Decimal") and _DECIMAL.fullmatch(text := str(value)):
+    if (module, name) == ("decimal", "Decimal") and DECIMAL.fullmatch(text := str(value)):
         return {"t": "decimal", "v": text}
     if module in ("builtins", "itertools") and isinstance(value, Iterator):
         items = [pack(item, depth + 1) for item in islice(value, MOST_ITEMS + 1)]
         return {"t": "iterator", "v": [*items[:MOST_ITEMS], _CUT] if len(items) > MOST_ITEMS else items}
-    if module == "datetime" and name in _MOMENTS and _is_moment(found := [name, _moment_text(value)]):
+    if module == "datetime" and name in _MOMENTS and is_moment(found := [name, _moment_text(value)]):
         return {"t": "moment", "v": found}
     name = f"{module}.{name}"[:120]
     return {"t": "opaque", "v": name} if _pack_object is None else _pack_object(value, name)
@@ -140,7 +139,7 @@ def _mapping_name(value: Any, kind: type) -> str:
     if name == "defaultdict":
         maker = next((known for known, made in _MAKERS.items() if made is value.default_factory), "")
         name = f"{name} {maker}".rstrip()
-    return name if name in _MAPPINGS else ""
+    return name if name in MAPPINGS else ""
 
 
 def _pack_float(value: float) -> Any:
@@ -165,7 +164,8 @@ def _moment(name: str, text: str) -> Any:
     )
 
 
-def _is_moment(body: Any) -> bool:
+def is_moment(body: Any) -> bool:
+    """Whether this is the body of a packed date, datetime, time or timedelta."""
     if not (
         isinstance(body, list)
         and len(body) == 2
@@ -181,16 +181,8 @@ def _is_moment(body: Any) -> bool:
     return True
 
 
-def is_lineage(names: Any) -> bool:
-    """Whether these are the names of a class and of its bases."""
-    return (
-        isinstance(names, list)
-        and 0 < len(names) <= 20
-        and all(isinstance(name, str) and len(name) <= 100 for name in names)
-    )
-
-
-def _is_names(names: Any) -> bool:
+def are_names(names: Any) -> bool:
+    """Whether these can be the names of a named tuple."""
     return (
         isinstance(names, list)
         and 0 < len(names) <= 100
@@ -214,98 +206,9 @@ def _sorted(items: list[Any]) -> list[Any]:
     return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
 
 
-def validate(tree: Any, depth: int = 0) -> None:
-    """Raises Malformed unless `tree` is what `pack` can make. For trees that come from a candidate's process."""
-    if depth > MAX_DEPTH + 2:
-        raise Malformed("nested too deep")
-    if tree is None or isinstance(tree, bool | int | float | str):
-        return
-    if isinstance(tree, list):
-        for item in tree:
-            validate(item, depth + 1)
-        return
-    if not isinstance(tree, dict) or set(tree) != {"t", "v"}:
-        raise Malformed("an object that is not a tagged value")
-    tag, body = tree["t"], tree["v"]
-    if tag in ("tuple", "set", "frozenset") and isinstance(body, list):
-        for item in body:
-            validate(item, depth + 1)
-    elif tag == "dict" and isinstance(body, list):
-        for pair in body:
-            if not isinstance(pair, list) or len(pair) != 2:
-                raise Malformed("a dict entry that is not a pair")
-            validate(pair[0], depth + 1)
-            validate(pair[1], depth + 1)
-    elif tag == "complex" and isinstance(body, list) and len(body) == 2:
-        for part in body:
-            if not isinstance(part, int | float) and not _is_special(part):
-                raise Malformed("a complex part that is not a number")
-    elif tag == "int" and isinstance(body, str):
-        try:
-            int(body, 16)
-        except ValueError as error:
-            raise Malformed("an integer that is not hexadecimal") from error
-    elif tag in _SEQUENCES and isinstance(body, list):
-        for item in body:
-            validate(item, depth + 1)
-        if tag == "range" and not (len(body) == 3 and all(_is_whole(part) for part in body) and unpack(body[2])):
-            raise Malformed("a range that is not three integers, the last of them not 0")
-    elif tag == "named" and isinstance(body, list) and len(body) == 2 and isinstance(body[1], list):
-        if not _is_names(body[0]) or len(body[0]) != len(body[1]):
-            raise Malformed("a named tuple whose names do not fit")
-        for item in body[1]:
-            validate(item, depth + 1)
-    elif tag == "error" and is_lineage(body):
-        return
-    elif tag == "mapping" and isinstance(body, list) and len(body) == 2 and body[0] in _MAPPINGS:
-        validate({"t": "dict", "v": body[1]}, depth)
-    elif (
-        tag == "array"
-        and isinstance(body, list)
-        and len(body) == 3
-        and isinstance(body[0], str)
-        and isinstance(body[2], list)
-    ):
-        if (
-            not _ARRAY.fullmatch(body[0])
-            or not isinstance(body[1], list)
-            or not all(type(size) is int and size > 0 for size in body[1])
-        ):
-            raise Malformed("an array of an unknown kind or without a shape")
-        validate(body[2], depth + 1)
-    elif tag in ("held", "lent") and isinstance(body, list) and len(body) == 2:
-        if type(body[0]) is not int or not 0 <= body[0] < _SMALL or not isinstance(body[1], str):
-            raise Malformed("an object without a number")
-    elif tag in ("fraction", "decimal") and isinstance(body, str):
-        if not (_FRACTION if tag == "fraction" else _DECIMAL).fullmatch(body):
-            raise Malformed(f"a {tag} that is none, or too long")
-    elif (
-        not (tag in ("bytes", "opaque", "builtin") and isinstance(body, str))
-        and not (tag == "moment" and _is_moment(body))
-        and not _is_special(tree)
-    ):
-        raise Malformed("an unknown tag or a body of the wrong type")
-
-
-def holds_class(tree: Any) -> bool:
-    """Whether there is a class among what `tree` holds: called by the test with what it expects, `bool` or `int` would
-    judge itself."""
-    if isinstance(tree, list):
-        return any(map(holds_class, tree))
-    return isinstance(tree, dict) and (tree["t"] in ("builtin", "error") or holds_class(tree["v"]))
-
-
-def _is_whole(tree: Any) -> bool:
-    return isinstance(tree, int) or (isinstance(tree, dict) and tree["t"] == "int")
-
-
-def _is_special(tree: Any) -> bool:
-    return isinstance(tree, dict) and tree.get("t") == "float" and tree.get("v") in ("nan", "inf", "-inf")
-
-
 def unpack(tree: Any) -> Any:
-    """Built-ins from a packed tree that we made ourselves, or that passed `validate`. An opaque value becomes
-    `Opaque`."""
+    """Built-ins from a packed tree that we made ourselves, or that has passed packed_values.validate. An opaque value
+    becomes `Opaque`."""
     if isinstance(tree, list):
         return [unpack(item) for item in tree]
     if not isinstance(tree, dict):

@@ -9,20 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.backends.box import Size
-from sandbox.judging.test_forms import Judged
+from sandbox.judging.runnable_tests import RunnableTest
 from sandbox.types import CheckerTest, Program, StdinTest, Test
 
 _FRAME_BYTES = 8 * 1024 * 1024  # of standard input: a box holds a frame several times while it reads it
 _MOST_UNSEEN_MB = 8  # of input, for which every box has room
 
 
-def _input_bytes(test: Test | Judged) -> int:
+def _input_bytes(test: Test | RunnableTest) -> int:
     return len(test.stdin) if isinstance(test, StdinTest | CheckerTest) else 0
 
 
-def portions(tests: list[Judged]) -> list[list[Judged]]:
+def batches(tests: list[RunnableTest]) -> list[list[RunnableTest]]:
     """Tests in order, together as far as their input is small."""
-    found: list[list[Judged]] = []
+    found: list[list[RunnableTest]] = []
     room = 0
     for test in tests:
         if not found or room < _input_bytes(test):

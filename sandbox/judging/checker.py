@@ -35,14 +35,14 @@ def run_checker(
     the reference answer too, which a program cannot bring about by what it prints. So is one that says that it cannot
     judge.
     """
-    outcome, said = _asked(box, test, output, preamble, limits)
+    outcome, said = _run(box, test, output, preamble, limits)
     if outcome is _BROKEN:
-        outcome, _ = _asked(box, test, test.answer, preamble, limits)
+        outcome, _ = _run(box, test, test.answer, preamble, limits)
         return (Outcome.INVALID if outcome is _BROKEN else Outcome.WRONG), said
     return outcome, said
 
 
-def _asked(
+def _run(
     box: Box, test: CheckerTest, output: bytes, preamble: str, limits: dict[str, Any]
 ) -> tuple[Outcome | None, str]:
     files = {"input.txt": test.stdin, "output.txt": output, "answer.txt": test.answer}

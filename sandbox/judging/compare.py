@@ -92,7 +92,7 @@ def _same_token(expected: bytes, got: bytes, tolerance: Tolerance) -> bool:
 
 
 def same_value(expected: Any, got: Any, how: Equality) -> bool:
-    """Whether two packed trees are equal. `got` has passed codec.validate."""
+    """Whether two packed trees are equal. `got` has passed packed_values.validate."""
     a, b = _kind(expected, how), _kind(got, how)
     if {a, b} == {"number", "complex"} and not how.json:  # 1 == 1 + 0j
         return all(_same_number(x, y, how) for x, y in zip(_parts(expected), _parts(got), strict=True))

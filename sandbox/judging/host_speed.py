@@ -1,9 +1,9 @@
 """How fast this host runs Python, against a stated reference: CPU limits are meant for the reference and scale with it.
 
-The reference is one core of a 2-core Xeon virtual machine with CPython 3.11, on which `_work` takes REFERENCE_SECONDS
-of processor time. Taken once when a judge starts, on the host; the best of several runs, as other work on the machine
-only ever adds. Rounded to steps of 19 % (four to a doubling), so that the noise of a measurement changes no limit on
-most hosts. Knows nothing of programs.
+The reference is one core of a 2-core Xeon virtual machine with CPython 3.11, on which `_seconds_of_work` takes
+REFERENCE_SECONDS of processor time. Taken once when a judge starts, on the host; the best of several runs, as other
+work on the machine only ever adds. Rounded to steps of 19 % (four to a doubling), so that the noise of a measurement
+changes no limit on most hosts. Knows nothing of programs.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _LEAST, _MOST = 0.25, 8.0
 def cpu_scale() -> float:
     """What to multiply CPU seconds meant for the reference by. Example: 1.0 on the reference, 2.0 on a host half as
     fast."""
-    return stepped(min(_work() for _ in range(_ROUNDS)) / REFERENCE_SECONDS)
+    return nearest_step(min(_seconds_of_work() for _ in range(_ROUNDS)) / REFERENCE_SECONDS)
 
 
-def stepped(ratio: float) -> float:
-    """The nearest step, within bounds. Example: stepped(1.07) == 1.0"""
+def nearest_step(ratio: float) -> float:
+    """The nearest step, within bounds. Example: nearest_step(1.07) == 1.0"""
     return min(_MOST, max(_LEAST, round(2.0 ** (round(_STEPS * math.log2(ratio)) / _STEPS), 3)))
 
 
-def _work() -> float:
+def _seconds_of_work() -> float:
     """Seconds of this thread's processor time for a fixed mixture of what programs do: arithmetic, lists, dicts, text,
     calls."""
     started = time.thread_time()

@@ -19,10 +19,11 @@ from typing import Any
 
 from sandbox.backends.box import Box
 from sandbox.errors import Fault
-from sandbox.inside.codec import Malformed, holds_class, is_lineage, validate
+from sandbox.inside.codec import Malformed
 from sandbox.inside.contract import MOST_WALL
 from sandbox.inside.frames import FrameBuffer, FrameError, FrameTooLong, from_text, pack_frame, to_text
-from sandbox.judging.test_forms import Split
+from sandbox.judging.packed_values import holds_class, is_lineage, validate
+from sandbox.judging.runnable_tests import SplitTest
 from sandbox.judging.verdicts import failure_outcome, judge_call_end, result_of
 from sandbox.types import Limits, Outcome, Program, TestResult
 
@@ -79,7 +80,9 @@ def test_side_limits(limits: dict[str, Any]) -> dict[str, Any]:
     return {**limits, **times, "memory_mb": max(1024, limits["memory_mb"]), "output_bytes": 16_000_000}
 
 
-def run_split(candidate_box: Box, test_box: Box, program: Program, split: Split, limits: dict[str, Any]) -> TestResult:
+def run_split_test(
+    candidate_box: Box, test_box: Box, program: Program, split: SplitTest, limits: dict[str, Any]
+) -> TestResult:
     """Judge one split test. Raises Fault when a box fails; whatever the candidate does is an outcome.
 
     What a function that returns something changed in place is kept from the test: changed to fit, it may be what the
@@ -94,7 +97,7 @@ def run_split(candidate_box: Box, test_box: Box, program: Program, split: Split,
 
 
 def _run_once(
-    candidate_box: Box, test_box: Box, program: Program, split: Split, limits: dict[str, Any], *, tell_all: bool
+    candidate_box: Box, test_box: Box, program: Program, split: SplitTest, limits: dict[str, Any], *, tell_all: bool
 ) -> tuple[TestResult, bool]:
     """The result, and whether a change in place was withheld from the test."""
     wall = limits["wall_seconds"]
@@ -108,9 +111,9 @@ def _run_once(
         "preamble": program.preamble,
         "source": split.source,
         "entry_point": split.entry_point,
-        "borrowed": split.borrowed,
-        "looked_at": split.looked_at,
-        "late": split.late,
+        "program_names": split.program_names,
+        "inspected_names": split.inspected_names,
+        "early_reads": split.early_reads,
     }
     test_box.send({"op": "run", "mode": "check", "interactive": True, "limits": test_limits, "cases": [trusted]})
     outcome, detail = _relay(candidate, test, program.limits)

@@ -11,13 +11,14 @@ import signal
 from typing import Any
 
 from sandbox.errors import Fault
-from sandbox.inside.codec import Malformed, validate
+from sandbox.inside.codec import Malformed
 from sandbox.inside.frames import HEADER, FrameError, from_text, parse_body
 from sandbox.judging.compare import Tolerance, same_output, same_value, truth
-from sandbox.judging.test_forms import Call, TestFile
+from sandbox.judging.packed_values import validate
+from sandbox.judging.runnable_tests import CallCase, PytestFile
 from sandbox.types import Limits, Outcome, Program, StdinTest, TestResult
 
-_KILLED = {
+_OUTCOME_OF_LIMIT = {
     "cpu": Outcome.CPU_LIMIT,
     "wall": Outcome.WALL_LIMIT,
     "memory": Outcome.MEMORY_LIMIT,
@@ -26,7 +27,7 @@ _KILLED = {
     "disk": Outcome.DISK_LIMIT,
 }
 # How an exception that ended a program names the limit it met: (class, a part of its message or "", outcome).
-_NAMED = (
+_EXCEPTIONS = (
     ("MemoryError", "", Outcome.MEMORY_LIMIT),
     ("OSError", "[Errno 12]", Outcome.MEMORY_LIMIT),
     ("BlockingIOError", "[Errno 11]", Outcome.PROCESS_LIMIT),
@@ -39,9 +40,10 @@ _NAMED = (
 )
 
 
-def named_outcome(kind: str, message: str) -> Outcome:
-    """The outcome for an exception that ended a program. Example: named_outcome("MemoryError", "") is MEMORY_LIMIT."""
-    for name, part, outcome in _NAMED:
+def outcome_of_exception(kind: str, message: str) -> Outcome:
+    """The outcome for an exception that ended a program. Example: outcome_of_exception("MemoryError", "") is
+    MEMORY_LIMIT."""
+    for name, part, outcome in _EXCEPTIONS:
         if kind == name and part in message:
             return outcome
     return Outcome.RUNTIME_ERROR
@@ -75,22 +77,22 @@ def judge_script(test: StdinTest, raw: dict[str, Any], program: Program) -> Test
 
 def script_failure(raw: dict[str, Any], limits: Limits) -> TestResult | None:
     """The result of a script whose output does not count; None when it does."""
-    ended = _ended(raw, limits)
+    ended = _result_of_end(raw, limits)
     if ended is not None:
         return ended
     if raw["message"]:
-        return result_of(raw, Outcome.COMPILE_ERROR, _text(read_message(raw)))
+        return result_of(raw, Outcome.COMPILE_ERROR, _exception_text(read_message(raw)))
     if raw["exit"] != 0:
         last = raw["stderr"].strip().rpartition("\n")[2]
         kind, _, text = last.partition(":")
-        return result_of(raw, named_outcome(kind.strip(), text), last or f"exit status {raw['exit']}")
+        return result_of(raw, outcome_of_exception(kind.strip(), text), last or f"exit status {raw['exit']}")
     return None
 
 
-def judge_test_file(test: TestFile, raw: dict[str, Any], limits: Limits) -> TestResult:
+def judge_pytest_file(test: PytestFile, raw: dict[str, Any], limits: Limits) -> TestResult:
     """A pytest file: as many tests passed as it defines, none failed, none was skipped."""
     if raw["killed"] is not None:
-        return result_of(raw, _KILLED[raw["killed"]])
+        return result_of(raw, _OUTCOME_OF_LIMIT[raw["killed"]])
     message = read_message(raw)
     if message is None:
         return result_of(raw, *judge_call_end(raw, limits))
@@ -107,10 +109,10 @@ def judge_test_file(test: TestFile, raw: dict[str, Any], limits: Limits) -> Test
     return result_of(raw, Outcome.WRONG, detail)
 
 
-def judge_call(call: Call, raw: dict[str, Any], limits: Limits) -> TestResult:
+def judge_call(call: CallCase, raw: dict[str, Any], limits: Limits) -> TestResult:
     """A function's result: the message first, as a child that has answered is ended at once."""
     if raw["killed"] is not None:
-        return result_of(raw, _KILLED[raw["killed"]])
+        return result_of(raw, _OUTCOME_OF_LIMIT[raw["killed"]])
     message = read_message(raw)
     outcome, detail = judge_call_end(raw, limits) if message is None else judge_message(call, message)
     return result_of(raw, outcome, detail)
@@ -118,13 +120,13 @@ def judge_call(call: Call, raw: dict[str, Any], limits: Limits) -> TestResult:
 
 def judge_call_end(raw: dict[str, Any], limits: Limits) -> tuple[Outcome, str]:
     """What it comes to that a child ended without the answer that was due."""
-    ended = _ended(raw, limits)
+    ended = _result_of_end(raw, limits)
     if ended is not None:
         return ended.outcome, ended.detail
     return Outcome.EARLY_EXIT, f"ended with status {raw['exit']} before it answered"
 
 
-def judge_message(call: Call, message: dict[str, Any]) -> tuple[Outcome, str]:
+def judge_message(call: CallCase, message: dict[str, Any]) -> tuple[Outcome, str]:
     """What a child's message comes to."""
     kind = message.get("k")
     if kind == "value":
@@ -143,11 +145,11 @@ def failure_outcome(message: dict[str, Any]) -> tuple[Outcome, str]:
     """What a child's message comes to that carries no value."""
     kind = message.get("k")
     if kind == "exit":
-        return Outcome.EARLY_EXIT, _text(message)
+        return Outcome.EARLY_EXIT, _exception_text(message)
     if kind == "compile":
-        return Outcome.COMPILE_ERROR, _text(message)
+        return Outcome.COMPILE_ERROR, _exception_text(message)
     if kind == "error":
-        return named_outcome(str(message.get("type")), str(message.get("message"))), _text(message)
+        return outcome_of_exception(str(message.get("type")), str(message.get("message"))), _exception_text(message)
     return Outcome.TAMPER, f"a message of an unknown kind {kind!r:.40}"
 
 
@@ -166,10 +168,10 @@ def read_message(raw: dict[str, Any]) -> dict[str, Any] | None:
         return {"k": f"garbage: {error}"}
 
 
-def _ended(raw: dict[str, Any], limits: Limits) -> TestResult | None:
+def _result_of_end(raw: dict[str, Any], limits: Limits) -> TestResult | None:
     """The outcome of a child that was ended by us or by a signal; None when it ended by itself."""
     if raw["killed"] is not None:
-        return result_of(raw, _KILLED[raw["killed"]])
+        return result_of(raw, _OUTCOME_OF_LIMIT[raw["killed"]])
     number = raw["signal"]
     if number is None:
         return None
@@ -180,6 +182,6 @@ def _ended(raw: dict[str, Any], limits: Limits) -> TestResult | None:
     return result_of(raw, Outcome.RUNTIME_ERROR, f"ended by signal {number}")
 
 
-def _text(message: dict[str, Any] | None) -> str:
+def _exception_text(message: dict[str, Any] | None) -> str:
     message = message or {}
     return f"{message.get('type', '')}: {message.get('message', '')}"

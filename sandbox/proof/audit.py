@@ -48,26 +48,26 @@ def audit_problems(
     runs = judge.run([problem for problem in problems for _ in range(reruns)])
     for index, problem in enumerate(problems):
         own = runs[index * reruns : (index + 1) * reruns]
-        found.append(_finding(judge, problem, own, most_mutants, least_caught))
+        found.append(_finding_of(judge, problem, own, most_mutants, least_caught))
     return found
 
 
-def _finding(judge: Judge, problem: Program, runs: list[Judgement], most: int, least_caught: float) -> Finding:
+def _finding_of(judge: Judge, problem: Program, runs: list[Judgement], most: int, least_caught: float) -> Finding:
     if any(run.outcome is Outcome.FAULT for run in runs):
         return Finding(id=problem.id, drop=(), undecided=True)
     if any(run.outcome is Outcome.INVALID for run in runs):
-        error = next(run.error or _why(run) for run in runs if run.outcome is Outcome.INVALID)
+        error = next(run.error or _reason(run) for run in runs if run.outcome is Outcome.INVALID)
         return Finding(id=problem.id, drop=(f"a test cannot be judged: {error}",))
     numbers = range(len(problem.tests))
     flaky = tuple(number for number in numbers if len({run.tests[number].outcome for run in runs}) > 1)
     slow = tuple(number for number in numbers if any(_is_slow(run.tests[number], problem) for run in runs))
     seconds = max(sum(test.cpu_seconds for test in run.tests) for run in runs)
     common = Finding(id=problem.id, drop=(), flaky=flaky, slow=slow, seconds=round(seconds, 4))
-    drop = [f"flaky: {_tests(flaky)}"] if flaky else []
+    drop = [f"flaky: {_numbered_tests(flaky)}"] if flaky else []
     if not flaky and runs[0].outcome is not Outcome.PASS:
         failing = tuple(number for number in numbers if runs[0].tests[number].outcome is not Outcome.PASS)
-        return replace(common, drop=(f"the reference solution fails {_tests(failing)}: {_why(runs[0])}",))
-    drop += [f"slow: {_tests(slow)} take over a third of a limit"] if slow else []
+        return replace(common, drop=(f"the reference solution fails {_numbered_tests(failing)}: {_reason(runs[0])}",))
+    drop += [f"slow: {_numbered_tests(slow)} take over a third of a limit"] if slow else []
     changed = mutants(problem.program, most)
     judged = judge.run([replace(problem, program=program) for _, program in changed])
     if any(one.outcome is Outcome.FAULT for one in judged):
@@ -91,10 +91,10 @@ def _is_slow(test: TestResult, problem: Program) -> bool:
     )
 
 
-def _tests(numbers: tuple[int, ...]) -> str:
+def _numbered_tests(numbers: tuple[int, ...]) -> str:
     return f"test{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
-def _why(run: Judgement) -> str:
+def _reason(run: Judgement) -> str:
     failing = next((test for test in run.tests if test.outcome is not Outcome.PASS), None)
     return run.outcome.value if failing is None else f"{failing.outcome.value} {failing.detail}".strip()

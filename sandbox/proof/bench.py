@@ -53,9 +53,9 @@ def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure
     cores = len(os.sched_getaffinity(0))
     found = []
     with open_judge(1) as judge:
-        rounds = [_rate(judge, tests) for _ in range(_ROUNDS)]
+        rounds = [_rates(judge, tests) for _ in range(_ROUNDS)]
         one = max(rate for rate, _ in rounds)
-        delays = sorted(_delay(judge) for _ in range(tests))
+        delays = sorted(_seconds_of_one_program(judge) for _ in range(tests))
         found += [
             Figure(name="tests a second, one slot", value=one, unit="1/s"),
             Figure(
@@ -69,10 +69,10 @@ def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure
         memory = _memory_mb(judge)
         if memory is not None:
             found.append(Figure(name="memory of a slot's box", value=memory, unit="MB"))
-        docker = _docker_run(judge)
-        found += [Figure(name=name, value=_overshoot(judge, *case), unit="ms") for name, case in OVERSHOOTS.items()]
+        docker = _seconds_of_docker_run(judge)
+        found += [Figure(name=name, value=_overshoot_ms(judge, *case), unit="ms") for name, case in OVERSHOOTS.items()]
     with open_judge(cores) as judge:
-        rounds = [_rate(judge, tests * cores) for _ in range(_ROUNDS)]
+        rounds = [_rates(judge, tests * cores) for _ in range(_ROUNDS)]
         every = max(rate for rate, _ in rounds)
         found.append(
             Figure(name=f"tests a second a core, {cores} slots on {cores} cores", value=every / cores, unit="1/s")
@@ -81,7 +81,7 @@ def measure(open_judge: Callable[[int], Judge], tests: int = 400) -> list[Figure
         found.append(
             Figure(name=f"tests a second of processor time, {cores} slots on {cores} cores", value=paid, unit="1/s")
         )
-    plain = min(_subprocess([sys.executable, "-c", TRIVIAL]) for _ in range(10))
+    plain = min(_seconds_of_a_subprocess([sys.executable, "-c", TRIVIAL]) for _ in range(10))
     found.append(Figure(name="a plain subprocess a test, best", value=1000 * plain, unit="ms"))
     found.append(Figure(name="tests a second, over a plain subprocess", value=one * plain, unit="x"))
     if docker is not None:
@@ -95,14 +95,14 @@ def _program(number: int, tests: int) -> Program:
     return Program(id=str(number), program=TRIVIAL, tests=made)
 
 
-def _rate(judge: Judge, tests: int) -> tuple[float, float]:
+def _rates(judge: Judge, tests: int) -> tuple[float, float]:
     """Programs of 20 trivial tests each, end to end with the comparison: tests a second of the clock, and of processor
     time."""
     programs = [_program(number, 20) for number in range(max(1, tests // 20))]
     judge.run(programs[: len(programs) // 4 + 1])  # warm
-    spent, started = _spent(judge), time.monotonic()
+    spent, started = _processor_seconds(judge), time.monotonic()
     judged = judge.run(programs)
-    elapsed, paid = time.monotonic() - started, _spent(judge) - spent
+    elapsed, paid = time.monotonic() - started, _processor_seconds(judge) - spent
     if any(one.outcome is not Outcome.PASS for one in judged):
         raise RuntimeError(
             f"a trivial program came to {next(one for one in judged if one.outcome is not Outcome.PASS)}"
@@ -110,32 +110,34 @@ def _rate(judge: Judge, tests: int) -> tuple[float, float]:
     return len(programs) * 20 / elapsed, len(programs) * 20 / paid
 
 
-def _spent(judge: Judge) -> float:
+def _processor_seconds(judge: Judge) -> float:
     """Processor seconds so far of everything that judging takes: this process, the boxes with the tests they ended,
     their daemon."""
-    roots = _roots(judge)
+    roots = _first_processes(judge)
     carriers = {_parent(root) for root in roots} - {
         os.getpid()
     }  # a container's first process is the child of what carries its streams
     if judge.backend.name == "docker":
-        carriers |= {pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _name(pid) == "dockerd"}
-    ticks = sum(sum(map(int, _fields(pid)[11:15])) for pid in _boxes(judge)) + sum(
-        sum(map(int, _fields(pid)[11:13])) for pid in carriers
+        carriers |= {
+            pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _process_name(pid) == "dockerd"
+        }
+    ticks = sum(sum(map(int, _stat_fields(pid)[11:15])) for pid in _box_processes(judge)) + sum(
+        sum(map(int, _stat_fields(pid)[11:13])) for pid in carriers
     )
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _fields(pid: int) -> list[str]:
+def _stat_fields(pid: int) -> list[str]:
     """Of /proc/<pid>/stat, from the state on."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return file.read().rpartition(")")[2].split()
 
 
 def _parent(pid: int) -> int:
-    return int(_fields(pid)[1])
+    return int(_stat_fields(pid)[1])
 
 
-def _name(pid: int) -> str:
+def _process_name(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()
@@ -143,14 +145,14 @@ def _name(pid: int) -> str:
         return ""
 
 
-def _delay(judge: Judge) -> float:
+def _seconds_of_one_program(judge: Judge) -> float:
     program = _program(0, 1)
     started = time.monotonic()
     judge.run([program])
     return time.monotonic() - started
 
 
-def _overshoot(judge: Judge, program: str, limits: Limits, kind: str) -> float:
+def _overshoot_ms(judge: Judge, program: str, limits: Limits, kind: str) -> float:
     """Milliseconds that the test's processes used together beyond the limit before they were ended: the worst of some
     rounds."""
     tests = (StdinTest(stdin=b"", stdout=b"42"),)
@@ -163,7 +165,7 @@ def _overshoot(judge: Judge, program: str, limits: Limits, kind: str) -> float:
     return 1000 * max(over)
 
 
-def _subprocess(command: list[str]) -> float:
+def _seconds_of_a_subprocess(command: list[str]) -> float:
     started = time.monotonic()
     done = subprocess.run(command, input=b"41", capture_output=True, check=False)
     if done.stdout.strip() != b"42":
@@ -171,7 +173,7 @@ def _subprocess(command: list[str]) -> float:
     return time.monotonic() - started
 
 
-def _docker_run(judge: Judge) -> float | None:
+def _seconds_of_docker_run(judge: Judge) -> float | None:
     """Seconds of the same test by `docker run` with the same image; None where the backend is another."""
     if judge.backend.name != "docker":
         return None
@@ -190,7 +192,7 @@ def _docker_run(judge: Judge) -> float | None:
         "256",
     ]
     command = ["docker", "run", "--rm", "-i", *locked, judge.backend.images[PLAIN], PYTHON, "-S", "-c", TRIVIAL]
-    return min(_subprocess(command) for _ in range(5))
+    return min(_seconds_of_a_subprocess(command) for _ in range(5))
 
 
 def _memory_mb(judge: Judge) -> float | None:
@@ -198,7 +200,7 @@ def _memory_mb(judge: Judge) -> float | None:
     read."""
     total = 0
     try:
-        for pid in _boxes(judge):
+        for pid in _box_processes(judge):
             with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
                 total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     except (OSError, StopIteration):
@@ -206,7 +208,7 @@ def _memory_mb(judge: Judge) -> float | None:
     return total / 1024 if total else None
 
 
-def _roots(judge: Judge) -> list[int]:
+def _first_processes(judge: Judge) -> list[int]:
     """The first process of each box."""
     if judge.backend.name == "docker":
         backend = judge.backend
@@ -215,8 +217,8 @@ def _roots(judge: Judge) -> list[int]:
     return _children(os.getpid())
 
 
-def _boxes(judge: Judge) -> list[int]:
-    roots = _roots(judge)
+def _box_processes(judge: Judge) -> list[int]:
+    roots = _first_processes(judge)
     found, queue = list(roots), list(roots)
     while queue:
         below = _children(queue.pop())

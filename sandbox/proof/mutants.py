@@ -24,17 +24,17 @@ def mutants(source: str, most: int) -> list[tuple[str, str]]:
     """At most `most` pairs (what was changed, program), spread over the whole program; always the same ones. Raises
     SyntaxError."""
     tree = ast.parse(source)
-    empty = _do_nothing(tree)
+    empty = _program_that_does_nothing(tree)
     found = [("functions do nothing", empty)] if empty != ast.unparse(tree) else []
     sites = list(_sites(tree))
     wanted = max(0, most - len(found))
     step = max(1.0, len(sites) / wanted) if wanted else 1.0
     for index in sorted({int(number * step) for number in range(wanted) if int(number * step) < len(sites)}):
-        found.append(_change(tree, *sites[index]))
+        found.append(_mutant(tree, *sites[index]))
     return found
 
 
-def _do_nothing(tree: ast.Module) -> str:
+def _program_that_does_nothing(tree: ast.Module) -> str:
     changed = copy.deepcopy(tree)
     for node in ast.walk(changed):
         if isinstance(node, ast.FunctionDef):
@@ -47,11 +47,11 @@ def _do_nothing(tree: ast.Module) -> str:
 def _sites(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(place in ast.walk, kind of change), returns and conditions first: they change most."""
     order = {"return": 0, "condition": 1, "operator": 2, "constant": 3, "statement": 4}
-    places = [(number, kind) for number, node in enumerate(ast.walk(tree)) if (kind := _kind(node))]
+    places = [(number, kind) for number, node in enumerate(ast.walk(tree)) if (kind := _kind_of_change(node))]
     yield from sorted(places, key=lambda place: (order[place[1]], place[0]))
 
 
-def _kind(node: ast.AST) -> str:
+def _kind_of_change(node: ast.AST) -> str:
     if isinstance(node, ast.Return) and node.value is not None:
         return "return"
     if isinstance(node, ast.If | ast.While):
@@ -67,7 +67,7 @@ def _kind(node: ast.AST) -> str:
     return ""
 
 
-def _change(tree: ast.Module, place: int, kind: str) -> tuple[str, str]:
+def _mutant(tree: ast.Module, place: int, kind: str) -> tuple[str, str]:
     changed = copy.deepcopy(tree)
     node = next(node for number, node in enumerate(ast.walk(changed)) if number == place)
     if isinstance(node, ast.Return):

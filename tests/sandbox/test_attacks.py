@@ -10,7 +10,8 @@ import pytest
 
 from sandbox.backends.local_backend import LocalBackend
 from sandbox.backends.namespace_backend import NamespaceBackend
-from sandbox.judge import Judge, Slot
+from sandbox.judge import Judge
+from sandbox.judging.slot import Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome
 from tests.sandbox.worlds import ATTACKS, ISOLATED_ATTACKS, LEFTOVERS, SENTENCE, need_namespaces, script

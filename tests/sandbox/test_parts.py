@@ -22,7 +22,7 @@ from sandbox.inside import processes, seccomp
 from sandbox.inside.frames import FrameBuffer, FrameError, pack_frame
 from sandbox.inside.processes import ProcessTree
 from sandbox.inside.scratch_folder import wipe
-from sandbox.judging.test_forms import Call, Split, lift
+from sandbox.judging.runnable_tests import CallCase, SplitTest, runnable_test
 from sandbox.program_json import parse_program
 from sandbox.types import AssertTest, Program
 from tests.sandbox.worlds import script
@@ -86,7 +86,7 @@ def test_a_bad_row_is_an_error_that_names_its_key(row: dict[str, Any], named: st
     assert caught.value.exit_code == 2
 
 
-LIFTED = {
+BECOMES_A_CALL = {
     "assert f(1, k='a') == [1, (2,)]": True,
     "assert 3 == f([1, 2])": True,
     "assert f(-1) is None": True,
@@ -101,20 +101,20 @@ LIFTED = {
 }
 
 
-@pytest.mark.parametrize("source", LIFTED)
-def test_only_simple_asserts_are_lifted(source: str) -> None:
+@pytest.mark.parametrize("source", BECOMES_A_CALL)
+def test_only_simple_asserts_become_calls(source: str) -> None:
     test = AssertTest(source=source)
-    judged = lift(test, Program(id="1", program="", tests=(test,)))
-    assert isinstance(judged, Call if LIFTED[source] else Split)
+    runnable = runnable_test(test, Program(id="1", program="", tests=(test,)))
+    assert isinstance(runnable, CallCase if BECOMES_A_CALL[source] else SplitTest)
 
 
-def test_borrowed_names_are_those_nobody_binds() -> None:
+def test_names_of_the_program_are_those_nobody_binds() -> None:
     source = "import math\ny = [i for i in range(3)]\nassert f(y) == math.pi + g(1) + HELP"
     test = AssertTest(source=source)
-    judged = lift(test, Program(id="1", program="", tests=(test,), preamble="HELP = 1", entry_point="f"))
-    assert isinstance(judged, Split)
-    assert set(judged.borrowed) == {"f", "g"}
-    assert judged.low_trust
+    runnable = runnable_test(test, Program(id="1", program="", tests=(test,), preamble="HELP = 1", entry_point="f"))
+    assert isinstance(runnable, SplitTest)
+    assert set(runnable.program_names) == {"f", "g"}
+    assert runnable.low_trust
 
 
 @pytest.mark.parametrize("kind", [errors.ProgramError, errors.LevelError, errors.ImageError, errors.Fault])

@@ -38,7 +38,7 @@ def test_a_verifiers_code_is_all_that_it_reaches():
         "rewards/rules/code.py",
         "sandbox/judge.py",
         "sandbox/judging/compare.py",
-        "sandbox/judging/test_forms.py",
+        "sandbox/judging/runnable_tests.py",
     } <= closure(modules_of("code"))
     assert not any(path.startswith("sandbox/") for path in closure(modules_of("math")))
 

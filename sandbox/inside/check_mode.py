@@ -1,14 +1,18 @@
-"""The trusted side of a split test: its asserts run here, over the program as remote_program.py shows it.
+"""The mode `check`, the trusted side of a split test: its asserts run here, over the program as remote_program.py shows
+it.
 
 Knows nothing of how values cross. Runs inside a box of its own, which holds no candidate; standard library only.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+from sandbox.inside.child_messages import error_text, read_message, write_message
+from sandbox.inside.program import new_module
 from sandbox.inside.remote_program import RemoteProgram
 
 # What says that a test's own text is broken, unless it is the program's answer that says so.
@@ -58,22 +62,35 @@ def _refuse_empty_arrays(text: str) -> None:
             setattr(testing, name, refusing_empty(name, getattr(testing, name)))
 
 
+def check(case: dict[str, Any]) -> NoReturn:
+    """Run the test and say what it came to."""
+    candidate = RemoteProgram(write_message, read_message)
+    error = run_test(case, new_module("test").__dict__, candidate)
+    if error is None:
+        write_message({"k": "done"})
+    else:
+        kind = "assertion" if isinstance(error, AssertionError) else "raised"
+        said = {"k": kind, "type": type(error).__name__, "message": error_text(error)}
+        write_message({**said, "candidate": candidate.failed, "broken": is_broken_test(error, case, candidate)})
+    os._exit(0)
+
+
 def run_test(case: dict[str, Any], space: dict[str, Any], candidate: RemoteProgram) -> BaseException | None:
-    """Run `preamble` and the test's source in `space`, both trusted; the entry point and names in `borrowed` are the
-    candidate's.
+    """Run `preamble` and the test's source in `space`, both trusted; the entry point and names in `program_names` are
+    the candidate's.
 
     Returns what a failed test raised.
     """
     _refuse_empty_arrays(case["preamble"] + case["source"])
-    lent = {name: candidate.function(name) for name in case["borrowed"] if name not in case["looked_at"]}
-    if case["looked_at"]:
-        space = TestGlobals(space, candidate, case["looked_at"])
+    lent = {name: candidate.function(name) for name in case["program_names"] if name not in case["inspected_names"]}
+    if case["inspected_names"]:
+        space = TestGlobals(space, candidate, case["inspected_names"])
     space.update(lent)
     try:
         # The data set's own text, which the user answers for.
         exec(compile(case["preamble"], "preamble.py", "exec", dont_inherit=True), space)
         space.update(lent)  # a preamble may hold a stub of the function that is tested
-        for name in case["looked_at"]:
+        for name in case["inspected_names"]:
             space.pop(name, None)
         # As is this.
         exec(compile(case["source"], "test.py", "exec", dont_inherit=True), space)
@@ -94,4 +111,4 @@ def is_broken_test(error: BaseException, case: dict[str, Any], candidate: Remote
         return True
     if isinstance(error, ImportError):
         return bool(error.name) and str(error.name) in case["preamble"] + case["source"]
-    return isinstance(error, NameError) and any(repr(name) in str(error) for name in case["late"])
+    return isinstance(error, NameError) and any(repr(name) in str(error) for name in case["early_reads"])

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from sandbox.backends.local_backend import LocalBackend
-from sandbox.judge import CONFIRMED, Judge, Slot
+from sandbox.judge import Judge
 from sandbox.judging import host_speed
-from sandbox.judging.rerun import JUST_OVER_RUNS, Floor, Turn, just_over, over_time
+from sandbox.judging.rerun import MOST_RERUNS, SharedRun, SlotSchedule, is_barely_past, is_past_time_limit
+from sandbox.judging.slot import MOST_CONFIRMED, Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Limits, Outcome, TestResult
 from tests.sandbox.worlds import SENTENCE, script
@@ -51,7 +52,7 @@ def test_over_is_a_time_limit_passed_and_just_over_a_cpu_limit_missed_by_little(
 
     def said(outcome: Outcome, cpu: float) -> tuple[bool, bool]:
         result = TestResult(outcome=outcome, cpu_seconds=cpu, wall_seconds=4.1)
-        return over_time(result), just_over(result, limits)
+        return is_past_time_limit(result), is_barely_past(result, limits)
 
     assert said(Outcome.CPU_LIMIT, 1.02) == (True, True)
     assert said(Outcome.CPU_LIMIT, 1.03) == (True, False)
@@ -59,34 +60,34 @@ def test_over_is_a_time_limit_passed_and_just_over_a_cpu_limit_missed_by_little(
     assert said(Outcome.PASS, 0.999) == said(Outcome.WRONG, 0.999) == (False, False)
 
 
-@pytest.mark.parametrize("places", [1, 2])
-def test_on_the_quiet_floor_are_no_more_than_its_places_and_nobody_else(places: int) -> None:
-    floor, lock = Floor(places), threading.Lock()
+@pytest.mark.parametrize("most_alone", [1, 2])
+def test_no_more_run_alone_than_are_allowed_at_once_and_nobody_beside_them(most_alone: int) -> None:
+    schedule, lock = SlotSchedule(most_alone), threading.Lock()
     there: set[int] = set()
-    quiet: set[int] = set()
+    running_alone: set[int] = set()
     worst: list[set[int]] = []
     most = 0
     disturbed = []
 
     def live(number: int) -> None:
         nonlocal most
-        for turn in range(60):
-            alone = (turn + number) % 4 == 0
-            stay = floor.quiet() if alone else floor.shared()
-            with stay as given:
+        for round_number in range(60):
+            alone = (round_number + number) % 4 == 0
+            waiting = schedule.alone() if alone else schedule.side_by_side()
+            with waiting as run:
                 with lock:
                     there.add(number)
                     if alone:
-                        quiet.add(number)
-                        most = max(most, len(quiet))
+                        running_alone.add(number)
+                        most = max(most, len(running_alone))
                 time.sleep(0.0005)
                 with lock:
-                    if alone and there != quiet:
+                    if alone and there != running_alone:
                         worst.append(set(there))
                     others = there - {number}
                     there.discard(number)
-                    quiet.discard(number)
-            if given is not None and others and given.undisturbed:
+                    running_alone.discard(number)
+            if run is not None and others and run.undisturbed:
                 disturbed.append(number)
 
     threads = [threading.Thread(target=live, args=(number,)) for number in range(5)]
@@ -94,14 +95,14 @@ def test_on_the_quiet_floor_are_no_more_than_its_places_and_nobody_else(places: 
         thread.start()
     for thread in threads:
         thread.join()
-    assert (worst, disturbed, most) == ([], [], places)
+    assert (worst, disturbed, most) == ([], [], most_alone)
 
 
-def test_a_stay_that_nobody_shared_is_undisturbed() -> None:
-    floor = Floor()
-    with floor.shared() as first, floor.shared() as second:
+def test_a_run_beside_which_no_other_was_is_undisturbed() -> None:
+    schedule = SlotSchedule()
+    with schedule.side_by_side() as first, schedule.side_by_side() as second:
         pass
-    with floor.shared() as third:
+    with schedule.side_by_side() as third:
         pass
     assert (first.undisturbed, second.undisturbed, third.undisturbed) == (False, False, True)
 
@@ -115,25 +116,25 @@ def test_what_is_over_is_run_again_and_what_passed_is_not(busy_cores: None) -> N
     outcomes = [str(one.outcome) for one in found]
     assert outcomes == ["pass", "pass", outcomes[2], "cpu_limit", "wall_limit"] * 2
     assert [one.reruns for one in found][:2] == [0, 0]
-    assert sum(one.reruns for one in found) >= 3, "what shared the floor and was over was not run again"
+    assert sum(one.reruns for one in found) >= 3, "what ran beside others and was past its limit was not run again"
 
 
-def test_what_had_the_floor_to_itself_is_not_run_again() -> None:
+def test_what_ran_with_nobody_beside_it_is_not_run_again() -> None:
     slot = Slot(LocalBackend(), 0)
     found = slot.judge(parse_program(using(0.6)), False)
     slot.drop()
     assert (found.outcome, found.reruns) == (Outcome.CPU_LIMIT, 0)
 
 
-class Neighbour(Floor):
-    """A floor on which somebody else always turns up."""
+class Neighbour(SlotSchedule):
+    """A schedule on which somebody else always turns up."""
 
     @contextmanager
-    def shared(self) -> Iterator[Turn]:
-        with super().shared() as turn:
-            with super().shared():
+    def side_by_side(self) -> Iterator[SharedRun]:
+        with super().side_by_side() as run:
+            with super().side_by_side():
                 pass
-            yield turn
+            yield run
 
 
 def test_one_that_misses_its_limit_by_little_is_run_again_even_alone(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ class Scripted(Slot):
         super().__init__(LocalBackend(), 0)
         self.seconds = list(seconds)
 
-    def attempt(self, *_: Any) -> list[TestResult]:
+    def run_tests(self, *_: Any, **__: Any) -> list[TestResult]:
         used = self.seconds.pop(0)
         return [TestResult(outcome=Outcome.CPU_LIMIT if used > 1.0 else Outcome.PASS, cpu_seconds=used)]
 
@@ -165,7 +166,7 @@ class Scripted(Slot):
     ("seconds", "outcome", "reruns"),
     [
         ((0.999,), Outcome.PASS, 0),  # a pass stands: noise only ever adds
-        ((1.01, 1.02, 1.01, 1.01), Outcome.CPU_LIMIT, JUST_OVER_RUNS),
+        ((1.01, 1.02, 1.01, 1.01), Outcome.CPU_LIMIT, MOST_RERUNS),
         ((1.01, 1.01, 0.999), Outcome.PASS, 2),
         ((1.01, 1.04), Outcome.CPU_LIMIT, 1),  # had to be ended: by more than noise
         ((1.04,), Outcome.CPU_LIMIT, 0),
@@ -178,7 +179,7 @@ def test_how_often_one_is_run_again(seconds: tuple[float, ...], outcome: Outcome
 
 
 @pytest.mark.parametrize("fail_fast", [False, True])
-def test_the_quiet_run_decides_and_fail_fast_goes_on_after_it(tmp_path: Path, fail_fast: bool) -> None:
+def test_the_run_alone_decides_and_fail_fast_goes_on_after_it(tmp_path: Path, fail_fast: bool) -> None:
     """The second test is over its limit the first time only, as if by another's doing; at this level a file can carry
     that."""
     once = (
@@ -205,7 +206,7 @@ def test_a_program_that_loops_for_ever_in_every_test_is_not_run_again_for_each(t
     found = slot.judge(parse_program(row), False)
     slot.drop()
     assert [test.outcome for test in found.tests] == [Outcome.CPU_LIMIT] * 6
-    assert found.reruns == CONFIRMED
+    assert found.reruns == MOST_CONFIRMED
 
 
 def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll() -> None:
@@ -220,7 +221,7 @@ def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll()
 
 
 def test_limits_scale_in_steps_and_are_recorded() -> None:
-    assert [host_speed.stepped(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [
+    assert [host_speed.nearest_step(ratio) for ratio in (0.93, 1.0, 1.08, 2.1, 0.01, 99.0)] == [
         1.0,
         1.0,
         1.0,

@@ -1,4 +1,5 @@
-"""A pytest file run inside a box beside the program it tests (module `solution`), and its tests counted.
+"""The mode `pytest`: a pytest file run inside a box beside the program it tests (module `solution`), and its tests
+counted.
 
 The program shares the process and could forge the count: whoever chooses this form accepts `trust: low`. No plug-in, no
 configuration and no conftest of the program's is read. Runs inside the box.
@@ -8,7 +9,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import Any
+from typing import Any, NoReturn
+
+from sandbox.inside.child_messages import write_message
+from sandbox.inside.program import load_program
 
 NAME = "test_solution.py"
 _OPTIONS = (
@@ -46,7 +50,7 @@ class Tally:
             self.first = f"{report.nodeid}: {str(report.longrepr).strip().rpartition(chr(10))[2]}"[:300]
 
 
-def run(source: str) -> dict[str, Any]:
+def _count_of_tests(source: str) -> dict[str, Any]:
     """Run the file in the current folder. Returns the message for the judge: how many passed, failed and were
     skipped."""
     import pytest
@@ -61,3 +65,10 @@ def run(source: str) -> dict[str, Any]:
         **{name: tally.counts[name] for name in ("passed", "failed", "skipped")},
         "first": tally.first,
     }
+
+
+def pytest_file(case: dict[str, Any]) -> NoReturn:
+    """Load the program, run the file's tests, say how many passed."""
+    load_program(case, "solution")
+    write_message(_count_of_tests(case["source"]))
+    os._exit(0)
