@@ -14,7 +14,8 @@ UNSAFE_SENTENCE = "I understand generated code runs as me"
 
 
 class Outcome(StrEnum):
-    """What a test, and a program as a whole, came to. FAULT is ours and never a score; INVALID is the row's."""
+    """What a test, and a program as a whole, came to. FAULT is the judge's own failure, INVALID that of the
+    row (its tests cannot be judged); neither has a score."""
 
     PASS = "pass"
     WRONG = "wrong"
@@ -187,8 +188,8 @@ class Judgement:
 
     `trust` is low when a test called names of the program other than its entry point, looked at arguments that it
     changed in place or into objects of its classes, or shared its process (pytest). `seconds` is time from a free slot
-    to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: runs
-    of tests past a time limit that were repeated with no other slot busy.
+    to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see judging/host_speed.py).
+    `reruns`: runs of tests past a time limit that were repeated with no other slot busy.
     Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container",
     backend="docker")
     """

@@ -79,9 +79,8 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
             reason = f"line {number}: {reason}"
             identity = row.get("id") if isinstance(row, dict) else None
-            identity = (
-                identity if isinstance(identity, str | int) else None
-            )  # the rest is no id, and may be no JSON either
+            # The rest is no id, and may be no JSON either.
+            identity = identity if isinstance(identity, str | int) else None
             records.append({**invalid_judgement(str(identity), reason, judge.backend).to_json(), "id": identity})
     judged = iter(judge.run([program for program, _ in programs], fail_fast))
     given = iter(identity for _, identity in programs)

@@ -269,7 +269,7 @@ def patience(programs: Sequence[Program], slots: int) -> float:
 
 
 def _longest(limits: Limits) -> float:
-    from sandbox.judging.split_test import GRACE_SECONDS
+    from sandbox.backends.box import GRACE_SECONDS
 
     return MARGIN * (MOST_WALL * limits.wall_seconds + GRACE_SECONDS)
 

@@ -47,9 +47,8 @@ def _bwrap(folder: str) -> list[str]:
     ]
     files = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
     bound: list[str] = []
-    for needed in sorted(
-        {sys.prefix, sys.base_prefix, str(_HERE.parents[1])}
-    ):  # a folder before what lies in it, which is then there
+    # A folder before what lies in it, which is then there.
+    for needed in sorted({sys.prefix, sys.base_prefix, str(_HERE.parents[1])}):
         if needed.startswith("/tmp/") and not any(needed.startswith(f"{outer}/") for outer in bound):
             bound.append(needed)
             files += ["--ro-bind", needed, needed]

@@ -22,6 +22,7 @@ from sandbox.inside.frames import FrameBuffer, FrameError, pack_frame
 from sandbox.types import Level, Limits
 
 START_SECONDS = 20.0
+GRACE_SECONDS = 10.0  # beyond a test's own limits, in which its box must have answered
 SEND_SECONDS = 20.0  # for one frame; a supervisor that does not read must not hold its judge
 _MAX_ANSWER_BYTES = 128 * 1024 * 1024
 
@@ -88,7 +89,7 @@ class Backend(Protocol):
         ...
 
     def start(self, slot: int, role: str, profile: str = "plain", size: Size = SMALL) -> Channel:
-        """A channel to a fresh supervisor. `role` is candidate, test or session; `profile` as in image.py. Raises
+        """A channel to a fresh supervisor. `role` is candidate, test or session; `profile` as in root_tree.py. Raises
         Fault, ImageError."""
         ...
 
@@ -182,7 +183,8 @@ class PipeChannel:
                 env=environment,
                 cwd=cwd,
                 bufsize=0,
-                # its share of the processor, which a test may change, is not ours; nor are our keys its
+                # A session of its own: a test may change the share of the processor that its session gets, and what is
+                # typed at our terminal (Ctrl-C) must not end it.
                 start_new_session=True,
                 **identity,
             )
@@ -192,9 +194,8 @@ class PipeChannel:
             raise Fault("the box has no pipes")
         self._in, self._out, self._err = self.process.stdin, self.process.stdout, self.process.stderr
         for pipe in (self._in, self._out, self._err):
-            os.set_blocking(
-                pipe.fileno(), False
-            )  # no end of a pipe may hold us: whatever outlives the supervisor can keep its own open
+            # No end of a pipe may hold us: whatever outlives the supervisor can keep its own open.
+            os.set_blocking(pipe.fileno(), False)
 
     def send(self, data: bytes) -> None:
         view, until = memoryview(data), time.monotonic() + SEND_SECONDS

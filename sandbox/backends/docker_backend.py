@@ -31,11 +31,11 @@ from sandbox.backends.supervisor_command import ENVIRONMENT, supervisor_command
 from sandbox.errors import Fault, LevelError
 from sandbox.images.docker_image import ERRORS, ensure_image
 from sandbox.images.root_tree import PLAIN
-from sandbox.inside.contract import NOBODY
+from sandbox.inside.contract import MOST_FILES, NOBODY
 from sandbox.types import Level
 
 PIDS = 256
-TMPFS = "rw,nosuid,nodev,nr_inodes=8192,mode=1777"
+TMPFS = f"rw,nosuid,nodev,nr_inodes={MOST_FILES},mode=1777"
 LIFETIME_SECONDS = 7 * 24 * 3600
 _START_REMEDY = "start it (systemctl start docker), and let this user reach its socket (group docker)"
 
@@ -164,7 +164,8 @@ class DockerBackend:
             ipc_mode="private",
             log_config={"type": "none", "config": {}},
             oom_score_adj=500,
-            # with the end of stdin, the second way out of here when owner and guardian are both killed
+            # The daemon removes the container once it ends, as it does with its stdin: also when owner and guardian
+            # were both killed.
             auto_remove=True,
             runtime=self.runtime,
             ulimits=[

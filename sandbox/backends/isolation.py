@@ -36,7 +36,7 @@ class Availability:
     remedy: str = ""
 
 
-def _namespaces(image: str | None) -> Backend:
+def _namespace_backend(image: str | None) -> Backend:
     from sandbox.backends.namespace_backend import NamespaceBackend
 
     if shutil.which("bwrap") is None and shutil.which("unshare") is None:
@@ -44,7 +44,7 @@ def _namespaces(image: str | None) -> Backend:
     return NamespaceBackend()
 
 
-def _docker(runtime: str) -> Callable[[str | None], Backend]:
+def _docker_backend_maker(runtime: str) -> Callable[[str | None], Backend]:
     def make(image: str | None) -> Backend:
         try:
             from sandbox.backends.docker_backend import DockerBackend
@@ -55,34 +55,49 @@ def _docker(runtime: str) -> Callable[[str | None], Backend]:
     return make
 
 
-def _local(image: str | None) -> Backend:
+def _local_backend(image: str | None) -> Backend:
     from sandbox.backends.local_backend import LocalBackend
 
     return LocalBackend()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackendKind:
+    """A level with the backend that reaches it. `remedy` is what helps where it does not work and says nothing itself.
+
+    Example: BackendKind(level=Level.NONE, name="local", make=_local_backend, remedy="...")
+    """
+
+    level: Level
+    name: str
+    make: Callable[[str | None], Backend]
+    remedy: str
+
+
 # Strongest first: the order in which `auto` looks.
-_KINDS: tuple[tuple[Level, str, Callable[[str | None], Backend], str], ...] = (
-    (Level.KERNEL, "docker", _docker("runsc"), f"{_DOCKER_REMEDY}, and register gVisor's runsc as a runtime"),
-    (Level.CONTAINER, "docker", _docker("runc"), _DOCKER_REMEDY),
-    (Level.NAMESPACES, "namespaces", _namespaces, _NAMESPACES_REMEDY),
-    (Level.NONE, "local", _local, f'set allow_unsafe: "{UNSAFE_SENTENCE}"'),
+_KINDS = (
+    BackendKind(
+        level=Level.KERNEL,
+        name="docker",
+        make=_docker_backend_maker("runsc"),
+        remedy=f"{_DOCKER_REMEDY}, and register gVisor's runsc as a runtime",
+    ),
+    BackendKind(level=Level.CONTAINER, name="docker", make=_docker_backend_maker("runc"), remedy=_DOCKER_REMEDY),
+    BackendKind(level=Level.NAMESPACES, name="namespaces", make=_namespace_backend, remedy=_NAMESPACES_REMEDY),
+    BackendKind(level=Level.NONE, name="local", make=_local_backend, remedy=f'set allow_unsafe: "{UNSAFE_SENTENCE}"'),
 )
 
 
 def levels() -> list[Availability]:
     """One row a backend, strongest first. Starts and ends a real box for each that can be."""
     rows = []
-    for level, name, make, remedy in _KINDS:
-        why = ""
+    for kind in _KINDS:
+        why = remedy = ""
         try:
-            backend = _backend_that_answers(make, None)
-            backend.close()
+            _backend_that_answers(kind, None).close()
         except SandboxError as error:
-            why, remedy = error.what, error.remedy or remedy
-        rows.append(
-            Availability(level=level, backend=name, available=not why, why_not=why, remedy=remedy if why else "")
-        )
+            why, remedy = error.what, error.remedy or kind.remedy
+        rows.append(Availability(level=kind.level, backend=kind.name, available=not why, why_not=why, remedy=remedy))
     return rows
 
 
@@ -102,26 +117,26 @@ def choose_backend(backend: str, min_level: str, allow_unsafe: str | None, image
             remedy=f'min_level: none and allow_unsafe: "{UNSAFE_SENTENCE}"',
         )
     reasons, remedies = [], []
-    for level, name, make, remedy in _KINDS:
+    for kind in _KINDS:
         if (
-            level < wanted
-            or backend not in ("auto", name)
-            or (name == "local" and not unsafe)
-            or (image and name != "docker")
+            kind.level < wanted
+            or backend not in ("auto", kind.name)
+            or (kind.name == "local" and not unsafe)
+            or (image and kind.name != "docker")
         ):
             continue
         try:
-            return _backend_that_answers(make, image)
+            return _backend_that_answers(kind, image)
         except SandboxError as error:
-            reasons.append(f"{level} ({name}): {error.what}")
-            remedies.append(error.remedy or remedy)
+            reasons.append(f"{kind.level} ({kind.name}): {error.what}")
+            remedies.append(error.remedy or kind.remedy)
     if not reasons:
         reasons, remedies = [f"backend {backend} cannot reach it"], ["choose another backend, or a lower min_level"]
     raise LevelError(f"level {wanted} cannot be had here. " + "; ".join(reasons), where="sandbox", remedy=remedies[-1])
 
 
-def _backend_that_answers(make: Callable[[str | None], Backend], image: str | None) -> Backend:
-    made = make(image)
+def _backend_that_answers(kind: BackendKind, image: str | None) -> Backend:
+    made = kind.make(image)
     try:
         box = Box(made.start(0, "candidate"))
         box.ping()

@@ -4,7 +4,7 @@ and no daemon.
 Own user, PID, mount, network, IPC and UTS namespaces; the root is the read-only tree of root_tree.py; /tmp and /dev/shm
 are small tmpfs. When we are root the box is given an unprivileged user first: the kernel does not count processes of
 root, and a file that only root may read would be readable inside. Not covered: the host's kernel is shared, memory is
-bounded a process and by polling, not by a cgroup, and no cgroup bounds disk traffic.
+bounded for each process and by polling the sum, not by a cgroup, and no cgroup bounds disk traffic.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NamespaceBackend:
         self._root(PLAIN)
 
     def start(self, slot: int, role: str, profile: str = PLAIN, size: Size = SMALL) -> PipeChannel:
-        command, environment = (self._bwrap if self.tool == "bwrap" else self._unshare)(
+        command, environment = (self._bwrap_command if self.tool == "bwrap" else self._unshare_command)(
             self._root(profile), str(size.folder_bytes)
         )
         command += [*supervisor_command(profile), "--count-processes"]
@@ -48,7 +48,7 @@ class NamespaceBackend:
     def close(self) -> None:
         """Boxes end with their channels; there is nothing else."""
 
-    def _bwrap(self, root: str, room: str) -> tuple[list[str], dict[str, str]]:
+    def _bwrap_command(self, root: str, room: str) -> tuple[list[str], dict[str, str]]:
         path = shutil.which("bwrap") or "bwrap"
         namespaces = [
             "--unshare-user",
@@ -75,7 +75,7 @@ class NamespaceBackend:
         files += ["--size", room, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--chdir", "/tmp"]
         return [path, *namespaces, *identity, *process, *files, "--"], dict(ENVIRONMENT)
 
-    def _unshare(self, root: str, room: str) -> tuple[list[str], dict[str, str]]:
+    def _unshare_command(self, root: str, room: str) -> tuple[list[str], dict[str, str]]:
         path = shutil.which("unshare") or "unshare"
         flags = [
             "--user",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import ImageError
-from sandbox.inside.contract import SCIENCE_MODULES
+from sandbox.inside.contract import MOUNT_POINTS, NOBODY, SCIENCE_MODULES
 
 SUITE = "bookworm"
 PACKAGES = ("python3", *(f"python3-{name}" for name in SCIENCE_MODULES))
@@ -26,9 +26,8 @@ _TOOLS = {"debootstrap": "debootstrap", "dpkg-deb": "dpkg", "tar": "tar"}
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _UNUSED = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/share/perl5", "./var", "./etc/init.d")
 _SECONDS = 900
-SEARCHED = os.pathsep.join(
-    (os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")
-)  # debootstrap lies where only root looks
+# Debootstrap lies where only root looks.
+SEARCHED = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +53,17 @@ def lay_out(root: Path, suite: str, mirror: str) -> None:
         for name in _MERGED:
             (root / "usr" / name).mkdir(parents=True)
             (root / name).symlink_to(f"usr/{name}")
-        for name in _needed(packages):
+        for name in _names_needed(packages):
             _unpack(packages[name].file, root)
-    for name in ("proc", "dev", "sys", "tmp", "etc"):
+    for name in (*MOUNT_POINTS, "etc"):
         (root / name).mkdir(exist_ok=True)
     for library in ("blas/libblas.so.3", "lapack/liblapack.so.3"):  # what their packages' scripts would link
         for found in sorted((root / "usr/lib").glob(f"*/{library}")):
             (found.parent.parent / found.name).symlink_to(library)
     (root / "etc/passwd").write_text(
-        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n"
+        f"root:x:0:0:root:/root:/bin/sh\nnobody:x:{NOBODY}:{NOBODY}:nobody:/nonexistent:/bin/sh\n"
     )
-    (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+    (root / "etc/group").write_text(f"root:x:0:\nnogroup:x:{NOBODY}:\n")
     root.chmod(0o755)
 
 
@@ -103,10 +102,10 @@ def _download(target: Path, suite: str, mirror: str) -> dict[str, Package]:
             where=mirror,
             remedy="name another: --mirror URL, --suite NAME",
         )
-    return dict(_read(file) for file in sorted((target / "var/cache/apt/archives").glob("*.deb")))
+    return dict(_read_package(file) for file in sorted((target / "var/cache/apt/archives").glob("*.deb")))
 
 
-def _read(file: Path) -> tuple[str, Package]:
+def _read_package(file: Path) -> tuple[str, Package]:
     lines = _run(
         ["dpkg-deb", "-f", str(file), "Package", "Provides", "Depends", "Pre-Depends"], check=True
     ).stdout.splitlines()
@@ -123,7 +122,7 @@ def _names(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(re.split(r"[\s:(]", name.strip())[0] for name in part) for part in parts)
 
 
-def _needed(packages: dict[str, Package]) -> Iterator[str]:
+def _names_needed(packages: dict[str, Package]) -> Iterator[str]:
     """Names of our packages and all they depend on, each once."""
     providers = {alias: name for name, package in packages.items() for alias in package.provides} | {
         name: name for name in packages

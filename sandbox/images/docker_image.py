@@ -1,7 +1,7 @@
 """Images for the containers of docker_backend.py: made here, found again by id. Nothing is pulled but the base that a
 user names.
 
-    interpreter   the tree of root_tree.py, loaded as an archive without clock or host in it: same files, same id
+    interpreter   the tree of root_tree.py, loaded as an archive that holds no time and no owner: same files, same id
     debian        Debian's packages (debian.py) as a base, furnished by the Dockerfile
     dockerfile    any base with a python3, furnished by the Dockerfile
 
@@ -25,7 +25,6 @@ from typing import Any, BinaryIO
 import docker.errors
 import requests
 
-from sandbox import inside
 from sandbox.errors import ImageError
 from sandbox.images import debian, root_tree
 from sandbox.inside.contract import inside_files
@@ -57,7 +56,7 @@ def ensure_image(client: Any, wanted: str | None = None, profile: str = root_tre
             with contextlib.suppress(docker.errors.ImageNotFound):
                 return str(client.images.get(note.read_text().strip()).id)
     except ERRORS as error:
-        raise _not_loaded(error) from error
+        raise _load_error(error) from error
     found = load(client, root)
     draft = note.with_name(f"{note.name}.{os.getpid()}")
     draft.write_text(found)
@@ -75,10 +74,10 @@ def load(client: Any, root: Path) -> str:
         client.api.tag(identity, REPOSITORY, _tag(identity))  # notes the time, which loading does not
         return str(client.images.get(identity).id)
     except ERRORS as error:
-        raise _not_loaded(error) from error
+        raise _load_error(error) from error
 
 
-def _not_loaded(error: Exception) -> ImageError:
+def _load_error(error: Exception) -> ImageError:
     return ImageError(f"the image could not be loaded: {error}", remedy="check the daemon's disk space, then try again")
 
 
@@ -86,7 +85,7 @@ def prune(client: Any, unused_seconds: float = 24 * 3600) -> list[str]:
     """Remove images of interpreters that no laid-out tree stands for any more, loaded longer ago than that. Returns
     their names.
 
-    They have no clock in them, which tells them from images that a user has built and may name somewhere. Raises
+    Their time of creation is 0, which tells them from images that a user has built and may name somewhere. Raises
     ImageError.
     """
     removed = []
@@ -125,8 +124,8 @@ def from_dockerfile(client: Any, base: str = DEFAULT_BASE) -> str:
     with tarfile.open(fileobj=context, mode="w") as tar:
         for name in ("Dockerfile", "prepare_image.py"):
             tar.add(here / name, arcname=name)
-        for name in inside_files():
-            tar.add(Path(inside.__file__).with_name(name), arcname=f"inside/{name}")
+        for path in inside_files():
+            tar.add(path, arcname=f"inside/{os.path.basename(path)}")
     context.seek(0)
     remedy = "name a base that is there and has python3: --base IMAGE"
     options = {

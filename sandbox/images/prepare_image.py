@@ -21,7 +21,7 @@ def main() -> None:
     """Furnish the image that this runs in."""
     (JUDGE / "sandbox/__init__.py").touch()
     sys.path.insert(0, str(JUDGE))
-    from sandbox.inside.contract import PYTHON, SCIENCE_MODULES, SITE_FOLDER
+    from sandbox.inside.contract import MOUNT_POINTS, PYTHON, SCIENCE_MODULES, SITE_FOLDER
 
     missing = [name for name in SCIENCE_MODULES if importlib.util.find_spec(name) is None]
     if missing:
@@ -39,8 +39,8 @@ def main() -> None:
     importlib.import_module("sandbox.inside.preparation").warm_up([str(site)])
     for name in SCIENCE_MODULES:
         importlib.import_module(name)
-    for folder in ("tmp", "proc", "dev", "sys"):
-        Path("/", folder).mkdir(exist_ok=True)
+    for name in MOUNT_POINTS:
+        Path("/", name).mkdir(exist_ok=True)
     os.chmod("/tmp", 0o1777)  # a tmpfs that Docker mounts here takes on this mode
 
 

@@ -25,11 +25,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from sandbox import inside
 from sandbox.errors import ImageError
-from sandbox.inside.contract import JUDGE_FOLDER, PYTHON, SCIENCE_MODULES, SITE_FOLDER, inside_files
+from sandbox.inside.contract import (
+    JUDGE_FOLDER,
+    MOUNT_POINTS,
+    NOBODY,
+    PYTHON,
+    SCIENCE_MODULES,
+    SITE_FOLDER,
+    inside_files,
+)
 
-_INSIDE = Path(inside.__file__).parent
 _COMPILE = """import os, py_compile, sys
 for file in sys.argv[2:]:
     shown = os.path.join(sys.argv[1], os.path.basename(file))
@@ -53,8 +59,7 @@ SCIENCE_PACKAGES = (*SCIENCE_MODULES, "pluggy", "iniconfig", "packaging", "pygme
 _NEEDS_SCIENCE = re.compile(
     rf"\b(import|from)\s+(?:[\w.]+\s*,\s*)*({'|'.join(SCIENCE_MODULES)})\b|__import__|import_module"
 )
-_EMPTY_FOLDERS = ("proc", "dev", "tmp", "etc", "sys")
-_PASSWD = "nobody:x:65534:65534:nobody:/tmp:/nonexistent\n"
+_PASSWD = f"nobody:x:{NOBODY}:{NOBODY}:nobody:/tmp:/nonexistent\n"
 
 
 def _python_library() -> Path:
@@ -107,8 +112,8 @@ def digest(profile: str = PLAIN) -> str:
     for path in _files(root):
         stat = (root / path).stat()
         sha.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    for file in (*(_INSIDE / name for name in inside_files()), Path(__file__)):
-        sha.update(file.read_bytes())
+    for source in (*inside_files(), __file__):
+        sha.update(Path(source).read_bytes())
     if profile == SCIENCE:
         sha.update(repr(science_packages()).encode())
     return sha.hexdigest()
@@ -191,10 +196,10 @@ def _lay_out(root: Path, profile: str) -> None:
                 binaries.append(place / path)
             elif path.suffix == ".py":
                 _copy_bytecode(source / path, place / path)
-    for name in _EMPTY_FOLDERS:
+    for name in (*MOUNT_POINTS, "etc"):
         (root / name).mkdir(exist_ok=True)
     (root / "etc/passwd").write_text(_PASSWD)
-    (root / "etc/group").write_text("nogroup:x:65534:\n")
+    (root / "etc/group").write_text(f"nogroup:x:{NOBODY}:\n")
     (root / "usr/lib").mkdir(parents=True)
     for name in ("lib", "lib64", "usr/lib64"):
         (root / name).symlink_to("lib" if name == "usr/lib64" else "usr/lib")
@@ -202,8 +207,8 @@ def _lay_out(root: Path, profile: str) -> None:
         if not found.startswith(str(root)):  # a wheel's own are in it already
             _copy(Path(found), root / "usr/lib" / name, mode=0o755)
     package = root / JUDGE_FOLDER[1:] / "sandbox"
-    for name in inside_files():
-        _copy(_INSIDE / name, package / "inside" / name)
+    for path in map(Path, inside_files()):
+        _copy(path, package / "inside" / path.name)
     (package / "__init__.py").write_text("")
     _compile_inside(package)
 
@@ -258,7 +263,7 @@ def _compile_inside(package: Path) -> None:
 
     By a fresh process, as the bytes depend a little on what the compiling one has in memory. Raises ImageError.
     """
-    files = [str(package / "inside" / name) for name in inside_files()]
+    files = [str(package / "inside" / os.path.basename(path)) for path in inside_files()]
     command = [sys.executable, "-I", "-S", "-c", _COMPILE, f"{JUDGE_FOLDER}/sandbox/inside", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

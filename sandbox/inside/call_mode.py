@@ -26,10 +26,10 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
     module = load_program(case, "program")
     if case["interactive"]:
         objects = ObjectExchange(
-            module.__dict__, write_message, read_message, lambda message: _answer_asked(module, message, objects)
+            module.__dict__, write_message, read_message, lambda message: _answer_with_output(module, message, objects)
         )
         while (message := read_message()) is not None:
-            write_message(_answer_asked(module, message, objects))
+            write_message(_answer_with_output(module, message, objects))
         os._exit(0)
     try:
         args, kwargs = (
@@ -43,11 +43,13 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
     end(0)
 
 
-def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: ObjectExchange) -> dict[str, Any]:
+def _answer_with_output(module: types.ModuleType, message: dict[str, Any], objects: ObjectExchange) -> dict[str, Any]:
     """The answer, and what was printed meanwhile, where the test has put something in place of its own stdout, or of
     Python's functions."""
     if "patched" in message:
-        return _patched(message.pop("patched"), lambda: _answer_asked(module, message, objects))
+        return _answer_with_patched_builtins(
+            message.pop("patched"), lambda: _answer_with_output(module, message, objects)
+        )
     if not message.get("listen"):
         return _answer(module, message, objects)
     with contextlib.redirect_stdout(
@@ -61,7 +63,7 @@ def _answer_asked(module: types.ModuleType, message: dict[str, Any], objects: Ob
         return answer
 
 
-def _patched(functions: dict[str, Any], answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _answer_with_patched_builtins(functions: dict[str, Any], answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     kept = {name: getattr(builtins, name) for name in functions}
     for name, packed in functions.items():
         setattr(builtins, name, unpack(packed))

@@ -16,20 +16,19 @@ from typing import Any
 
 from sandbox.inside import child
 from sandbox.inside.box_state import BoxState
-from sandbox.inside.contract import MOST_WALL, cpu_end
+from sandbox.inside.contract import MOST_FILES, MOST_WALL, cpu_end
 from sandbox.inside.frames import from_text, to_text, write_all
 from sandbox.inside.kernel import FIONREAD
 
 POLL_SECONDS = 0.02
 AT_ONCE_MS = 5
-MOST_FILES = 8192
 _STDERR_TAIL = 2000
 
 
 def _time_of_next_look() -> float:
-    """A poll later, half as long or half as long again: a program that sleeps in pieces of the same length would fall
-    into step with looks that come evenly (it cannot wake while one is taken), be found awake by each, and be charged
-    for no sleep at all."""
+    """Half a poll to one and a half from now, as if by chance. Looks at even intervals would fall into step with a
+    program that sleeps in pieces of the same length: it cannot wake while a look is taken, would be found awake by
+    each, and be charged for no sleep at all."""
     now = time.monotonic_ns()
     return now / 1e9 + POLL_SECONDS * (0.5 + now % 9973 / 9973)
 
@@ -156,8 +155,8 @@ class Case:
         """The poll of limits that the kernel does not keep as a sum.
 
         Wall time counts while the test waits of its own accord. A test that wants a processor and gets none, on a busy
-        machine, is not charged for it, nor is a candidate that nobody has asked anything; a multiple of the limit ends
-        it all the same.
+        machine, is not charged for that time, nor is a candidate of whom nobody has asked anything. A multiple of the
+        limit (contract.MOST_WALL) ends either all the same.
         """
         now = time.monotonic()
         elapsed, self.last_look = now - self.last_look, now
@@ -165,9 +164,10 @@ class Case:
         usage = self.box.processes.usage(self.box.rss_bytes)
         before = self.cpu
         self.cpu = cpu = max(self.cpu, self.box.processes.cpu_seconds(usage) - self.cpu_before)
-        used = cpu - before  # is in the sum already, and may be more than the clock's
+        used = cpu - before  # part of the limit's sum already; with several processes it may exceed the clock's
         self.max_rss_bytes = max(self.max_rss_bytes, self.box.rss_bytes + usage.own_bytes)
-        # Both ends of the stretch tell: one that sleeps in many pieces is found awake now and then.
+        # Starved only if it was runnable at both ends of the stretch: one that sleeps in many pieces is found awake now
+        # and then.
         starved, self.runnable = usage.runnable and self.runnable, usage.runnable
         if not starved and (self.asked or not self.interactive):
             self.waited += max(0.0, elapsed - used)

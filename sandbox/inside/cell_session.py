@@ -41,7 +41,7 @@ class HeadAndTail:
 
 
 class CellSession(Case):
-    """`limits` as for a case, of one cell, and `session_cpu_seconds`, what is left for all."""
+    """`limits` are those of a case, for each cell, and `session_cpu_seconds`, the processor time left for all cells."""
 
     def __init__(self, spec: dict[str, Any], box: BoxState) -> None:
         super().__init__(spec, box)
@@ -64,7 +64,7 @@ class CellSession(Case):
         )
 
     def _charge_session(self) -> None:
-        """Put what was used so far to the session's account, and set the clocks to zero."""
+        """Take what was used so far from the session's processor time, and set the clocks to zero."""
         self._check_limits()
         self.cpu_left -= self.cpu
         self.cpu_before += self.cpu

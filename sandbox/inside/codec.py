@@ -15,8 +15,8 @@ arguments only. Knows nothing of equality: see compare.py, which works on packed
     {"t": "mapping", "v": ["Counter", [[k, v], ..]]}, OrderedDict, defaultdict with the name of what makes its items
     {"t": "array", "v": ["f8", [2], [0.5, 1.0]]} of numpy: kind and size, shape, items
 
-In a split test whatever else there is crosses by number (objects.py): {"t": "held", "v": [0, "module.Class"]}, lent,
-builtin. Scalars of numpy cross as numbers, and where it is not loaded an array is a list that knows its shape. An
+In a split test whatever else there is crosses by number (object_exchange.py): {"t": "held", "v": [0, "module.Class"]},
+lent, builtin. Scalars of numpy cross as numbers, and where it is not loaded an array is a list that knows its shape. An
 iterator crosses with its first MOST_ITEMS items.
 """
 
@@ -77,7 +77,7 @@ def pack(value: Any, depth: int = 0) -> Any:
     if issubclass(kind, list):
         return [pack(item, depth + 1) for item in list.__iter__(value)]
     if issubclass(kind, tuple):
-        if kind is not tuple and are_names(names := _fields(kind)) and len(names) == tuple.__len__(value):
+        if kind is not tuple and are_names(names := _field_names(kind)) and len(names) == tuple.__len__(value):
             return {"t": "named", "v": [names, [pack(item, depth + 1) for item in tuple.__iter__(value)]]}
         return {"t": "tuple", "v": [pack(item, depth + 1) for item in tuple.__iter__(value)]}
     if issubclass(kind, dict):
@@ -85,9 +85,9 @@ def pack(value: Any, depth: int = 0) -> Any:
         name = kind is not dict and _mapping_name(value, kind)
         return {"t": "mapping", "v": [name, pairs]} if name else {"t": "dict", "v": pairs}
     if issubclass(kind, set):
-        return {"t": "set", "v": _sorted([pack(item, depth + 1) for item in set.__iter__(value)])}
+        return {"t": "set", "v": _sorted_items([pack(item, depth + 1) for item in set.__iter__(value)])}
     if issubclass(kind, frozenset):
-        return {"t": "frozenset", "v": _sorted([pack(item, depth + 1) for item in frozenset.__iter__(value)])}
+        return {"t": "frozenset", "v": _sorted_items([pack(item, depth + 1) for item in frozenset.__iter__(value)])}
     if issubclass(kind, bytes | bytearray | memoryview):
         return {"t": "bytes", "v": bytes(memoryview(value)).decode("latin-1")}
     if issubclass(kind, complex):
@@ -154,7 +154,7 @@ def _moment_text(value: Any) -> str:
     )
 
 
-def _moment(name: str, text: str) -> Any:
+def _moment_of(name: str, text: str) -> Any:
     import datetime
 
     return (
@@ -175,7 +175,7 @@ def is_moment(body: Any) -> bool:
     ):
         return False
     try:
-        _moment(*body)
+        _moment_of(*body)
     except (ValueError, OverflowError):
         return False
     return True
@@ -190,19 +190,19 @@ def are_names(names: Any) -> bool:
     )
 
 
-def _fields(kind: type) -> list[Any]:
+def _field_names(kind: type) -> list[Any]:
     names = getattr(kind, "_fields", None)
     return list(names) if type(names) is tuple else []
 
 
 @lru_cache(maxsize=100)
-def _named(names: tuple[str, ...]) -> Any:
+def _named_tuple_class(names: tuple[str, ...]) -> Any:
     from collections import namedtuple
 
     return namedtuple("named", names, rename=True)  # type: ignore[misc]  # the names are known only now
 
 
-def _sorted(items: list[Any]) -> list[Any]:
+def _sorted_items(items: list[Any]) -> list[Any]:
     return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
 
 
@@ -217,7 +217,7 @@ def unpack(tree: Any) -> Any:
     if tag == "dict":
         return {_hashable(unpack(key)): unpack(item) for key, item in body}
     if tag == "array":
-        return _array(body[0], body[1], unpack(body[2]))
+        return _array_of(body[0], body[1], unpack(body[2]))
     if tag in ("tuple", "set", "frozenset"):
         return {"tuple": tuple, "set": set, "frozenset": frozenset}[tag](unpack(item) for item in body)
     if tag == "bytes":
@@ -241,11 +241,11 @@ def _unpack_other(tag: str, body: Any) -> Any:
 
         return Fraction(body) if tag == "fraction" else Decimal(body)
     if tag == "moment":
-        return _moment(*body)
+        return _moment_of(*body)
     if tag == "named":
-        return _named(tuple(body[0]))(*(unpack(item) for item in body[1]))
+        return _named_tuple_class(tuple(body[0]))(*(unpack(item) for item in body[1]))
     if tag == "mapping":
-        return _mapping(body[0], {_hashable(unpack(key)): unpack(item) for key, item in body[1]})
+        return _mapping_of(body[0], {_hashable(unpack(key)): unpack(item) for key, item in body[1]})
     items = [unpack(item) for item in body]
     if tag == "deque":
         from collections import deque
@@ -254,7 +254,7 @@ def _unpack_other(tag: str, body: Any) -> Any:
     return range(*items) if tag == "range" else iter(items) if tag == "iterator" else items
 
 
-def _mapping(name: str, items: dict[Any, Any]) -> Any:
+def _mapping_of(name: str, items: dict[Any, Any]) -> Any:
     import collections
 
     kind, _, maker = name.partition(" ")
@@ -265,11 +265,10 @@ def _mapping(name: str, items: dict[Any, Any]) -> Any:
     )
 
 
-def _array(code: str, shape: list[int], items: list[Any]) -> Any:
+def _array_of(code: str, shape: list[int], items: list[Any]) -> Any:
     numpy = sys.modules.get("numpy")
-    if numpy is None or not hasattr(
-        numpy, "ndarray"
-    ):  # a program may leave anything under that name, in its own process
+    # A program may leave anything under that name, in its own process.
+    if numpy is None or not hasattr(numpy, "ndarray"):
         return Array(code, shape, items)
     return numpy.array(items, dtype=code).reshape(shape)
 

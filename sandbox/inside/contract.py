@@ -12,6 +12,7 @@ PYTHON = "/opt/python/bin/python3"  # the interpreter of a box, wherever it came
 JUDGE_FOLDER = "/opt/judge"  # holds the package `sandbox` with this folder, and nothing else of it
 SITE_FOLDER = f"{JUDGE_FOLDER}/site"  # packages that programs may import
 NOBODY = 65534  # user and group of everything in a box
+MOUNT_POINTS = ("proc", "dev", "sys", "tmp")  # empty folders of every root
 # What a program may import beside the standard library, in boxes of the profile science.
 SCIENCE_MODULES = ("numpy", "sympy", "mpmath", "pytest")
 
@@ -19,6 +20,7 @@ SCIENCE_MODULES = ("numpy", "sympy", "mpmath", "pytest")
 MOST_WALL = 4
 # So far past a CPU limit, as a share of it and at most in seconds, a test may go on, to tell by how much it missed.
 CPU_GRACE, CPU_GRACE_SECONDS = 0.025, 0.05
+MOST_FILES = 8192  # in each folder that a test may write to
 MOST_WAITING_SECONDS = 0.02  # a result may wait so long for the next, so that both go in one write
 
 
@@ -29,14 +31,15 @@ def cpu_end(limit: float) -> float:
 
 
 def inside_files() -> list[str]:
-    """Names of the files that every image holds: all of this folder, in an order that both ends have."""
-    return sorted(name for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".py"))
+    """Paths of the files that every image holds: all of this folder, in an order that both ends have."""
+    folder = os.path.dirname(__file__)
+    return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".py"))
 
 
 def inside_version() -> int:
     """A checksum of those files as they lie here: an image whose checksum is another is refused."""
     checksum = 0
-    for name in inside_files():
-        with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
+    for path in inside_files():
+        with open(path, "rb") as file:
             checksum = binascii.crc32(file.read(), checksum)
     return checksum

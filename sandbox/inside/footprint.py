@@ -15,7 +15,7 @@ _READ_AND_RUN = 1 | 4  # PROT_READ, PROT_EXEC
 
 
 def lighten(libc: ctypes.CDLL) -> None:
-    """Do so for this process. Whatever the system does not know or refuses stays as it is."""
+    """Make forks of this process cheaper. Whatever the system does not know or refuses stays as it is."""
     if hasattr(libc, "malloc_trim"):  # the GNU C library's
         libc.malloc_trim(0)
     libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)

@@ -56,7 +56,8 @@ class FrameBuffer:
             return None
         (length,) = HEADER.unpack_from(self._bytes)
         if length > self.limit:
-            kind = FrameTooLong if length <= MAX_FRAME_BYTES else FrameError  # beyond it nobody means a length
+            # Beyond any frame that we write, these bytes are no length at all.
+            kind = FrameTooLong if length <= MAX_FRAME_BYTES else FrameError
             raise kind(f"a frame of {length} bytes; at most {self.limit} are taken")
         end = HEADER.size + length
         if len(self._bytes) < end:

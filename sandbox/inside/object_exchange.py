@@ -1,14 +1,14 @@
 """Objects without a plain form in a split test, on the side of the program: what it keeps for the test, and what the
 test lends it.
 
-    held     an object of the program's; the test side has its number, and asks for calls, attributes and operators by
-             it
-    lent     an object of the test's: a function is a stand-in here that asks the test side; any other is made anew, of
-             the program's
-             class of that name, and what the program sets on it is known with the next answer
+    held     an object of the program's: the test side knows its number, and asks by that for calls, attributes and
+             operators
+    lent     an object of the test's: for a function there is a stand-in here that asks the test side; any other object
+             is made anew, of the program's class of that name, and the test side hears with the next answer which
+             attributes the program has set on it
 
-Runs inside the box, in the program's process, which may do with it what it likes: the test side believes no more than
-data.
+Runs inside the box, in the program's process, which may do with it what it likes: the test side takes from here only
+data. Standard library only.
 """
 
 from __future__ import annotations

@@ -17,20 +17,8 @@ from sandbox.inside.contract import SCIENCE_MODULES
 # What most programs import. What few do (decimal, statistics) costs them a millisecond or two; here every fork of every
 # program would pay.
 _WARM = (
-    *(
-        "bisect",
-        "collections",
-        "contextlib",
-        "copy",
-        "dataclasses",
-        "datetime",
-        "enum",
-        "functools",
-        "heapq",
-        "itertools",
-        "math",
-    ),
-    *("operator", "queue", "random", "re", "string", "textwrap", "time", "typing"),
+    *("bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools", "heapq"),
+    *("itertools", "math", "operator", "queue", "random", "re", "string", "textwrap", "time", "typing"),
 )
 _LASTING = (
     (resource.RLIMIT_NOFILE, 128),
@@ -38,9 +26,9 @@ _LASTING = (
     (resource.RLIMIT_MSGQUEUE, 0),  # a queue would outlive the test
     (resource.RLIMIT_STACK, 64 * 1024 * 1024),
 )
-_RAISABLE = (
-    resource.RLIMIT_STACK,
-)  # programs that recurse deeply ask for more, within RLIMIT_AS, and are stopped by a refusal
+# Of these only the soft limit is set: programs that recurse deeply ask for more, which RLIMIT_AS bounds, and fail where
+# that is refused.
+_RAISABLE = (resource.RLIMIT_STACK,)
 _AS_SLACK = 256 * 1024 * 1024  # thread stacks and allocator arenas reserve address space they never touch
 
 

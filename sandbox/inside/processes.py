@@ -43,10 +43,9 @@ class Usage:
 
 
 class CpuShare:
-    """Our session's share of the processor: a test may lower it (/proc/self/autogroup), and it would stay so for the
-    next.
+    """Our session's share of the processor, which a test may lower (/proc/self/autogroup), also for the tests after it.
 
-    Opened while we may: a process that is not dumpable cannot write there.
+    The file is opened at the start: later this process is not dumpable, and may not.
     """
 
     def __init__(self) -> None:
@@ -59,7 +58,7 @@ class CpuShare:
         os.close(opened)
 
     def restore(self) -> None:
-        """The kernel takes a change every tenth of a second."""
+        """Give us the usual share again; tried more than once, as the kernel takes a change every tenth of a second."""
         if self._fd < 0:
             return
         for _ in range(_MOST_TRIES):
@@ -88,8 +87,8 @@ class ProcessTree:
         """Processor time of all tests so far, in seconds: by the container's own meter where there is one, exact to the
         last process.
 
-        Otherwise what the dead have left us and the living (`usage`) have used. That sum sinks when a process dies
-        whose parent does not collect it; what was seen of it is kept.
+        Otherwise the sum of what the dead have used, as far as they were collected, and the living (`usage`). A process
+        that dies and is collected by nobody would drop out of that sum; what was once seen of it stays in.
         """
         if self._meter is not None:
             return self._meter() - time.process_time()
@@ -104,9 +103,9 @@ class ProcessTree:
         self._memory_at_start = self._memory() if self._memory is not None else (0, 0)
 
     def fits(self, usage: Usage, most_bytes: int, file_bytes: int = 0) -> bool:
-        """Whether the living hold no more memory than that, with what their sockets may hold. Pages that several share
-        count for each of them, so that a sum beyond it is asked of the container's own meter, where there is one. That
-        also knows shared memory that is no file (`file_bytes` are in files) and that nobody has mapped any more."""
+        """Whether the living hold no more memory than that, what their sockets may hold included. Pages that several
+        processes share count for each of them; where the sum is too large, the container's own meter decides, if there
+        is one. It also counts shared memory that is no file (`file_bytes` are in files) and that nobody has mapped."""
         most_bytes -= self._sockets() if self._sockets is not None else 0
         if self._memory is None:
             return usage.own_bytes <= most_bytes
@@ -128,7 +127,7 @@ class ProcessTree:
         cpu = own = tasks = 0
         runnable = False
         for pid in self.members():
-            fields = _stat(pid)
+            fields = _stat_fields(pid)
             if fields is None:
                 continue
             cpu += sum(int(fields[index]) for index in (11, 12, 13, 14))
@@ -193,9 +192,8 @@ def _socket_meter() -> Callable[[], int] | None:
     fd = libc.socket(AF_UNIX, SOCK_STREAM, 0)
     try:
         libc.getsockopt(fd, SOL_SOCKET, SO_SNDBUF, ctypes.byref(most), ctypes.byref(length))
-        meter = partial(
-            _number_at, os.open("/proc/net/sockstat", os.O_RDONLY | os.O_CLOEXEC), 2, most.value
-        )  # sockets: used 2
+        # Sockets: used 2.
+        meter = partial(_number_at, os.open("/proc/net/sockstat", os.O_RDONLY | os.O_CLOEXEC), 2, most.value)
         at_start = meter() - most.value  # without ours
     except (OSError, ValueError, IndexError):
         return None
@@ -232,10 +230,10 @@ def _thread_runs(pid: int) -> bool:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:  # it ended while we looked
         return False
-    return any((fields := _stat(f"{pid}/task/{thread}")) is not None and fields[0] == b"R" for thread in threads)
+    return any((fields := _stat_fields(f"{pid}/task/{thread}")) is not None and fields[0] == b"R" for thread in threads)
 
 
-def _stat(pid: int | str) -> list[bytes] | None:
+def _stat_fields(pid: int | str) -> list[bytes] | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()

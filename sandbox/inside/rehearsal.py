@@ -55,8 +55,8 @@ class _Ended(BaseException):
 
 
 def _end(status: int, space: dict[str, Any] | None = None) -> NoReturn:
-    """What a program's end comes to but for exit handlers and threads: those are the supervisor's own here, and forks
-    need them still."""
+    """In place of the end of a program: all that it does, without waiting for threads and running exit handlers, which
+    here are the supervisor's own and which forks still need."""
     sys.stdout.flush()
     sys.stderr.flush()
     let_go(space or {})
@@ -64,8 +64,8 @@ def _end(status: int, space: dict[str, Any] | None = None) -> NoReturn:
 
 
 def rehearse(null: int) -> None:
-    """Run them, with descriptors 0, 1 and 4 on other ends meanwhile, which then are `null` again. Nothing that programs
-    see is changed."""
+    """Run them. Descriptors 0, 1 and 4 lead elsewhere meanwhile and to `null` afterwards; nothing that programs see is
+    changed."""
     kept = sys.stdin, sys.stdout, sys.stderr
     modules = dict(sys.modules)
     function_call = {

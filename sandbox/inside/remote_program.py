@@ -42,9 +42,8 @@ class RemoteProgram:
         self._write = write
         self._read = read
         self._remote: dict[int, RemoteObject] = {}
-        self._remote_classes: dict[
-            str, type[RemoteObject]
-        ] = {}  # none but in name: type(x).__name__ is as the program has it
+        # Subclasses that differ in name only, so that type(x).__name__ is as the program has it.
+        self._remote_classes: dict[str, type[RemoteObject]] = {}
         self._lent: list[Any] = []
         self._lent_numbers: dict[int, int] = {}
         self._error_classes: dict[str, type[Exception]] = {}
@@ -53,6 +52,8 @@ class RemoteProgram:
         codec.use_objects(self._pack_object, self._unpack_object)
 
     def function(self, name: str) -> Callable[..., Any]:
+        """A function that asks the candidate to call the program's function of this name."""
+
         def asked(*args: Any, **kwargs: Any) -> Any:
             return self.call(name, None, args, kwargs)
 
@@ -88,7 +89,7 @@ class RemoteProgram:
         return self._ask(k="look", name=name, held=held)
 
     def operate(self, name: str, *args: Any) -> Any:
-        """An operator on objects that stay there; see objects.operate."""
+        """An operator on objects that stay there; see object_exchange.operate."""
         self._sent = []
         return self._ask(k="op", held=None, name=name, args=[pack(arg) for arg in args])
 
@@ -210,10 +211,10 @@ class RemoteProgram:
 class RemoteObject(Opaque):
     """An object that stays with the candidate, under a number.
 
-    Another such object it is compared with there, with the trust that this deserves. A plain value it equals never:
-    that may be what the test expects, which nobody there is to learn before the answer. For the same reason what an
-    operator makes of it and a plain value must be an object again (`mixed` with that value), from which no operator
-    makes a value.
+    Two such objects are compared by the candidate, and the trust is low. With a plain value it is never equal: that
+    value may be what the test expects, and the candidate must not learn it before it has answered. For the same reason
+    an operator between such an object and a plain value must give an object again, which is then `mixed` with that
+    value, and no operator on a mixed object may give a plain value.
     """
 
     def __init__(self, name: str, number: int, candidate: RemoteProgram) -> None:
@@ -290,7 +291,7 @@ def _operate(name: str, *args: Any) -> Any:
 
 
 def _operate_guarded(name: str, *args: Any) -> Any:
-    """An operator whose result could be made up to fit, were it known what is expected."""
+    """An operator whose result a candidate that knows what is expected could make up."""
     mixed = any(not isinstance(arg, RemoteObject) or _own_fields(arg)["mixed"] for arg in args)
     found = _operate(name, *args)
     if not mixed:

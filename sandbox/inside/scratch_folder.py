@@ -101,8 +101,7 @@ def wipe(folder: str) -> None:
                     os.unlink(os.path.join(path, child))
                     continue
                 serial += 1
-                os.chmod(
-                    os.path.join(path, child), stat.S_IRWXU
-                )  # a folder moves only when its own ".." can be rewritten
+                # A folder moves only when its own ".." can be rewritten.
+                os.chmod(os.path.join(path, child), stat.S_IRWXU)
                 os.rename(os.path.join(path, child), os.path.join(folder, f".wipe-{serial}-{os.urandom(4).hex()}"))
             os.rmdir(path)

@@ -28,14 +28,8 @@ from sandbox.inside.kernel import (
 _MODE_FILTER = 2
 _LD, _AND, _JEQ, _JGE, _JSET, _RET = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3 = (
-    0,
-    4,
-    16,
-    24,
-    32,
-    40,
-)  # of an argument the low half, which is all the kernel reads of most
+# Places in what the filter sees; of an argument the low half, which is all the kernel reads of most.
+_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3 = 0, 4, 16, 24, 32, 40
 _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 # Name: (number on x86-64, number on 64-bit ARM).

@@ -54,9 +54,9 @@ class Supervisor:
         box.leave()
 
     def run_cases(self, message: dict[str, Any]) -> None:
-        """All cases of one program. Results wait for each other for a while, as they are: each write wakes the daemon
-        that carries it, and what works between two forks pays for every page that it touches, as all are shared with
-        the next child again.
+        """All cases of one program. Results are kept for a moment and sent together: each write wakes the daemon that
+        carries it. Little is done between two forks: all pages are shared with the child, and each one touched here is
+        copied first.
         """
         shared = {key: value for key, value in message.items() if key not in ("op", "cases")}
         waiting: list[dict[str, Any]] = []

@@ -1,5 +1,4 @@
-"""How much goes to a box together, and how large that box must be: what a program's tests give it to read counts for
-both.
+"""How many tests go to a box in one frame, and how large that box must be: both depend on the input of the tests.
 
 Knows sizes, and nothing of running or judging.
 """
@@ -21,7 +20,7 @@ def _input_bytes(test: Test | RunnableTest) -> int:
 
 
 def batches(tests: list[RunnableTest]) -> list[list[RunnableTest]]:
-    """Tests in order, together as far as their input is small."""
+    """The tests in order, in as few frames as the size of their input allows."""
     found: list[list[RunnableTest]] = []
     room = 0
     for test in tests:

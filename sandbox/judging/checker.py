@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.backends.box import Box
+from sandbox.backends.box import GRACE_SECONDS, Box
 from sandbox.inside.contract import MOST_WALL
 from sandbox.inside.frames import to_text
-from sandbox.judging.split_test import GRACE_SECONDS, test_side_limits
+from sandbox.judging.split_test import trusted_limits
 from sandbox.types import CheckerTest, Outcome
 
 _RIGHT, _FAILED, _IN_PART = 0, 3, 7
@@ -23,7 +23,7 @@ _BROKEN_TEST = ("NameError", "ImportError", "ModuleNotFoundError", "SyntaxError"
 def checker_limits(test: CheckerTest, output: bytes, limits: dict[str, Any]) -> dict[str, Any]:
     """What a checker may use: its three files lie in its folder."""
     files = max(len(output), len(test.answer)) + len(test.stdin) + len(test.answer)
-    return {**test_side_limits(limits), "disk_mb": _OWN_DISK_MB + files // (1024 * 1024)}
+    return {**trusted_limits(limits), "disk_mb": _OWN_DISK_MB + files // (1024 * 1024)}
 
 
 def run_checker(
@@ -31,9 +31,9 @@ def run_checker(
 ) -> tuple[Outcome, str]:
     """The outcome and a detail, under `limits` (checker_limits). Raises Fault when the box fails.
 
-    A checker that a program's output brings down says wrong. One whose own text is broken is invalid: it ends so over
-    the reference answer too, which a program cannot bring about by what it prints. So is one that says that it cannot
-    judge.
+    A checker that breaks down over a program's output says wrong. One that breaks down over the reference answer, too,
+    is broken itself, which no program can bring about by what it prints: the test is invalid. So it is where the
+    checker says that it cannot judge.
     """
     outcome, said = _run(box, test, output, preamble, limits)
     if outcome is _BROKEN:

@@ -1,8 +1,8 @@
 """Comparison, on the host only: bytes, tokens, tokens with a tolerance, unordered lines, and packed values.
 
 Works on bytes of output and on packed trees (codec.py), so no object of a candidate is ever asked whether it is equal.
-Sets and dicts are matched by keys of text, whose hash a candidate cannot aim at, so colliding values cannot stall the
-host. No lower-casing, no comparison as sets of tokens, NaN equals nothing.
+Sets and dicts are matched by a text made of each item: a candidate can choose values whose hashes collide, but not such
+texts, so none can stall the host. Nothing is lower-cased, tokens are never compared as a set, NaN equals nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import count
 from typing import Any
 
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\Z")
-_never_equal = count()
+_serial_numbers = count()
 _WHOLE = 2**53  # beyond it floats leave whole numbers out, and two different ones would be the same float
 _EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)  # rounds a difference, and never to nothing
 
@@ -95,7 +95,10 @@ def same_value(expected: Any, got: Any, how: Equality) -> bool:
     """Whether two packed trees are equal. `got` has passed packed_values.validate."""
     a, b = _kind(expected, how), _kind(got, how)
     if {a, b} == {"number", "complex"} and not how.json:  # 1 == 1 + 0j
-        return all(_same_number(x, y, how) for x, y in zip(_parts(expected), _parts(got), strict=True))
+        return all(
+            _same_number(x, y, how)
+            for x, y in zip(_real_and_imaginary(expected), _real_and_imaginary(got), strict=True)
+        )
     if a != b:
         return False
     if a == "number":
@@ -167,7 +170,7 @@ def _pairs(tree: Any) -> list[Any]:
     return list(tree["v"][1] if tree["t"] == "mapping" else tree["v"])
 
 
-def _parts(tree: Any) -> list[Any]:
+def _real_and_imaginary(tree: Any) -> list[Any]:
     """Real and imaginary part of a number of any kind."""
     return list(tree["v"]) if isinstance(tree, dict) and tree["t"] == "complex" else [tree, 0]
 
@@ -196,7 +199,7 @@ def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
     if kind == "number" or kind == "bool":
         value = _number(tree)
         if isinstance(value, float) and math.isnan(value):
-            return f"nan{next(_never_equal)}"
+            return f"nan{next(_serial_numbers)}"
         if how.json and is_dict_key and (not isinstance(tree, dict) or isinstance(value, float)):
             return "s" + json.dumps(value if isinstance(tree, dict) else tree)  # what JSON makes of such a key
         if isinstance(value, float) and value.is_integer():
@@ -210,7 +213,7 @@ def _key(tree: Any, how: Equality, *, is_dict_key: bool = False) -> str:
     if kind == "none":
         return "snull" if how.json and is_dict_key else "none"
     if kind == "opaque":
-        return f"opaque{next(_never_equal)}"
+        return f"opaque{next(_serial_numbers)}"
     if kind in ("sequence", "tuple", "set"):
         keys = [_key(item, how) for item in _items(tree)]
         # Each with its length: quoting would double what it holds with every level.

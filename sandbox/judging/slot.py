@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sandbox.backends.box import SMALL, Backend, Box, Size
+from sandbox.backends.box import GRACE_SECONDS, SMALL, Backend, Box, Size
 from sandbox.errors import Fault, ImageError, ProgramError
 from sandbox.images.root_tree import PLAIN, SCIENCE, profile_of
 from sandbox.inside.contract import MOST_WAITING_SECONDS, MOST_WALL
@@ -21,7 +21,7 @@ from sandbox.judging.checker import checker_limits, run_checker
 from sandbox.judging.judgements import judgement_of, results_without_a_run
 from sandbox.judging.rerun import MOST_RERUNS, SlotSchedule, is_barely_past, is_past_time_limit
 from sandbox.judging.runnable_tests import CallCase, PytestFile, RunnableTest, SplitTest, runnable_test, runs_text
-from sandbox.judging.split_test import GRACE_SECONDS, run_split_test, test_side_limits
+from sandbox.judging.split_test import run_split_test, trusted_limits
 from sandbox.judging.verdicts import judge_call, judge_pytest_file, judge_script, result_of, script_failure
 from sandbox.types import CheckerTest, Judgement, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
 
@@ -185,7 +185,7 @@ class Slot:
             if isinstance(test, SplitTest):
                 candidate = self.box("candidate", _profile(program), box_size(program))
                 results[index] = run_split_test(
-                    candidate, self._test_box(program, test.source, test_side_limits(limits)), program, test, limits
+                    candidate, self._test_box(program, test.source, trusted_limits(limits)), program, test, limits
                 )
             else:
                 results[index] = self._run_in_one_box(program, [test], limits)[0]

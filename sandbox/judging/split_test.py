@@ -1,14 +1,13 @@
 """A test whose asserts run in one box and whose candidate runs in another: the host carries calls and plain values
 between them.
 
-    test box --call(name, args)--> host --> candidate box --value or error--> host --> test box ... --> done | assertion
-    | raised
-                                            candidate box --ask(function of the test's)--> host --> test box --answer-->
-                                            ...
+    test box       --call(name, args)-->                host --> candidate box
+    candidate box  --value or error-->                  host --> test box        and so on, until the test box says
+    candidate box  --ask(a function of the test's)-->   host --> test box        done, assertion or raised
 
 The two boxes share nothing. The test side is trusted code over plain built-ins; the candidate side is not trusted at
-all. What has no plain form stays where it is, under a number (objects.py); arguments that a function changed in place
-come back with its None.
+all. What has no plain form stays where it is, under a number (object_exchange.py); arguments that a function changed in
+place come back with its None.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from sandbox.backends.box import Box
+from sandbox.backends.box import GRACE_SECONDS, Box
 from sandbox.errors import Fault
 from sandbox.inside.codec import Malformed
 from sandbox.inside.contract import MOST_WALL
@@ -27,12 +26,10 @@ from sandbox.judging.runnable_tests import SplitTest
 from sandbox.judging.verdicts import failure_outcome, judge_call_end, result_of
 from sandbox.types import Limits, Outcome, Program, TestResult
 
-GRACE_SECONDS = 10.0
 _QUESTIONS = ("call", "get", "look", "op", "answer")
 _LOOKING = ("look", "op")
-_MOST_ASKED_BYTES = (
-    128 * 1024 * 1024
-)  # of one question of the test side, which is trusted and may hand on large arguments
+# Of one question of the test side, which is trusted and may pass on large arguments.
+_MOST_ASKED_BYTES = 128 * 1024 * 1024
 
 
 class Side:
@@ -45,7 +42,8 @@ class Side:
         self.buffer = FrameBuffer(limit=limit_bytes + 4096)
         self.ended: dict[str, Any] | None = None
         self.trust = "full"
-        self.tell_all, self.withheld = tell_all, False  # of the candidate: what run_split says
+        # Of the candidate's side: whether the test hears of every change in place, and whether one was kept from it.
+        self.tell_all, self.withheld = tell_all, False
 
     def tell(self, message: dict[str, Any]) -> None:
         self.deadline = time.monotonic() + self.patience  # the other side may have been slow to ask
@@ -74,7 +72,7 @@ class Side:
         return self.ended
 
 
-def test_side_limits(limits: dict[str, Any]) -> dict[str, Any]:
+def trusted_limits(limits: dict[str, Any]) -> dict[str, Any]:
     """What trusted test code may use: more than the program it tests, so that it is never the one to end."""
     times = {"cpu_seconds": 10 + 2 * limits["cpu_seconds"], "wall_seconds": 2 * limits["wall_seconds"] + 10}
     return {**limits, **times, "memory_mb": max(1024, limits["memory_mb"]), "output_bytes": 16_000_000}
@@ -85,9 +83,9 @@ def run_split_test(
 ) -> TestResult:
     """Judge one split test. Raises Fault when a box fails; whatever the candidate does is an outcome.
 
-    What a function that returns something changed in place is kept from the test: changed to fit, it may be what the
-    test compares with. A test that passes so must pass knowing of it, too: it may be there to see that nothing is
-    changed.
+    Where a function both returns something and changes its arguments in place, the test does not see the change at
+    first: the test may compare the result with those arguments, and the program could have changed them to fit. A test
+    that passes so is run again and sees the change: it may be there to check that nothing is changed.
     """
     result, withheld = _run_once(candidate_box, test_box, program, split, limits, tell_all=False)
     if result.outcome is Outcome.PASS and withheld:
@@ -101,7 +99,7 @@ def _run_once(
 ) -> tuple[TestResult, bool]:
     """The result, and whether a change in place was withheld from the test."""
     wall = limits["wall_seconds"]
-    test_limits = test_side_limits(limits)
+    test_limits = trusted_limits(limits)
     candidate = Side(candidate_box, wall, program.limits.output_bytes, tell_all=tell_all)
     test = Side(test_box, test_limits["wall_seconds"], _MOST_ASKED_BYTES)
     candidate_box.send(
@@ -119,9 +117,8 @@ def _run_once(
     outcome, detail = _relay(candidate, test, program.limits)
     test.finish()
     ended = candidate.finish()
-    if (
-        outcome is Outcome.PASS and ended["killed"] is not None
-    ):  # a limit that was seen to be passed only after the last answer
+    # A limit that was seen to be passed only after the last answer.
+    if outcome is Outcome.PASS and ended["killed"] is not None:
         outcome, detail = judge_call_end(ended, program.limits)
     trust = "low" if split.low_trust else candidate.trust
     return replace(result_of(ended, outcome, detail), trust=trust), candidate.withheld

@@ -1,8 +1,8 @@
 """From what a box reports (a raw result) to a TestResult. The only place where an outcome is decided; runs on the host.
 
-A candidate can forge its own message: it then only chooses its answer. Anything no honest child would write is
-`tamper`. Whatever a candidate can bring about is a judged outcome, never a fault: a fault has no score, and would be a
-way out.
+A candidate can forge its own message: it then only chooses its answer. A message that no honest child writes is
+`tamper`. Whatever a candidate can bring about has an outcome with a score, never a fault: programs that fail would make
+themselves faults, and be left out of the score.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How fast the judge is here: tests a second on one slot and on all cores, latency a program, memory a slot, beside
 what it replaces.
 
-Every figure is a ratio's half: the peers (a plain subprocess a test, `docker run` a test) are measured in the same
-minutes. Each rate is given a core twice: by the clock, of which the best of several rounds is taken as other work on
-the machine takes its share; and by the processor time spent (the host's side, the boxes with their tests, the daemon
-that carries their words), which other work hardly touches.
+Figures are for comparison: what the judge replaces (a plain subprocess for each test, `docker run` for each test) is
+measured in the same minutes. Each rate is given twice: by the clock, the best of several rounds, as other work on the
+machine takes its share; and by the processor time spent (by the host's side, the boxes with their tests, and the daemon
+that carries their messages), which other work hardly touches.
 """
 
 from __future__ import annotations
@@ -114,9 +114,8 @@ def _processor_seconds(judge: Judge) -> float:
     """Processor seconds so far of everything that judging takes: this process, the boxes with the tests they ended,
     their daemon."""
     roots = _first_processes(judge)
-    carriers = {_parent(root) for root in roots} - {
-        os.getpid()
-    }  # a container's first process is the child of what carries its streams
+    # A container's first process is the child of what carries its streams.
+    carriers = {_parent(root) for root in roots} - {os.getpid()}
     if judge.backend.name == "docker":
         carriers |= {
             pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _process_name(pid) == "dockerd"
@@ -177,6 +176,7 @@ def _seconds_of_docker_run(judge: Judge) -> float | None:
     """Seconds of the same test by `docker run` with the same image; None where the backend is another."""
     if judge.backend.name != "docker":
         return None
+    from sandbox.backends.docker_backend import PIDS
     from sandbox.images.root_tree import PLAIN
     from sandbox.inside.contract import PYTHON
 
@@ -189,7 +189,7 @@ def _seconds_of_docker_run(judge: Judge) -> float | None:
         "--security-opt",
         "no-new-privileges",
         "--pids-limit",
-        "256",
+        str(PIDS),
     ]
     command = ["docker", "run", "--rm", "-i", *locked, judge.backend.images[PLAIN], PYTHON, "-S", "-c", TRIVIAL]
     return min(_seconds_of_a_subprocess(command) for _ in range(5))

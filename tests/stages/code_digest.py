@@ -96,7 +96,7 @@ def modules_of(kind: str) -> tuple[str, ...]:
     from sandbox.inside.contract import inside_files
 
     module = RULES[kind].partition(":")[0] if kind in RULES else ASKING_MODULES.get(kind, COMPOSITION)
-    inside = [f"sandbox.inside.{name.removesuffix('.py')}" for name in inside_files()] if kind in LENT else []
+    inside = [f"sandbox.inside.{Path(path).stem}" for path in inside_files()] if kind in LENT else []
     return (module, *LENT.get(kind, ()), *inside)
 
 
