@@ -88,7 +88,8 @@ class Slot:
         self._boxes.clear()
 
     def judge(self, program: Program, fail_fast: bool) -> Judgement:
-        """The judgement, whatever happens: what fails on our side is a fault."""
+        """The judgement. Boxes that fail again and again make it a fault, or `tamper` where only this program has that
+        effect."""
         effort = Effort(started=time.monotonic())
         program = replace(program, limits=_scaled_limits(program.limits, self.scale))
         try:
