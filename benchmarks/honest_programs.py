@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.mutate import mutants
+from sandbox.proof.mutants import mutants
 
 EACH = 5
 HUMAN_EVAL = Path(__file__).resolve().parents[1] / "tests" / "data" / "rows" / "human_eval.jsonl.gz"

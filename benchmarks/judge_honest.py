@@ -17,10 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.honest_programs import Honest, human_eval, own
-from sandbox.doctor import SENTENCE
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
-from sandbox.types import Judgement, Outcome
+from sandbox.types import UNSAFE_SENTENCE, Judgement, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +69,7 @@ def main() -> int:
     options = parser.parse_args()
     corpus = [*own(), *human_eval()]
     weakest = "none" if options.backend == "local" else options.min_level
-    with Judge(options.backend, weakest, SENTENCE if options.allow_unsafe else None, options.slots) as judge:
+    with Judge(options.backend, weakest, UNSAFE_SENTENCE if options.allow_unsafe else None, options.slots) as judge:
         counts = count(judge, corpus, options.repeats)
         print(f"level {judge.level}, {options.slots} slots: {counts.judged} judgements")
     forms = ", ".join(f"{form} {number}" for form, number in Counter(honest.form for honest in corpus).items())

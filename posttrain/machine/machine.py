@@ -297,10 +297,10 @@ class Machine:
         }
 
     def _judge_facts(self) -> dict[str, Any] | None:
-        from sandbox import image
+        from sandbox.images import root_tree
 
         judge: dict[str, Any] | None = self._scorer.call("judge") if self._scorer else None
-        return None if judge is None else judge | {"image": image.reference(self._recipe.sandbox.image)}
+        return None if judge is None else judge | {"image": root_tree.image_reference(self._recipe.sandbox.image)}
 
     def close(self) -> None:
         """Stop every actor, and Ray if this pipeline started it."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from posttrain.errors import CheckpointError
 from posttrain.records.step import Step
 from posttrain.store.artefacts import Store, library_versions
-from sandbox.image import reference
+from sandbox.images.root_tree import image_reference
 
 RUNS_CODE = {"code", "agent"}  # verifier kinds that ask the judge
 SHOWN_INPUTS = 3  # an export has one a score
@@ -39,7 +39,7 @@ def plan_status(
     sandbox.image."""
     before = {step.name: step for step in previous}
     image_now = functools.cache(
-        lambda: reference(image)
+        lambda: image_reference(image)
     )  # asked only where code was judged: it looks at the interpreter's files
     installed = library_versions()
     fresh: set[str] = set()

@@ -31,8 +31,8 @@ from posttrain.recipe.schema import (
 )
 from posttrain.recipe.yaml_core import Key
 from rewards.errors import VerifierError
+from sandbox.types import UNSAFE_SENTENCE
 
-UNSAFE_SENTENCE = "I understand generated code runs as me"
 RESERVED_NAMES = ("base", "fitness", "export")
 BASE = "base"
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import RunFolderError
+from sandbox.types import Level
 
 MAX_ROLLOUT_BYTES = (
     256 * 1024 * 1024
 )  # read at most this much of a stage's rollouts to count verdicts; a larger stage is counted in part
 NO_POLICY = frozenset({"base", "reward_model"})  # kinds whose checkpoint no stage goes on from by default
-LEVELS = ("none", "namespaces", "container", "kernel")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -349,9 +349,9 @@ def judge_level(run: Run) -> str | None:
         for stage in run.stages
         if isinstance(stage.manifest.get("judge"), dict)
     ]
-    known = [level for level in levels if level in LEVELS]
+    known = [level for level in levels if level in tuple(Level)]
     if known:
-        return str(min(known, key=LEVELS.index))
+        return str(min(known, key=tuple(Level).index))
     judge = run.facts.get("judge")
     level = judge.get("level") if isinstance(judge, dict) else judge or run.facts.get("judge_level")
     return str(level) if level else None

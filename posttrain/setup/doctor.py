@@ -273,7 +273,7 @@ def last_line(text: str) -> str:
 def judge_findings() -> list[Finding]:
     """The isolation that generated code can be run in: the strongest reached, which `backend: auto` takes, and each
     level, tried."""
-    from sandbox.doctor import levels
+    from sandbox.backends.isolation import levels
 
     rows = [
         row for row in levels() if row.backend != "local"

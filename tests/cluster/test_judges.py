@@ -17,15 +17,14 @@ import pytest
 
 from posttrain.errors import BackendError, StageError
 from posttrain.machine.judges import JudgeServer
-from sandbox.doctor import SENTENCE
 from sandbox.errors import Fault
 from sandbox.interpreter import LimitReached, SessionLimits
 from sandbox.program_json import parse_program
-from sandbox.types import Level, Limits, Outcome, Program
+from sandbox.types import UNSAFE_SENTENCE, Level, Limits, Outcome, Program
 from tests.cluster.hanging import Hanging
 
 pytestmark = pytest.mark.ray
-PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": SENTENCE, "slots": 2}
+PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": UNSAFE_SENTENCE, "slots": 2}
 
 
 @pytest.fixture(scope="module")

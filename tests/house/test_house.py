@@ -24,7 +24,7 @@ ATTICS = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.p
 ONLY_HERE = {
     "vllm": {"posttrain/rollout/vllm_engine.py"},
     "ray": {"posttrain/machine/cluster.py"},
-    "docker": {"sandbox/docker_backend.py", "sandbox/docker_image.py"},
+    "docker": {"sandbox/backends/docker_backend.py", "sandbox/images/docker_image.py"},
 }
 # The rooms of each package, bottom to top: files at a package's root by their names, folders by theirs. A room imports
 # from itself and from those before it, also inside functions and under TYPE_CHECKING.
@@ -240,7 +240,7 @@ def test_nothing_is_left_to_do_later() -> None:
 
 
 # Running a program's text is what these files are for; their docstrings say inside what.
-RUNS_CODE = {"sandbox/candidate.py": {"exec"}}
+RUNS_CODE = {f"sandbox/inside/{name}.py": {"exec"} for name in ("script_mode", "program", "cell_mode")}
 RISKY = {"torch.load", "pickle.load", "pickle.loads", "yaml.load", "eval", "exec", "os.system"}
 
 

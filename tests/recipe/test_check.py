@@ -147,7 +147,7 @@ def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(
     def no_docker(*_: object, **__: object) -> None:
         raise LevelError("level container cannot be had here", where="sandbox", remedy="start Docker")
 
-    monkeypatch.setattr("sandbox.judge.choose", no_docker)
+    monkeypatch.setattr("sandbox.judge.choose_backend", no_docker)
     assert "code judge" not in findings(world), "no verifier of the plan runs code"
     finding = findings(world, "stages.stem.prompts=programs", "stages.stem.verifier=code")["code judge"]
     assert (finding.status, finding.remedy) == ("fail", "start Docker")

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from benchmarks.honest_programs import human_eval, own
 from benchmarks.judge_honest import count
 from benchmarks.judge_stability import corpus
-from sandbox.audit import Finding, audit
-from sandbox.bench import OVERSHOOTS, measure
 from sandbox.judge import Judge
-from sandbox.mutate import mutants
 from sandbox.program_json import parse_program
+from sandbox.proof.audit import Finding, audit_problems
+from sandbox.proof.bench import OVERSHOOTS, measure
+from sandbox.proof.mutants import mutants
 from tests.sandbox.test_command import lines, posttrain
 from tests.sandbox.worlds import SENTENCE, call, script
 
@@ -46,7 +46,7 @@ def test_as_many_mutants_as_asked_for_at_most(most: int) -> None:
 
 
 def examined(judge: Judge, row: dict[str, Any]) -> Finding:
-    return audit(judge, [parse_program(row)], most_mutants=6, reruns=2)[0]
+    return audit_problems(judge, [parse_program(row)], most_mutants=6, reruns=2)[0]
 
 
 def test_good_tests_are_kept(judge: Judge) -> None:
@@ -77,7 +77,7 @@ def test_a_blind_test_beside_a_good_one_is_named(judge: Judge) -> None:
 
 def test_flaky_tests_are_named(judge: Judge) -> None:
     flips = "import os\nprint(os.getpid() % 2)"
-    found = audit(judge, [parse_program(script(flips, "", "1"))], most_mutants=1, reruns=8)[0]
+    found = audit_problems(judge, [parse_program(script(flips, "", "1"))], most_mutants=1, reruns=8)[0]
     assert found.flaky == (0,) and found.drop == ("flaky: test 0",)
 
 

@@ -65,7 +65,7 @@ LENT = {
 # reached, and yet without a say in a verdict of ours
 NO_VERDICT = (
     *("rewards/plugins/plugin.py", "rewards/plugins/adapters.py"),
-    *("sandbox/doctor.py", "sandbox/debian.py", "sandbox/docker_image.py"),
+    *("sandbox/backends/isolation.py", "sandbox/images/debian.py", "sandbox/images/docker_image.py"),
 )
 
 
@@ -90,10 +90,10 @@ def digest_of(files: Iterable[str]) -> str:
 def modules_of(kind: str) -> tuple[str, ...]:
     """Where a verifier kind begins."""
     from rewards.rules.base import RULES
-    from sandbox.frames import INSIDE_FILES
+    from sandbox.inside.contract import inside_files
 
     module = RULES[kind].partition(":")[0] if kind in RULES else ASKING_MODULES.get(kind, COMPOSITION)
-    inside = [f"sandbox.{name}" for name in INSIDE_FILES] if kind in LENT else []
+    inside = [f"sandbox.inside.{Path(path).stem}" for path in inside_files()] if kind in LENT else []
     return (module, *LENT.get(kind, ()), *inside)
 
 

@@ -34,9 +34,12 @@ def test_a_verifiers_code_is_all_that_it_reaches():
         "rewards/math/units.py",
         "rewards/prose/visible.py",
     } <= closure(modules_of("math"))
-    assert {"rewards/rules/code.py", "sandbox/judge.py", "sandbox/compare.py", "sandbox/assert_to_call.py"} <= closure(
-        modules_of("code")
-    )
+    assert {
+        "rewards/rules/code.py",
+        "sandbox/judge.py",
+        "sandbox/judging/compare.py",
+        "sandbox/judging/runnable_tests.py",
+    } <= closure(modules_of("code"))
     assert not any(path.startswith("sandbox/") for path in closure(modules_of("math")))
 
 
