@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import RunFolderError, StageError
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.store.atomic import write_json
 from posttrain.telemetry import redact_json
 
@@ -60,8 +60,7 @@ class Results:
         """Take the scores of a published evaluation. Its checkpoint and suite are those of this plan, whatever run made
         the artefact."""
         scores = json.loads((folder / "scores.json").read_bytes())
-        checkpoint, _, suite = step.name.rpartition(".eval.")
-        entry = {**scores, "checkpoint": checkpoint, "suite": suite}
+        entry = {**scores, "checkpoint": step.row, "suite": step.suite}
         missing = [key for key in EVALUATION_KEYS if key not in entry]
         if missing:
             raise StageError(f"scores.json lacks {', '.join(missing)}", where=str(folder))

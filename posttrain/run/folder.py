@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import RunFolderError
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.store import lock
 from posttrain.store.atomic import replace_link, write_json
 from posttrain.telemetry import redact_json

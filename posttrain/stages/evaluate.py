@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.errors import StageError
+from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
 from posttrain.store.reference import model_dir
@@ -15,12 +16,10 @@ class Evaluation:
     VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        checkpoint, _, suite_name = ctx.step.name.rpartition(".eval.")
-        few_shot = checkpoint.endswith(".few_shot")
-        rules = ctx.recipe.evaluate
-        suite = rules.suites[suite_name]
+        rules, few_shot = ctx.recipe.evaluate, ctx.step.few_shot
+        suite = rules.suites[str(ctx.step.suite)]
         folder = model_dir(ctx.inputs["checkpoint"])
-        role = "teacher" if checkpoint.endswith(".teacher") else "policy"
+        role = "teacher" if ctx.step.role is ModelRole.TEACHER else "policy"
         scores = ctx.machine.train(
             "posttrain.sampling.jobs:evaluate",
             model=folder,
@@ -28,8 +27,8 @@ class Evaluation:
             recipe_dir=ctx.recipe_dir,
             data=ctx.recipe.data[suite.data],
             name=suite.data,
-            suite=suite_name,
-            checkpoint=checkpoint,
+            suite=str(ctx.step.suite),
+            checkpoint=ctx.step.row,
             verifier=suite.verifier,
             engine=ctx.machine.engine(role, folder, ctx.inputs["checkpoint"].name),
             scorer=scorer_for(ctx),

@@ -11,8 +11,8 @@ from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.recipe.cards import card_facts, read_card
 from posttrain.recipe.paths import located
-from posttrain.recipe.resolve import BASE
 from posttrain.recipe.schema import Dpd, ModelRef
+from posttrain.records.step import ModelRole, Step
 from posttrain.stages.protocol import StepContext
 from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
@@ -35,8 +35,9 @@ class Export:
             if file.is_file() and file.name != "README.md" and file.suffix not in PICKLED:
                 shutil.copyfile(file, target / file.name)
         failpoint("export.copy.after")
-        evaluations = [_scores(folder) for role, folder in sorted(ctx.inputs.items()) if role.startswith("eval.")]
-        evaluations.sort(key=lambda score: _place(ctx, score["checkpoint"]))
+        scored = [step for step in ctx.input_steps.values() if step.kind == "evaluate"]
+        folders = {ctx.input_steps[role].name: folder for role, folder in ctx.inputs.items()}
+        evaluations = [_scores(folders[step.name]) for step in sorted(scored, key=lambda step: _place(ctx, step))]
         overlap = held_out_overlap(ctx.recipe, ctx.recipe_dir)
         write_card(target, self._facts(ctx, evaluations) | {"held_out_overlap": overlap})
         return {
@@ -90,10 +91,11 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
         return None
 
 
-def _place(ctx: StepContext, checkpoint: str) -> tuple[bool, int]:
-    """Base, then stages in run order, then rows of reference (teachers, few-shot)."""
-    names = [BASE, *(stage.name for stage in ctx.recipe.stages)]
-    return ("." in checkpoint, names.index(checkpoint.partition(".")[0]))
+def _place(ctx: StepContext, evaluation: Step) -> tuple[bool, int, str]:
+    """Base, then stages in run order, then rows of reference (teachers, few-shot); suites by name."""
+    names = [None, *(stage.name for stage in ctx.recipe.stages)]
+    reference = evaluation.few_shot or (evaluation.role is not ModelRole.POLICY and evaluation.stage is not None)
+    return (reference, names.index(evaluation.stage), str(evaluation.suite))
 
 
 def _scores(folder: Path) -> dict[str, Any]:

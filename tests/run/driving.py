@@ -13,8 +13,8 @@ from typing import Any
 
 from posttrain.cli import say
 from posttrain.recipe.schema import Recipe
+from posttrain.records.step import Step
 from posttrain.run.driver import RunOptions, run
-from posttrain.stages.protocol import Step
 from posttrain.store.artefacts import Store
 from posttrain.telemetry import open_display
 
@@ -39,7 +39,17 @@ def step(
         [name, kind, params, {role: (ids or {})[source] for role, source in (inputs or {}).items()}], sort_keys=True
     )
     id = f"{stage.lower()}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    return Step(name=name, kind=kind, version=1, params=params, inputs=dict(inputs or {}), id=id)
+    scored, _, suite = name.partition(".eval.") if kind == "evaluate" else (None, "", None)
+    return Step(
+        name=name,
+        kind=kind,
+        version=1,
+        params=params,
+        inputs=dict(inputs or {}),
+        id=id,
+        checkpoint=scored,
+        suite=suite,
+    )
 
 
 def two_stages(**params: Any) -> list[Step]:

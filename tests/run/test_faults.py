@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from posttrain.stages.protocol import Step
-from posttrain.store.artefacts import Store, lock
+from posttrain.records.step import Step
+from posttrain.store import lock
+from posttrain.store.artefacts import Store
 from tests.run.driving import Zygote, published, run_main, run_steps, step, two_stages
 
 

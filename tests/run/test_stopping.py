@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import RunFolderError
+from posttrain.records.step import Step
 from posttrain.run.status import read_status, request_stop
-from posttrain.stages.protocol import Step
 from posttrain.store.artefacts import Store
 from posttrain.store.housekeeping import gc_guard
 from tests.run.driving import ROOT, published, run_steps, step
