@@ -62,7 +62,7 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
     found = {}
     for step in plan.steps:
         size = parameters.get(step.name)
-        stage = stages.get(step.name.split(".")[0])
+        stage = stages.get(step.stage or "")
         if step.kind in ("sft", "dpd", "grpo", "reward_model") and isinstance(stage, Training):
             found[step.name] = _training(plan, step, stage, size, parameters)
         elif step.kind in ("pairs", "filter", "evaluate"):
@@ -160,7 +160,7 @@ def _sampling(plan: Plan, step: Step, size: int | None) -> Estimate:
     else:
         each = step.params["filter"]["k"] if step.kind == "filter" else step.params["k"]
     if step.kind == "evaluate":
-        names: Iterable[str] = [recipe.evaluate.suites[step.params["suite"]].data]
+        names: Iterable[str] = [recipe.evaluate.suites[step.suite or ""].data]
     else:
         names = step.params["data_specs"]
     counts = [_num_rows(plan, name) for name in names]

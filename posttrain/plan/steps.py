@@ -32,11 +32,11 @@ from posttrain.recipe.resolve import (
     is_policy,
     judge_of,
     plugin_modules,
-    smoke,
     start_of,
     verifiers_of,
 )
 from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
+from posttrain.recipe.smoke import smoke_recipe
 from posttrain.records.step import ModelRole, Step
 from posttrain.store.digests import Digests
 
@@ -81,7 +81,7 @@ def build_plan(
 
         kinds = STAGES
     files = find_files(loaded, digests)
-    recipe = smoke(loaded.recipe) if smoke_run else loaded.recipe
+    recipe = smoke_recipe(loaded.recipe) if smoke_run else loaded.recipe
     chosen = _chosen_stages(recipe, until, starts or {})
     builder = _Builder(recipe=recipe, source=loaded.source, files=files, kinds=kinds, smoke=smoke_run)
     external = {name: _external(name, path, recipe, digests) for name, path in (starts or {}).items()}

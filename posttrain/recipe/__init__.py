@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     """Read, validate and cross-check a recipe; the disk is looked at by plan. Raises RecipeError with file, line and
     key path."""
+    from posttrain.recipe.checks import check_references
     from posttrain.recipe.load import read_recipe
-    from posttrain.recipe.resolve import check_references
 
     loaded = read_recipe(Path(path), overrides)
     check_references(loaded)
