@@ -65,6 +65,11 @@ def silence_libraries() -> None:
         os.environ.setdefault(name, value)
 
 
+def quiet_environment() -> dict[str, str]:
+    """The same variables for a process that is started with an environment of its own."""
+    return {name: os.environ.get(name, value) for name, value in QUIET_ENVIRONMENT.items()}
+
+
 def redact(text: str) -> str:
     """`text` without the value of any environment variable named like a secret, and without anything shaped like a
     known token."""

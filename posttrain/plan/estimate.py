@@ -16,7 +16,7 @@ from typing import Any
 
 from posttrain.data.mix import num_rows
 from posttrain.plan.steps import Plan
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
     Dpd,
@@ -127,9 +127,8 @@ def _training(
         memory = int(size * FLOAT_BYTES + size * share * (FLOAT_BYTES + OPTIMISER_BYTES))
         if isinstance(stage, Dpd):
             teacher = parameters.get(step.inputs["teacher"])
-            memory = (
-                None if teacher is None else memory + (size + teacher) * FLOAT_BYTES
-            )  # the reference and the teacher
+            # The reference has the student's size; both stay in memory beside it.
+            memory = None if teacher is None else memory + (size + teacher) * FLOAT_BYTES
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
@@ -179,7 +178,7 @@ def _num_rows(plan: Plan, name: str) -> int | None:
     if isinstance(spec, ToyData | GymData):
         return spec.rows
     if isinstance(spec, FileData) and spec.source == "jsonl":
-        path = located(spec.path, plan.recipe_dir)
+        path = full_path(spec.path, plan.recipe_dir)
         if path.stat().st_size <= COUNTED_FILE_BYTES:
             with path.open("rb") as lines:
                 rows = sum(1 for line in lines if line.strip())

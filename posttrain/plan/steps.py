@@ -24,7 +24,7 @@ from posttrain.plan import identity
 from posttrain.recipe.files import Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.resolve import (
     BASE,
     data_of,
@@ -147,7 +147,7 @@ def _chosen_stages(recipe: Recipe, until: str | None, starts: Mapping[str, Path]
 
 def _external(name: str, path: Path, recipe: Recipe, digests: Digests) -> tuple[Path, str]:
     """Folder with the weights (a stage's published folder holds it as model/) and its digest."""
-    folder = located(path, Path.cwd())
+    folder = full_path(path, Path.cwd())
     where = f"--from {name}={path}"
     if not folder.is_dir():
         raise CheckpointError(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
-from posttrain.recipe.resolve import BASE, data_of, is_policy, judge_stages, kept_counts, models_of, verifiers_of
+from posttrain.recipe.resolve import BASE, counts_in_band, data_of, is_policy, judge_stages, models_of, verifiers_of
 from posttrain.recipe.schema import (
     AnyStage,
     Dpd,
@@ -18,6 +18,7 @@ from posttrain.recipe.schema import (
     Grpo,
     Recipe,
     RewardModel,
+    Sandbox,
     Sft,
     StageData,
     Supervised,
@@ -25,7 +26,6 @@ from posttrain.recipe.schema import (
 )
 from posttrain.recipe.yaml_core import Key
 from rewards.errors import VerifierError
-from sandbox.doctor import SENTENCE
 
 RESERVED_NAMES = ("base", "fitness", "export")
 
@@ -251,7 +251,7 @@ def _check_batch(recipe: Recipe, source: Source, key: Key, rows: int, stage: Tra
 def _check_filter(source: Source, key: Key, rule: Filter) -> None:
     if rule.low >= rule.high:
         source.fail(key, f"low {rule.low} is not below high {rule.high}", "give low < high, such as 0.1 and 0.9")
-    if not set(kept_counts(rule)) & set(range(1, rule.k)):
+    if not set(counts_in_band(rule)) & set(range(1, rule.k)):
         source.fail(
             key,
             f"no number of right answers of {rule.k} lies strictly between {rule.low} and {rule.high}",
@@ -319,18 +319,8 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
 
 def _check_sandbox(recipe: Recipe, source: Source) -> None:
     sandbox = recipe.sandbox
-    if sandbox.allow_unsafe is not None and sandbox.allow_unsafe != SENTENCE:
-        source.fail(
-            ("sandbox", "allow_unsafe"),
-            f"{sandbox.allow_unsafe!r} is not the sentence",
-            f'write exactly "{SENTENCE}"',
-        )
-    if sandbox.min_level == "none" and sandbox.allow_unsafe is None:
-        source.fail(
-            ("sandbox", "min_level"),
-            "none lets generated code run as you",
-            f'set sandbox.allow_unsafe: "{SENTENCE}", or a higher level',
-        )
+    if sandbox.allow_unsafe is not None or sandbox.min_level == "none":
+        _check_sentence(sandbox, source)
     if sandbox.backend == "local" and sandbox.min_level != "none":
         source.fail(
             ("sandbox", "backend"),
@@ -342,4 +332,22 @@ def _check_sandbox(recipe: Recipe, source: Source) -> None:
             ("sandbox", "image"),
             f"the backend {sandbox.backend} runs no image",
             "set backend: docker, or leave the image out",
+        )
+
+
+def _check_sentence(sandbox: Sandbox, source: Source) -> None:
+    """Programs run as the user only where the recipe says so in the judge's own words."""
+    from sandbox.doctor import SENTENCE
+
+    if sandbox.allow_unsafe is not None and sandbox.allow_unsafe != SENTENCE:
+        source.fail(
+            ("sandbox", "allow_unsafe"),
+            f"{sandbox.allow_unsafe!r} is not the sentence",
+            f'write exactly "{SENTENCE}"',
+        )
+    if sandbox.min_level == "none" and sandbox.allow_unsafe is None:
+        source.fail(
+            ("sandbox", "min_level"),
+            "none lets generated code run as you",
+            f'set sandbox.allow_unsafe: "{SENTENCE}", or a higher level',
         )

@@ -130,8 +130,11 @@ def on_vllm_cpu(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
     return bool(samples) and recipe.engine.backend in ("auto", "vllm") and not recipe.cluster.gpus_per_engine
 
 
-def kept_counts(rule: Filter) -> list[int]:
-    """Numbers of right answers, of k, that the filter keeps; exact. Example: kept_counts(Filter()) is [2, ..., 14]."""
+def counts_in_band(rule: Filter) -> list[int]:
+    """The numbers of right answers, of k, with which the filter keeps a prompt; exact.
+
+    Example: counts_in_band(Filter()) is [2, ..., 14]
+    """
     low, high = (Fraction(Decimal(str(share))) for share in (rule.low, rule.high))
     return [right for right in range(rule.k + 1) if low < Fraction(right, rule.k) < high]
 
