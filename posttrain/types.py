@@ -52,6 +52,17 @@ class Prompt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedPrompt:
+    """A prompt with the token ids [P] that the template makes of it, made once.
+
+    Example: EncodedPrompt(prompt=Prompt(...), ids=(151644, 872, 198, ...))
+    """
+
+    prompt: Prompt
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PreferencePair:
     """One prompt, a better and a worse answer (assistant text, thinking included). `provenance` says who wrote which.
 

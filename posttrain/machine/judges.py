@@ -355,9 +355,12 @@ def judge_on_each_node(sandbox: Mapping[str, Any], placement: Placement) -> Judg
     cluster = Cluster(address="auto", placement_timeout_seconds=placement.timeout_seconds, logs=Path(placement.logs))
 
     def start_on(number: int, node: str) -> Callable[[], Remote]:
-        target = "posttrain.machine.judges:JudgeServer"
         spec = ActorSpec(
-            name=f"judge-{number}", target=target, kwargs={"sandbox": dict(sandbox)}, cpus=placement.cpus, node=node
+            name=f"judge-{number}",
+            target=JudgeServer,
+            kwargs={"sandbox": dict(sandbox)},
+            cpus=placement.cpus,
+            node=node,
         )
         return lambda: cluster.start(spec)
 

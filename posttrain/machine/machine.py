@@ -2,7 +2,7 @@
 kept warm.
 
     stage ── machine.engine("policy", folder, version) ──> Engine      weights checked against transformers on the way
-          ── machine.train("module:function", ...)     ──> the result of rank 0; the same code for 1 and N workers
+          ── machine.run(function, ...)                ──> the result of rank 0; the same code for 1 and N workers
           ── machine.scorer(...)                       ──> Scorer
 
 Knows neither stages nor Ray's API (`cluster.py` does), and imports nothing heavy: torch and vLLM are imported in the
@@ -12,19 +12,19 @@ of a sum depends on it.
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
+from posttrain.machine.scorer import Scorer
 from posttrain.recipe.schema import Recipe
-from posttrain.rollout.engine import Engine
+from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
-from posttrain.rollout.serve import choose_backend
+from posttrain.rollout.serve import EngineServer, choose_backend
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.artefacts import library_versions
@@ -32,6 +32,9 @@ from posttrain.telemetry import quiet_environment, silence_libraries
 
 if TYPE_CHECKING:
     from posttrain.machine.cluster import Cluster, Remote
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # engines and trainers take turns on one machine; asking Ray for whole CPUs would make one wait for the other forever
 _LOCAL_CPUS = 0.01
@@ -80,9 +83,9 @@ class TrainerWorker:
             "nccl" if torch.cuda.is_available() else "gloo", rank=self._rank, world_size=self._world
         )
 
-    def run(self, function: str, kwargs: Mapping[str, Any]) -> Any:
-        module, _, name = function.partition(":")
-        result = getattr(importlib.import_module(module), name)(**kwargs)
+    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The function's result on the first rank, None on the others: it need not travel."""
+        result = function(*args, **kwargs)
         return result if self._rank == 0 else None
 
 
@@ -125,14 +128,14 @@ class Machine:
 
         spec, count = self._recipe.engine, self._recipe.cluster.engines
         gpus = self._recipe.cluster.gpus_per_engine
-        options = {
-            "dtype": spec.dtype,
-            "context_tokens": spec.context_tokens,
-            "kv_cache_gb": spec.kv_cache_gb,
-            "gpu_memory_share": spec.gpu_memory_share,
-            "seed": self._recipe.seed,
-            "device": "cuda" if gpus > 0 else "cpu",
-        }
+        options = EngineOptions(
+            dtype=spec.dtype,
+            context_tokens=spec.context_tokens,
+            kv_cache_gb=spec.kv_cache_gb,
+            gpu_memory_share=spec.gpu_memory_share,
+            seed=self._recipe.seed,
+            device="cuda" if gpus > 0 else "cpu",
+        )
         kwargs = {
             "backend": choose_backend(spec.backend),
             "model_dir": str(model_dir),
@@ -145,7 +148,7 @@ class Machine:
             [
                 ActorSpec(
                     name=name,
-                    target="posttrain.rollout.serve:EngineServer",
+                    target=EngineServer,
                     kwargs=kwargs,
                     cpus=self._cpus(),
                     gpus=gpus,
@@ -177,7 +180,7 @@ class Machine:
                 [
                     ActorSpec(
                         name=f"trainer-{rank}",
-                        target="posttrain.machine.machine:TrainerWorker",
+                        target=TrainerWorker,
                         kwargs={"rank": rank, "world": count, "threads": threads},
                         cpus=self._cpus(self._recipe.cluster.cpus_per_trainer),
                         gpus=gpus,
@@ -196,8 +199,9 @@ class Machine:
             self._trainers = group
         return self._trainers
 
-    def train(self, function: str, **kwargs: Any) -> Any:
-        """Run `module:function(**kwargs)` in every trainer; returns rank 0's result.
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function in every trainer worker; returns rank 0's result. It must be importable under its name
+        (no lambda): it is imported there, with whatever heavy it needs.
 
         Where one worker fails the whole group is replaced: the others may wait for it in a collective for ever. A stop
         is the function's to notice: it has a state to save.
@@ -207,7 +211,7 @@ class Machine:
         group = self.trainers
         try:
             with giving_up_waits(None):
-                return first_failure([remote.submit("run", function, kwargs) for remote in group])[0]
+                return first_failure([remote.submit("run", function, args, kwargs) for remote in group])[0]  # type: ignore[no-any-return]
         except BaseException:
             self._drop_trainers()
             raise
@@ -229,7 +233,7 @@ class Machine:
             self._scorer = self._started().start(
                 ActorSpec(
                     name="scorer",
-                    target="posttrain.sampling.score:Scorer",
+                    target=Scorer,
                     kwargs={
                         "verifiers": {name: spec.model_dump() for name, spec in recipe.verifiers.items()},
                         "sandbox": recipe.sandbox.model_dump(),

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 from posttrain.errors import InputError, PosttrainError, StageError, Stopped
 from posttrain.recipe.schema import Recipe
 from posttrain.records.results import PROGRESS, Results, finite
-from posttrain.records.step import Step
+from posttrain.records.step import Step, derive_seed
 from posttrain.run import folder as run_folder
 from posttrain.setup.extras import missing_backend
 from posttrain.signals.progress import Watch
@@ -370,11 +370,6 @@ def _patience(word: str, display: Display, stop: StopRequest) -> Callable[[], No
         time.sleep(POLL_SECONDS)
 
     return wait
-
-
-def derive_seed(seed: int, step_name: str) -> int:
-    """A step's own 31-bit seed, from the recipe's seed and the step's name."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{step_name}".encode()).digest()[:4], "big") & 0x7FFFFFFF
 
 
 def _stage(kind: str) -> StageKind:

@@ -12,7 +12,7 @@ from posttrain.errors import DataError
 from posttrain.recipe.cards import card_facts, read_card
 from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import Dpd, ModelRef
-from posttrain.records.step import ModelRole, Step
+from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
 from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
@@ -35,9 +35,8 @@ class Export:
             if file.is_file() and file.name != "README.md" and file.suffix not in PICKLED:
                 shutil.copyfile(file, target / file.name)
         failpoint("export.copy.after")
-        scored = [step for step in ctx.input_steps.values() if step.kind == "evaluate"]
-        folders = {ctx.input_steps[role].name: folder for role, folder in ctx.inputs.items()}
-        evaluations = [_scores(folders[step.name]) for step in sorted(scored, key=lambda step: _place(ctx, step))]
+        scored = [role for role, step in ctx.input_steps.items() if step.kind == "evaluate"]
+        evaluations = [_scores(ctx.inputs[role]) for role in sorted(scored, key=lambda role: _place(ctx, role))]
         overlap = held_out_overlap(ctx.recipe, ctx.recipe_dir)
         write_card(target, self._facts(ctx, evaluations) | {"held_out_overlap": overlap})
         return {
@@ -91,8 +90,10 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
         return None
 
 
-def _place(ctx: StepContext, evaluation: Step) -> tuple[bool, int, str]:
-    """Base, then stages in run order, then rows of reference (teachers, few-shot); suites by name."""
+def _place(ctx: StepContext, input_role: str) -> tuple[bool, int, str]:
+    """Where an evaluation stands in the card: base, then stages in run order, then rows of reference (teachers,
+    few-shot); suites by name."""
+    evaluation = ctx.input_steps[input_role]
     names = [None, *(stage.name for stage in ctx.recipe.stages)]
     reference = evaluation.few_shot or (evaluation.role is not ModelRole.POLICY and evaluation.stage is not None)
     return (reference, names.index(evaluation.stage), str(evaluation.suite))

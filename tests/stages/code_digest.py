@@ -21,11 +21,8 @@ PINS = Path(__file__).with_name("versions.json")
 TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
 TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *TOKENS)
 SAMPLING = (
-    "sampling/jobs.py",
-    "sampling/resumable.py",
-    "sampling/rollout_files.py",
-    "sampling/sampler.py",
-    "sampling/score.py",
+    *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
+    "machine/scorer.py",
     "stages/sampling.py",
     *TOKENS,
 )
@@ -43,9 +40,9 @@ STAGE_CODE = {
     ),
     "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
     "sft": ("stages/sft.py", "train/sft.py", *TRAINER, *TOY),
-    "pairs": ("stages/dpd.py", *SAMPLING, *TOY),
+    "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
-    "filter": ("stages/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
+    "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
     "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TRAINER, *TOY),
     "grpo": (
         "stages/grpo.py",
@@ -56,7 +53,7 @@ STAGE_CODE = {
         *TRAINER,
         *SAMPLING,
     ),
-    "evaluate": ("stages/evaluate.py", "evaluate/statistics.py", *SAMPLING, *TOY),
+    "evaluate": ("stages/evaluate.py", "sampling/evaluate.py", "evaluate/statistics.py", *SAMPLING, *TOY),
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"
