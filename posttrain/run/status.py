@@ -26,7 +26,7 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     existing_run(run_dir)
     results = read_results(run_dir) or {"stages": [], "evaluations": []}
     holder = lock.read_holder(run_dir / LOCK)
-    held = holder is not None and not holder.released and lock.judge(holder) != "dead"
+    held = holder is not None and not holder.released and lock.liveness(holder) != "dead"
     progress = read_progress(run_dir) if held else None
     stages = [dict(row, note=_note(row, progress)) for row in results["stages"]]
     state = _state(stages, held)
@@ -47,9 +47,9 @@ def request_stop(run_dir: Path) -> str:
     folder."""
     existing_run(run_dir)
     holder = lock.read_holder(run_dir / LOCK)
-    if holder is None or holder.released or lock.judge(holder) == "dead":
+    if holder is None or holder.released or lock.liveness(holder) == "dead":
         raise RunFolderError("no process runs in this folder", where=str(run_dir), remedy="nothing is to be stopped")
-    if lock.judge(holder) == "alive":
+    if lock.liveness(holder) == "alive":
         os.kill(holder.pid, signal.SIGTERM)
         return f"{holder.label} was asked to stop; it ends at its next safe point"
     os.close(os.open(run_dir / STOP, os.O_WRONLY | os.O_CREAT, 0o644))

@@ -10,7 +10,7 @@ from typing import Any
 from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.recipe.cards import card_facts, read_card
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import Dpd, ModelRef
 from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
@@ -81,7 +81,7 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
     a hub snapshot."""
     from huggingface_hub import try_to_load_from_cache
 
-    card: Any = located(model.path, recipe_dir) / "README.md"
+    card: Any = full_path(model.path, recipe_dir) / "README.md"
     if model.revision is not None:
         card = try_to_load_from_cache(model.path, "README.md", revision=model.revision)
     try:

@@ -46,6 +46,21 @@ ROOMS = {
         ),
         *("train", "stages", "plan", "preflight", "setup", "run", "cli", "__main__"),
     ),
+    "sandbox": (
+        *(
+            "__init__",
+            "inside",
+            "errors",
+            "types",
+            "program_json",
+            "images",
+            "backends",
+            "judging",
+            "interpreter",
+            "judge",
+        ),
+        *("proof", "attacks"),
+    ),
 }
 MAY_NOT_IMPORT = {"sandbox": {"posttrain", "rewards"}, "rewards": {"posttrain"}, "posttrain": set()}
 

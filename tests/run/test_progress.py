@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from posttrain import telemetry
-from posttrain.signals import progress as working
-from posttrain.signals.progress import WORKING, Watch, tell
+from posttrain.signals import progress
+from posttrain.signals.progress import STEP_PROGRESS, Watch, tell
 from posttrain.telemetry import LineDisplay
 
 
 def seen_while(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int | None]
 ) -> list[tuple[str, int, int | None]]:
-    monkeypatch.setattr(working, "_READ_SECONDS", 0.01)
-    monkeypatch.setattr(working, "_TOLD_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_READ_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "_WRITE_SECONDS", 0.0)
     seen: list[tuple[str, int, int | None]] = []
     with Watch(folder, lambda *one: seen.append(one)):
         for one in told:
@@ -35,11 +35,11 @@ def test_what_a_worker_tells_is_seen_once_each_and_leaves_no_file(
 ) -> None:
     told = [("training", 1, 3), ("training", 3, 3), ("sampling for policy", 0, None)]
     assert seen_while(tmp_path, monkeypatch, *told) == told
-    assert not (tmp_path / WORKING).exists()
+    assert not (tmp_path / STEP_PROGRESS).exists()
 
 
 def test_news_of_the_step_before_and_half_a_file_are_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / WORKING).write_text('{"what": "trai')
+    (tmp_path / STEP_PROGRESS).write_text('{"what": "trai')
     assert seen_while(tmp_path, monkeypatch) == []
 
 
