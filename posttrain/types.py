@@ -1,8 +1,9 @@
 """The records that flow from room to room. Frozen, standard library only; changed by `dataclasses.replace`.
 
-    data.source -> Conversation | Prompt | PreferencePair
-    rollout.sampler -> RolloutGroup            G completions of one prompt
-    rollout.score -> RolloutGroup with verdicts
+    data.source       -> Conversation | Prompt | PreferencePair
+    sampling.prompts  -> EncodedPrompt                  a prompt with its token ids, made once
+    sampling.sampler  -> RolloutGroup                   G completions of one prompt
+    machine.scorer    -> RolloutGroup with verdicts
 
 Knows nothing of files, models or recipes. `Verdict` lives in `rewards.types`.
 """

@@ -19,8 +19,8 @@ Its rooms, each of which imports only those above it:
 What each level of isolation covers, and what it does not:
 
     none        backend local. A subprocess with limits on time, memory, files and output. Stops accidents only:
-                programs
-                run as you, with your files, your network and your processes in reach, and may kill their supervisor.
+                programs run as you, with your files, your network and your processes in reach, and may kill their
+                supervisor.
     namespaces  bubblewrap or unshare. Own user, process, mount, network and IPC view; a read-only root that holds an
                 interpreter and nothing of yours; no capability. Memory is bounded for each process (address space) and
                 by polling the sum. Not covered: the kernel is shared; no cgroup.

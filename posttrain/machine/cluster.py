@@ -1,7 +1,6 @@
 """Ray: start or attach, place actors, call them, notice their death, shut down. The only file that imports ray.
 
-    driver ── Cluster.start(ActorSpec(target=Class)) ──> actor(_Host) ── owns the object, which does not know where it
-    is
+    driver ── Cluster.start(ActorSpec(target=Class)) ──> actor(_Host) ── owns the object, which knows nothing of this
        └── Remote: a handle that can be called here, or pickled into another actor and called there
 
 Actors outlive a Ctrl-C (the driver decides when to stop) and do not outlive their driver: each watches the driver's

@@ -5,8 +5,8 @@ owned by it.
                  │  at most two leases at a judge: one judged,  ────> JudgeServer on node B
                  │  one waiting, so that none idles and no queue grows; the waiting is outside every test's clock
                  ├─ a judge that dies is started again, and what it had goes out anew: judged once, or the run stops
-                 └─ one that hangs is ended after a deadline, and its programs go out anew one by one: what hangs a
-                 judge again is a fault
+                 └─ one that hangs is ended after a deadline, and its programs go out anew one by one:
+                    what hangs a judge again is a fault
     agent ── JudgePool.session() ── the judge with the fewest sessions ──> an interpreter there, cell by cell
 
 Verifiers see what they see of a judge in their own process (`run`, `level`, `session`). Knows nothing of Ray's API

@@ -1,4 +1,4 @@
-"""Which libraries come with an extra of this package, and what to tell somebody who lacks one. Standard library only."""
+"""Which libraries come with an extra of this package, and what to tell who lacks one. Standard library only."""
 
 from __future__ import annotations
 

@@ -4,14 +4,14 @@
 overrides `__eq__`, `__iter__` or `__class__` changes nothing. `unpack` rebuilds built-ins, on the trusted side for
 arguments only. Knows nothing of equality: see compare.py, which works on packed trees.
 
-    None, True, 1, 1.5, "a", [..]  as they are          {"t": "tuple", "v": [..]}       {"t": "set", "v": [..]}
-    {"t": "dict", "v": [[k, v], ..]}                    {"t": "bytes", "v": "latin-1"}  {"t": "complex", "v": [re, im]}
-    {"t": "int", "v": "hex"} beyond 2**53               {"t": "float", "v": "nan"}      {"t": "opaque", "v":
-        "module.Class"}
-    {"t": "fraction", "v": "1/3"}                       {"t": "decimal", "v": "0.10"}   {"t": "deque", "v": [..]},
-        range, iterator, view
-    {"t": "named", "v": [["x"], [1]]} a named tuple     {"t": "moment", "v": ["date", "2020-01-02"]}, datetime, time,
-                                                        timedelta
+    None, True, 1, 1.5, "a", [..]   as they are      {"t": "dict", "v": [[k, v], ..]}
+    {"t": "tuple", "v": [..]}                        {"t": "set", "v": [..]}
+    {"t": "bytes", "v": "latin-1"}                   {"t": "complex", "v": [re, im]}
+    {"t": "int", "v": "hex"}   beyond 2**53          {"t": "float", "v": "nan"}
+    {"t": "fraction", "v": "1/3"}                    {"t": "decimal", "v": "0.10"}
+    {"t": "named", "v": [["x"], [1]]}   named tuple  {"t": "opaque", "v": "module.Class"}
+    {"t": "deque", "v": [..]}, and so range, iterator, view
+    {"t": "moment", "v": ["date", "2020-01-02"]}, and so datetime, time, timedelta
     {"t": "mapping", "v": ["Counter", [[k, v], ..]]}, OrderedDict, defaultdict with the name of what makes its items
     {"t": "array", "v": ["f8", [2], [0.5, 1.0]]} of numpy: kind and size, shape, items
 

@@ -1,12 +1,9 @@
 """The program that runs inside every box: reads cases as frames, forks a child for each, sends back what it did.
 
     host --frames--> stdin  [ supervisor ] stdout --frames--> host
-                               | fork a test                      waits for: the child's end, its output, its limits,
-                                                                  the host
-                               v                                  unblocked by: pidfd, pipes, a 20 ms poll, end of
-                                                                  stream
-                     stdin 0, stdout 1, stderr 2, inbox 3, outbox 4   (script mode: 3 and 4 are closed before the
-                                                                      program runs)
+                               | fork a test     waits for: the child's end, its output, its limits, the host
+                               v                 unblocked by: pidfd, pipes, a poll of 20 ms, the end of the stream
+                     stdin 0, stdout 1, stderr 2, inbox 3, outbox 4; mode script closes 3 and 4 before the program runs
 
 Standard library only; it runs under namespaces, in a container as PID 1, or as a plain subprocess. It holds no expected
 value and decides nothing: it reports how a child ended, and the host judges. When the host is gone (end of stream) it
