@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from rewards.kit.examine import examine
+from rewards.kit.finding import failed
 from rewards.load import build_verifier
-from rewards.plugins.kit.examine import examine
-from rewards.plugins.kit.finding import failed
 from rewards.services import Services
 from tests.rewards.test_kit import FOREIGN, SEEDED, SHIPPED, examined, sample
 

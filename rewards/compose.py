@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rewards.base import UNDECIDED, Built, is_certain
+from rewards.contract.options import Common
+from rewards.contract.verifier import UNDECIDED, BatchVerifier
 from rewards.errors import VerifierError
-from rewards.options import Common
 from rewards.types import Outcome, Request, Verdict
 
 
-class Composite(Built):
-    def __init__(self, *, kind: str, common: Common, steps: list[Built]) -> None:
+class Composite(BatchVerifier):
+    def __init__(self, *, kind: str, common: Common, steps: list[BatchVerifier]) -> None:
         super().__init__(kind=kind, common=common)
         self.steps = steps
 
@@ -52,7 +52,7 @@ class Cascade(Composite):
                 undecided[row] = [
                     i
                     for i, v in zip(open_, verdicts, strict=True)
-                    if not is_certain(v) and v.outcome is not Outcome.ERROR
+                    if not v.decides and v.outcome is not Outcome.ERROR
                 ]
         return [[verdict for verdict in row if verdict is not None] for row in final]
 
@@ -71,7 +71,7 @@ def _better(earlier: Verdict | None, later: Verdict) -> Verdict:
 class Folded(Composite):
     """`all`, `any`, `weighted`: every step is asked, then each answer's verdicts are folded into one."""
 
-    def __init__(self, *, kind: str, common: Common, steps: list[Built]) -> None:
+    def __init__(self, *, kind: str, common: Common, steps: list[BatchVerifier]) -> None:
         super().__init__(kind=kind, common=common, steps=steps)
         self._fold: Callable[[list[Verdict], list[float]], Verdict] = FOLDS[kind]
         self._weights = [step.common.weight for step in steps]

@@ -13,11 +13,11 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from rewards import options as opt
+from rewards.contract import options as opt
 from rewards.errors import VerifierError
 
 if TYPE_CHECKING:
-    from rewards.base import Built
+    from rewards.contract.verifier import BatchVerifier
     from rewards.services import Services
 
 ENTRY_POINTS = "posttrain.verifiers"
@@ -32,26 +32,26 @@ class Kind:
     """
 
     options: type
-    build: Callable[[str, opt.Common, Any, Services], Built]
+    build: Callable[[str, opt.Common, Any, Services], BatchVerifier]
     about: str
     defaults: Mapping[str, Any] = field(default_factory=dict)  # common options that differ for this kind
     version: int = 1
 
 
-def _rule(kind: str, common: opt.Common, options: Any, services: Services) -> Built:
-    from rewards.workers.client import RuledVerifier
+def _rule(kind: str, common: opt.Common, options: Any, services: Services) -> BatchVerifier:
+    from rewards.workers.client import RuleVerifier
 
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
-    return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers)
+    return RuleVerifier(kind=kind, common=common, rule=rule, workers=services.workers)
 
 
-def _code(kind: str, common: opt.Common, options: opt.CodeOptions, services: Services) -> Built:
+def _code(kind: str, common: opt.Common, options: opt.CodeOptions, services: Services) -> BatchVerifier:
     from rewards.rules.code import CodeVerifier
 
     return CodeVerifier(kind=kind, common=common, options=options, think=services.think, judge=services.judge)
 
 
-def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, services: Services) -> Built:
+def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, services: Services) -> BatchVerifier:
     from rewards.models.endpoint import open_model
     from rewards.models.pairwise import PairwiseVerifier
 
@@ -59,7 +59,7 @@ def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, servi
     return PairwiseVerifier(kind=kind, common=common, options=options, think=services.think, model=model)
 
 
-def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: Services) -> Built:
+def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: Services) -> BatchVerifier:
     from rewards.models.agent import AgentVerifier
     from rewards.models.endpoint import open_model
 
@@ -69,7 +69,7 @@ def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: S
     )
 
 
-def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services: Services) -> Built:
+def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services: Services) -> BatchVerifier:
     from rewards.compose import Cascade, Composite, Folded
 
     # The composition has dealt with truncated answers before its steps see any.
@@ -197,20 +197,20 @@ def _check_steps(kind: str, steps: list[Any], where: str) -> None:
         check_spec(step, where=place)
 
 
-def build_verifier(spec: Mapping[str, Any], services: Services) -> Built:
+def build_verifier(spec: Mapping[str, Any], services: Services) -> BatchVerifier:
     """The verifier of a spec such as {"kind": "math", "weight": 0.5}. Opens no judge and no model. Raises
     VerifierError."""
     kind, common, options = _parse(spec, "verifier")
     if ":" not in kind:
         return KINDS[kind].build(kind, common, options, services)
     from rewards.plugins.plugin import check_target, judges_alone, split_target, wants_group
-    from rewards.workers.client import RuledVerifier
+    from rewards.workers.client import RuleVerifier
 
     found = check_target(kind, where="verifier.kind")
     rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
     whole = wants_group(kind, found, options)
     alone = split_target(kind)[0] is None and not (inspect.isclass(found) and not judges_alone(found))
-    return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers, whole_groups=whole, alone=alone)
+    return RuleVerifier(kind=kind, common=common, rule=rule, workers=services.workers, whole_groups=whole, alone=alone)
 
 
 def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:

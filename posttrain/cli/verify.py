@@ -19,10 +19,10 @@ from posttrain.cli.chunks import chunks
 from posttrain.errors import BackendError, InputError
 
 if TYPE_CHECKING:
-    from rewards.base import Built
-    from rewards.plugins.kit.examine import Sample
-    from rewards.serialization import Line
+    from rewards.contract.verifier import BatchVerifier
+    from rewards.kit.examine import Sample
     from rewards.types import Verdict
+    from rewards.verify.serialization import Line
     from sandbox.judge import Judge
 
 _SANDBOX = {
@@ -117,16 +117,16 @@ def test_command(
 ) -> None:
     """Check that a verifier keeps what training relies on. Exit 0: every check passed, 1: one failed, 2: there is none
     to check."""
-    from rewards.plugins.kit.examine import examine
-    from rewards.plugins.kit.finding import as_json as to_json
-    from rewards.plugins.kit.finding import as_text, failed
-    from rewards.workers.client import RuledVerifier
+    from rewards.kit.examine import examine
+    from rewards.kit.finding import as_json as to_json
+    from rewards.kit.finding import as_text, failed
+    from rewards.workers.client import RuleVerifier
 
     with ExitStack() as stack:
         spec, think, sandbox = _spec(verifier, recipe, option or [], _SANDBOX)
         built = _build(spec, think, sandbox, stack)
         findings, settled = examine(built, _samples(samples) if samples else ())
-        if with_ray and settled.requests and isinstance(built, RuledVerifier):
+        if with_ray and settled.requests and isinstance(built, RuleVerifier):
             from posttrain.machine.verifier_in_actor import ray_finding
 
             findings.append(ray_finding(spec, think, settled))
@@ -136,8 +136,8 @@ def test_command(
 
 
 def _samples(path: Path) -> list[Sample]:
-    from rewards.plugins.kit.examine import Sample
-    from rewards.serialization import read_line
+    from rewards.kit.examine import Sample
+    from rewards.verify.serialization import read_line
 
     if not path.is_file():
         raise InputError(
@@ -176,7 +176,7 @@ def _spec(
     return spec, think, sandbox
 
 
-def _build(spec: dict[str, Any], think: tuple[str, str], sandbox: dict[str, Any], stack: ExitStack) -> Built:
+def _build(spec: dict[str, Any], think: tuple[str, str], sandbox: dict[str, Any], stack: ExitStack) -> BatchVerifier:
     from rewards.load import build_verifier
     from rewards.services import Services
 
@@ -226,9 +226,9 @@ def _judge_opener(sandbox: dict[str, Any], stack: ExitStack) -> Callable[[], Jud
     return open_judge
 
 
-def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
+def _judged(built: BatchVerifier, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
     """Each line with its verdict, in order; None for a line that could not be read."""
-    from rewards.serialization import read_line
+    from rewards.verify.serialization import read_line
 
     for texts in chunks(raw, _CHUNK):
         chunk = [read_line(text, labelled=labelled) for text in texts]
@@ -239,15 +239,15 @@ def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Li
 
 
 def _write(line: Line, verdict: Verdict | None) -> None:
-    from rewards.serialization import invalid_row, verdict_row
+    from rewards.verify.serialization import invalid_row, verdict_row
 
     row = invalid_row(line) if verdict is None else verdict_row(line, verdict)
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 
 
-def _audit(built: Built, path: Path, as_json: bool) -> None:
-    from rewards.accuracy import Judged, as_text, report
+def _audit(built: BatchVerifier, path: Path, as_json: bool) -> None:
+    from rewards.verify.accuracy import Judged, as_text, report
 
     if not path.is_file():
         raise InputError(

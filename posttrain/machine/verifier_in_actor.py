@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import PosttrainError
+from rewards.kit.direct_checks import difference, key
+from rewards.kit.examine import Settled
+from rewards.kit.finding import Finding
 from rewards.load import build_verifier
-from rewards.plugins.kit.examine import Settled
-from rewards.plugins.kit.finding import Finding
-from rewards.plugins.kit.inside import difference, key
 from rewards.services import Services
 from rewards.types import Request
 

@@ -26,10 +26,10 @@ from posttrain.recipe.resolve import BASE, asked_data, judge_stages, longest_row
 from posttrain.recipe.schema import AnyStage, Data, Dpd, FileData, Grpo, Sft, StageData, ToyData
 from posttrain.recipe.sizes import check_heads, check_positions
 from posttrain.types import Prompt
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
 from rewards.load import kind_versions
-from rewards.types import Outcome, Request
+from rewards.types import Outcome, Request, last_user_turn
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ def _check_golds(plan: Plan, verifier: str, data: str, opener: Callable[[], Judg
     return _guarded(title, "", look)
 
 
-def _usable(built: Built, name: str, spec: Data, recipe_dir: Path) -> tuple[tuple[Prompt, ...], int]:
+def _usable(built: BatchVerifier, name: str, spec: Data, recipe_dir: Path) -> tuple[tuple[Prompt, ...], int]:
     """Sampled prompts whose golds the verifier can use, and how many it cannot. Raises DataError where the run would
     surely stop."""
     from posttrain.data.source import Rows, load_prompts, set_aside
@@ -336,7 +336,7 @@ def _usable(built: Built, name: str, spec: Data, recipe_dir: Path) -> tuple[tupl
     return prompts, len(rows.items) - len(prompts)
 
 
-def _accepts(built: Built, prompts: tuple[Prompt, ...], worked: dict[str, str], think: tuple[str, str]) -> str:
+def _accepts(built: BatchVerifier, prompts: tuple[Prompt, ...], worked: dict[str, str], think: tuple[str, str]) -> str:
     tried = 0
     for prompt in prompts:
         answers = _answers(prompt, worked, think)
@@ -345,7 +345,7 @@ def _accepts(built: Built, prompts: tuple[Prompt, ...], worked: dict[str, str], 
         tried += 1
         requests = [
             Request(
-                question=prompt.messages[-1]["content"],
+                question=last_user_turn(prompt.messages),
                 response=answer,
                 gold=prompt.gold,
                 stop_reason="stop",

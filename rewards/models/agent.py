@@ -27,7 +27,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rewards.base import Built
+from rewards.contract.options import AgentOptions, Common
+from rewards.contract.verdicts import cap, unsupported, wrong
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
 from rewards.math.extract import find_answer
 from rewards.models.agent_prompt import (
@@ -49,12 +51,10 @@ from rewards.models.agent_prompt import (
     several_answers,
 )
 from rewards.models.lazy_model import Asked
-from rewards.models.quoting import is_hollow, question_of, repeats, shown_text
-from rewards.options import AgentOptions, Common
+from rewards.models.quoting import is_hollow, repeats, shown_text
 from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import cap, unsupported, wrong
 from rewards.rules.code import extract_program
-from rewards.types import Failed, JudgeModel, Outcome, Request, Verdict
+from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
 
 if TYPE_CHECKING:
     from sandbox.judge import Judge
@@ -98,7 +98,7 @@ class Case:
         return len(self.runs) < PROGRAMS and len(self.votes) == 0 and self.tokens_left > len(LABELS)
 
 
-class AgentVerifier(Built):
+class AgentVerifier(BatchVerifier):
     def __init__(
         self,
         *,
@@ -150,7 +150,7 @@ class AgentVerifier(Built):
         if gold is None:
             return unsupported("gold_unreadable")
         answer = final_answer(visible(request.response, self.think))
-        question = question_of(request)
+        question = request.question_text
         if answer is None or is_hollow(answer):
             return wrong("no_answer", answer)
         if answer != shown_text(answer):
@@ -229,7 +229,7 @@ class AgentVerifier(Built):
         prompts = [label_prompt(t, r, may_run=o) for t, r, o in zip(texts, runs, offered, strict=True)]
         replies = self._charged(cases, lambda: self._model.label_logprobs(prompts, list(LABELS)))
         for case, prompt, reply, may_run in zip(cases, prompts, replies, offered, strict=True):
-            if isinstance(reply, Failed):
+            if isinstance(reply, NoReply):
                 case.failure = reply.reason
                 continue
             case.tokens_left -= 1
@@ -257,7 +257,7 @@ class AgentVerifier(Built):
             case.wants_program = False
         grants = [min(PROGRAM_TOKENS, case.tokens_left) for case in cases]
         prompts = [program_prompt(case.texts, case.runs) for case in cases]
-        replies: list[str | Failed] = [Failed(reason="not asked")] * len(cases)
+        replies: list[str | NoReply] = [NoReply(reason="not asked")] * len(cases)
         for grant in sorted(set(grants)):
             same = [i for i, granted in enumerate(grants) if granted == grant]
             asked = [prompts[i] for i in same]
@@ -266,7 +266,7 @@ class AgentVerifier(Built):
                 replies[i] = answer
         ready: list[tuple[Case, str]] = []
         for case, reply, prompt, grant in zip(cases, replies, prompts, grants, strict=True):
-            if isinstance(reply, Failed):
+            if isinstance(reply, NoReply):
                 case.failure = reply.reason
                 continue
             case.tokens_left -= grant
@@ -327,8 +327,8 @@ class AgentVerifier(Built):
         case.runs.append(Run(program=program[:4000], same=same, said=said))
         case.transcript.append({"program": program, "outcomes": outcomes, "gave": said, "level": str(judgement.level)})
 
-    def _charged(self, cases: list[Case], ask: Callable[[], list[R]]) -> list[R | Failed]:
-        """Replies, each case charged its share of the time that all took together; `Failed` where its seconds are
+    def _charged(self, cases: list[Case], ask: Callable[[], list[R]]) -> list[R | NoReply]:
+        """Replies, each case charged its share of the time that all took together; `NoReply` where its seconds are
         spent."""
         started = time.monotonic()
         replies = ask()
@@ -336,7 +336,7 @@ class AgentVerifier(Built):
         for case in cases:
             case.calls += 1
             case.seconds_left -= spent
-        late = Failed(reason="budget_seconds spent")
+        late = NoReply(reason="budget_seconds spent")
         return [late if case.seconds_left < 0 else reply for case, reply in zip(cases, replies, strict=True)]
 
     # ------------------------------------------------------------ from votes to a verdict
@@ -358,7 +358,7 @@ class AgentVerifier(Built):
             score=None if outcome is Outcome.ABSTAIN else float(outcome is Outcome.CORRECT),
             extracted=cap(case.texts.answer),
             reason=reason,
-            certificate={"certain": outcome is not Outcome.ABSTAIN, "transcript": case.transcript},
+            certificate={"transcript": case.transcript},
             parts={"sure": round(case.sure, 6)},
             cost={
                 "model_calls": float(case.calls),

@@ -17,15 +17,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rewards.base import Built
+from rewards.contract.options import Common, PairwiseOptions
+from rewards.contract.verdicts import cap
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import JudgeFooled
 from rewards.models.canaries import ANCHORS, CANARIES, Anchor
 from rewards.models.lazy_model import Asked
-from rewards.models.quoting import escaped, few_marks, is_hollow, question_of, quoted, repeats, shown_text, squeezed
-from rewards.options import Common, PairwiseOptions
+from rewards.models.quoting import escaped, few_marks, is_hollow, quoted, repeats, shown_text, squeezed
 from rewards.prose.visible import visible
-from rewards.rules.base import cap
-from rewards.types import Failed, JudgeModel, Outcome, Request, Verdict
+from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
 
 LABELS = ("A", "B")
 HEADINGS = ("Question:\n", "Answer A:\n", "Answer B:\n", "Better answer:\n")
@@ -98,7 +98,7 @@ class Tally:
     won: list[str] = field(default_factory=list)
 
 
-class PairwiseVerifier(Built):
+class PairwiseVerifier(BatchVerifier):
     """correct: preferred (in the mean of its consistent pairs); wrong: beaten, or no answer; abstain: its orders
     disagree."""
 
@@ -148,7 +148,7 @@ class PairwiseVerifier(Built):
         return prepared(answer, self.think, self.options.max_chars, self.options.max_marks)
 
     def _question(self, request: Request) -> str:
-        return question_of(request)[: self.options.question_chars]
+        return request.question_text[: self.options.question_chars]
 
     def _without_model(self, request: Request, text: str, size: int) -> Verdict | None:
         if self.options.against == "reference" and request.reference is None:
@@ -156,11 +156,9 @@ class PairwiseVerifier(Built):
         if self.options.against == "group" and size < 2:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_opponent")
         if is_hollow(text):
-            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_answer", certificate={"certain": True})
-        if repeats(text, question_of(request)):
-            return Verdict(
-                outcome=Outcome.WRONG, score=0.0, reason="repeats_the_question", certificate={"certain": True}
-            )
+            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_answer")
+        if repeats(text, request.question_text):
+            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="repeats_the_question")
         return None
 
     def _meetings(self, group: list[Request], texts: list[str], settled: list[Verdict | None]) -> list[list[Pair]]:
@@ -300,11 +298,11 @@ def _elsewhere(text: str) -> Pair:
     return Pair(question=anchor.question, answer=text, other=anchor.answer)
 
 
-def _won(forward: Sequence[float] | Failed, backward: Sequence[float] | Failed) -> Won:
+def _won(forward: Sequence[float] | NoReply, backward: Sequence[float] | NoReply) -> Won:
     """Both orders of a pair; `answer` is text A in `forward` and text B in `backward`."""
-    if isinstance(forward, Failed):
+    if isinstance(forward, NoReply):
         return Won(reason="model_failed", detail=forward.reason[:300])
-    if isinstance(backward, Failed):
+    if isinstance(backward, NoReply):
         return Won(reason="model_failed", detail=backward.reason[:300])
     if max(forward) == -math.inf or max(backward) == -math.inf:
         return Won(

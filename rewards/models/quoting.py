@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rewards.types import Request
-
 QUOTE = "| "
 LEAST_REPEATED = 12  # letters and digits from which an answer that is its question counts as none
 _LONE = re.compile(
@@ -71,14 +69,6 @@ def is_hollow(text: str) -> bool:
 def squeezed(text: str) -> str:
     """Letters and digits only, one case: two texts that differ in spelling marks alone are equal."""
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
-
-
-def question_of(request: Request) -> str:
-    """The question, or the last user turn of the messages."""
-    if request.question is not None:
-        return request.question
-    turns = [m["content"] for m in request.messages if m.get("role") == "user" and isinstance(m.get("content"), str)]
-    return turns[-1] if turns else ""
 
 
 def repeats(answer: str, question: str) -> bool:

@@ -31,9 +31,9 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+from rewards.contract.options import PluginOptions
 from rewards.errors import VerifierError
-from rewards.options import PluginOptions
-from rewards.plugins.awaiting import awaited
+from rewards.plugins.coroutines import awaited
 from rewards.types import Request
 
 GOLD_COLUMNS = ("solution", "answer", "ground_truth", "label", "target", "gold")  # names that data sets of TRL give it

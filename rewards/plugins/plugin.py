@@ -20,11 +20,13 @@ import traceback
 from dataclasses import asdict, replace
 from typing import Any
 
+from rewards.contract.names import load_name
+from rewards.contract.options import PluginOptions, near
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import cap
 from rewards.errors import VerifierError
-from rewards.options import PluginOptions, near
 from rewards.plugins.adapters import ADAPTERS, Adapter, Paid, functions_of, parameters
-from rewards.plugins.awaiting import awaited
-from rewards.rules.base import Rule, cap, load_name
+from rewards.plugins.coroutines import awaited
 from rewards.types import Outcome, Request, Verdict
 
 

@@ -12,17 +12,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rewards.contract.options import ChoiceOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.math.compare import compare
 from rewards.math.extract import boxed_answer, strip_wrappers
 from rewards.math.normal import normalise
 from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
-from rewards.options import ChoiceOptions
 from rewards.prose.claims import denied, plain
 from rewards.prose.letters import claimed_letter, stands_first
 from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Outcome, Request, Verdict
 
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")

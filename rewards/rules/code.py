@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rewards.base import Built
+from rewards.contract.options import CodeOptions, Common
+from rewards.contract.verdicts import cap
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.options import CodeOptions, Common
 from rewards.prose.visible import visible
-from rewards.rules.base import cap
 from rewards.types import Outcome, Request, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _FENCE = "```"
 _PYTHON = ("python", "python3", "py", "")
 
 
-class CodeVerifier(Built):
+class CodeVerifier(BatchVerifier):
     def __init__(
         self, *, kind: str, common: Common, options: CodeOptions, think: tuple[str, str], judge: Callable[[], Judge]
     ) -> None:
@@ -85,7 +85,7 @@ class CodeVerifier(Built):
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_tests")
         source = extract_program(request.response, self.think)
         if not source:
-            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_program", certificate={"certain": True})
+            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_program")
         try:
             return self._read(str(i), source, tests)
         except ValueError as error:  # the tests are at fault, not the answer
@@ -122,7 +122,7 @@ class CodeVerifier(Built):
 
     def _verdict(self, judgement: Judgement, source: str) -> Verdict:
         outcome = str(judgement.outcome)
-        evidence = {"certain": True, "level": str(judgement.level), "trust": str(judgement.trust)}
+        evidence = {"level": str(judgement.level), "trust": str(judgement.trust)}
         if outcome in _UNJUDGED or judgement.score is None:
             detail = {**evidence, "detail": (judgement.error or "")[:300]}
             found = _UNJUDGED.get(outcome, Outcome.ERROR)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rewards.options import ExactOptions
+from rewards.contract.options import ExactOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import correct, unsupported, wrong
 from rewards.prose.visible import visible
-from rewards.rules.base import Rule, correct, unsupported, wrong
 from rewards.types import Request, Verdict
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.options import InstructionsOptions, near
+from rewards.contract.options import InstructionsOptions, near
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, unsupported, wrong
 from rewards.prose.languages import language_code
 from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, abstain, unsupported, wrong
 from rewards.rules.constraints import CONSTRAINTS, RELATIONS
 from rewards.types import Outcome, Request, Verdict
 
@@ -57,7 +58,7 @@ class InstructionsRule(Rule):
             outcome=Outcome.WRONG if failed else Outcome.CORRECT,
             score=score,
             reason="not_followed" if failed else "all_followed",
-            certificate={"certain": True, "failed": failed},
+            certificate={"failed": failed},
             parts=parts,
         )
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rewards.options import LanguageOptions, near
+from rewards.contract.options import LanguageOptions, near
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.prose.languages import NAMES, guess, language_code
 from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, abstain, correct, unsupported, wrong
 from rewards.types import Request, Verdict
 
 MAX_CHARS = 200_000  # of an answer; the rest says nothing new of its language

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewards.options import near
+from rewards.contract.options import near
 from rewards.tools.schemas import Schema
 
 _GOLD_KEYS = ("calls", "tools", "schema", "value")

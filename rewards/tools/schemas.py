@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.workers.warmup import outside_deadline
+from rewards.contract.deadline import outside_deadline
 
 _TYPES = {
     "dict": "object",

@@ -22,9 +22,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rewards.options import ToolCallOptions
+from rewards.contract.options import ToolCallOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import cap, unsupported, wrong
 from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, cap, unsupported, wrong
 from rewards.tools.golds import Gold, Wanted, parse_gold
 from rewards.tools.parse import Call, Unreadable, find_calls, find_value
 from rewards.tools.schemas import Schema
@@ -186,7 +187,7 @@ class ToolCallRule(Rule):
     ) -> Verdict:
         score = float(right) if self.options.score == "all" else share
         outcome = Outcome.CORRECT if right else Outcome.WRONG
-        certificate = {"certain": True, **{key: value for key, value in detail.items() if value}}
+        certificate = {key: value for key, value in detail.items() if value}
         return Verdict(
             outcome=outcome, score=score, reason=reason, extracted=cap(shown), certificate=certificate, parts=parts
         )

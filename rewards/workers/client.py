@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rewards.base import Built
+from rewards.contract.options import Common
+from rewards.contract.verdicts import wrong
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.options import Common
-from rewards.rules.base import wrong
 from rewards.types import Outcome, Request, Verdict
 from rewards.workers.messages import request_to_json, verdict_from_json
 from rewards.workers.pool import Limits, Pool, Reply, shared_pool
@@ -18,7 +18,7 @@ MAX_RESPONSE_CHARS = 4_000_000  # about a million tokens: a longer answer is wro
 PLUGIN_LIMITS = Limits(memory_mb=0, file_mb=-1, quiet=False)  # a user's own code may load torch, write caches and print
 
 
-class RuledVerifier(Built):
+class RuleVerifier(BatchVerifier):
     """Judges by a rule in worker processes. `whole_groups` hands a plug-in its group at once; where that runs into a
     limit, each answer is judged alone (`verify`), and only the one that runs into it again is to blame. `alone` False:
     it cannot judge one, and that is ours.
@@ -136,6 +136,8 @@ def _checked(data: dict[str, Any]) -> Verdict:
         return _error("score_missing", f"outcome {verdict.outcome} without a score", verdict.seconds)
     if verdict.score is not None and not (isinstance(verdict.score, (int, float)) and 0.0 <= verdict.score <= 1.0):
         return _error("score_out_of_range", f"score {verdict.score!r}", verdict.seconds)
+    if not isinstance(verdict.certain, bool):
+        return _error("malformed_verdict", f"certain is {verdict.certain!r}, neither true nor false", verdict.seconds)
     if verdict.score is not None and type(verdict.score) is not float:  # a plug-in's True or 1
         return replace(verdict, score=float(verdict.score))
     return verdict

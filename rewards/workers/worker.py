@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rewards.contract.deadline import install, pause_for_imports
 from rewards.workers.messages import HEADER_BYTES, pack, request_from_json, verdict_to_json
-from rewards.workers.warmup import install, pause_for_imports
 
 _ORPHAN_POLL_SECONDS = 1.0
 
@@ -95,7 +95,7 @@ def _receive(fd: int) -> Any:
 
 
 def _serve(writer: int, rules: dict[str, Any], message: dict[str, Any]) -> None:
-    from rewards.rules.base import build_rule
+    from rewards.workers.rule_table import build_rule
 
     key = json.dumps(message["rule"], sort_keys=True)
     if (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
 from rewards.services import Services
 from rewards.types import Outcome, Request
@@ -16,7 +16,7 @@ LENGTH = {"kind": "length", "max_tokens": 20, "cache_tokens": 10}
 FORMAT = {"kind": "format"}
 
 
-def build(kind: str, steps: list[dict[str, Any]], **options: Any) -> Built:
+def build(kind: str, steps: list[dict[str, Any]], **options: Any) -> BatchVerifier:
     return build_verifier({"kind": kind, "steps": steps, **options}, Services())
 
 

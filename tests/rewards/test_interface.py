@@ -23,7 +23,7 @@ def test_the_records_have_the_fields_that_plug_ins_rely_on() -> None:
         *("response", "gold", "question", "messages", "stop_reason", "num_tokens", "reference", "metadata")
     ]
     assert [f.name for f in dataclasses.fields(Verdict)] == [
-        *("outcome", "score", "extracted", "reason", "certificate", "parts", "cost", "seconds")
+        *("outcome", "score", "extracted", "reason", "certain", "certificate", "parts", "cost", "seconds")
     ]
     assert {str(outcome) for outcome in Outcome} == {"correct", "wrong", "abstain", "unsupported", "error", "timeout"}
 

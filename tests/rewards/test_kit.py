@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from rewards.kit.direct_checks import INSIDE
+from rewards.kit.examine import Sample, examine
+from rewards.kit.finding import CHECKS, Finding, as_json, as_text, failed
 from rewards.load import KINDS, build_verifier
 from rewards.models.agent_prompt import LABELS
-from rewards.plugins.kit.examine import Sample, examine
-from rewards.plugins.kit.finding import CHECKS, Finding, as_json, as_text, failed
-from rewards.plugins.kit.inside import INSIDE
 from rewards.plugins.scaffold import write_example
 from rewards.services import Services
 from rewards.types import Request

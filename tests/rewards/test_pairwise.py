@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import JudgeFooled
 from rewards.load import build_verifier
 from rewards.models.pairwise import LABELS, pairwise_prompt
@@ -40,7 +40,7 @@ class Taste:
         return [self.offset - math.log1p(math.exp(-margin)), self.offset - math.log1p(math.exp(margin))]
 
 
-def build(model: Taste, **options: object) -> Built:
+def build(model: Taste, **options: object) -> BatchVerifier:
     services = Services(model=lambda reference: model)
     return build_verifier({"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0.0, **options}, services)
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
@@ -26,11 +26,11 @@ from rewards.workers.pool import Limits, Pool
 TOLD = "tests.rewards.user_verifiers:behaves_as_told"
 
 
-def told(deadline: float = 0.3) -> Built:
+def told(deadline: float = 0.3) -> BatchVerifier:
     return build_verifier({"kind": TOLD, "deadline_seconds": deadline}, Services())
 
 
-def judge(verifier: Built, answers: list[str]) -> list[Verdict]:
+def judge(verifier: BatchVerifier, answers: list[str]) -> list[Verdict]:
     return [group[0] for group in verifier.verify_many([[Request(response=answer)] for answer in answers])]
 
 

@@ -25,12 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rewards.plugins.kit.finding import NOTE
-from rewards.plugins.kit.process import Watch, changed_state, giving_way, held, process_state, random_state
-from rewards.plugins.kit.samples import TOKEN, harmless, odd_prompts
-from rewards.rules.base import Rule, build_rule
+from rewards.contract.rule import Rule
+from rewards.kit.finding import NOTE
+from rewards.kit.process_watch import Watch, changed_state, giving_way, held, process_state, random_state
+from rewards.kit.samples import TOKEN, harmless, odd_prompts
 from rewards.types import Outcome, Request, Verdict
 from rewards.workers.messages import request_from_json, request_to_json, verdict_to_json
+from rewards.workers.rule_table import build_rule
 
 _THREADS = 8
 _SWITCH_SECONDS = 2e-5  # between threads, in the check of threads
@@ -238,9 +239,8 @@ def _in_child(
 ) -> None:
     """Sends what is wrong, or "": of the verifier it was given first, before building one could set anything up."""
     try:
-        rule = (
-            pickle.loads(given) if isinstance(given, bytes) else given
-        )  # our own bytes: the parent pickled the rule under test
+        # our own bytes: the parent pickled the rule under test
+        rule = pickle.loads(given) if isinstance(given, bytes) else given
         problem = (
             ""
             if rule is None

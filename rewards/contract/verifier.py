@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from rewards.contract.options import Common
 from rewards.errors import VerifierError
-from rewards.options import Common
 from rewards.types import Outcome, Request, Verdict
 
 UNDECIDED = (Outcome.ABSTAIN, Outcome.UNSUPPORTED)
 
 
-class Built(ABC):
+class BatchVerifier(ABC):
     """A verifier. A kind writes `judge_groups`; the policies of `Common` are applied around it."""
 
     def __init__(self, *, kind: str, common: Common) -> None:
@@ -85,8 +85,3 @@ class Built(ABC):
         if verdict.outcome in UNDECIDED:
             return replace(verdict, score=0.0 if self.common.on_abstain == "zero" else None)
         return verdict
-
-
-def is_certain(verdict: Verdict) -> bool:
-    """Whether a cascade may stop here: judged, and not marked as a mere likelihood by its rule."""
-    return verdict.outcome in (Outcome.CORRECT, Outcome.WRONG) and verdict.certificate.get("certain", True) is not False

@@ -1,5 +1,5 @@
 """Examine one verifier: through its pool as in training, then the verifier itself in a process of its own
-(rewards.plugins.kit.inside).
+(rewards.kit.direct_checks).
 
 Gives findings; prints nothing. Knows nothing of Ray: that check is made by whoever has a cluster, with `settled` as the
 yardstick.
@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rewards.base import Built
-from rewards.plugins.kit.finding import NOTE, Finding
-from rewards.plugins.kit.inside import INSIDE, Subject, attempt, difference, key
-from rewards.plugins.kit.samples import OTHER, PLAIN, crossed, hostile, odd_prompts
+from rewards.contract.verifier import BatchVerifier
+from rewards.kit.direct_checks import INSIDE, Subject, attempt, difference, key
+from rewards.kit.finding import NOTE, Finding
+from rewards.kit.samples import OTHER, PLAIN, crossed, hostile, odd_prompts
 from rewards.types import Outcome, Request, Verdict
-from rewards.workers.client import RuledVerifier
+from rewards.workers.client import RuleVerifier
 from rewards.workers.messages import request_to_json
 
-_BOOT = "import json,sys; sys.path[:] = json.loads(sys.argv.pop()); from rewards.plugins.kit.inside import main; main()"
+_BOOT = "import json,sys; sys.path[:] = json.loads(sys.argv.pop()); from rewards.kit.direct_checks import main; main()"
 _BATCH = 8  # hostile answers at a time: a verifier that hangs on one of them is not asked the rest
 _SHORT = 5_000  # characters; longer answers are not asked again inside
 _PASS_SECONDS = 1.0  # of verdicts that are asked again inside, each some sixty times: a slow verifier is asked fewer
@@ -66,7 +66,7 @@ class Settled:
 
 
 def examine(
-    built: Built,
+    built: BatchVerifier,
     samples: Sequence[Sample] = (),
     *,
     inside: Collection[str] = tuple(INSIDE),
@@ -127,7 +127,9 @@ def _one_sided(verdicts: Sequence[Verdict]) -> str:
     return f"{said}, right ones and nonsense: --samples FILE with labels; an exception must not become a score"
 
 
-def _through_the_pool(built: Built, samples: Sequence[Sample]) -> tuple[list[tuple[Request, Verdict]], dict[str, str]]:
+def _through_the_pool(
+    built: BatchVerifier, samples: Sequence[Sample]
+) -> tuple[list[tuple[Request, Verdict]], dict[str, str]]:
     """Every request with its verdict, and what was wrong: check -> what was seen first."""
     problems: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +151,7 @@ def _through_the_pool(built: Built, samples: Sequence[Sample]) -> tuple[list[tup
             asked += [(named[name], verdict) for name, verdict in zip(batch, verdicts, strict=True)]
             if sum(verdict.outcome is Outcome.TIMEOUT for verdict in verdicts) > 1:
                 break
-    if isinstance(built, RuledVerifier):  # of a judge or a model, each question costs
+    if isinstance(built, RuleVerifier):  # of a judge or a model, each question costs
         _odd_prompts(built, samples[0].request, problems)
     for i, (sample, (_, verdict)) in enumerate(zip(samples, asked, strict=False), start=1):
         if sample.expected is not None and sample.expected is not verdict.passed:
@@ -158,12 +160,12 @@ def _through_the_pool(built: Built, samples: Sequence[Sample]) -> tuple[list[tup
             )
     if odd := _odd_records([verdict for _, verdict in asked]):
         problems.setdefault("scores", odd)
-    if isinstance(built, RuledVerifier) and (told := _too_easy(built, samples[0].request)):
+    if isinstance(built, RuleVerifier) and (told := _too_easy(built, samples[0].request)):
         problems.setdefault("labels", told)
     return asked, problems
 
 
-def _odd_prompts(built: Built, sample: Request, problems: dict[str, str]) -> None:
+def _odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, str]) -> None:
     """Golds of other types than it was made for: they may be refused, even by raising, and must not take the process
     along."""
     prompts = odd_prompts(sample)
@@ -197,7 +199,7 @@ def _odd_records(verdicts: list[Verdict]) -> str:
     return f"{NOTE}{'; '.join(notes)}" if notes else ""
 
 
-def _too_easy(built: Built, sample: Request) -> str:
+def _too_easy(built: BatchVerifier, sample: Request) -> str:
     """What a grader is fooled by and a check of form may mean: a gold that stands in the thinking only, an empty
     gold."""
     if not isinstance(sample.gold, str | int | float):
@@ -233,7 +235,7 @@ def _fault(verdict: Verdict) -> tuple[str, str]:
     return _BY_REASON.get(verdict.reason, "errors"), seen
 
 
-def _order(built: Built, plain: list[Request]) -> str:
+def _order(built: BatchVerifier, plain: list[Request]) -> str:
     """A group, and the same group the other way round. All answers are put to the question of one sample, whose gold
     has letters if any."""
     asked = next(
@@ -253,11 +255,11 @@ def _order(built: Built, plain: list[Request]) -> str:
 # ---------------------------------------------------------------- the verifier itself
 
 
-def _inside(built: Built, settled: Settled, checks: list[str], patience: float) -> list[Finding]:
+def _inside(built: BatchVerifier, settled: Settled, checks: list[str], patience: float) -> list[Finding]:
     if not settled.requests:
         return [_not_run(name, "it gave no verdict that could be compared") for name in checks]
     units = [[request_to_json(request)] for request in settled.requests]
-    if isinstance(built, RuledVerifier):
+    if isinstance(built, RuleVerifier):
         return _in_a_process(
             {"rule": built.rule, "units": units, "expected": settled.keys, "patience": patience}, checks
         )

@@ -27,7 +27,7 @@ _LIMITS = ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "STACK")
 _SHELLS = ("sh", "bash", "dash", "zsh")
 _LIBRARIES = (
     "<",
-    str(Path(__file__).parents[2]),
+    str(Path(__file__).parents[1]),
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
 )
 _DEEP = 4  # levels of lists and code objects inside a code object that are looked into
