@@ -50,9 +50,7 @@ class Cascade(Composite):
                 for i, verdict in zip(open_, verdicts, strict=True):
                     final[row][i] = _better(final[row][i], verdict)
                 undecided[row] = [
-                    i
-                    for i, v in zip(open_, verdicts, strict=True)
-                    if not v.decides and v.outcome is not Outcome.ERROR
+                    i for i, v in zip(open_, verdicts, strict=True) if not v.decides and v.outcome is not Outcome.ERROR
                 ]
         return [[verdict for verdict in row if verdict is not None] for row in final]
 
@@ -68,7 +66,7 @@ def _better(earlier: Verdict | None, later: Verdict) -> Verdict:
     return later
 
 
-class Folded(Composite):
+class Fold(Composite):
     """`all`, `any`, `weighted`: every step is asked, then each answer's verdicts are folded into one."""
 
     def __init__(self, *, kind: str, common: Common, steps: list[BatchVerifier]) -> None:

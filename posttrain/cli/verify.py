@@ -125,11 +125,11 @@ def test_command(
     with ExitStack() as stack:
         spec, think, sandbox = _spec(verifier, recipe, option or [], _SANDBOX)
         built = _build(spec, think, sandbox, stack)
-        findings, settled = examine(built, _samples(samples) if samples else ())
-        if with_ray and settled.requests and isinstance(built, RuleVerifier):
+        findings, baseline = examine(built, _samples(samples) if samples else ())
+        if with_ray and baseline.requests and isinstance(built, RuleVerifier):
             from posttrain.machine.verifier_in_actor import ray_finding
 
-            findings.append(ray_finding(spec, think, settled))
+            findings.append(ray_finding(spec, think, baseline))
     typer.echo(json.dumps(to_json(verifier, findings)) if as_json else as_text(verifier, findings))
     if failed(findings):
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from typing import Any
 
 from posttrain.errors import PosttrainError
 from rewards.kit.direct_checks import difference, key
-from rewards.kit.examine import Settled
+from rewards.kit.examine import Baseline
 from rewards.kit.finding import Finding
 from rewards.load import build_verifier
 from rewards.services import Services
@@ -32,7 +32,7 @@ class Judging:
         return [[key(group[0])] for group in self._built.verify_many([[request] for request in requests])]
 
 
-def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], settled: Settled) -> Finding:
+def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], baseline: Baseline) -> Finding:
     """Start Ray on this machine, ask the verifier in an actor, stop Ray. Not run where Ray is missing."""
     try:
         from posttrain.machine.cluster import ActorSpec, Cluster
@@ -49,7 +49,7 @@ def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], settled: Settle
             remote = cluster.start(
                 ActorSpec(name="verifier", target="posttrain.machine.verifier_in_actor:Judging", kwargs=given)
             )
-            problem = difference(settled.keys, remote.keys(settled.requests))
+            problem = difference(baseline.keys, remote.keys(baseline.requests))
         except PosttrainError as error:
             problem = error.what
     return Finding(check="ray", ok=not problem, detail=problem)

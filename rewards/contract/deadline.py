@@ -13,49 +13,49 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-_hook: Callable[[], AbstractContextManager[None]] = nullcontext
+_clock: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def outside_deadline() -> AbstractContextManager[None]:
     """The deadline of the item in progress stands still inside. For imports only: never around work on an answer."""
-    return _hook()
+    return _clock()
 
 
-def install(hook: Callable[[], AbstractContextManager[None]]) -> None:
-    global _hook
-    _hook = hook
+def install_clock(clock: Callable[[], AbstractContextManager[None]]) -> None:
+    global _clock
+    _clock = clock
 
 
 def pause_for_imports() -> None:
-    """Stop the clock whenever a statement of the main thread brings in a package this process has not loaded. For
+    """Stop the clock whenever an import of the main thread brings in a package that this process has not loaded. For
     processes of plug-ins.
 
-    A plug-in that imports torch where it needs it would else have its first answer in each worker time out, and time
-    out again alone.
+    Without it a plug-in that imports torch where it needs it would have its first answer in each worker time out, and
+    time out once more by itself.
     """
-    usual = builtins.__import__
-    if getattr(usual, "pauses", False):
+    plain_import = builtins.__import__
+    if getattr(plain_import, "pauses", False):
         return
-    busy: list[str] = []  # the package being imported; what it imports in turn is inside
-    tried: set[str] = set()  # one that is missing is looked for at each answer: once on our time
+    importing: list[str] = []  # the package that is being imported: what it imports in turn needs no pause of its own
+    tried_before: set[str] = set()  # a missing package is looked for at each answer: the clock stops the first time
 
-    def bring(name: str, *args: Any, **more: Any) -> Any:
+    def import_beside_clock(name: str, *args: Any, **more: Any) -> Any:
         package = name.partition(".")[0]
         if (
             not package
             or package in sys.modules
-            or package in tried
-            or busy
+            or package in tried_before
+            or importing
             or threading.current_thread() is not threading.main_thread()
         ):
-            return usual(name, *args, **more)
-        busy.append(package)
-        tried.add(package)
+            return plain_import(name, *args, **more)
+        importing.append(package)
+        tried_before.add(package)
         try:
             with outside_deadline():
-                return usual(name, *args, **more)
+                return plain_import(name, *args, **more)
         finally:
-            busy.clear()
+            importing.clear()
 
-    bring.pauses = True  # type: ignore[attr-defined]
-    builtins.__import__ = bring
+    import_beside_clock.pauses = True  # type: ignore[attr-defined]
+    builtins.__import__ = import_beside_clock

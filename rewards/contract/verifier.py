@@ -55,12 +55,17 @@ class BatchVerifier(ABC):
 
     def verify_many(self, groups: list[list[Request]]) -> list[list[Verdict]]:
         """Judge the answers of many prompts in one batch: groups [P][G] -> verdicts [P][G]."""
-        kept = [[request for request in group if not self._cut(request)] for group in groups]
+        kept = [[request for request in group if not self._is_set_aside(request)] for group in groups]
         judged = self.judge_groups(kept)
         result = []
         for group, verdicts in zip(groups, judged, strict=True):
             rest = iter(verdicts)
-            result.append([self._truncated() if self._cut(request) else self._settle(next(rest)) for request in group])
+            result.append(
+                [
+                    self._verdict_on_truncated() if self._is_set_aside(request) else self._with_policy(next(rest))
+                    for request in group
+                ]
+            )
         return result
 
     async def averify(self, request: Request) -> Verdict:
@@ -70,15 +75,15 @@ class BatchVerifier(ABC):
         """verify_many beside other tasks of a running event loop."""
         return await asyncio.to_thread(self.verify_many, groups)
 
-    def _cut(self, request: Request) -> bool:
+    def _is_set_aside(self, request: Request) -> bool:
         return request.stop_reason == "length" and self.common.on_truncated != "judge"
 
-    def _truncated(self) -> Verdict:
+    def _verdict_on_truncated(self) -> Verdict:
         if self.common.on_truncated == "skip":
             return Verdict(outcome=Outcome.ABSTAIN, score=None, reason="truncated")
         return Verdict(outcome=Outcome.WRONG, score=0.0, reason="truncated")
 
-    def _settle(self, verdict: Verdict) -> Verdict:
+    def _with_policy(self, verdict: Verdict) -> Verdict:
         """Errors have no score; what cannot be decided follows on_abstain."""
         if verdict.outcome is Outcome.ERROR:
             return verdict if verdict.score is None else replace(verdict, score=None)

@@ -27,8 +27,8 @@ from typing import Any
 
 from rewards.contract.rule import Rule
 from rewards.kit.finding import NOTE
-from rewards.kit.process_watch import Watch, changed_state, giving_way, held, process_state, random_state
-from rewards.kit.samples import TOKEN, harmless, odd_prompts
+from rewards.kit.process_watch import Watch, changed_state, process_state, random_state, resource_counts, yielding_trace
+from rewards.kit.samples import TOKEN, code_like_requests, odd_prompts
 from rewards.types import Outcome, Request, Verdict
 from rewards.workers.messages import request_from_json, request_to_json, verdict_to_json
 from rewards.workers.rule_table import build_rule
@@ -64,10 +64,10 @@ class Subject:
 
     def keys(self, judge: Judge | None = None) -> list[Any]:
         """Keys of the verdicts on all units, the requests read anew."""
-        return [[key(v) for v in (judge or self.judge)(fresh(unit))] for unit in self.units]
+        return [[key(v) for v in (judge or self.judge)(requests_of(unit))] for unit in self.units]
 
 
-def fresh(unit: list[dict[str, Any]]) -> list[Request]:
+def requests_of(unit: list[dict[str, Any]]) -> list[Request]:
     """A group of requests, read anew."""
     return [request_from_json(entry) for entry in json.loads(json.dumps(unit))]
 
@@ -99,7 +99,7 @@ def difference(expected: Sequence[Any], found: Sequence[Any]) -> str:
 def determinism(subject: Subject) -> str:
     """Against the verdicts of another process, in the opposite order, so that nothing seen earlier helps; then again in
     this one."""
-    groups = [subject.judge(fresh(unit)) for unit in subject.units[::-1]][::-1]
+    groups = [subject.judge(requests_of(unit)) for unit in subject.units[::-1]][::-1]
     told = [[verdict_to_json(verdict) for verdict in group] for group in copy.deepcopy(groups)]
     first = [[key(verdict) for verdict in group] for group in groups]
     problem = difference(subject.expected, first) or difference(first, subject.keys())
@@ -113,7 +113,7 @@ def request(subject: Subject) -> str:
     odd = (
         odd_prompts(request_from_json(subject.units[0][0])).values() if subject.rule else ()
     )  # of a model, each question costs
-    for unit in [*map(fresh, subject.units), *([entry] for entry in odd)]:
+    for unit in [*map(requests_of, subject.units), *([entry] for entry in odd)]:
         before = [copy.deepcopy(request_to_json(entry)) for entry in unit]
         with suppress(Exception):
             subject.judge(unit)
@@ -129,13 +129,13 @@ def alone(subject: Subject) -> str:
     assert subject.rule is not None, "only a rule has both"
     for unit in subject.units:
         try:
-            single = [key(subject.rule.judge(request)) for request in fresh(unit)]
+            single = [key(subject.rule.judge(request)) for request in requests_of(unit)]
         except Exception as error:  # noqa: BLE001  a verifier that only compares may refuse: then a group at its deadline is an error
             return (
-                f"{NOTE}verify raises {described(error)}: a group that runs into the deadline is then an error "
+                f"{NOTE}verify raises {error_text(error)}: a group that runs into the deadline is then an error "
                 "as a whole"
             )
-        grouped = [key(verdict) for request in fresh(unit) for verdict in subject.judge([request])]
+        grouped = [key(verdict) for request in requests_of(unit) for verdict in subject.judge([request])]
         if problem := difference([grouped], [single]):
             return f"by verify_group and by verify: {problem}"
     return ""
@@ -153,11 +153,11 @@ def threads(subject: Subject) -> str:
 
     def work(number: int) -> None:
         order = [(i + number * count // _THREADS) % count for i in range(count)]
-        rounds = [[fresh(subject.units[i]) for i in order] for _ in range(3)]
+        rounds = [[requests_of(subject.units[i]) for i in order] for _ in range(3)]
         expected = [subject.expected[i] for i in order]
         try:
             with tracing:
-                sys.settrace(giving_way(_YIELDS))
+                sys.settrace(yielding_trace(_YIELDS))
             together.wait(subject.patience)
             given = [[subject.judge(group) for group in rounds[0]]]
             with tracing:
@@ -170,7 +170,7 @@ def threads(subject: Subject) -> str:
                     )
                 )
         except BaseException as error:  # noqa: BLE001  whatever it raises is the finding
-            problems.append(described(error))
+            problems.append(error_text(error))
 
     running = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(_THREADS)]
     until = time.monotonic() + subject.patience
@@ -208,7 +208,7 @@ def child(method: str) -> Callable[[Subject], str]:
     def check(subject: Subject) -> str:
         context: Any = multiprocessing.get_context(method)
         here, there = context.Pipe(duplex=False)
-        inherited = subject.rule if method == "fork" else _pickled(subject.rule)
+        inherited = subject.rule if method == "fork" else _pickle_or_none(subject.rule)
         given = (there, subject.spec, inherited, subject.units, subject.expected)
         process = context.Process(target=_in_child, args=given, daemon=True)
         process.start()
@@ -227,7 +227,7 @@ def child(method: str) -> Callable[[Subject], str]:
     return check
 
 
-def _pickled(rule: Rule | None) -> bytes | None:
+def _pickle_or_none(rule: Rule | None) -> bytes | None:
     try:
         return pickle.dumps(rule)
     except Exception:  # noqa: BLE001  that it cannot be pickled is said by the check of pickling
@@ -254,7 +254,7 @@ def _in_child(
             )
         pipe.send(problem)
     except BaseException as error:  # noqa: BLE001  reported to the parent, which makes it the finding
-        pipe.send(described(error))
+        pipe.send(error_text(error))
 
 
 def state(subject: Subject) -> str:
@@ -289,7 +289,7 @@ def evaluation(subject: Subject) -> str:
     assert subject.watch is not None, "only in a process of its own"
     subject.watch.active = True
     try:
-        for entry in harmless(request_from_json(subject.units[0][0])):
+        for entry in code_like_requests(request_from_json(subject.units[0][0])):
             with suppress(Exception):
                 subject.judge([replace(entry, gold=copy.deepcopy(entry.gold))])
             if subject.watch.executed:
@@ -332,7 +332,7 @@ def memory(subject: Subject) -> str:
 def _judge_distinct(subject: Subject, start: int, stop: int) -> None:
     """Answers that nobody has seen, with what they end in as it was, since that is what is mostly read."""
     for i in range(start, stop):
-        unit = fresh(subject.units[i % len(subject.units)])
+        unit = requests_of(subject.units[i % len(subject.units)])
         subject.judge([replace(entry, response=f"{i} {'so it goes, ' * 80}\n{entry.response}") for entry in unit])
 
 
@@ -345,20 +345,20 @@ def descriptors(subject: Subject) -> str:
     if subject.watch:
         subject.watch.written.clear()
         subject.watch.active = True
-    before = held()
+    before = resource_counts()
     for i in range(40):
         units = kinds[i % len(kinds)]
-        subject.judge(fresh(units[i // len(kinds) % len(units)]))
+        subject.judge(requests_of(units[i // len(kinds) % len(units)]))
     if subject.watch:
         subject.watch.active = False
     left = {"files left behind": (0, len(subject.watch.left()))} if subject.watch else {}
-    counts = left | {name: (before[name], count) for name, count in held().items()}
+    counts = left | {name: (before[name], count) for name, count in resource_counts().items()}
     grown = {name: new - old for name, (old, new) in counts.items() if new - old >= _LEAK_COUNT}
     return ", ".join(f"{count} more {name} after 40 answers" for name, count in grown.items())
 
 
 # Order: those that need a process as it was before go first, what spoils it goes last.
-INSIDE: dict[str, Callable[[Subject], str]] = {
+DIRECT_CHECKS: dict[str, Callable[[Subject], str]] = {
     "determinism": determinism,
     "request": request,
     "alone": alone,
@@ -375,18 +375,18 @@ INSIDE: dict[str, Callable[[Subject], str]] = {
 }
 
 
-def described(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The type and a capped message."""
     text = str(error.args[0]) if error.args and isinstance(error.args[0], str) else ""
     return f"{type(error).__name__}: {text[:200]}".rstrip(": ")
 
 
-def attempt(name: str, subject: Subject) -> str:
+def run_check(name: str, subject: Subject) -> str:
     """Run one check; what it raises is the finding."""
     try:
-        return INSIDE[name](subject)
+        return DIRECT_CHECKS[name](subject)
     except BaseException as error:  # noqa: BLE001  a verifier may raise anything, SystemExit too
-        return described(error)
+        return error_text(error)
 
 
 def main() -> None:
@@ -401,11 +401,11 @@ def main() -> None:
     try:
         rule = build_rule(task["rule"])
     except BaseException as error:  # noqa: BLE001  a plug-in's constructor may raise anything
-        os.write(out, json.dumps({"built": described(error)}).encode() + b"\n")
+        os.write(out, json.dumps({"built": error_text(error)}).encode() + b"\n")
         os._exit(0)
     given = {name: task[name] for name in ("units", "expected", "patience")}
     subject = Subject(judge=rule.judge_group, spec=task["rule"], rule=rule, state=before, watch=watch, **given)
     os.write(out, b'{"built": ""}\n')
     for name in task["checks"]:
-        os.write(out, json.dumps({"check": name, "problem": attempt(name, subject)}).encode() + b"\n")
+        os.write(out, json.dumps({"check": name, "problem": run_check(name, subject)}).encode() + b"\n")
     os._exit(0)  # threads that a bad verifier left behind are not waited for

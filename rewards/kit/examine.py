@@ -1,7 +1,7 @@
 """Examine one verifier: through its pool as in training, then the verifier itself in a process of its own
 (rewards.kit.direct_checks).
 
-Gives findings; prints nothing. Knows nothing of Ray: that check is made by whoever has a cluster, with `settled` as the
+Gives findings; prints nothing. Knows nothing of Ray: that check is made by whoever has a cluster, with `baseline` as the
 yardstick.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from rewards.contract.verifier import BatchVerifier
-from rewards.kit.direct_checks import INSIDE, Subject, attempt, difference, key
+from rewards.kit.direct_checks import DIRECT_CHECKS, Subject, difference, key, run_check
 from rewards.kit.finding import NOTE, Finding
-from rewards.kit.samples import OTHER, PLAIN, crossed, hostile, odd_prompts
+from rewards.kit.samples import OTHER, PLAIN, answers_to_other_questions, hostile, odd_prompts
 from rewards.types import Outcome, Request, Verdict
 from rewards.workers.client import RuleVerifier
 from rewards.workers.messages import request_to_json
@@ -58,7 +58,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
+class Baseline:
     """Requests (each a group of its own) and the keys of their verdicts: what must come out anywhere else too."""
 
     requests: list[Request]
@@ -69,22 +69,24 @@ def examine(
     built: BatchVerifier,
     samples: Sequence[Sample] = (),
     *,
-    inside: Collection[str] = tuple(INSIDE),
+    inside: Collection[str] = tuple(DIRECT_CHECKS),
     patience_seconds: float = 60.0,
-) -> tuple[list[Finding], Settled]:
+) -> tuple[list[Finding], Baseline]:
     """Findings, and the verdicts that other processes must repeat.
 
     `inside` names the checks of the verifier itself to run; `patience_seconds` is how long one of them waits for
     threads and processes.
     """
-    samples = [replace(s, request=_whole(s.request)) for s in samples] or [Sample(request=request) for request in PLAIN]
+    samples = [replace(s, request=_without_truncation(s.request)) for s in samples] or [
+        Sample(request=request) for request in PLAIN
+    ]
     plain = [sample.request for sample in samples]
     asked, problems = _through_the_pool(built, samples)
     order = _order(built, plain)
     if order:
         problems.setdefault("groups", order)
-    settled = _settled(asked)
-    findings = [_found(name, problems.get(name, "")) for name in _OUTSIDE]
+    baseline = _baseline_of(asked)
+    findings = [_finding(name, problems.get(name, "")) for name in _OUTSIDE]
     if not any(sample.expected is not None for sample in samples):
         said = [
             _one_sided([verdict for _, verdict in asked]),
@@ -92,15 +94,17 @@ def examine(
             "no sample has a label: --samples FILE",
         ]
         findings = [_not_run("labels", next(filter(None, said))) if f.check == "labels" else f for f in findings]
-    return findings + _inside(built, settled, [name for name in INSIDE if name in inside], patience_seconds), settled
+    return findings + _direct_findings(
+        built, baseline, [name for name in DIRECT_CHECKS if name in inside], patience_seconds
+    ), baseline
 
 
-def _whole(request: Request) -> Request:
+def _without_truncation(request: Request) -> Request:
     """Truncated answers meet a policy, not the verifier."""
     return replace(request, stop_reason="stop") if request.stop_reason == "length" else request
 
 
-def _settled(asked: list[tuple[Request, Verdict]]) -> Settled:
+def _baseline_of(asked: list[tuple[Request, Verdict]]) -> Baseline:
     """What other processes must repeat: of the short answers with a verdict, as many as a pass has time for, every
     outcome among them."""
     fit = [
@@ -115,7 +119,7 @@ def _settled(asked: list[tuple[Request, Verdict]]) -> Settled:
             kept.append((request, verdict))
         seen.add(verdict.outcome)
         left -= verdict.seconds
-    return Settled(requests=[request for request, _ in kept], keys=[[key(verdict)] for _, verdict in kept])
+    return Baseline(requests=[request for request, _ in kept], keys=[[key(verdict)] for _, verdict in kept])
 
 
 def _one_sided(verdicts: Sequence[Verdict]) -> str:
@@ -135,7 +139,7 @@ def _through_the_pool(
     with tempfile.TemporaryDirectory() as folder:
         canary = Path(folder) / "executed"
         named = {f"sample {i}": sample.request for i, sample in enumerate(samples, start=1)}
-        others = crossed([sample.request for sample in samples]) or [OTHER]
+        others = answers_to_other_questions([sample.request for sample in samples]) or [OTHER]
         named |= {f"an answer to another question ({i})": request for i, request in enumerate(others, start=1)}
         named |= hostile(samples[0].request, canary)
         names, asked = list(named), []
@@ -152,20 +156,20 @@ def _through_the_pool(
             if sum(verdict.outcome is Outcome.TIMEOUT for verdict in verdicts) > 1:
                 break
     if isinstance(built, RuleVerifier):  # of a judge or a model, each question costs
-        _odd_prompts(built, samples[0].request, problems)
+        _ask_odd_prompts(built, samples[0].request, problems)
     for i, (sample, (_, verdict)) in enumerate(zip(samples, asked, strict=False), start=1):
         if sample.expected is not None and sample.expected is not verdict.passed:
             problems.setdefault(
                 "labels", f"sample {i}: {verdict.outcome} ({verdict.reason}), labelled {sample.expected}"
             )
-    if odd := _odd_records([verdict for _, verdict in asked]):
+    if odd := _odd_verdicts([verdict for _, verdict in asked]):
         problems.setdefault("scores", odd)
     if isinstance(built, RuleVerifier) and (told := _too_easy(built, samples[0].request)):
         problems.setdefault("labels", told)
     return asked, problems
 
 
-def _odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, str]) -> None:
+def _ask_odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, str]) -> None:
     """Golds of other types than it was made for: they may be refused, even by raising, and must not take the process
     along."""
     prompts = odd_prompts(sample)
@@ -186,7 +190,7 @@ def _odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, str]
         problems.setdefault("errors", told)
 
 
-def _odd_records(verdicts: list[Verdict]) -> str:
+def _odd_verdicts(verdicts: list[Verdict]) -> str:
     """What is allowed and seldom meant."""
     notes = []
     if any(verdict.passed and verdict.score == 0 for verdict in verdicts):
@@ -255,17 +259,17 @@ def _order(built: BatchVerifier, plain: list[Request]) -> str:
 # ---------------------------------------------------------------- the verifier itself
 
 
-def _inside(built: BatchVerifier, settled: Settled, checks: list[str], patience: float) -> list[Finding]:
-    if not settled.requests:
+def _direct_findings(built: BatchVerifier, baseline: Baseline, checks: list[str], patience: float) -> list[Finding]:
+    if not baseline.requests:
         return [_not_run(name, "it gave no verdict that could be compared") for name in checks]
-    units = [[request_to_json(request)] for request in settled.requests]
+    units = [[request_to_json(request)] for request in baseline.requests]
     if isinstance(built, RuleVerifier):
         return _in_a_process(
-            {"rule": built.rule, "units": units, "expected": settled.keys, "patience": patience}, checks
+            {"rule": built.rule, "units": units, "expected": baseline.keys, "patience": patience}, checks
         )
-    subject = Subject(judge=built.verify_group, units=units, expected=settled.keys, patience=patience)
+    subject = Subject(judge=built.verify_group, units=units, expected=baseline.keys, patience=patience)
     why = "it holds a judge, a model or other verifiers, and is built anew in each process"
-    return [_found(name, attempt(name, subject)) if name in _HERE else _not_run(name, why) for name in checks]
+    return [_finding(name, run_check(name, subject)) if name in _HERE else _not_run(name, why) for name in checks]
 
 
 def _in_a_process(task: dict[str, Any], checks: list[str]) -> list[Finding]:
@@ -274,7 +278,7 @@ def _in_a_process(task: dict[str, Any], checks: list[str]) -> list[Finding]:
     findings: list[Finding] = []
     while len(findings) < len(checks):
         done = _one_process({**task, "checks": checks[len(findings) :]})
-        findings += [_found(name, problem) for name, problem in done]
+        findings += [_finding(name, problem) for name, problem in done]
     return findings
 
 
@@ -316,7 +320,7 @@ def _line(pipe: Any, seconds: float) -> dict[str, Any] | str:
     return json.loads(raw) if raw else "its process ended"
 
 
-def _found(name: str, problem: str) -> Finding:
+def _finding(name: str, problem: str) -> Finding:
     return Finding(check=name, ok=not problem or problem.startswith(NOTE), detail=problem)
 
 

@@ -78,7 +78,7 @@ def _umask() -> int:
     return mask
 
 
-def held() -> dict[str, int]:
+def resource_counts() -> dict[str, int]:
     """Counts of what must not pile up."""
     return {
         "open files": len(os.listdir("/proc/self/fd")),
@@ -101,7 +101,7 @@ def _handlers(logger: Any) -> int:
     return len(getattr(logger, "handlers", ()))
 
 
-def giving_way(count: int) -> Any:
+def yielding_trace(count: int) -> Any:
     """A trace function that lets other threads go on at the next `count` lines of code that is neither ours nor a
     library's.
 
@@ -131,9 +131,9 @@ class Watch:
         self.executed: set[str] = set()
         self.addresses: set[str] = set()
         self.written: set[str] = set()
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._on_event)
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+    def _on_event(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.active:
             return
         if event == "exec":

@@ -40,8 +40,8 @@ from rewards.models.agent_prompt import (
     OTHER,
     PROGRAM,
     SAME,
-    Run,
-    Texts,
+    ComparedTexts,
+    ProgramRun,
     decoy_for,
     exactly_same,
     is_numeric,
@@ -50,8 +50,8 @@ from rewards.models.agent_prompt import (
     program_prompt,
     several_answers,
 )
-from rewards.models.lazy_model import Asked
-from rewards.models.quoting import is_hollow, repeats, shown_text
+from rewards.models.lazy_model import LazyModel
+from rewards.models.quoting import repeats_question, says_nothing, without_hidden_characters
 from rewards.prose.visible import is_blank, visible
 from rewards.rules.code import extract_program
 from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
@@ -71,15 +71,15 @@ PROGRAM_LIMITS = {"cpu_seconds": 5.0, "wall_seconds": 10.0, "memory_mb": 512}
 
 
 @dataclass(kw_only=True, slots=True)
-class Case:
+class AgentCase:
     """One answer under way. Mutable: phases add to it. `votes`: name -> label; `failure`: ours, so that there is no
     verdict."""
 
-    texts: Texts
+    texts: ComparedTexts
     decoy: str
     tokens_left: int
     seconds_left: float
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ProgramRun] = field(default_factory=list)
     votes: dict[str, str] = field(default_factory=dict)
     sure: float = 0.0  # probability of the first vote's label
     transcript: list[dict[str, Any]] = field(default_factory=list)
@@ -112,7 +112,7 @@ class AgentVerifier(BatchVerifier):
         super().__init__(kind=kind, common=common)
         self.options = options
         self.think = think
-        self._model = Asked(model)
+        self._model = LazyModel(model)
         self._open_judge = judge
         self._known: OrderedDict[str, Verdict] = OrderedDict()
 
@@ -124,10 +124,10 @@ class AgentVerifier(BatchVerifier):
 
     def judge_groups(self, groups: list[list[Request]]) -> list[list[Verdict]]:
         settled: list[Verdict | str] = []  # a verdict, or the key under which it will be known
-        cases: dict[str, Case] = {}  # answers of a group repeat: each is asked once
+        cases: dict[str, AgentCase] = {}  # answers of a group repeat: each is asked once
         for request in (request for group in groups for request in group):
-            found = self._screened(request)
-            if isinstance(found, Texts):
+            found = self._screen(request)
+            if isinstance(found, ComparedTexts):
                 key = self._key(found)
                 if key not in self._known and key not in cases:
                     cases[key] = self._case(found)
@@ -144,37 +144,37 @@ class AgentVerifier(BatchVerifier):
 
     # ------------------------------------------------------------ before the model
 
-    def _screened(self, request: Request) -> Verdict | Texts:
+    def _screen(self, request: Request) -> Verdict | ComparedTexts:
         """What is compared, or the verdict that makes asking needless."""
         gold = gold_text(request.gold)
         if gold is None:
             return unsupported("gold_unreadable")
         answer = final_answer(visible(request.response, self.think))
         question = request.question_text
-        if answer is None or is_hollow(answer):
+        if answer is None or says_nothing(answer):
             return wrong("no_answer", answer)
-        if answer != shown_text(answer):
+        if answer != without_hidden_characters(answer):
             return wrong("invisible_characters", answer)
         if len(answer) > self.options.max_chars:
             return wrong("answer_too_long", answer)
-        if repeats(answer, question):
+        if repeats_question(answer, question):
             return wrong("repeats_the_question", answer)
         if several_answers(gold, answer):
             return wrong("several_answers", answer)
-        return Texts(
+        return ComparedTexts(
             question=question[: self.options.question_chars], gold=gold[: self.options.question_chars], answer=answer
         )
 
-    def _case(self, texts: Texts) -> Case:
+    def _case(self, texts: ComparedTexts) -> AgentCase:
         limits = self.options
-        return Case(
+        return AgentCase(
             texts=texts,
             decoy=decoy_for(texts.gold),
             tokens_left=limits.budget_tokens,
             seconds_left=limits.budget_seconds,
         )
 
-    def _key(self, texts: Texts) -> str:
+    def _key(self, texts: ComparedTexts) -> str:
         content = [VERSION, texts.question, texts.gold, texts.answer, self.options.model, self.options.sure]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -185,24 +185,24 @@ class AgentVerifier(BatchVerifier):
 
     # ------------------------------------------------------------ phases
 
-    def _decide(self, cases: list[Case]) -> None:
+    def _decide(self, cases: list[AgentCase]) -> None:
         """Rounds, then votes. A case with a failure takes no further part."""
         for number in range(ROUNDS):
             last = number == ROUNDS - 1
             open_ = [case for case in cases if not case.votes and not case.failure]
-            self._ask_labels(open_, "first", [case.texts for case in open_], last=last)
+            self._query_labels(open_, "first", [case.texts for case in open_], last=last)
             self._run_programs([case for case in open_ if case.wants_program and not case.failure])
         doubtful = [case for case in cases if not case.failure and self._doubts(case)]
-        self._ask_labels(doubtful, "swapped", [case.texts.swapped() for case in doubtful], last=True)
+        self._query_labels(doubtful, "swapped", [case.texts.swapped() for case in doubtful], last=True)
         accepted = [
             case
             for case in cases
             if not case.failure and case.votes["first"] == SAME and case.votes.get("swapped", SAME) == SAME
         ]
-        self._ask_labels(accepted, "decoy", [case.texts.against(case.decoy) for case in accepted], last=True)
-        self._ask_parts([case for case in accepted if case.votes.get("decoy") != SAME])
+        self._query_labels(accepted, "decoy", [case.texts.against(case.decoy) for case in accepted], last=True)
+        self._query_parts([case for case in accepted if case.votes.get("decoy") != SAME])
 
-    def _ask_parts(self, cases: list[Case]) -> None:
+    def _query_parts(self, cases: list[AgentCase]) -> None:
         """An answer that offers several things must be right with each of them."""
         parts = [parts_of(case.texts.gold, case.texts.answer) for case in cases]
         for number in range(MOST_PARTS):
@@ -211,7 +211,7 @@ class AgentVerifier(BatchVerifier):
                 for case, part in zip(cases, parts, strict=True)
                 if len(part) > number and not case.failure
             ]
-            self._ask_labels(
+            self._query_labels(
                 [c for c, _ in open_],
                 f"part {number + 1}",
                 [replace(c.texts, answer=part) for c, part in open_],
@@ -221,14 +221,14 @@ class AgentVerifier(BatchVerifier):
             if len(part) > MOST_PARTS:
                 case.votes["parts"] = OTHER
 
-    def _ask_labels(self, cases: list[Case], vote: str, texts: list[Texts], *, last: bool) -> None:
+    def _query_labels(self, cases: list[AgentCase], vote: str, texts: list[ComparedTexts], *, last: bool) -> None:
         """One label each. P is offered in a round while programs, tokens and rounds are left. Votes on other texts see
         no program."""
-        offered = [vote == "first" and not last and case.may_run for case in cases]
+        may_answer_program = [vote == "first" and not last and case.may_run for case in cases]
         runs = [case.runs if vote in ("first", "swapped") else [] for case in cases]
-        prompts = [label_prompt(t, r, may_run=o) for t, r, o in zip(texts, runs, offered, strict=True)]
-        replies = self._charged(cases, lambda: self._model.label_logprobs(prompts, list(LABELS)))
-        for case, prompt, reply, may_run in zip(cases, prompts, replies, offered, strict=True):
+        prompts = [label_prompt(t, r, may_run=o) for t, r, o in zip(texts, runs, may_answer_program, strict=True)]
+        replies = self._charge(cases, lambda: self._model.label_logprobs(prompts, list(LABELS)))
+        for case, prompt, reply, may_run in zip(cases, prompts, replies, may_answer_program, strict=True):
             if isinstance(reply, NoReply):
                 case.failure = reply.reason
                 continue
@@ -251,7 +251,7 @@ class AgentVerifier(BatchVerifier):
                 case.votes[vote] = label
                 case.sure = share if vote == "first" else case.sure
 
-    def _run_programs(self, cases: list[Case]) -> None:
+    def _run_programs(self, cases: list[AgentCase]) -> None:
         """One program each, run with its checks; what it proves is shown in the next round."""
         for case in cases:
             case.wants_program = False
@@ -261,10 +261,10 @@ class AgentVerifier(BatchVerifier):
         for grant in sorted(set(grants)):
             same = [i for i, granted in enumerate(grants) if granted == grant]
             asked = [prompts[i] for i in same]
-            answers = self._charged([cases[i] for i in same], partial(self._model.complete, asked, max_tokens=grant))
+            answers = self._charge([cases[i] for i in same], partial(self._model.complete, asked, max_tokens=grant))
             for i, answer in zip(same, answers, strict=True):
                 replies[i] = answer
-        ready: list[tuple[Case, str]] = []
+        ready: list[tuple[AgentCase, str]] = []
         for case, reply, prompt, grant in zip(cases, replies, prompts, grants, strict=True):
             if isinstance(reply, NoReply):
                 case.failure = reply.reason
@@ -275,10 +275,12 @@ class AgentVerifier(BatchVerifier):
             if f"def {ENTRY}" in program:
                 ready.append((case, program))
             else:
-                case.runs.append(Run(program=program[:2000], same=None, said=f"no function {ENTRY} in the reply"))
+                case.runs.append(
+                    ProgramRun(program=program[:2000], same=None, said=f"no function {ENTRY} in the reply")
+                )
         self._judge_programs(ready)
 
-    def _judge_programs(self, ready: list[tuple[Case, str]]) -> None:
+    def _judge_programs(self, ready: list[tuple[AgentCase, str]]) -> None:
         if not ready:
             return
         from sandbox.program_json import parse_program
@@ -297,19 +299,19 @@ class AgentVerifier(BatchVerifier):
             rows.append(
                 {"id": str(number), "program": program, "entry_point": ENTRY, "tests": tests, "limits": PROGRAM_LIMITS}
             )
-        readable: list[tuple[Case, str, Any]] = []
+        readable: list[tuple[AgentCase, str, Any]] = []
         for (case, program), row in zip(ready, rows, strict=True):
             try:
                 readable.append((case, program, parse_program(row)))
             except ValueError as error:  # text that no program can be: the model's fault, so it proves nothing
-                case.runs.append(Run(program="", same=None, said=f"unreadable: {str(error)[:100]}"))
+                case.runs.append(ProgramRun(program="", same=None, said=f"unreadable: {str(error)[:100]}"))
         judgements = self._open_judge().run([entry[2] for entry in readable]) if readable else []
         spent = (time.monotonic() - started) / max(1, len(readable))
         for (case, program, _), judgement in zip(readable, judgements, strict=True):
             case.seconds_left -= spent
-            self._take(case, program, judgement)
+            self._record_run(case, program, judgement)
 
-    def _take(self, case: Case, program: str, judgement: Judgement) -> None:
+    def _record_run(self, case: AgentCase, program: str, judgement: Judgement) -> None:
         """[gold, answer] decides, if the program also says yes to gold and gold, and no to the decoy in either
         place."""
         if judgement.outcome.value in ("fault", "invalid") or len(judgement.tests) != 4:
@@ -324,10 +326,10 @@ class AgentVerifier(BatchVerifier):
         else:
             same = outcomes[0] == "pass"
             said = f"{same}; its checks hold"
-        case.runs.append(Run(program=program[:4000], same=same, said=said))
+        case.runs.append(ProgramRun(program=program[:4000], same=same, said=said))
         case.transcript.append({"program": program, "outcomes": outcomes, "gave": said, "level": str(judgement.level)})
 
-    def _charged(self, cases: list[Case], ask: Callable[[], list[R]]) -> list[R | NoReply]:
+    def _charge(self, cases: list[AgentCase], ask: Callable[[], list[R]]) -> list[R | NoReply]:
         """Replies, each case charged its share of the time that all took together; `NoReply` where its seconds are
         spent."""
         started = time.monotonic()
@@ -341,13 +343,13 @@ class AgentVerifier(BatchVerifier):
 
     # ------------------------------------------------------------ from votes to a verdict
 
-    def _doubts(self, case: Case) -> bool:
+    def _doubts(self, case: AgentCase) -> bool:
         """A second vote is due: the model is unsure, or what was computed says otherwise."""
         vote, evidence = case.votes["first"], case.evidence
         against = (vote == SAME and evidence is False) or (vote != SAME and evidence is True)
         return against or case.sure < self.options.sure
 
-    def _verdict(self, case: Case) -> Verdict:
+    def _verdict(self, case: AgentCase) -> Verdict:
         if case.failure:
             return Verdict(
                 outcome=Outcome.ERROR, score=None, reason="model_failed", certificate={"detail": case.failure[:300]}
@@ -368,7 +370,7 @@ class AgentVerifier(BatchVerifier):
             seconds=round(self.options.budget_seconds - case.seconds_left, 6),
         )
 
-    def _conclusion(self, case: Case) -> tuple[Outcome, str]:
+    def _conclusion(self, case: AgentCase) -> tuple[Outcome, str]:
         first, swapped, decoy = (case.votes.get(vote) for vote in ("first", "swapped", "decoy"))
         if first == "?":
             return Outcome.ABSTAIN, "no_label"

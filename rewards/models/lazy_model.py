@@ -16,7 +16,7 @@ GIVE_UP_AFTER = 4  # prompts that fail alone, one after the other from the first
 T = TypeVar("T")
 
 
-class Asked:
+class LazyModel:
     """Every reply, or `NoReply` in its place. Raises VerifierError only: the recipe is wrong (no such model, no key,
     long labels)."""
 

@@ -21,13 +21,13 @@ _MARK = re.compile(
 _TAG = re.compile(r"<[^<>]{0,200}>")
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Each line behind a quote mark; marks of chat templates broken, so that they are text and no control tokens."""
     calm = _LONE.sub("\ufffd", text).replace("<|", "< |").replace("|>", "| >").replace("</", "< /")
     return "".join(f"{QUOTE}{line}\n" for line in calm.strip().splitlines() or [""])
 
 
-def escaped(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> str:
+def escape_labels(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> str:
     """Headings of our frame, and lines or brackets that hold nothing but a label, rewritten so that neither can pose as
     ours.
 
@@ -43,7 +43,7 @@ def escaped(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> st
     return re.sub(rf"^([^\w\n]*)({either})([^\w\n]*)$", r"\1(\2)\3", text, flags=re.MULTILINE)  # within a line: linear
 
 
-def few_marks(text: str, most: int) -> str:
+def limit_markdown(text: str, most: int) -> str:
     """`text` with its first `most` marks of markdown (headings, bullets, bold, code, tables, rules): style is not worth
     more than that."""
     left = most
@@ -56,22 +56,22 @@ def few_marks(text: str, most: int) -> str:
     return _MARK.sub(keep, text)
 
 
-def shown_text(text: str) -> str:
+def without_hidden_characters(text: str) -> str:
     """Without characters that a reader does not see."""
     return text if text.isascii() else "".join(c for c in text if unicodedata.category(c) not in _HIDDEN)
 
 
-def is_hollow(text: str) -> bool:
+def says_nothing(text: str) -> bool:
     """Nothing is said: no letter and no digit once markup is gone. Example: is_hollow("<div></div> {") is True."""
     return not any(character.isalnum() for character in _TAG.sub("", text))
 
 
-def squeezed(text: str) -> str:
+def letters_and_digits(text: str) -> str:
     """Letters and digits only, one case: two texts that differ in spelling marks alone are equal."""
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
-def repeats(answer: str, question: str) -> bool:
+def repeats_question(answer: str, question: str) -> bool:
     """The answer is the question again."""
-    said = squeezed(answer)
-    return len(said) >= LEAST_REPEATED and said == squeezed(question)
+    said = letters_and_digits(answer)
+    return len(said) >= LEAST_REPEATED and said == letters_and_digits(question)

@@ -62,22 +62,22 @@ class ChoiceRule(Rule):
         letter = (
             letter
             or claimed_letter(answer, self.options.letters, alone_chars=alone_chars)
-            or self._labelled(answer, texts)
-            or self._stated(answer, texts)
-            or self._headed(answer, texts)
+            or self._letter_on_answer_line(answer, texts)
+            or self._letter_of_statement(answer, texts)
+            or self._letter_of_first_line(answer, texts)
         )
-        if letter is not None and self._other_text(answer, letter, texts):
+        if letter is not None and self._names_other_text(answer, letter, texts):
             return abstain("letter_and_text_differ", answer)
         if letter is None:
             return abstain("no_single_choice", answer) if not is_blank(answer) else wrong("no_answer", None)
         return correct("choice_equal", letter) if letter == gold else wrong("other_choice", letter)
 
-    def _labelled(self, answer: str, texts: dict[str, str]) -> str | None:
+    def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of an option whose text is all that the last line names: "Answer: 12"."""
         label = _LABEL.search(answer[-_TAIL_CHARS:].rstrip())
         return None if label is None or denied(plain(label[1])) else self._letter_of(label[2], texts)
 
-    def _stated(self, answer: str, texts: dict[str, str]) -> str | None:
+    def _letter_of_statement(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of the one option that a short answer comes to: "The process is photosynthesis.", 1/2 for
         $\\frac{1}{2}$."""
         if not texts or len(answer) > _SHORT or "\n" in answer.strip():
@@ -91,7 +91,7 @@ class ChoiceRule(Rule):
         same = [letter for letter, gold in golds.items() if gold and value and _equal(gold, value)]
         return same[0] if len(same) == 1 else None
 
-    def _headed(self, answer: str, texts: dict[str, str]) -> str | None:
+    def _letter_of_first_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter that the first line is, or whose option it is, where only an explanation follows: "**B.
         Venus**\\n\\nIt is hot."."""
         first, _, rest = answer[:_TAIL_CHARS].strip().partition("\n")
@@ -100,7 +100,7 @@ class ChoiceRule(Rule):
             return None
         return letter if stands_first(letter, rest, self.options.letters) else None
 
-    def _other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
+    def _names_other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
         """Whether the text of another option stands behind the letter: "(B) 5" where 5 is C."""
         line = answer[-_TAIL_CHARS:].strip().rpartition("\n")[2]
         named = _NAMED_TEXT.search(line)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rewards.contract.options import LanguageOptions, near
+from rewards.contract.options import LanguageOptions, closest_names
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.prose.languages import NAMES, guess, language_code
@@ -43,14 +43,14 @@ class LanguageRule(Rule):
         return (
             None
             if unknown is None
-            else f"unknown language {unknown!r}; {near(unknown.lower(), [*NAMES, *NAMES.values()])}"
+            else f"unknown language {unknown!r}; {closest_names(unknown.lower(), [*NAMES, *NAMES.values()])}"
         )
 
     def judge(self, request: Request) -> Verdict:
         if self.check_gold(request.gold):
             return unsupported("gold_is_no_language")
         codes = {language_code(name) or "" for name in self._names(request.gold)}
-        text = prose(visible(request.response, self.think)[:MAX_CHARS])
+        text = without_asides(visible(request.response, self.think)[:MAX_CHARS])
         if is_blank(text):
             return wrong("no_answer", None)
         found = guess(text)
@@ -64,7 +64,7 @@ class LanguageRule(Rule):
         return correct("language_as_asked", found.code, parts={"other_share": foreign})
 
 
-def prose(text: str) -> str:
+def without_asides(text: str) -> str:
     """The text without fenced code, inline code, formulas, tags and links. Linear: no pattern can look past its
     line."""
     kept = text.split(_FENCE)[::2]  # what lies outside pairs of fences

@@ -25,11 +25,11 @@ _CALLED = re.compile(r"\[?\s*[A-Za-z_][\w.]{0,200}\s*\(")
 Pairs = list[tuple[str, Any]]  # (name, arguments), or arguments as text that is still to be read as JSON
 
 
-class Misread(ValueError):
+class MalformedCall(ValueError):
     """The text is written in such a style and cannot be read; the message is a reason code."""
 
 
-def without_tokens(text: str) -> str:
+def without_control_tokens(text: str) -> str:
     """Control tokens of chat templates off, before and behind."""
     text = text.strip()
     for token in _TOKENS:
@@ -46,7 +46,7 @@ def function_tags(text: str) -> Pairs | None:
         return None
     found = list(_FUNCTION.finditer(text))
     if len(found) != text.count("<function=") or len(found) != text.count("</function>"):
-        raise Misread("tags_unbalanced")
+        raise MalformedCall("tags_unbalanced")
     return [(match["name"], _body(match["body"])) for match in found]
 
 
@@ -55,11 +55,11 @@ def _body(body: str) -> Any:
     if not parameters:
         return body.strip() or "{}"
     if _PARAMETER.sub("", body).strip() or len({match["name"] for match in parameters}) != len(parameters):
-        raise Misread("key_given_twice" if not _PARAMETER.sub("", body).strip() else "not_json")
-    return {match["name"]: _literal(match["value"].strip("\n")) for match in parameters}
+        raise MalformedCall("key_given_twice" if not _PARAMETER.sub("", body).strip() else "not_json")
+    return {match["name"]: _parameter_value(match["value"].strip("\n")) for match in parameters}
 
 
-def _literal(text: str) -> Any:
+def _parameter_value(text: str) -> Any:
     """A parameter's text as JSON where it is a number, truth value, list or object, else as it stands."""
     if text.strip()[:1] in ('"', ""):
         return text
@@ -70,14 +70,14 @@ def _literal(text: str) -> Any:
     return value if value == value else text  # NaN is a word here
 
 
-def action(text: str) -> Pairs | None:
+def react_call(text: str) -> Pairs | None:
     """The one `Action: f` with its `Action Input: {...}` (ReAct); None where there is none, or no input. Raises
     Misread."""
     found = list(_ACTION.finditer(text))
     if not found:
         return None
     if len(found) > 1:
-        raise Misread("wrong_count")
+        raise MalformedCall("wrong_count")
     given = text[found[0].end() :]
     stop = _OBSERVATION.search(given)
     return [(found[0]["name"], given[: stop.start()] if stop else given)]
@@ -117,22 +117,22 @@ def _name(node: ast.expr) -> str | None:
 def _python_call(node: ast.expr) -> tuple[str, Any]:
     assert isinstance(node, ast.Call), "asked for calls only"
     if node.args or any(keyword.arg is None for keyword in node.keywords):
-        raise Misread("positional_arguments")
+        raise MalformedCall("positional_arguments")
     try:
-        arguments = {str(keyword.arg): _plain(ast.literal_eval(keyword.value)) for keyword in node.keywords}
+        arguments = {str(keyword.arg): _json_value(ast.literal_eval(keyword.value)) for keyword in node.keywords}
     except (ValueError, TypeError, RecursionError, MemoryError):
-        raise Misread("not_json") from None
+        raise MalformedCall("not_json") from None
     return _name(node.func) or "", arguments
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """Tuples as the lists that JSON has; what JSON has not is refused."""
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_json_value(entry) for entry in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise ValueError("a key that is no text")
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _json_value(entry) for key, entry in value.items()}
     if value is not None and not isinstance(value, bool | int | float | str):
         raise ValueError("no JSON value")
     return value

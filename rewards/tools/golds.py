@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewards.contract.options import near
+from rewards.contract.options import closest_names
 from rewards.tools.schemas import Schema
 
 _GOLD_KEYS = ("calls", "tools", "schema", "value")
@@ -13,7 +13,7 @@ _CALL_KEYS = ("name", "arguments", "allowed", "optional")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class WantedCall:
     """One call. Example: Wanted(name="get_weather", allowed={"city": ["Oslo"], "unit": ["C"]},
     optional=frozenset({"unit"}))"""
 
@@ -27,7 +27,7 @@ class Gold:
     """Calls wanted (none: no call is right) with the tools' schemas, or a schema for a plain JSON answer with the value
     wanted."""
 
-    calls: tuple[Wanted, ...] = ()
+    calls: tuple[WantedCall, ...] = ()
     tools: dict[str, Schema] = field(default_factory=dict)
     schema: Schema | None = None
     has_value: bool = False
@@ -42,7 +42,7 @@ def parse_gold(given: Any, tools: Any) -> Gold | str:
         return "expected {calls: [...]} or {schema: {...}}"
     unknown = next((key for key in given if key not in _GOLD_KEYS), None)
     if unknown is not None:
-        return f"unknown key {unknown!r}; {near(str(unknown), _GOLD_KEYS)}"
+        return f"unknown key {unknown!r}; {closest_names(str(unknown), _GOLD_KEYS)}"
     try:
         if "schema" in given:
             return _structured(given)
@@ -85,7 +85,7 @@ def _structured(given: dict[str, Any]) -> Gold:
     return Gold(schema=schema, has_value="value" in given, value=given.get("value"))
 
 
-def _wanted(entry: Any, number: int) -> Wanted:
+def _wanted(entry: Any, number: int) -> WantedCall:
     place = f"call {number}"
     if not isinstance(entry, dict):
         raise ValueError(f"{place} is no object")
@@ -96,7 +96,7 @@ def _wanted(entry: Any, number: int) -> Wanted:
         entry = {"name": name, "allowed": allowed}
     unknown = next((key for key in entry if key not in _CALL_KEYS), None)
     if unknown is not None:
-        raise ValueError(f"{place}: unknown key {unknown!r}; {near(str(unknown), _CALL_KEYS)}")
+        raise ValueError(f"{place}: unknown key {unknown!r}; {closest_names(str(unknown), _CALL_KEYS)}")
     if not isinstance(entry.get("name"), str):
         raise ValueError(f"{place} has no name")
     if "arguments" in entry and "allowed" in entry:
@@ -113,18 +113,20 @@ def _wanted(entry: Any, number: int) -> Wanted:
     optional = set(entry.get("optional") or ())
     strange = next((name for name in optional if name not in allowed), None)
     if strange is not None:
-        raise ValueError(f"{place}: optional {strange!r} is none of its arguments; {near(str(strange), allowed)}")
+        raise ValueError(
+            f"{place}: optional {strange!r} is none of its arguments; {closest_names(str(strange), allowed)}"
+        )
     if "allowed" in entry:
         optional |= {name for name, options in allowed.items() if "" in options}
-    return Wanted(name=entry["name"], allowed=allowed, optional=frozenset(optional))
+    return WantedCall(name=entry["name"], allowed=allowed, optional=frozenset(optional))
 
 
-def _check_against_tool(call: Wanted, number: int, tools: dict[str, Schema]) -> None:
+def _check_against_tool(call: WantedCall, number: int, tools: dict[str, Schema]) -> None:
     if not tools:
         return
     if call.name not in tools:
-        raise ValueError(f"call {number}: no tool is named {call.name!r}; {near(call.name, tools)}")
+        raise ValueError(f"call {number}: no tool is named {call.name!r}; {closest_names(call.name, tools)}")
     known = tools[call.name].properties
     strange = next((name for name in call.allowed if known and name not in known), None)
     if strange is not None:
-        raise ValueError(f"call {number}: {call.name} takes no {strange!r}; {near(strange, known)}")
+        raise ValueError(f"call {number}: {call.name} takes no {strange!r}; {closest_names(strange, known)}")

@@ -26,7 +26,7 @@ from rewards.contract.options import ToolCallOptions
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import cap, unsupported, wrong
 from rewards.prose.visible import is_blank, visible
-from rewards.tools.golds import Gold, Wanted, parse_gold
+from rewards.tools.golds import Gold, WantedCall, parse_gold
 from rewards.tools.parse import Call, Unreadable, find_calls, find_value
 from rewards.tools.schemas import Schema
 from rewards.types import Outcome, Request, Verdict
@@ -130,10 +130,10 @@ class ToolCallRule(Rule):
                 )
         return "same_call_twice"
 
-    def _fault(self, gold: Gold, wanted: Wanted, call: Call) -> str | None:
+    def _fault(self, gold: Gold, wanted: WantedCall, call: Call) -> str | None:
         """What is wrong with `call` as an answer to `wanted`, as "reason:where"; None where nothing is."""
         same_name = call.name == wanted.name or (
-            self.options.strings != "exact" and undotted(call.name) == undotted(wanted.name)
+            self.options.strings != "exact" and name_without_dots(call.name) == name_without_dots(wanted.name)
         )
         schema = gold.tools.get(wanted.name if same_name else call.name)
         if gold.tools and schema is None:
@@ -162,7 +162,7 @@ class ToolCallRule(Rule):
         described = schema.properties.get(name, {}) if schema else {}
         return "default" in described and self._same(described["default"], value)
 
-    def _default_will_do(self, schema: Schema | None, wanted: Wanted, name: str) -> bool:
+    def _default_will_do(self, schema: Schema | None, wanted: WantedCall, name: str) -> bool:
         return any(self._is_default(schema, name, value) for value in wanted.allowed[name])
 
     def _same(self, wanted: Any, value: Any) -> bool:
@@ -193,7 +193,7 @@ class ToolCallRule(Rule):
         )
 
 
-def undotted(name: str) -> str:
+def name_without_dots(name: str) -> str:
     """math.factorial as servers that allow no dot in a name have it: math_factorial."""
     return name.replace(".", "_")
 

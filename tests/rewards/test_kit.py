@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rewards.kit.direct_checks import INSIDE
+from rewards.kit.direct_checks import DIRECT_CHECKS
 from rewards.kit.examine import Sample, examine
 from rewards.kit.finding import CHECKS, Finding, as_json, as_text, failed
 from rewards.load import KINDS, build_verifier
@@ -118,7 +118,9 @@ def test_what_may_be_meant_and_seldom_is_gets_a_note_and_fails_nothing(name: str
 @pytest.mark.parametrize("name", HONEST)
 def test_the_kit_raises_no_alarm_on_an_odd_but_honest_verifier(name: str) -> None:
     built = build_verifier({"kind": f"tests.rewards.honest_verifiers:{name}"}, Services(workers=2))
-    findings, _ = examine(built, inside=[check for check in INSIDE if name == "OwnLoop" or check not in CHILDREN])
+    findings, _ = examine(
+        built, inside=[check for check in DIRECT_CHECKS if name == "OwnLoop" or check not in CHILDREN]
+    )
     assert not failed(findings), as_text(name, findings)
 
 
@@ -206,7 +208,7 @@ class Taste:
 
 def examined(spec: dict[str, Any], samples: list[Sample], *, children: bool = False) -> list[Finding]:
     built = build_verifier(spec, Services(workers=2, model=lambda reference: Taste()))
-    return examine(built, samples, inside=[name for name in INSIDE if children or name not in CHILDREN])[0]
+    return examine(built, samples, inside=[name for name in DIRECT_CHECKS if children or name not in CHILDREN])[0]
 
 
 @pytest.mark.parametrize("kind", SHIPPED)
@@ -292,5 +294,5 @@ def test_a_ray_actor_must_give_the_same_verdicts() -> None:
     from posttrain.machine.verifier_in_actor import ray_finding
 
     spec, think = {"kind": "exact"}, ("<think>", "</think>")
-    settled = examine(build_verifier(spec, Services(workers=1)), inside=[])[1]
-    assert ray_finding(spec, think, settled).ok is True
+    baseline = examine(build_verifier(spec, Services(workers=1)), inside=[])[1]
+    assert ray_finding(spec, think, baseline).ok is True

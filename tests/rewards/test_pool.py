@@ -114,9 +114,8 @@ def test_an_answer_that_was_alone_when_it_used_up_its_time_is_not_asked_again(an
 
 
 def test_a_worker_that_does_not_read_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "rewards.workers.pool.START_SECONDS", 4.0
-    )  # long enough to start a worker, short enough for a test
+    for module in ("pool", "worker_process"):  # long enough to start a worker, short enough for a test
+        monkeypatch.setattr(f"rewards.workers.{module}.START_SECONDS", 4.0)
     pool = Pool(1, Limits())
     rule = {"kind": "exact", "options": {"ignore_case": False}, "think": ["a", "b"]}
     pool.run(rule, "judge", [[{"response": "x", "gold": "x"}]], deadline_seconds=5)
