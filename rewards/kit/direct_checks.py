@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rewards.contract.rule import Rule
+from rewards.contract.rule import Rule, RuleSpec
 from rewards.kit.finding import NOTE
 from rewards.kit.process_watch import Watch, changed_state, process_state, random_state, resource_counts, yielding_trace
 from rewards.kit.samples import TOKEN, code_like_requests, odd_prompts
@@ -47,7 +47,7 @@ Judge = Callable[[list[Request]], list[Verdict]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """What is examined. units: groups of requests as JSON; expected: the keys of their verdicts; state: the process
-    before it was built; watch: what the process is heard doing, where it is the verifier's own.
+    before the verifier was built; watch: the audit events of the process, where the verifier has one of its own.
 
     `patience` is how many seconds a check waits for threads and processes: generous, since a busy machine starts them
     slowly.
@@ -56,19 +56,20 @@ class Subject:
     judge: Judge
     units: list[list[dict[str, Any]]]
     expected: list[Any]
-    spec: dict[str, Any] | None = None
+    spec: RuleSpec | None = None
     rule: Rule | None = None
     state: dict[str, Any] | None = None
     watch: Watch | None = None
     patience: float = 60.0
 
     def keys(self, judge: Judge | None = None) -> list[Any]:
-        """Keys of the verdicts on all units, the requests read anew."""
+        """Keys of the verdicts on all units. The requests are made anew, so that no earlier call can have changed
+        them."""
         return [[key(v) for v in (judge or self.judge)(requests_of(unit))] for unit in self.units]
 
 
 def requests_of(unit: list[dict[str, Any]]) -> list[Request]:
-    """A group of requests, read anew."""
+    """A group of requests, made anew from its JSON."""
     return [request_from_json(entry) for entry in json.loads(json.dumps(unit))]
 
 
@@ -97,8 +98,8 @@ def difference(expected: Sequence[Any], found: Sequence[Any]) -> str:
 
 
 def determinism(subject: Subject) -> str:
-    """Against the verdicts of another process, in the opposite order, so that nothing seen earlier helps; then again in
-    this one."""
+    """Compares with the verdicts of another process, asking in the opposite order, so that nothing seen earlier helps;
+    then asks once more in this process."""
     groups = [subject.judge(requests_of(unit)) for unit in subject.units[::-1]][::-1]
     told = [[verdict_to_json(verdict) for verdict in group] for group in copy.deepcopy(groups)]
     first = [[key(verdict) for verdict in group] for group in groups]
@@ -109,10 +110,10 @@ def determinism(subject: Subject) -> str:
 
 
 def request(subject: Subject) -> str:
-    """Each request as JSON before and after it was judged: the samples, then odd golds, whatever it makes of those."""
-    odd = (
-        odd_prompts(request_from_json(subject.units[0][0])).values() if subject.rule else ()
-    )  # of a model, each question costs
+    """Compares each request as JSON before and after it was judged: the samples, then odd golds, whatever the verifier
+    makes of those."""
+    # Not of a verifier that holds a model or a judge, where each question costs.
+    odd = odd_prompts(request_from_json(subject.units[0][0])).values() if subject.rule else ()
     for unit in [*map(requests_of, subject.units), *([entry] for entry in odd)]:
         before = [copy.deepcopy(request_to_json(entry)) for entry in unit]
         with suppress(Exception):
@@ -125,7 +126,7 @@ def request(subject: Subject) -> str:
 
 
 def alone(subject: Subject) -> str:
-    """`verify`, which a group falls back on, against `verify_group` of one answer."""
+    """Compares `verify`, which a group falls back on, with `verify_group` of one answer."""
     assert subject.rule is not None, "only a rule has both"
     for unit in subject.units:
         try:
@@ -142,13 +143,11 @@ def alone(subject: Subject) -> str:
 
 
 def threads(subject: Subject) -> str:
-    """Every answer three times in each of eight threads, each at another answer; the first time they give way at each
-    line."""
+    """Judges every answer three times in each of eight threads, each at another answer. In the first round a thread
+    lets another go on at each line."""
     problems: list[str] = []
-    together, tracing = (
-        threading.Barrier(_THREADS),
-        threading.Lock(),
-    )  # two threads cannot set a trace function at one moment
+    together = threading.Barrier(_THREADS)
+    tracing = threading.Lock()  # two threads cannot set a trace function at one moment
     count = len(subject.units)
 
     def work(number: int) -> None:
@@ -202,8 +201,8 @@ def pickling(subject: Subject) -> str:
 
 
 def child(method: str) -> Callable[[Subject], str]:
-    """A check in a child process: a forked one inherits the verifier, the others unpickle it and build it from its
-    name."""
+    """A check in a child process: a forked child inherits the verifier, any other unpickles it and also builds it from
+    its name."""
 
     def check(subject: Subject) -> str:
         context: Any = multiprocessing.get_context(method)
@@ -234,10 +233,9 @@ def _pickle_or_none(rule: Rule | None) -> bytes | None:
         return None
 
 
-def _in_child(
-    pipe: Any, spec: dict[str, Any], given: Rule | bytes | None, units: list[Any], expected: list[Any]
-) -> None:
-    """Sends what is wrong, or "": of the verifier it was given first, before building one could set anything up."""
+def _in_child(pipe: Any, spec: RuleSpec, given: Rule | bytes | None, units: list[Any], expected: list[Any]) -> None:
+    """Sends what is wrong, or "". The verifier that it was given judges first: building another could set up what that
+    one lacks."""
     try:
         # our own bytes: the parent pickled the rule under test
         rule = pickle.loads(given) if isinstance(given, bytes) else given
@@ -258,7 +256,8 @@ def _in_child(
 
 
 def state(subject: Subject) -> str:
-    """The process before and after; whether the shared random numbers were seeded; what files are written."""
+    """Compares the process before and after; says whether the shared random numbers were seeded, and which files are
+    written."""
     if subject.watch:
         subject.watch.written.clear()
         subject.watch.active = True
@@ -300,8 +299,8 @@ def evaluation(subject: Subject) -> str:
 
 
 def memory(subject: Subject) -> str:
-    """Bytes an answer over two stretches of distinct answers, after one that fills caches. Growth that stops later is a
-    full cache."""
+    """Measures bytes an answer over two stretches of distinct answers, after one that fills caches. Growth that stops
+    later is that of a cache with a bound."""
     _judge_distinct(subject, 0, 20)  # imports on first need
     started = time.monotonic()
     _judge_distinct(subject, 20, 30)
@@ -330,14 +329,15 @@ def memory(subject: Subject) -> str:
 
 
 def _judge_distinct(subject: Subject, start: int, stop: int) -> None:
-    """Answers that nobody has seen, with what they end in as it was, since that is what is mostly read."""
+    """Judges answers that no cache holds. They end as the samples do, since the end is what verifiers mostly read."""
     for i in range(start, stop):
         unit = requests_of(subject.units[i % len(subject.units)])
         subject.judge([replace(entry, response=f"{i} {'so it goes, ' * 80}\n{entry.response}") for entry in unit])
 
 
 def descriptors(subject: Subject) -> str:
-    """40 answers with every outcome equally often: what is left open may be so on one path only."""
+    """Counts what is left open after 40 answers, with every outcome equally often: one path alone may forget to
+    close."""
     paths: dict[Any, list[list[dict[str, Any]]]] = {}
     for unit, keys in zip(subject.units, subject.expected, strict=True):
         paths.setdefault((keys[0][0], keys[0][3]), []).append(unit)

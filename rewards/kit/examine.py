@@ -1,8 +1,8 @@
 """Examine one verifier: through its pool as in training, then the verifier itself in a process of its own
 (rewards.kit.direct_checks).
 
-Gives findings; prints nothing. Knows nothing of Ray: that check is made by whoever has a cluster, with `baseline` as the
-yardstick.
+Gives findings; prints nothing. Knows nothing of Ray: that check is made by whoever has a cluster, who compares with the
+`Baseline`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from rewards.workers.messages import request_to_json
 
 _BOOT = "import json,sys; sys.path[:] = json.loads(sys.argv.pop()); from rewards.kit.direct_checks import main; main()"
 _BATCH = 8  # hostile answers at a time: a verifier that hangs on one of them is not asked the rest
-_SHORT = 5_000  # characters; longer answers are not asked again inside
-_PASS_SECONDS = 1.0  # of verdicts that are asked again inside, each some sixty times: a slow verifier is asked fewer
+_SHORT = 5_000  # characters: a longer answer is put to the verifier through the pool only
+_PASS_SECONDS = 1.0  # what the answers of the direct checks, each judged some sixty times, take together
 _START_SECONDS = 60.0
 _BY_REASON = {
     "score_out_of_range": "scores",
@@ -38,15 +38,9 @@ _BY_REASON = {
     "wrong_length": "groups",
     "worker_lost": "process",
 }
-_OUTSIDE = ("types", "scores", "errors", "process", "deadline", "execution", "labels", "groups")
-_HERE = (
-    "determinism",
-    "request",
-    "threads",
-    "asyncio",
-    "memory",
-    "descriptors",
-)  # of INSIDE: what a verifier can be asked where it is
+_POOL_CHECKS = ("types", "scores", "errors", "process", "deadline", "execution", "labels", "groups")
+# Those direct checks that need no process of the verifier's own.
+_CHECKS_HERE = ("determinism", "request", "threads", "asyncio", "memory", "descriptors")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """Requests (each a group of its own) and the keys of their verdicts: what must come out anywhere else too."""
+    """Requests, each a group of its own, and the keys of their verdicts, which any other process must repeat."""
 
     requests: list[Request]
     keys: list[Any]
@@ -81,12 +75,12 @@ def examine(
         Sample(request=request) for request in PLAIN
     ]
     plain = [sample.request for sample in samples]
-    asked, problems = _through_the_pool(built, samples)
-    order = _order(built, plain)
+    asked, problems = _judge_through_pool(built, samples)
+    order = _order_problem(built, plain)
     if order:
         problems.setdefault("groups", order)
     baseline = _baseline_of(asked)
-    findings = [_finding(name, problems.get(name, "")) for name in _OUTSIDE]
+    findings = [_finding(name, problems.get(name, "")) for name in _POOL_CHECKS]
     if not any(sample.expected is not None for sample in samples):
         said = [
             _one_sided([verdict for _, verdict in asked]),
@@ -100,12 +94,12 @@ def examine(
 
 
 def _without_truncation(request: Request) -> Request:
-    """Truncated answers meet a policy, not the verifier."""
+    """The request, its answer counted as whole: a truncated one meets a policy and never the verifier."""
     return replace(request, stop_reason="stop") if request.stop_reason == "length" else request
 
 
 def _baseline_of(asked: list[tuple[Request, Verdict]]) -> Baseline:
-    """What other processes must repeat: of the short answers with a verdict, as many as a pass has time for, every
+    """What other processes must repeat: as many of the short answers with a verdict as a pass has time for, every
     outcome among them."""
     fit = [
         (request, v)
@@ -123,7 +117,8 @@ def _baseline_of(asked: list[tuple[Request, Verdict]]) -> Baseline:
 
 
 def _one_sided(verdicts: Sequence[Verdict]) -> str:
-    """A verifier that says one thing to everything cannot be told from one that fails at everything."""
+    """A note on a verifier that says the same of every answer, which cannot be told from one that fails at all of
+    them; "" for any other."""
     outcomes = {verdict.outcome for verdict in verdicts}
     if len(outcomes) != 1 or not outcomes & {Outcome.CORRECT, Outcome.WRONG}:
         return ""
@@ -131,7 +126,7 @@ def _one_sided(verdicts: Sequence[Verdict]) -> str:
     return f"{said}, right ones and nonsense: --samples FILE with labels; an exception must not become a score"
 
 
-def _through_the_pool(
+def _judge_through_pool(
     built: BatchVerifier, samples: Sequence[Sample]
 ) -> tuple[list[tuple[Request, Verdict]], dict[str, str]]:
     """Every request with its verdict, and what was wrong: check -> what was seen first."""
@@ -164,14 +159,14 @@ def _through_the_pool(
             )
     if odd := _odd_verdicts([verdict for _, verdict in asked]):
         problems.setdefault("scores", odd)
-    if isinstance(built, RuleVerifier) and (told := _too_easy(built, samples[0].request)):
-        problems.setdefault("labels", told)
+    if isinstance(built, RuleVerifier) and (note := _too_easy(built, samples[0].request)):
+        problems.setdefault("labels", note)
     return asked, problems
 
 
 def _ask_odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, str]) -> None:
-    """Golds of other types than it was made for: they may be refused, even by raising, and must not take the process
-    along."""
+    """Put golds of other types than the verifier was made for: it may refuse them, even by raising, and must not end
+    its process."""
     prompts = odd_prompts(sample)
     verdicts = [group[0] for group in built.verify_many([[prompt] for prompt in prompts.values()])]
     refused = []
@@ -183,15 +178,15 @@ def _ask_odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, 
             problems.setdefault(check, f"{name}: {seen}")
     if refused:
         more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
-        told = (
+        note = (
             f"{NOTE}it raises at {', '.join(refused[:3])}{more}: unsupported, or a class's check_gold(gold), "
             "would say so before a run"
         )
-        problems.setdefault("errors", told)
+        problems.setdefault("errors", note)
 
 
 def _odd_verdicts(verdicts: list[Verdict]) -> str:
-    """What is allowed and seldom meant."""
+    """A note on verdicts that are allowed and seldom meant; "" where there are none."""
     notes = []
     if any(verdict.passed and verdict.score == 0 for verdict in verdicts):
         notes.append("correct with score 0: the filter counts it, the reward does not")
@@ -204,8 +199,8 @@ def _odd_verdicts(verdicts: list[Verdict]) -> str:
 
 
 def _too_easy(built: BatchVerifier, sample: Request) -> str:
-    """What a grader is fooled by and a check of form may mean: a gold that stands in the thinking only, an empty
-    gold."""
+    """A note on a verifier that accepts a gold from the thinking alone, or anything for an empty gold: a grader is
+    fooled by these, a check of form may mean them."""
     if not isinstance(sample.gold, str | int | float):
         return ""
     nothing, thought = "I cannot tell.", "<think>{}</think>I cannot tell."
@@ -239,7 +234,7 @@ def _fault(verdict: Verdict) -> tuple[str, str]:
     return _BY_REASON.get(verdict.reason, "errors"), seen
 
 
-def _order(built: BatchVerifier, plain: list[Request]) -> str:
+def _order_problem(built: BatchVerifier, plain: list[Request]) -> str:
     """A group, and the same group the other way round. All answers are put to the question of one sample, whose gold
     has letters if any."""
     asked = next(
@@ -264,32 +259,34 @@ def _direct_findings(built: BatchVerifier, baseline: Baseline, checks: list[str]
         return [_not_run(name, "it gave no verdict that could be compared") for name in checks]
     units = [[request_to_json(request)] for request in baseline.requests]
     if isinstance(built, RuleVerifier):
-        return _in_a_process(
+        return _findings_from_processes(
             {"rule": built.rule, "units": units, "expected": baseline.keys, "patience": patience}, checks
         )
     subject = Subject(judge=built.verify_group, units=units, expected=baseline.keys, patience=patience)
     why = "it holds a judge, a model or other verifiers, and is built anew in each process"
-    return [_finding(name, run_check(name, subject)) if name in _HERE else _not_run(name, why) for name in checks]
+    return [
+        _finding(name, run_check(name, subject)) if name in _CHECKS_HERE else _not_run(name, why) for name in checks
+    ]
 
 
-def _in_a_process(task: dict[str, Any], checks: list[str]) -> list[Finding]:
+def _findings_from_processes(task: dict[str, Any], checks: list[str]) -> list[Finding]:
     """Checks in order in one process; a check that hangs it or takes it down has failed, and a new process goes on
     after it."""
     findings: list[Finding] = []
     while len(findings) < len(checks):
-        done = _one_process({**task, "checks": checks[len(findings) :]})
+        done = _problems_from_process({**task, "checks": checks[len(findings) :]})
         findings += [_finding(name, problem) for name, problem in done]
     return findings
 
 
-def _one_process(task: dict[str, Any]) -> list[tuple[str, str]]:
+def _problems_from_process(task: dict[str, Any]) -> list[tuple[str, str]]:
     """(check, problem) of the checks that were answered, and of the one the process was lost at."""
     command = [sys.executable, "-c", _BOOT, json.dumps(sys.path)]
-    with tempfile.TemporaryFile() as told:
-        told.write(json.dumps(task).encode())
-        told.seek(0)
+    with tempfile.TemporaryFile() as task_file:
+        task_file.write(json.dumps(task).encode())
+        task_file.seek(0)
         process = subprocess.Popen(
-            command, stdin=told, stdout=subprocess.PIPE, bufsize=0
+            command, stdin=task_file, stdout=subprocess.PIPE, bufsize=0
         )  # unbuffered: select sees every line
     assert process.stdout is not None, "the pipe was asked for"
     checks: list[str] = task["checks"]

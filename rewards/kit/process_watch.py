@@ -1,4 +1,4 @@
-"""What of a process everything else in it relies on, what may pile up in it, and what it is seen doing. Knows no
+"""The state of a process that everything in it relies on, what may pile up in it, and its audit events. Knows no
 verifier."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DEEP = 4  # levels of lists and code objects inside a code object that are look
 
 
 def process_state() -> dict[str, Any]:
-    """What of the process everything else in it relies on."""
+    """The state of this process that everything in it relies on: name -> value."""
     handlers = {f"handler of {number.name}": str(signal.getsignal(number)) for number in _SIGNALS}
     limits = {f"limit {name}": resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in _LIMITS}
     return {
@@ -57,7 +57,7 @@ def process_state() -> dict[str, Any]:
 
 
 def changed_state(before: dict[str, Any]) -> str:
-    """Names of what is not as it was, with the names of environment variables."""
+    """Names of what differs from `before`, with the names of environment variables; "" where nothing does."""
     after = process_state()
     names = [name for name, value in after.items() if before.get(name) != value]
     if "environment" in names:
@@ -68,7 +68,8 @@ def changed_state(before: dict[str, Any]) -> str:
 
 
 def random_state() -> int:
-    """Equal after two passes that began with different seeds: somebody seeded the generator that all share."""
+    """The state of the generator that all share. Equal after two passes that began with different seeds, it says that
+    somebody seeded it in between."""
     return hash(random.getstate())
 
 
@@ -83,21 +84,21 @@ def resource_counts() -> dict[str, int]:
     return {
         "open files": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),
-        "child processes": sum(map(_children, os.listdir("/proc/self/task"))),
+        "child processes": sum(map(_child_count, os.listdir("/proc/self/task"))),
         "entries of sys.path": len(sys.path),
         "handlers of logging": len(logging.root.handlers)
-        + sum(map(_handlers, list(logging.root.manager.loggerDict.values()))),
+        + sum(map(_handler_count, list(logging.root.manager.loggerDict.values()))),
         "callbacks at exit": int(getattr(atexit, "_ncallbacks", int)()),
     }
 
 
-def _children(task: str) -> int:
+def _child_count(task: str) -> int:
     with suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as handle:
         return len(handle.read().split())
     return 0  # the thread has ended meanwhile
 
 
-def _handlers(logger: Any) -> int:
+def _handler_count(logger: Any) -> int:
     return len(getattr(logger, "handlers", ()))
 
 

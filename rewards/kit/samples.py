@@ -1,5 +1,5 @@
-"""What the kit asks a verifier: a few ordinary answers, and answers that have broken graders. Texts only; knows no
-verifier."""
+"""The answers that the kit puts to a verifier: a few ordinary ones, and some that have broken graders. Texts only;
+knows no verifier."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def hostile(sample: Request, canary: Path) -> dict[str, Request]:
 
 
 def answers_to_other_questions(requests: Sequence[Request]) -> list[Request]:
-    """Answers put to another one's question, so that no answer and no gold stands for its verdict alone."""
+    """Answers to the questions of other samples, so that neither an answer nor a gold by itself tells the verdict."""
     golds = list({repr(request.gold): request for request in requests}.values())[:3]
     found = [
         _with_answer(other, request.response)

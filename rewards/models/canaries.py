@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlQuestion:
-    """words: one of them, squeezed to letters and digits, stands in whatever answers the question.
+    """A question with its plain answer. words: one of them, as letters and digits, stands in whatever answers it.
 
-    Example: Anchor(question="What is 6 times 7?", answer="6 times 7 is 42.", words=("42",))
+    Example: ControlQuestion(question="What is 6 times 7?", answer="6 times 7 is 42.", words=("42",))
     """
 
     question: str

@@ -69,10 +69,11 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairResult:
-    """What a pair came to. probability: of `answer` being better, as the first and as the second text; None with a
-    `reason`.
+    """What the model says of a pair. as_a, as_b: probability that `answer` is better when it is the first text, and
+    when it is the second; mass: probability of the two labels together, mean of both orders; reason: why there is no
+    such probability, "" where there is one.
 
-    mass: probability of the two labels together, mean of both orders. Example: Won(as_a=0.9, as_b=0.7, mass=0.98)
+    Example: PairResult(as_a=0.9, as_b=0.7, mass=0.98)
     """
 
     as_a: float = 0.5
@@ -129,24 +130,24 @@ class PairwiseVerifier(BatchVerifier):
 
     def judge_groups(self, groups: list[list[Request]]) -> list[list[Verdict]]:
         shown = [[self._answer_text(request.response) for request in group] for group in groups]
-        settled = [
-            [self._without_model(request, text, len(group)) for request, text in zip(group, texts, strict=True)]
+        early = [
+            [self._verdict_without_model(request, text, len(group)) for request, text in zip(group, texts, strict=True)]
             for group, texts in zip(groups, shown, strict=True)
         ]
-        meetings = [self._pairs_of_group(*row) for row in zip(groups, shown, settled, strict=True)]
+        meetings = [self._pairs_of_group(*row) for row in zip(groups, shown, early, strict=True)]
         pairs = list(
             dict.fromkeys(pair for group in meetings for met in group for pair in met if pair.answer != pair.other)
         )
         canaries = self._canaries(groups, len(pairs))
-        asked = self._compare([*pairs, *(pair for _, pair in canaries)])
-        self._count_canaries([name for name, _ in canaries], asked[len(pairs) :])
-        table = dict(zip(pairs, asked, strict=False))
+        results = self._compare([*pairs, *(pair for _, pair in canaries)])
+        self._count_canaries([name for name, _ in canaries], results[len(pairs) :])
+        table = dict(zip(pairs, results, strict=False))
         verdicts = [
             [
                 done or self._verdict(met, [table.get(pair, TIE) for pair in met], text)
                 for done, met, text in zip(*row, strict=True)
             ]
-            for row in zip(settled, meetings, shown, strict=True)
+            for row in zip(early, meetings, shown, strict=True)
         ]
         return self._cross_check(verdicts, shown) if self.cross_check else verdicts
 
@@ -158,7 +159,7 @@ class PairwiseVerifier(BatchVerifier):
     def _question(self, request: Request) -> str:
         return request.question_text[: self.options.question_chars]
 
-    def _without_model(self, request: Request, text: str, size: int) -> Verdict | None:
+    def _verdict_without_model(self, request: Request, text: str, size: int) -> Verdict | None:
         if self.options.against == "reference" and request.reference is None:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_reference")
         if self.options.against == "group" and size < 2:
@@ -169,31 +170,28 @@ class PairwiseVerifier(BatchVerifier):
             return Verdict(outcome=Outcome.WRONG, score=0.0, reason="repeats_the_question")
         return None
 
-    def _pairs_of_group(
-        self, group: list[Request], texts: list[str], settled: list[Verdict | None]
-    ) -> list[list[Pair]]:
-        """The pairs of each answer of a group; none for an answer that is settled. Settled answers are no opponents
-        either."""
+    def _pairs_of_group(self, group: list[Request], texts: list[str], early: list[Verdict | None]) -> list[list[Pair]]:
+        """The pairs of each answer of a group. An answer that has a verdict already (`early`) has none, and is nobody's
+        opponent."""
         if self.options.against == "reference":
             return [
                 []
                 if done
                 else [Pair(question=self._question(r), answer=text, other=self._answer_text(r.reference or ""))]
-                for r, text, done in zip(group, texts, settled, strict=True)
+                for r, text, done in zip(group, texts, early, strict=True)
             ]
-        able = [i for i, done in enumerate(settled) if done is None]
+        able = [i for i, done in enumerate(early) if done is None]
         met: list[list[Pair]] = [[] for _ in group]
         for place, i in enumerate(able):
-            for j in _opponents(
-                able, place, self.options.opponents
-            ):  # its pair with j and j's with it are the same two prompts
+            # The pair of i with j and that of j with i are the same two prompts.
+            for j in _opponents(able, place, self.options.opponents):
                 met[i].append(Pair(question=self._question(group[i]), answer=texts[i], other=texts[j]))
         return met
 
     # ------------------------------------------------------------ asking
 
     def _compare(self, pairs: Sequence[Pair]) -> list[PairResult]:
-        """One batch for all; each prompt is paid once."""
+        """The result of each pair. The model gets all prompts in one batch, and a prompt of several pairs once."""
         both = [pair.prompts() for pair in pairs]
         unique = list(dict.fromkeys(prompt for prompts in both for prompt in prompts))
         rows = self._model.label_logprobs(unique, list(LABELS))
@@ -202,19 +200,19 @@ class PairwiseVerifier(BatchVerifier):
 
     def _verdict(self, pairs: list[Pair], results: list[PairResult], text: str) -> Verdict:
         extracted = cap(text)
-        if not pairs:  # every other answer of the group is none
+        if not pairs:  # every other answer of the group is empty or its question again
             return Verdict(outcome=Outcome.CORRECT, score=1.0, reason="no_other_answer", extracted=extracted)
-        counted = [won for won in results if won.agree or (won is TIE and self.options.against == "group")]
+        counted = [result for result in results if result.agree or (result is TIE and self.options.against == "group")]
         parts = _parts(results)
-        if not counted and (broken := next((won for won in results if won.broken), None)):
+        if not counted and (broken := next((result for result in results if result.broken), None)):
             return Verdict(
                 outcome=Outcome.ERROR, score=None, reason=broken.reason, certificate={"detail": broken.detail}
             )
         if not counted:
             reason = "same_as_reference" if results[0] is TIE else results[0].reason or "orders_disagree"
             return Verdict(outcome=Outcome.ABSTAIN, score=None, reason=reason, parts=parts, extracted=extracted)
-        probability = sum(won.probability for won in counted) / len(counted)
-        wins = sum(0.5 if won is TIE else float(won.probability > 0.5) for won in counted) / len(counted)
+        probability = sum(result.probability for result in counted) / len(counted)
+        wins = sum(0.5 if result is TIE else float(result.probability > 0.5) for result in counted) / len(counted)
         better = probability > 0.5
         parts["probability"] = probability
         if self.options.against == "group":
@@ -234,25 +232,26 @@ class PairwiseVerifier(BatchVerifier):
         Whoever wins there too wins by what it says to the judge, not by what it says on the question."""
         winners = [(p, g) for p, row in enumerate(verdicts) for g, verdict in enumerate(row) if verdict.passed]
         pairs = [_control_pair(shown[p][g]) for p, g in winners]
-        result = [list(row) for row in verdicts]
-        for (p, g), won in zip(winners, self._compare(pairs), strict=True):
+        checked = [list(row) for row in verdicts]
+        for (p, g), result in zip(winners, self._compare(pairs), strict=True):
             verdict = verdicts[p][g]
-            if won.broken:
-                result[p][g] = Verdict(
-                    outcome=Outcome.ERROR, score=None, reason=won.reason, certificate={"detail": won.detail}
+            if result.broken:
+                checked[p][g] = Verdict(
+                    outcome=Outcome.ERROR, score=None, reason=result.reason, certificate={"detail": result.detail}
                 )
-            elif won.probability > 0.5:
-                result[p][g] = Verdict(
+            elif result.probability > 0.5:
+                checked[p][g] = Verdict(
                     outcome=Outcome.WRONG,
                     score=0.0,
                     reason="wins_on_any_question",
                     parts=verdict.parts,
                     extracted=verdict.extracted,
                 )
-        return result
+        return checked
 
     def _canaries(self, groups: list[list[Request]], pairs: int) -> list[tuple[str, Pair]]:
-        """Known-bad answers against references of this batch (or an anchor), in turn: (name, pair) each."""
+        """Known-bad answers against references of this batch (or against a control question's answer), in turn: (name,
+        pair) each."""
         count = math.ceil(self.options.canaries * pairs)
         requests = [request for group in groups for request in group if request.reference]
         found = []
@@ -278,20 +277,19 @@ class PairwiseVerifier(BatchVerifier):
 
     def _count_canaries(self, names: list[str], results: Sequence[PairResult]) -> None:
         """Count the canaries; raise JudgeFooled where more than the stated share has won."""
-        for name, won in zip(names, results, strict=True):
-            if won.broken:
+        for name, result in zip(names, results, strict=True):
+            if result.broken:
                 continue
             self.canary_count.asked += 1
-            if won.probability > 0.5:
+            if result.probability > 0.5:
                 self.canary_count.won.append(name)
         if (
             self.canary_count.won
             and len(self.canary_count.won) > self.options.max_canary_wins * self.canary_count.asked
         ):
-            names = sorted(set(self.canary_count.won))
+            count, names = self.canary_count, sorted(set(self.canary_count.won))
             raise JudgeFooled(
-                f"the reward model prefers answers that must lose: {len(self.canary_count.won)} of {self.canary_count.asked} "
-                "canaries won "
+                f"the reward model prefers answers that must lose: {len(count.won)} of {count.asked} canaries won "
                 f"({', '.join(names[:5])})",
                 where="pairwise.canaries",
                 remedy=(
@@ -309,7 +307,8 @@ def _opponents(circle: list[int], place: int, reach: int) -> list[int]:
 
 
 def _control_pair(text: str) -> Pair:
-    """The answer on an anchor's question; the anchor is chosen by the answer's text, so that a verdict repeats."""
+    """The answer against the plain answer of a control question, which is chosen by the answer's text, so that a
+    verdict repeats."""
     start = int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:4], "big")
     control: ControlQuestion = CONTROL_QUESTIONS[start % len(CONTROL_QUESTIONS)]
     if any(word in letters_and_digits(text) for word in control.words):  # it may answer that question after all
@@ -324,9 +323,8 @@ def _pair_result(forward: Sequence[float] | NoReply, backward: Sequence[float] |
     if isinstance(backward, NoReply):
         return PairResult(reason="model_failed", detail=backward.reason[:300])
     if max(forward) == -math.inf or max(backward) == -math.inf:
-        return PairResult(
-            reason="no_label"
-        )  # it said something else; an answer may have talked it into that, so it is no fault of ours
+        # It said something else. An answer may have talked it into that, so this is no fault of ours.
+        return PairResult(reason="no_label")
     first, second = first_label_probability(forward), first_label_probability(backward)
     if first is None or second is None:
         return PairResult(reason="label_logprobs_unusable")
@@ -337,15 +335,15 @@ def _pair_result(forward: Sequence[float] | NoReply, backward: Sequence[float] |
 def _parts(results: list[PairResult]) -> dict[str, float]:
     """probability, as_a, as_b, label_mass: means over the pairs asked; orders_agree: the share of them that are
     consistent."""
-    asked = [won for won in results if not won.reason]
-    if not asked:
+    judged = [result for result in results if not result.reason]
+    if not judged:
         return {"probability": 0.5}
     return {
-        "probability": sum(won.probability for won in asked) / len(asked),
-        "as_a": sum(won.as_a for won in asked) / len(asked),
-        "as_b": sum(won.as_b for won in asked) / len(asked),
-        "orders_agree": sum(won.agree for won in asked) / len(asked),
-        "label_mass": sum(won.mass for won in asked) / len(asked),
+        "probability": sum(result.probability for result in judged) / len(judged),
+        "as_a": sum(result.as_a for result in judged) / len(judged),
+        "as_b": sum(result.as_b for result in judged) / len(judged),
+        "orders_agree": sum(result.agree for result in judged) / len(judged),
+        "label_mass": sum(result.mass for result in judged) / len(judged),
     }
 
 

@@ -1,5 +1,5 @@
-"""How text that nobody vouches for is shown to a model: quoted, capped, with nothing in it that could pass for our own
-frame.
+"""How text that nobody vouches for is shown to a model: quoted, cut short, with nothing in it that could pass for a
+part of our own prompt.
 
 Linear scans. Knows nothing of verifiers or models.
 """
@@ -10,11 +10,10 @@ import re
 import unicodedata
 
 QUOTE = "| "
-LEAST_REPEATED = 12  # letters and digits from which an answer that is its question counts as none
-_LONE = re.compile(
-    r"[\ud800-\udfff]"
-)  # halves of a pair: no server takes them, and an answer must not make a request fail
-_HIDDEN = ("Cf", "Co", "Cn", "Cs")  # not shown, or reorders what is shown
+LEAST_REPEATED = 12  # letters and digits: a shorter answer may be its question, and right
+# Halves of a surrogate pair: no server takes them, and an answer must not make a request fail.
+_LONE = re.compile(r"[\ud800-\udfff]")
+_HIDDEN = ("Cf", "Co", "Cn", "Cs")  # categories of characters that are not shown, or reorder what is shown
 _MARK = re.compile(
     r"^[ \t]*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])[ \t]+|\*\*|__|`+|~~|^[ \t]*(?:[-*_=][ \t]*){3,}$|\|", re.MULTILINE
 )
@@ -28,8 +27,8 @@ def quote(text: str) -> str:
 
 
 def escape_labels(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> str:
-    """Headings of our frame, and lines or brackets that hold nothing but a label, rewritten so that neither can pose as
-    ours.
+    """The text with every heading of our prompt, and every line or bracket that holds nothing but a label, rewritten so
+    that neither can pose as ours.
 
     Example: escaped("\\boxed{A}, says Grade A", ("A", "B"), ()) -> "boxed (A), says Grade A".
     """
@@ -57,12 +56,12 @@ def limit_markdown(text: str, most: int) -> str:
 
 
 def without_hidden_characters(text: str) -> str:
-    """Without characters that a reader does not see."""
+    """The text without characters that a reader does not see."""
     return text if text.isascii() else "".join(c for c in text if unicodedata.category(c) not in _HIDDEN)
 
 
 def says_nothing(text: str) -> bool:
-    """Nothing is said: no letter and no digit once markup is gone. Example: is_hollow("<div></div> {") is True."""
+    """Whether a text has no letter and no digit once markup is gone. Example: is_hollow("<div></div> {") is True."""
     return not any(character.isalnum() for character in _TAG.sub("", text))
 
 
@@ -72,6 +71,6 @@ def letters_and_digits(text: str) -> str:
 
 
 def repeats_question(answer: str, question: str) -> bool:
-    """The answer is the question again."""
+    """Whether the answer is the question again."""
     said = letters_and_digits(answer)
     return len(said) >= LEAST_REPEATED and said == letters_and_digits(question)

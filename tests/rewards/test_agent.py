@@ -14,7 +14,7 @@ from benchmarks.judge_attacks.gullible import ALWAYS, HONEST
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
 from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
-from rewards.models.agent import gold_text
+from rewards.models.agent_case import gold_text
 from rewards.models.agent_prompt import decoy_for, exactly_same, is_numeric, several_answers
 from rewards.services import Services
 from rewards.types import Outcome, Request
