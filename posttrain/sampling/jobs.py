@@ -35,7 +35,7 @@ from posttrain.sampling.sampler import PromptEncoder, refusals
 from posttrain.store.jsonl import write_lines, write_record
 from posttrain.train.trainer import is_first_rank
 from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Verdict
 
 Loader = Callable[[str, Data, Path], Rows[Prompt]]
@@ -54,7 +54,7 @@ def format_valid(completion: Completion, think: tuple[str, ...]) -> bool:
         and text.count(think[0]) == 1
         and text.count(think[1]) == 1
         and text.index(think[0]) < text.index(think[1])
-        and bool(visible(text, (think[0], think[1])).strip())
+        and bool(visible_text(text, (think[0], think[1])).strip())
     )
 
 
@@ -161,7 +161,7 @@ class FewShot:
         shown = [
             (
                 row.messages[-2]["content"],
-                visible(row.messages[-1]["content"], (template.think[0], template.think[1])).strip(),
+                visible_text(row.messages[-1]["content"], (template.think[0], template.think[1])).strip(),
             )
             for row in examples
         ]

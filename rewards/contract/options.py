@@ -44,7 +44,7 @@ class ChoiceOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FormatOptions:
-    """`opened`: the prompt already ends with the opening tag, so the answer starts inside the reasoning."""
+    """opened: the prompt ends with the opening tag, so that the answer starts inside the reasoning."""
 
     opened: bool = False
 
@@ -63,9 +63,8 @@ class RepetitionOptions:
 
     ngram: int = 4  # words (characters where a text has no spaces)
     max_share: float = 0.5  # share of repeated n-grams above which the answer is wrong
-    loop_chars: int = (
-        200  # an end of so many characters that is one passage 3 times or more on end is a loop; 0: not looked for
-    )
+    # An end of so many characters that is one passage, 3 times or more, is a loop; 0: loops are not looked for.
+    loop_chars: int = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """What every verifier built from a recipe shares: batches, truncated answers, abstentions. Knows nothing of any kind.
 
-verify, verify_group, verify_many -> truncated ones set aside -> judge_groups (the kind) -> on_abstain
+verify, verify_group and verify_many set truncated answers aside, have the kind judge the others (`judge_groups`), and
+give what it could not decide the score that `on_abstain` says.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ UNDECIDED = (Outcome.ABSTAIN, Outcome.UNSUPPORTED)
 
 
 class BatchVerifier(ABC):
-    """A verifier. A kind writes `judge_groups`; the policies of `Common` are applied around it."""
+    """The base of every verifier. A kind writes `judge_groups`; the policies of `Common` are applied around it."""
 
     def __init__(self, *, kind: str, common: Common) -> None:
         self.kind = kind

@@ -25,7 +25,7 @@ from rewards.math.numeric import value_of
 from rewards.math.orders import asks_order, numbered
 from rewards.math.quantities import all_stated, named
 from rewards.math.result import Context, Result, no, unsure, yes
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Request, Verdict
 
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
@@ -71,7 +71,7 @@ class MathRule(Rule):
         gold = self._gold(request.gold)
         if isinstance(gold, str):
             return unsupported("gold_unreadable")
-        shown = visible(request.response, self.think)
+        shown = visible_text(request.response, self.think)
         found = find_answer(shown, fallback=self.options.fallback)
         if found.text is None:
             together = None

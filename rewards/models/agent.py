@@ -50,7 +50,7 @@ from rewards.models.agent_prompt import (
 )
 from rewards.models.lazy_model import LazyModel
 from rewards.models.quoting import repeats_question, says_nothing, without_hidden_characters
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 from rewards.rules.code import extract_program
 from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
 
@@ -118,7 +118,7 @@ class AgentVerifier(BatchVerifier):
         gold = gold_text(request.gold)
         if gold is None:
             return unsupported("gold_unreadable")
-        answer = final_answer(visible(request.response, self.think))
+        answer = final_answer(visible_text(request.response, self.think))
         question = request.question_text
         if answer is None or says_nothing(answer):
             return wrong("no_answer", answer)

@@ -32,7 +32,7 @@ from rewards.models.quoting import (
     says_nothing,
     without_hidden_characters,
 )
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
 
 LABELS = ("A", "B")
@@ -50,7 +50,7 @@ def pairwise_prompt(question: str, answer_a: str, answer_b: str) -> str:
 def answer_for_judge(answer: str, think: tuple[str, str], max_chars: int, max_marks: int) -> str:
     """An answer as the reward model sees it: no reasoning, no hidden characters, at most `max_marks` of markdown,
     `max_chars` long."""
-    return limit_markdown(without_hidden_characters(visible(answer, think)).strip(), max_marks)[:max_chars].strip()
+    return limit_markdown(without_hidden_characters(visible_text(answer, think)).strip(), max_marks)[:max_chars].strip()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

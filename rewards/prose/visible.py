@@ -18,7 +18,7 @@ def is_blank(text: str) -> bool:
     )
 
 
-def visible(text: str, think: tuple[str, str]) -> str:
+def visible_text(text: str, think: tuple[str, str]) -> str:
     """The text after the last closing tag, up to a reasoning block that is opened again and never closed.
 
     An answer whose reasoning never ends shows nothing. Without any tag all of it is visible.

@@ -21,9 +21,9 @@ from rewards.math.normal import normalise
 from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
-from rewards.prose.claims import denied, plain
+from rewards.prose.claims import is_denied, plain_text
 from rewards.prose.letters import claimed_letter, stands_first
-from rewards.prose.visible import is_blank, visible
+from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Outcome, Request, Verdict
 
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
@@ -31,7 +31,7 @@ _LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1
 _NAMED_TEXT = re.compile(r"(?<![A-Za-z'])[(\[]?([A-Z])(?:[)\].:]{1,2}|\*\*)[ *]{0,4}([^\n]{1,300})\Z")
 _ARTICLE = re.compile(r"\A(?:[Tt]he|[Aa]n|a) (?=\w)")
 _TAIL_CHARS = 2000
-_SHORT = 200  # characters of an answer that is one statement
+_SHORT = 200  # characters, at most, of an answer that is read as one statement
 
 
 class ChoiceRule(Rule):
@@ -49,7 +49,7 @@ class ChoiceRule(Rule):
         gold = self._letter_of(request.gold.strip(), texts)
         if gold is None:
             return unsupported("gold_is_no_choice")
-        shown = visible(request.response, self.think)
+        shown = visible_text(request.response, self.think)
         tag = tagged(shown) if "<" in shown else None
         if tag is not None and is_blank(shown[tag.end :]):
             shown = tag.text
@@ -75,14 +75,14 @@ class ChoiceRule(Rule):
     def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of an option whose text is all that the last line names: "Answer: 12"."""
         label = _LABEL.search(answer[-_TAIL_CHARS:].rstrip())
-        return None if label is None or denied(plain(label[1])) else self._letter_of(label[2], texts)
+        return None if label is None or is_denied(plain_text(label[1])) else self._letter_of(label[2], texts)
 
     def _letter_of_statement(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of the one option that a short answer comes to: "The process is photosynthesis.", 1/2 for
         $\\frac{1}{2}$."""
         if not texts or len(answer) > _SHORT or "\n" in answer.strip():
             return None
-        claim = strip_wrappers(core(plain(strip_wrappers(answer)).rstrip(".!"))[0])
+        claim = strip_wrappers(core(plain_text(strip_wrappers(answer)).rstrip(".!"))[0])
         found = self._letter_of(claim, texts)
         if found is not None or not any(c.isdigit() for c in claim):
             return found

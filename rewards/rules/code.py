@@ -15,7 +15,7 @@ from rewards.contract.options import CodeOptions, Common
 from rewards.contract.verdicts import cap
 from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Request, Verdict
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from sandbox.types import Judgement, Program
 
 PROGRAM_KEYS = ("tests", "entry_point", "preamble", "compare", "limits", "language")
-_UNJUDGED = {"fault": Outcome.ERROR, "invalid": Outcome.UNSUPPORTED}  # the judge's own failure; tests it does not judge
+_NO_JUDGEMENT = {
+    "fault": Outcome.ERROR,
+    "invalid": Outcome.UNSUPPORTED,
+}  # the judge's own failure; tests it does not judge
 _FENCE = "```"
 _PYTHON = ("python", "python3", "py", "")
 
@@ -79,7 +82,7 @@ class CodeVerifier(BatchVerifier):
         return super()._gold_problem(dataclasses.replace(prompt, gold=_tests_of(prompt) or prompt.gold))
 
     def _program(self, i: int, request: Request) -> Any:
-        """What the judge is to run, or the verdict that makes running needless."""
+        """The program that the judge is to run, or a verdict where it need not run any."""
         tests = _tests_of(request)
         if tests is None:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_tests")
@@ -123,9 +126,9 @@ class CodeVerifier(BatchVerifier):
     def _verdict(self, judgement: Judgement, source: str) -> Verdict:
         outcome = str(judgement.outcome)
         evidence = {"level": str(judgement.level), "trust": str(judgement.trust)}
-        if outcome in _UNJUDGED or judgement.score is None:
+        if outcome in _NO_JUDGEMENT or judgement.score is None:
             detail = {**evidence, "detail": (judgement.error or "")[:300]}
-            found = _UNJUDGED.get(outcome, Outcome.ERROR)
+            found = _NO_JUDGEMENT.get(outcome, Outcome.ERROR)
             return Verdict(
                 outcome=found,
                 score=None,
@@ -150,7 +153,7 @@ class CodeVerifier(BatchVerifier):
 def extract_program(response: str, think: tuple[str, str]) -> str:
     """The last fenced Python block of the visible answer; without a fence all of it. An unclosed last fence runs to the
     end."""
-    shown = visible(response, think)
+    shown = visible_text(response, think)
     found = None
     lines = shown.splitlines(keepends=True)
     start = None
@@ -169,7 +172,7 @@ def extract_program(response: str, think: tuple[str, str]) -> str:
 
 
 def _tests_of(request: Request) -> dict[str, Any] | None:
-    """What holds the tests, the gold or the metadata."""
+    """The mapping that holds the tests: the gold, else the metadata; None where neither does."""
     return next(
         (source for source in (request.gold, request.metadata) if isinstance(source, dict) and source.get("tests")),
         None,

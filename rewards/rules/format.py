@@ -12,7 +12,7 @@ from rewards.types import Request, Verdict
 
 
 class FormatRule(Rule):
-    """Exactly one reasoning block, at the start, closed, with an answer after it."""
+    """Correct is an answer with exactly one reasoning block, at its start and closed, and text after it."""
 
     def __init__(self, options: dict[str, Any], think: tuple[str, str]) -> None:
         self.options = FormatOptions(**options)

@@ -17,7 +17,7 @@ from rewards.contract.options import InstructionsOptions, closest_names
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, unsupported, wrong
 from rewards.prose.languages import language_code
-from rewards.prose.visible import is_blank, visible
+from rewards.prose.visible import is_blank, visible_text
 from rewards.rules.constraints import CONSTRAINTS, RELATIONS
 from rewards.types import Outcome, Request, Verdict
 
@@ -43,7 +43,7 @@ class InstructionsRule(Rule):
         calls = parse_constraints(request.gold)
         if isinstance(calls, str):
             return unsupported("gold_unreadable")
-        text = visible(request.response, self.think)
+        text = visible_text(request.response, self.think)
         if is_blank(text):
             return wrong("no_answer", None)
         texts = list(dict.fromkeys(_variants(text))) if self.options.mode == "loose" else [text]
@@ -69,7 +69,8 @@ def _follows(calls: ConstraintCall, texts: list[str]) -> bool | None:
 
 
 def _variants(text: str) -> Iterator[str]:
-    """IFEval's loose reading: as it is, without its first line, its last line or both, each also without asterisks."""
+    """The texts of IFEval's loose reading: the answer as it is, without its first line, without its last line, without
+    both, and each of these without asterisks."""
     lines = text.strip().split("\n")
     for part in (text, "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])):
         for variant in (part, part.replace("*", "")):

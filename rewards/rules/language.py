@@ -17,13 +17,13 @@ from rewards.contract.options import LanguageOptions, closest_names
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.prose.languages import NAMES, guess, language_code
-from rewards.prose.visible import is_blank, visible
+from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Request, Verdict
 
-MAX_CHARS = 200_000  # of an answer; the rest says nothing new of its language
+MAX_CHARS = 200_000  # of an answer are read: more says nothing new of its language
 _FENCE = "```"
 _ASIDE = re.compile(r"`[^`\n]*`|\$[^$\n]*\$|https?://\S+|\\[A-Za-z]+|<[^<>\n]{1,80}>")
-_MIN_PASSAGE = 40  # letters and spaces of a line before its own language is asked
+_MIN_PASSAGE = 40  # characters: the language of a shorter line is not looked for
 
 
 class LanguageRule(Rule):
@@ -50,7 +50,7 @@ class LanguageRule(Rule):
         if self.check_gold(request.gold):
             return unsupported("gold_is_no_language")
         codes = {language_code(name) or "" for name in self._names(request.gold)}
-        text = without_asides(visible(request.response, self.think)[:MAX_CHARS])
+        text = without_asides(visible_text(request.response, self.think)[:MAX_CHARS])
         if is_blank(text):
             return wrong("no_answer", None)
         found = guess(text)

@@ -34,7 +34,7 @@ class LengthRule(Rule):
 
 
 def soft_penalty(num_tokens: int, max_tokens: int, cache_tokens: int) -> float:
-    """In [-1, 0]. Example: soft_penalty(18432, 20480, 4096) == -0.5."""
+    """The penalty, in [-1, 0]. Example: soft_penalty(18432, 20480, 4096) == -0.5."""
     free = max_tokens - cache_tokens
     if num_tokens <= free:
         return 0.0

@@ -41,8 +41,8 @@ class RepetitionRule(Rule):
 
 
 def repeated_share(text: str, ngram: int) -> float:
-    """0 for a text shorter than two n-grams. Words; characters for scripts that write without spaces. Linear in the
-    text."""
+    """Share of the n-grams of a text that it has had before; 0 for a text shorter than two n-grams. n-grams of words,
+    or of characters where a script writes without spaces. Linear in the text."""
     units: list[str] = text.split()
     if units and sum(map(len, units)) / len(units) > 20:
         units = [character for character in text if not character.isspace()]
@@ -54,8 +54,8 @@ def repeated_share(text: str, ngram: int) -> float:
 
 
 def looping_end(text: str) -> int:
-    """Characters at the end that are one passage repeated 3 times or more (its last repetition may be cut); 0 where
-    there is no loop.
+    """Number of characters at the end of a text that are one passage repeated 3 times or more (the last repetition may
+    be cut); 0 where there is no loop.
 
     The Z function of the reversed end: for each period its run, in linear time. Example: looping_end("so" + " no no" *
     9) == 55.

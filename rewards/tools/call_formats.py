@@ -1,5 +1,5 @@
-"""Tool calls as models write them without JSON around: f(a=1), <function=f>, Action and Action Input, control tokens in
-front.
+"""Tool calls in other formats than JSON: f(a=1), <function=f>, Action with Action Input, and with control tokens in
+front of them.
 
 Python text is parsed by `ast` and read as literals; nothing is executed. Knows nothing of schemas, golds or of what a
 call should be.
@@ -22,15 +22,15 @@ _ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*(?P<name>[\w.:-]{1,200})[ \t]*\n+Ac
 _OBSERVATION = re.compile(r"\n(?:Observation|Thought):")
 _CALLED = re.compile(r"\[?\s*[A-Za-z_][\w.]{0,200}\s*\(")
 
-Pairs = list[tuple[str, Any]]  # (name, arguments), or arguments as text that is still to be read as JSON
+Pairs = list[tuple[str, Any]]  # (name, arguments); arguments may be text that is still to be read as JSON
 
 
 class MalformedCall(ValueError):
-    """The text is written in such a style and cannot be read; the message is a reason code."""
+    """A call in one of these formats cannot be read; the message is a reason code."""
 
 
 def without_control_tokens(text: str) -> str:
-    """Control tokens of chat templates off, before and behind."""
+    """The text without the control tokens of chat templates at its start and end."""
     text = text.strip()
     for token in _TOKENS:
         text = text.removeprefix(token).lstrip()
@@ -84,12 +84,12 @@ def react_call(text: str) -> Pairs | None:
 
 
 def python_calls(text: str) -> Pairs | None:
-    """`[f(a=1), g()]`, or one call a line; None for text that is no such thing. Raises Misread for a call with
+    """`[f(a=1), g()]`, or one call a line; None for text that holds no such calls. Raises Misread for a call with
     positional arguments."""
     if len(text) > MAX_CHARS or _CALLED.match(text) is None:
         return None
     try:
-        with warnings.catch_warnings():  # of an odd escape in an answer: not ours to tell
+        with warnings.catch_warnings():  # about an odd escape in an answer: of no use to whoever runs this
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,4 +1,5 @@
-"""Golds of `tool_call`: read once, with what is wrong told by place and nearest name. Knows nothing of answers."""
+"""Golds of `tool_call`: from JSON to records, or a sentence that says what is wrong, where, and what may be meant.
+Knows nothing of answers."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _CALL_KEYS = ("name", "arguments", "allowed", "optional")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WantedCall:
-    """One call. Example: Wanted(name="get_weather", allowed={"city": ["Oslo"], "unit": ["C"]},
+    """One call that is wanted. Example: WantedCall(name="get_weather", allowed={"city": ["Oslo"], "unit": ["C"]},
     optional=frozenset({"unit"}))"""
 
     name: str
@@ -35,7 +36,7 @@ class Gold:
 
 
 def parse_gold(given: Any, tools: Any) -> Gold | str:
-    """The gold, or what is wrong with it. `tools` stand in where the gold names none."""
+    """The gold, or what is wrong with it. `tools` are those of the row, which count where the gold names none."""
     if isinstance(given, list):
         given = {"calls": given}
     if not isinstance(given, dict):

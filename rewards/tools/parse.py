@@ -151,7 +151,7 @@ def read_json(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unreadable("key_given_twice")  # which of the two would count depends on the reader
+        raise Unreadable("key_given_twice")  # which of the two counts depends on who reads it
     return found
 
 

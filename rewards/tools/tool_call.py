@@ -25,7 +25,7 @@ from typing import Any
 from rewards.contract.options import ToolCallOptions
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import cap, unsupported, wrong
-from rewards.prose.visible import is_blank, visible
+from rewards.prose.visible import is_blank, visible_text
 from rewards.tools.golds import Gold, WantedCall, parse_gold
 from rewards.tools.parse import Call, Unreadable, find_calls, find_value
 from rewards.tools.schemas import Schema
@@ -51,7 +51,7 @@ class ToolCallRule(Rule):
         gold = self._gold(request.gold, request.metadata.get("tools"))
         if isinstance(gold, str):
             return unsupported("gold_unreadable")
-        text = visible(request.response, self.think)
+        text = visible_text(request.response, self.think)
         if is_blank(text):
             return wrong("no_answer", None)
         try:
