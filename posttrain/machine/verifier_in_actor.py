@@ -21,7 +21,7 @@ from rewards.types import Request
 _PLACEMENT_SECONDS = 60.0
 
 
-class Judging:
+class VerifierActor:
     """The verifier inside the actor, built anew from its spec."""
 
     def __init__(self, spec: Mapping[str, Any], think: tuple[str, str], path: list[str]) -> None:
@@ -33,7 +33,8 @@ class Judging:
 
 
 def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], baseline: Baseline) -> Finding:
-    """Start Ray on this machine, ask the verifier in an actor, stop Ray. Not run where Ray is missing."""
+    """Start Ray on this machine, have the verifier judge in an actor, stop Ray. The finding says "not run" where Ray is
+    missing."""
     try:
         from posttrain.machine.cluster import ActorSpec, Cluster
     except ImportError:
@@ -45,9 +46,9 @@ def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], baseline: Basel
         except Exception as error:  # noqa: BLE001  Ray raises plain Exceptions where it cannot start: no fault of the verifier's
             return Finding(check="ray", ok=None, detail=f"Ray did not start: {str(error)[:200]}")
         try:
-            given = {"spec": dict(spec), "think": think, "path": list(sys.path)}
+            arguments = {"spec": dict(spec), "think": think, "path": list(sys.path)}
             remote = cluster.start(
-                ActorSpec(name="verifier", target="posttrain.machine.verifier_in_actor:Judging", kwargs=given)
+                ActorSpec(name="verifier", target="posttrain.machine.verifier_in_actor:VerifierActor", kwargs=arguments)
             )
             problem = difference(baseline.keys, remote.keys(baseline.requests))
         except PosttrainError as error:

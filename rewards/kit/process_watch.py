@@ -25,7 +25,7 @@ from typing import Any
 _SIGNALS = (signal.SIGPROF, signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 _LIMITS = ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "STACK")
 _SHELLS = ("sh", "bash", "dash", "zsh")
-_LIBRARIES = (
+_LIBRARY_FOLDERS = (
     "<",
     str(Path(__file__).parents[1]),
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
@@ -111,7 +111,7 @@ def yielding_trace(count: int) -> Any:
     left = [count]
 
     def trace(frame: FrameType, event: str, arg: Any) -> Any:
-        if left[0] <= 0 or frame.f_code.co_filename.startswith(_LIBRARIES):
+        if left[0] <= 0 or frame.f_code.co_filename.startswith(_LIBRARY_FOLDERS):
             return None
         left[0] -= 1
         time.sleep(0)

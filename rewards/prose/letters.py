@@ -21,7 +21,7 @@ from rewards.prose.claims import (
     without_contrast,
 )
 
-_TAIL_CHARS = 2000
+TAIL_CHARS = 2000  # of a text, from its end, are looked at
 _LATEX = re.compile(r"\\(?:text|math)[a-z]{0,6}|[{}$]")
 _ADVERB = r"(?: (?:actually|really|clearly|definitely|therefore|thus|indeed|now))?"
 _NAMED = re.compile(
@@ -99,7 +99,7 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
 
     Examples: "The answer is B. Wait, no: it is C." gives "C"; "The answer is B or C." gives None.
     """
-    text = without_contrast(plain_text(_LATEX.sub("", text[-_TAIL_CHARS:])))
+    text = without_contrast(plain_text(_LATEX.sub("", text[-TAIL_CHARS:])))
     claims = list(_claims(text, letters))
     claim = next(
         (c for c in reversed(claims) if c.strong),
@@ -116,7 +116,7 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
 def stands_first(letter: str, after: str, letters: str) -> bool:
     """Whether what follows a first line that names the letter only explains it: nothing is taken back, no other letter
     put forward."""
-    text = plain_text(_LATEX.sub("", after[:_TAIL_CHARS]))
+    text = plain_text(_LATEX.sub("", after[:TAIL_CHARS]))
     if retraction_end(text) is not None or claimed_letter(after, letters) not in (None, letter):
         return False
     return _is_the_only_claim(Claim(letter=letter, before="", after=f"\n{text}", strong=True), letters)

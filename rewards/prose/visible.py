@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import unicodedata
 
+CODE_FENCE = "```"
+
 # fillers and the empty Braille cell: letters and symbols by category, drawn as nothing
 _EMPTY_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 

@@ -22,7 +22,7 @@ from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
 from rewards.prose.claims import is_denied, plain_text
-from rewards.prose.letters import claimed_letter, stands_first
+from rewards.prose.letters import TAIL_CHARS, claimed_letter, stands_first
 from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Outcome, Request, Verdict
 
@@ -30,7 +30,6 @@ _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
 _LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1,200})\Z", re.IGNORECASE)
 _NAMED_TEXT = re.compile(r"(?<![A-Za-z'])[(\[]?([A-Z])(?:[)\].:]{1,2}|\*\*)[ *]{0,4}([^\n]{1,300})\Z")
 _ARTICLE = re.compile(r"\A(?:[Tt]he|[Aa]n|a) (?=\w)")
-_TAIL_CHARS = 2000
 _SHORT = 200  # characters, at most, of an answer that is read as one statement
 
 
@@ -57,8 +56,8 @@ class ChoiceRule(Rule):
         if box and box.text is None:
             return abstain(box.source)
         answer = strip_wrappers(box.text) if box and box.text else shown.strip()
-        letter = self._letter_of(answer, texts) if len(answer) <= _TAIL_CHARS else None
-        alone_chars = _TAIL_CHARS if box or tag else 40
+        letter = self._letter_of(answer, texts) if len(answer) <= TAIL_CHARS else None
+        alone_chars = TAIL_CHARS if box or tag else 40
         letter = (
             letter
             or claimed_letter(answer, self.options.letters, alone_chars=alone_chars)
@@ -74,7 +73,7 @@ class ChoiceRule(Rule):
 
     def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of an option whose text is all that the last line names: "Answer: 12"."""
-        label = _LABEL.search(answer[-_TAIL_CHARS:].rstrip())
+        label = _LABEL.search(answer[-TAIL_CHARS:].rstrip())
         return None if label is None or is_denied(plain_text(label[1])) else self._letter_of(label[2], texts)
 
     def _letter_of_statement(self, answer: str, texts: dict[str, str]) -> str | None:
@@ -94,7 +93,7 @@ class ChoiceRule(Rule):
     def _letter_of_first_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter that the first line is, or whose option it is, where only an explanation follows: "**B.
         Venus**\\n\\nIt is hot."."""
-        first, _, rest = answer[:_TAIL_CHARS].strip().partition("\n")
+        first, _, rest = answer[:TAIL_CHARS].strip().partition("\n")
         letter = self._letter_of(first.strip("* "), texts) if rest.strip() else None
         if letter is None or any(_fold(text) in _fold(rest) for other, text in texts.items() if other != letter):
             return None
@@ -102,7 +101,7 @@ class ChoiceRule(Rule):
 
     def _names_other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
         """Whether the text of another option stands behind the letter: "(B) 5" where 5 is C."""
-        line = answer[-_TAIL_CHARS:].strip().rpartition("\n")[2]
+        line = answer[-TAIL_CHARS:].strip().rpartition("\n")[2]
         named = _NAMED_TEXT.search(line)
         if named is None or named[1] != letter or letter not in texts:
             return False

@@ -15,7 +15,7 @@ from rewards.contract.options import CodeOptions, Common
 from rewards.contract.verdicts import cap
 from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.prose.visible import visible_text
+from rewards.prose.visible import CODE_FENCE, visible_text
 from rewards.types import Outcome, Request, Verdict
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _NO_JUDGEMENT = {
     "fault": Outcome.ERROR,
     "invalid": Outcome.UNSUPPORTED,
 }  # the judge's own failure; tests it does not judge
-_FENCE = "```"
 _PYTHON = ("python", "python3", "py", "")
 
 
@@ -159,11 +158,11 @@ def extract_program(response: str, think: tuple[str, str]) -> str:
     start = None
     for i, line in enumerate(lines):
         mark = line.strip()
-        if not mark.startswith(_FENCE):
+        if not mark.startswith(CODE_FENCE):
             continue
         if start is None:
-            start = (i + 1, mark[len(_FENCE) :].strip().split(" ")[0].lower())
-        elif mark == _FENCE:
+            start = (i + 1, mark[len(CODE_FENCE) :].strip().split(" ")[0].lower())
+        elif mark == CODE_FENCE:
             found = "".join(lines[start[0] : i]) if start[1] in _PYTHON else found
             start = None
     if start is not None and start[1] in _PYTHON:

@@ -17,11 +17,10 @@ from rewards.contract.options import LanguageOptions, closest_names
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.prose.languages import NAMES, guess, language_code
-from rewards.prose.visible import is_blank, visible_text
+from rewards.prose.visible import CODE_FENCE, is_blank, visible_text
 from rewards.types import Request, Verdict
 
 MAX_CHARS = 200_000  # of an answer are read: more says nothing new of its language
-_FENCE = "```"
 _ASIDE = re.compile(r"`[^`\n]*`|\$[^$\n]*\$|https?://\S+|\\[A-Za-z]+|<[^<>\n]{1,80}>")
 _MIN_PASSAGE = 40  # characters: the language of a shorter line is not looked for
 
@@ -67,7 +66,7 @@ class LanguageRule(Rule):
 def without_asides(text: str) -> str:
     """The text without fenced code, inline code, formulas, tags and links. Linear: no pattern can look past its
     line."""
-    kept = text.split(_FENCE)[::2]  # what lies outside pairs of fences
+    kept = text.split(CODE_FENCE)[::2]  # what lies outside pairs of fences
     return _ASIDE.sub(" ", "\n".join(kept))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rewards.prose.visible import CODE_FENCE
 from rewards.tools.call_formats import (
     MalformedCall,
     Pairs,
@@ -23,7 +24,6 @@ from rewards.tools.call_formats import (
 
 MAX_JSON_CHARS = 200_000
 MAX_CALLS = 64
-_FENCE = "```"
 _KEYS = frozenset(("name", "arguments", "parameters", "function", "tool_calls"))
 
 
@@ -73,7 +73,7 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
 def _other_style(text: str) -> Pairs | None:
     """Calls written without JSON around them; a fence counts where nothing stands beside it, for code may also be
     shown."""
-    if text.startswith(_FENCE) and text.endswith(_FENCE) and text.count(_FENCE) == 2:
+    if text.startswith(CODE_FENCE) and text.endswith(CODE_FENCE) and text.count(CODE_FENCE) == 2:
         text = _body(text).strip()
     found = (_read_or_refuse(reader, text) for reader in (function_tags, react_call, python_calls))
     return next((pairs for pairs in found if pairs is not None), None)
@@ -119,14 +119,14 @@ def _tag_bodies(text: str, tags: tuple[str, str]) -> list[str]:
 
 
 def _looks_like_json(text: str) -> bool:
-    if text.count(_FENCE) == 2:
+    if text.count(CODE_FENCE) == 2:
         text = _body(text)
     return text.lstrip()[:1] in ("{", "[")
 
 
 def _body(text: str) -> str:
     """What stands in the only code fence, or the whole text."""
-    parts = text.split(_FENCE, 4)
+    parts = text.split(CODE_FENCE, 4)
     if len(parts) == 1:
         return text
     if len(parts) != 3:

@@ -35,6 +35,14 @@ def test_a_cascade_asks_the_next_step_where_one_is_unsure() -> None:
     assert (later.outcome, later.reason) == (Outcome.WRONG, "not_equal")
 
 
+@pytest.mark.parametrize(("certain", "reason"), [(True, "doubtful"), (False, "not_equal"), ("no", "malformed_verdict")])
+def test_a_plug_in_says_whether_the_cascade_goes_on(certain: object, reason: str) -> None:
+    doubtful = {"kind": "tests.rewards.user_verifiers:Doubtful", "certain": certain}
+    verdict = build("cascade", [doubtful, {"kind": "exact"}]).verify(Request(response="4", gold="5"))
+    assert verdict.reason == reason
+    assert verdict.decides is (reason != "malformed_verdict")
+
+
 def test_an_uncertain_judgement_stands_where_no_later_step_decides() -> None:
     chain = build("cascade", [{"kind": "math"}, {"kind": "choice"}])
     verdict = chain.verify(Request(response="\\boxed{blue fox}", gold="blue whale"))

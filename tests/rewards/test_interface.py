@@ -28,6 +28,23 @@ def test_the_records_have_the_fields_that_plug_ins_rely_on() -> None:
     assert {str(outcome) for outcome in Outcome} == {"correct", "wrong", "abstain", "unsupported", "error", "timeout"}
 
 
+@pytest.mark.parametrize(
+    ("question", "messages", "text"),
+    [
+        ("17+25?", ({"role": "user", "content": "other"},), "17+25?"),
+        (None, ({"role": "user", "content": "1?"}, {"role": "assistant", "content": "2"}), "1?"),
+        ("", ({"role": "user", "content": "1?"}, {"role": "user", "content": "2?"}), "2?"),
+        (None, ({"role": "user", "content": "1?"}, {"role": "user", "content": [{"type": "image"}]}), "1?"),
+        (None, ({"role": "system", "content": "be brief"}, {"role": "user"}), ""),
+        (None, (), ""),
+    ],
+)
+def test_the_question_of_a_request_is_given_or_the_last_thing_a_user_wrote(
+    question: str | None, messages: tuple[dict[str, object], ...], text: str
+) -> None:
+    assert Request(response="", question=question, messages=messages).question_text == text
+
+
 @pytest.fixture
 def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An installed package as pip leaves it: its module, and metadata that names a verifier."""
