@@ -71,7 +71,11 @@ def verify_command(
         bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
     ] = False,
 ) -> None:
-    """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered."""
+    """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered.
+
+    Each is answered by a line {"id", "outcome", "score", "extracted", "reason", "certain", "seconds", "certificate",
+    "parts"}. certain: the answer was judged, and not as a mere likelihood, so that a cascade would stop there.
+    """
     with ExitStack() as stack:
         from sandbox.doctor import SENTENCE
 
