@@ -123,7 +123,7 @@ def test_command(
     to check."""
     from rewards.kit.examine import examine
     from rewards.kit.finding import as_json as to_json
-    from rewards.kit.finding import as_text, failed
+    from rewards.kit.finding import as_text, failed_checks
     from rewards.workers.client import RuleVerifier
 
     with ExitStack() as stack:
@@ -135,7 +135,7 @@ def test_command(
 
             findings.append(ray_finding(choice.spec, choice.think, baseline))
     typer.echo(json.dumps(to_json(verifier, findings)) if as_json else as_text(verifier, findings))
-    if failed(findings):
+    if failed_checks(findings):
         raise typer.Exit(1)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import PosttrainError
-from rewards.kit.direct_checks import difference, key
+from rewards.kit.direct_checks import difference, verdict_key
 from rewards.kit.examine import Baseline
 from rewards.kit.finding import Finding
 from rewards.load import build_verifier
@@ -29,7 +29,7 @@ class VerifierActor:
         self._built = build_verifier(spec, Services(think=think, workers=1))
 
     def keys(self, requests: list[Request]) -> list[Any]:
-        return [[key(group[0])] for group in self._built.verify_many([[request] for request in requests])]
+        return [[verdict_key(group[0])] for group in self._built.verify_many([[request] for request in requests])]
 
 
 def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], baseline: Baseline) -> Finding:

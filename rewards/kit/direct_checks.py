@@ -65,7 +65,7 @@ class Subject:
     def keys(self, judge: Judge | None = None) -> list[Any]:
         """Keys of the verdicts on all units. The requests are made anew, so that no earlier call can have changed
         them."""
-        return [[key(v) for v in (judge or self.judge)(requests_of(unit))] for unit in self.units]
+        return [[verdict_key(v) for v in (judge or self.judge)(requests_of(unit))] for unit in self.units]
 
 
 def requests_of(unit: list[dict[str, Any]]) -> list[Request]:
@@ -73,7 +73,7 @@ def requests_of(unit: list[dict[str, Any]]) -> list[Request]:
     return [request_from_json(entry) for entry in json.loads(json.dumps(unit))]
 
 
-def key(verdict: Verdict) -> list[Any]:
+def verdict_key(verdict: Verdict) -> list[Any]:
     """What must be the same wherever an answer is judged: outcome, score, extracted, reason, parts. JSON values."""
     undecided = verdict.outcome in (Outcome.ABSTAIN, Outcome.UNSUPPORTED)
     return [
@@ -102,7 +102,7 @@ def determinism(subject: Subject) -> str:
     then asks once more in this process."""
     groups = [subject.judge(requests_of(unit)) for unit in subject.units[::-1]][::-1]
     told = [[verdict_to_json(verdict) for verdict in group] for group in copy.deepcopy(groups)]
-    first = [[key(verdict) for verdict in group] for group in groups]
+    first = [[verdict_key(verdict) for verdict in group] for group in groups]
     problem = difference(subject.expected, first) or difference(first, subject.keys())
     if not problem and told != [[verdict_to_json(verdict) for verdict in group] for group in groups]:
         return "a verdict changed after it was given: its certificate or parts are shared with later ones"
@@ -130,13 +130,13 @@ def alone(subject: Subject) -> str:
     assert subject.rule is not None, "only a rule has both"
     for unit in subject.units:
         try:
-            single = [key(subject.rule.judge(request)) for request in requests_of(unit)]
+            single = [verdict_key(subject.rule.judge(request)) for request in requests_of(unit)]
         except Exception as error:  # noqa: BLE001  a verifier that only compares may refuse: then a group at its deadline is an error
             return (
                 f"{NOTE}verify raises {error_text(error)}: a group that runs into the deadline is then an error "
                 "as a whole"
             )
-        grouped = [key(verdict) for request in requests_of(unit) for verdict in subject.judge([request])]
+        grouped = [verdict_key(verdict) for request in requests_of(unit) for verdict in subject.judge([request])]
         if problem := difference([grouped], [single]):
             return f"by verify_group and by verify: {problem}"
     return ""
@@ -165,7 +165,8 @@ def threads(subject: Subject) -> str:
             for judged in given:
                 problems.extend(
                     filter(
-                        None, [difference(expected, [[key(verdict) for verdict in verdicts] for verdicts in judged])]
+                        None,
+                        [difference(expected, [[verdict_key(verdict) for verdict in verdicts] for verdicts in judged])],
                     )
                 )
         except BaseException as error:  # noqa: BLE001  whatever it raises is the finding

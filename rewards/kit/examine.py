@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rewards.contract.verifier import BatchVerifier
-from rewards.kit.direct_checks import DIRECT_CHECKS, Subject, difference, key, run_check
+from rewards.kit.direct_checks import DIRECT_CHECKS, Subject, difference, run_check, verdict_key
 from rewards.kit.finding import NOTE, Finding
 from rewards.kit.samples import OTHER, PLAIN, answers_to_other_questions, hostile, odd_prompts
 from rewards.types import Outcome, Request, Verdict
@@ -83,7 +83,7 @@ def examine(
     findings = [_finding(name, problems.get(name, "")) for name in _POOL_CHECKS]
     if not any(sample.expected is not None for sample in samples):
         said = [
-            _one_sided([verdict for _, verdict in asked]),
+            _one_sided_note([verdict for _, verdict in asked]),
             problems.get("labels", ""),
             "no sample has a label: --samples FILE",
         ]
@@ -113,10 +113,10 @@ def _baseline_of(asked: list[tuple[Request, Verdict]]) -> Baseline:
             kept.append((request, verdict))
         seen.add(verdict.outcome)
         left -= verdict.seconds
-    return Baseline(requests=[request for request, _ in kept], keys=[[key(verdict)] for _, verdict in kept])
+    return Baseline(requests=[request for request, _ in kept], keys=[[verdict_key(verdict)] for _, verdict in kept])
 
 
-def _one_sided(verdicts: Sequence[Verdict]) -> str:
+def _one_sided_note(verdicts: Sequence[Verdict]) -> str:
     """A note on a verifier that says the same of every answer, which cannot be told from one that fails at all of
     them; "" for any other."""
     outcomes = {verdict.outcome for verdict in verdicts}
@@ -157,9 +157,9 @@ def _judge_through_pool(
             problems.setdefault(
                 "labels", f"sample {i}: {verdict.outcome} ({verdict.reason}), labelled {sample.expected}"
             )
-    if odd := _odd_verdicts([verdict for _, verdict in asked]):
+    if odd := _odd_verdicts_note([verdict for _, verdict in asked]):
         problems.setdefault("scores", odd)
-    if isinstance(built, RuleVerifier) and (note := _too_easy(built, samples[0].request)):
+    if isinstance(built, RuleVerifier) and (note := _too_easy_note(built, samples[0].request)):
         problems.setdefault("labels", note)
     return asked, problems
 
@@ -185,7 +185,7 @@ def _ask_odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, 
         problems.setdefault("errors", note)
 
 
-def _odd_verdicts(verdicts: list[Verdict]) -> str:
+def _odd_verdicts_note(verdicts: list[Verdict]) -> str:
     """A note on verdicts that are allowed and seldom meant; "" where there are none."""
     notes = []
     if any(verdict.passed and verdict.score == 0 for verdict in verdicts):
@@ -198,7 +198,7 @@ def _odd_verdicts(verdicts: list[Verdict]) -> str:
     return f"{NOTE}{'; '.join(notes)}" if notes else ""
 
 
-def _too_easy(built: BatchVerifier, sample: Request) -> str:
+def _too_easy_note(built: BatchVerifier, sample: Request) -> str:
     """A note on a verifier that accepts a gold from the thinking alone, or anything for an empty gold: a grader is
     fooled by these, a check of form may mean them."""
     if not isinstance(sample.gold, str | int | float):
@@ -248,7 +248,7 @@ def _order_problem(built: BatchVerifier, plain: list[Request]) -> str:
     for verdict in (*there, *back):
         if verdict.reason == "wrong_length":
             return str(verdict.certificate.get("detail"))
-    return difference([[key(v)] for v in there], [[key(v)] for v in back[::-1]])
+    return difference([[verdict_key(v)] for v in there], [[verdict_key(v)] for v in back[::-1]])
 
 
 # ---------------------------------------------------------------- the verifier itself

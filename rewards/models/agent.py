@@ -162,7 +162,7 @@ class AgentVerifier(BatchVerifier):
             self._query_labels(open_, "first", [case.texts for case in open_], last=last)
             self._run_programs([case for case in open_ if case.wants_program and not case.failure])
         doubtful = [case for case in cases if not case.failure and self._doubts(case)]
-        self._query_labels(doubtful, "swapped", [case.texts.swapped() for case in doubtful], last=True)
+        self._query_labels(doubtful, "swapped", [case.texts.with_places_swapped() for case in doubtful], last=True)
         accepted = [
             case
             for case in cases

@@ -85,7 +85,7 @@ class ComparedTexts:
     gold: str
     answer: str
 
-    def swapped(self) -> ComparedTexts:
+    def with_places_swapped(self) -> ComparedTexts:
         return ComparedTexts(question=self.question, gold=self.answer, answer=self.gold)
 
     def against(self, decoy: str) -> ComparedTexts:

@@ -91,7 +91,7 @@ class PairResult:
         return not self.reason and (self.as_a - 0.5) * (self.as_b - 0.5) > 0
 
     @property
-    def broken(self) -> bool:
+    def is_our_failure(self) -> bool:
         """Our side failed: there is no judgement at all."""
         return self.reason in ("model_failed", "label_logprobs_unusable")
 
@@ -204,9 +204,9 @@ class PairwiseVerifier(BatchVerifier):
             return Verdict(outcome=Outcome.CORRECT, score=1.0, reason="no_other_answer", extracted=extracted)
         counted = [result for result in results if result.agree or (result is TIE and self.options.against == "group")]
         parts = _parts(results)
-        if not counted and (broken := next((result for result in results if result.broken), None)):
+        if not counted and (failure := next((result for result in results if result.is_our_failure), None)):
             return Verdict(
-                outcome=Outcome.ERROR, score=None, reason=broken.reason, certificate={"detail": broken.detail}
+                outcome=Outcome.ERROR, score=None, reason=failure.reason, certificate={"detail": failure.detail}
             )
         if not counted:
             reason = "same_as_reference" if results[0] is TIE else results[0].reason or "orders_disagree"
@@ -235,7 +235,7 @@ class PairwiseVerifier(BatchVerifier):
         checked = [list(row) for row in verdicts]
         for (p, g), result in zip(winners, self._compare(pairs), strict=True):
             verdict = verdicts[p][g]
-            if result.broken:
+            if result.is_our_failure:
                 checked[p][g] = Verdict(
                     outcome=Outcome.ERROR, score=None, reason=result.reason, certificate={"detail": result.detail}
                 )
@@ -278,7 +278,7 @@ class PairwiseVerifier(BatchVerifier):
     def _count_canaries(self, names: list[str], results: Sequence[PairResult]) -> None:
         """Count the canaries; raise JudgeFooled where more than the stated share has won."""
         for name, result in zip(names, results, strict=True):
-            if result.broken:
+            if result.is_our_failure:
                 continue
             self.canary_count.asked += 1
             if result.probability > 0.5:

@@ -46,11 +46,11 @@ def parse_gold(given: Any, tools: Any) -> Gold | str:
         return f"unknown key {unknown!r}; {closest_names(str(unknown), _GOLD_KEYS)}"
     try:
         if "schema" in given:
-            return _structured(given)
+            return _structured_gold(given)
         if not isinstance(given.get("calls"), list):
             return "'calls' is no list"
         schemas = parse_tools(given["tools"] if given.get("tools") is not None else tools)
-        calls = tuple(_wanted(entry, number) for number, entry in enumerate(given["calls"], start=1))
+        calls = tuple(_wanted_call(entry, number) for number, entry in enumerate(given["calls"], start=1))
         for number, call in enumerate(calls, start=1):
             _check_against_tool(call, number, schemas)
     except ValueError as error:
@@ -77,7 +77,7 @@ def parse_tools(given: Any) -> dict[str, Schema]:
     return tools
 
 
-def _structured(given: dict[str, Any]) -> Gold:
+def _structured_gold(given: dict[str, Any]) -> Gold:
     if "calls" in given or "tools" in given:
         raise ValueError("'schema' is for a plain JSON answer: it goes without 'calls' and 'tools'")
     schema = Schema(given["schema"])
@@ -86,7 +86,7 @@ def _structured(given: dict[str, Any]) -> Gold:
     return Gold(schema=schema, has_value="value" in given, value=given.get("value"))
 
 
-def _wanted(entry: Any, number: int) -> WantedCall:
+def _wanted_call(entry: Any, number: int) -> WantedCall:
     place = f"call {number}"
     if not isinstance(entry, dict):
         raise ValueError(f"{place} is no object")

@@ -56,8 +56,8 @@ class ToolCallRule(Rule):
             return wrong("no_answer", None)
         try:
             if gold.schema is not None:
-                return self._structured(gold, find_value(text))
-            return self._calls(
+                return self._judge_value(gold, find_value(text))
+            return self._judge_calls(
                 gold, find_calls(text, (self.options.tags[0], self.options.tags[1]), self.options.style), text
             )
         except Unreadable as error:
@@ -73,7 +73,7 @@ class ToolCallRule(Rule):
             self._golds[key] = parse_gold(gold, tools)
         return self._golds[key]
 
-    def _structured(self, gold: Gold, value: Any) -> Verdict:
+    def _judge_value(self, gold: Gold, value: Any) -> Verdict:
         assert gold.schema is not None, "asked for structured golds only"
         misfit = gold.schema.misfit(value)
         parts = {"json": 1.0, "schema": float(misfit is None)}
@@ -91,7 +91,7 @@ class ToolCallRule(Rule):
         keys = wanted.keys() | value.keys()
         return sum(key in wanted and key in value and self._same(wanted[key], value[key]) for key in keys) / len(keys)
 
-    def _calls(self, gold: Gold, calls: list[Call], text: str) -> Verdict:
+    def _judge_calls(self, gold: Gold, calls: list[Call], text: str) -> Verdict:
         shown = json.dumps([{"name": call.name, "arguments": call.arguments} for call in calls]) if calls else None
         if not gold.calls:
             return (
@@ -107,7 +107,7 @@ class ToolCallRule(Rule):
         if self.options.order == "given":
             matched = sum(faults[i][i] is None for i in range(len(calls)))
         else:
-            matched = _matching([[fault is None for fault in row] for row in faults])
+            matched = _matching_size([[fault is None for fault in row] for row in faults])
         right = matched == len(calls)
         reason = "calls_match" if right else self._first_fault(faults)
         return self._verdict(
@@ -119,7 +119,7 @@ class ToolCallRule(Rule):
         if (
             len(faults) > 1
             and self.options.order == "given"
-            and _matching([[f is None for f in row] for row in faults]) == len(faults)
+            and _matching_size([[f is None for f in row] for row in faults]) == len(faults)
         ):
             return "wrong_order"
         for i, row in enumerate(faults):
@@ -207,7 +207,7 @@ def fold(text: str, strings: str) -> str:
     return text if strings == "folded" else "".join(c for c in text.replace("'", '"') if c not in " ,./-_*^")
 
 
-def _matching(fits: list[list[bool]]) -> int:
+def _matching_size(fits: list[list[bool]]) -> int:
     """Size of the largest one-to-one matching of rows to columns (augmenting paths)."""
     owner: dict[int, int] = {}
 

@@ -32,7 +32,7 @@ def main() -> None:
     _limit(limits)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     _write(writer, pack({"ready": True}))
-    install_clock(lambda: _clock_stopped(writer))
+    install_clock(lambda: _stop_clock(writer))
     rules: dict[str, Any] = {}
     while (message := _receive(reader)) is not None:
         _serve(writer, rules, message)
@@ -66,7 +66,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def _clock_stopped(writer: int) -> Iterator[None]:
+def _stop_clock(writer: int) -> Iterator[None]:
     """The CPU timer off, and the pool told to wait as it waits for a start."""
     left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
     _write(writer, pack({"paused": True}))
