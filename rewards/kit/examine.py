@@ -75,15 +75,15 @@ def examine(
         Sample(request=request) for request in PLAIN
     ]
     plain = [sample.request for sample in samples]
-    asked, problems = _judge_through_pool(built, samples)
+    judged, problems = _judge_through_pool(built, samples)
     order = _order_problem(built, plain)
     if order:
         problems.setdefault("groups", order)
-    baseline = _baseline_of(asked)
+    baseline = _baseline_of(judged)
     findings = [_finding(name, problems.get(name, "")) for name in _POOL_CHECKS]
     if not any(sample.expected is not None for sample in samples):
         said = [
-            _one_sided_note([verdict for _, verdict in asked]),
+            _one_sided_note([verdict for _, verdict in judged]),
             problems.get("labels", ""),
             "no sample has a label: --samples FILE",
         ]
@@ -98,12 +98,12 @@ def _without_truncation(request: Request) -> Request:
     return replace(request, stop_reason="stop") if request.stop_reason == "length" else request
 
 
-def _baseline_of(asked: list[tuple[Request, Verdict]]) -> Baseline:
+def _baseline_of(judged: list[tuple[Request, Verdict]]) -> Baseline:
     """What other processes must repeat: as many of the short answers with a verdict as a pass has time for, every
     outcome among them."""
     fit = [
         (request, v)
-        for request, v in asked
+        for request, v in judged
         if v.outcome not in (Outcome.ERROR, Outcome.TIMEOUT) and len(request.response) < _SHORT
     ]
     kept: list[tuple[Request, Verdict]] = []
@@ -122,8 +122,7 @@ def _one_sided_note(verdicts: Sequence[Verdict]) -> str:
     outcomes = {verdict.outcome for verdict in verdicts}
     if len(outcomes) != 1 or not outcomes & {Outcome.CORRECT, Outcome.WRONG}:
         return ""
-    said = f"every answer asked is {outcomes.pop()}"
-    return f"{said}, right ones and nonsense: --samples FILE with labels; an exception must not become a score"
+    return f"every answer asked is {outcomes.pop()}, right ones and nonsense: --samples FILE with labels; an exception must not become a score"
 
 
 def _judge_through_pool(
@@ -137,7 +136,7 @@ def _judge_through_pool(
         others = answers_to_other_questions([sample.request for sample in samples]) or [OTHER]
         named |= {f"an answer to another question ({i})": request for i, request in enumerate(others, start=1)}
         named |= hostile(samples[0].request, canary)
-        names, asked = list(named), []
+        names, judged = list(named), []
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             verdicts = [group[0] for group in built.verify_many([[named[name]] for name in batch])]
@@ -147,21 +146,21 @@ def _judge_through_pool(
                     problems.setdefault(check, f"{name}: {seen}")
                 if canary.exists():
                     problems.setdefault("execution", f"one of {', '.join(batch)} was executed")
-            asked += [(named[name], verdict) for name, verdict in zip(batch, verdicts, strict=True)]
+            judged += [(named[name], verdict) for name, verdict in zip(batch, verdicts, strict=True)]
             if sum(verdict.outcome is Outcome.TIMEOUT for verdict in verdicts) > 1:
                 break
     if isinstance(built, RuleVerifier):  # of a judge or a model, each question costs
         _ask_odd_prompts(built, samples[0].request, problems)
-    for i, (sample, (_, verdict)) in enumerate(zip(samples, asked, strict=False), start=1):
+    for i, (sample, (_, verdict)) in enumerate(zip(samples, judged, strict=False), start=1):
         if sample.expected is not None and sample.expected is not verdict.passed:
             problems.setdefault(
                 "labels", f"sample {i}: {verdict.outcome} ({verdict.reason}), labelled {sample.expected}"
             )
-    if odd := _odd_verdicts_note([verdict for _, verdict in asked]):
+    if odd := _odd_verdicts_note([verdict for _, verdict in judged]):
         problems.setdefault("scores", odd)
     if isinstance(built, RuleVerifier) and (note := _too_easy_note(built, samples[0].request)):
         problems.setdefault("labels", note)
-    return asked, problems
+    return judged, problems
 
 
 def _ask_odd_prompts(built: BatchVerifier, sample: Request, problems: dict[str, str]) -> None:
@@ -205,8 +204,8 @@ def _too_easy_note(built: BatchVerifier, sample: Request) -> str:
         return ""
     nothing, thought = "I cannot tell.", "<think>{}</think>I cannot tell."
     texts = (thought.format(sample.gold), thought.format("so"), nothing)
-    asked = [replace(sample, response=text) for text in texts] + [replace(sample, response=nothing, gold="")]
-    there, absent, plain, empty = (group[0].passed for group in built.verify_many([[request] for request in asked]))
+    requests = [replace(sample, response=text) for text in texts] + [replace(sample, response=nothing, gold="")]
+    there, absent, plain, empty = (group[0].passed for group in built.verify_many([[request] for request in requests]))
     notes = (
         ["a gold that only the thinking holds counts: response.rpartition('</think>')[2]"]
         if there and not absent
@@ -237,13 +236,13 @@ def _fault(verdict: Verdict) -> tuple[str, str]:
 def _order_problem(built: BatchVerifier, plain: list[Request]) -> str:
     """A group, and the same group the other way round. All answers are put to the question of one sample, whose gold
     has letters if any."""
-    asked = next(
+    question = next(
         (request for request in plain if isinstance(request.gold, str) and request.gold.swapcase() != request.gold),
         plain[0],
     )
-    texts = [request.response for request in plain] + ["", "something else", asked.response]
+    texts = [request.response for request in plain] + ["", "something else", question.response]
     texts += [request.response.swapcase() for request in plain[:4]]
-    group = [replace(asked, response=text, num_tokens=len(text) // 4) for text in texts]
+    group = [replace(question, response=text, num_tokens=len(text) // 4) for text in texts]
     there, back = built.verify_group(group), built.verify_group(group[::-1])
     for verdict in (*there, *back):
         if verdict.reason == "wrong_length":

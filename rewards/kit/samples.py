@@ -51,7 +51,7 @@ _CODE = (
         "c.__name__][0].__init__.__globals__['system']('touch {canary}')"
     ),
 )
-_FRAMES = (
+_SURROUNDINGS = (
     "{}",
     "\\boxed{{{}}}",
     "The answer is {}",
@@ -91,8 +91,8 @@ HOSTILE = {
 def hostile(sample: Request, canary: Path) -> dict[str, Request]:
     """Name -> the sample with a hostile answer. Some of them create the file `canary` where they are executed."""
     code = [text.format(canary=canary) for text in _CODE]
-    framed = [frame.format(text) for text in (code[0], code[-1]) for frame in _FRAMES[1:]]
-    texts = HOSTILE | {f"code {i}": text for i, text in enumerate([*code, *framed], start=1)}
+    surrounded = [surrounding.format(text) for text in (code[0], code[-1]) for surrounding in _SURROUNDINGS[1:]]
+    texts = HOSTILE | {f"code {i}": text for i, text in enumerate([*code, *surrounded], start=1)}
     return {name: _with_answer(sample, text) for name, text in texts.items()}
 
 

@@ -117,7 +117,7 @@ def _items(gold: str) -> list[str]:
 
 
 def _quantity(item: str) -> Quantity | None:
-    """`I = 2 A`, `Adult $8`, `Mean: 7` or `750 g flour`; None for other text."""
+    """`I = 2 A`, `Adult $8`, `Mean: 7` or `750 g flour`; None for a text that is no quantity with its name."""
     item = item.strip(" .")
     name, equals, value = (part.strip() for part in item.partition("="))
     if equals:

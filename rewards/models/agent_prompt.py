@@ -1,7 +1,7 @@
-"""What `agent` shows its model and what it takes from it: the frames, the labels, the program, the checks of that
+"""What `agent` shows its model and what it takes from it: the prompts, the labels, the program, the checks of that
 program.
 
-Question, gold and answer are data in every frame: quoted, one pass, never a template filled twice. Knows nothing of
+Question, gold and answer are data in every prompt: quoted in one pass, never a template filled twice. Knows nothing of
 models or judges.
 """
 

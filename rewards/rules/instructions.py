@@ -24,7 +24,8 @@ from rewards.types import Outcome, Request, Verdict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConstraintCall:
-    """One constraint with its arguments. Example: Asked(id="keywords:existence", kwargs={"keywords": ["tea"]})"""
+    """One constraint with its arguments. Example: ConstraintCall(id="keywords:existence", kwargs={"keywords":
+    ["tea"]})"""
 
     id: str
     kwargs: dict[str, Any]

@@ -41,7 +41,7 @@ def without_control_tokens(text: str) -> str:
 
 def function_tags(text: str) -> Pairs | None:
     """<function=f>{"a": 1}</function>, or <parameter=a>1</parameter> inside; None where there is no such tag. Raises
-    Misread."""
+    MalformedCall."""
     if "<function=" not in text:
         return None
     found = list(_FUNCTION.finditer(text))
@@ -72,7 +72,7 @@ def _parameter_value(text: str) -> Any:
 
 def react_call(text: str) -> Pairs | None:
     """The one `Action: f` with its `Action Input: {...}` (ReAct); None where there is none, or no input. Raises
-    Misread."""
+    MalformedCall."""
     found = list(_ACTION.finditer(text))
     if not found:
         return None
@@ -84,7 +84,7 @@ def react_call(text: str) -> Pairs | None:
 
 
 def python_calls(text: str) -> Pairs | None:
-    """`[f(a=1), g()]`, or one call a line; None for text that holds no such calls. Raises Misread for a call with
+    """`[f(a=1), g()]`, or one call a line; None for text that holds no such calls. Raises MalformedCall for a call with
     positional arguments."""
     if len(text) > MAX_CHARS or _CALLED.match(text) is None:
         return None

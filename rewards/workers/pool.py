@@ -1,6 +1,6 @@
 """Persistent worker processes for rules: a deadline that holds, a kill that works, a new worker at once.
 
-    caller --frames--> worker (rewards.workers.worker)      one caller borrows a worker at a time; any thread may call
+    caller --messages--> worker (rewards.workers.worker)      one caller borrows a worker at a time; any thread may call
 
 Each item has CPU seconds, which the kernel counts in the worker, and wall seconds, which are counted here and are
 longer only while the worker waits for a CPU. When a worker ends at an item, the item is tried once more, by itself, in
@@ -36,7 +36,7 @@ STARVED_SECONDS = 60.0  # beyond its deadline, by the wall, that a worker may wa
 RECYCLE_ITEMS = 20_000
 MAX_FAILED_STARTS = 3  # in one call: workers that die before they judge anything
 _CHUNK_ITEMS = 128  # items
-_CHUNK_BYTES = 8 * 1024 * 1024  # of a frame with more than one item: a worker parses it within its memory
+_CHUNK_BYTES = 8 * 1024 * 1024  # of a message with more than one item: a worker parses it within its memory
 _CPU_SIGNALS = (signal.SIGPROF, signal.SIGXCPU)
 _CRASH_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGXFSZ)
 
@@ -168,7 +168,7 @@ class _Call:
                 self._enforce(selector, lanes)
             for lane in lanes:
                 if self.failed_starts < MAX_FAILED_STARTS and not lane.chunk and lane.phase == "starting":
-                    lane.phase = "idle"  # never needed; its ready frame is read by the next borrower
+                    lane.phase = "idle"  # never needed; that it is ready is read by the next borrower
         return [reply for reply in self.replies if reply is not None]
 
     def _register(self, selector: selectors.BaseSelector, lane: _Lane) -> None:
