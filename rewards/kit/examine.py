@@ -122,7 +122,10 @@ def _one_sided_note(verdicts: Sequence[Verdict]) -> str:
     outcomes = {verdict.outcome for verdict in verdicts}
     if len(outcomes) != 1 or not outcomes & {Outcome.CORRECT, Outcome.WRONG}:
         return ""
-    return f"every answer asked is {outcomes.pop()}, right ones and nonsense: --samples FILE with labels; an exception must not become a score"
+    return (
+        f"every answer asked is {outcomes.pop()}, right ones and nonsense: --samples FILE with labels; an exception must "
+        "not become a score"
+    )
 
 
 def _judge_through_pool(
