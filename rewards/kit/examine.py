@@ -123,8 +123,8 @@ def _one_sided_note(verdicts: Sequence[Verdict]) -> str:
     if len(outcomes) != 1 or not outcomes & {Outcome.CORRECT, Outcome.WRONG}:
         return ""
     return (
-        f"every answer asked is {outcomes.pop()}, right ones and nonsense: --samples FILE with labels; an exception must "
-        "not become a score"
+        f"every answer asked is {outcomes.pop()}, right ones and nonsense: --samples FILE with labels; an exception "
+        "must not become a score"
     )
 
 
