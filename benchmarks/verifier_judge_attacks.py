@@ -14,9 +14,9 @@ from collections import Counter, defaultdict
 from benchmarks.judge_attacks.attacks import PROBLEMS, Attempt, attempts
 from benchmarks.judge_attacks.gullible import naive_judge, naive_pairwise, script
 from benchmarks.judge_attacks.server import ScriptedServer
+from rewards.contract.options import EndpointOptions
 from rewards.load import build_verifier
 from rewards.models.endpoint import Endpoint
-from rewards.options import EndpointOptions
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
 from sandbox.errors import LevelError

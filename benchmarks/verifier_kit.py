@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from rewards.kit.examine import examine
+from rewards.kit.finding import failed_checks
 from rewards.load import build_verifier
-from rewards.plugins.kit.examine import examine
-from rewards.plugins.kit.finding import failed
 from rewards.services import Services
 from tests.rewards.test_kit import FOREIGN, SEEDED, SHIPPED, examined, sample
 
@@ -26,12 +26,12 @@ from tests.rewards.test_kit import FOREIGN, SEEDED, SHIPPED, examined, sample
 def main() -> int:
     alarms = missed = 0
     for kind, (options, samples) in SHIPPED.items():
-        found = failed(examined({"kind": kind, "deadline_seconds": 10.0, **options}, samples, children=True))
+        found = failed_checks(examined({"kind": kind, "deadline_seconds": 10.0, **options}, samples, children=True))
         alarms += bool(found)
         print(f"{kind:40}{', '.join(found) or 'no alarm'}", flush=True)
     for pattern, options in FOREIGN.items():
         kind = pattern.format("tests.rewards.foreign_rewards")
-        found = failed(
+        found = failed_checks(
             examined({"kind": kind, "deadline_seconds": 10.0, **options}, [sample("it is 42", "42")], children=True)
         )
         alarms += bool(found)
@@ -39,7 +39,7 @@ def main() -> int:
     os.environ["FAULTY_FOLDER"] = tempfile.mkdtemp(prefix="posttrain-kit-")  # one of them leaves folders behind
     for kind, check in SEEDED.items():
         built = build_verifier({"kind": kind, "deadline_seconds": 0.5}, Services(workers=2))
-        found = failed(examine(built, patience_seconds=10.0)[0])
+        found = failed_checks(examine(built, patience_seconds=10.0)[0])
         missed += check not in found
         print(f"{kind:60}{check:14}caught by {', '.join(found) or 'NONE'}", flush=True)
     shutil.rmtree(os.environ["FAULTY_FOLDER"])

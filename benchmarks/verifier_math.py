@@ -24,13 +24,14 @@ from typing import Any
 
 from benchmarks.math_answers import gsm8k, hostile, strangers
 from benchmarks.math_answers.identities import generate
-from rewards.base import Built
+from rewards.contract.options import MathOptions, PluginOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
-from rewards.options import MathOptions, PluginOptions
-from rewards.rules.base import Rule, build_rule
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
-from rewards.workers.client import RuledVerifier
+from rewards.workers.client import RuleVerifier
+from rewards.workers.rule_table import build_rule
 
 HERE = Path(__file__).parent / "math_answers"
 OURS: dict[str, Any] = {"kind": "math"}
@@ -120,7 +121,7 @@ def identity_rows(seed: int) -> Iterator[Row]:
 # ---------------------------------------------------------------- judging and tables
 
 
-def judge(verifier: Built, rows: Sequence[Row]) -> list[Verdict]:
+def judge(verifier: BatchVerifier, rows: Sequence[Row]) -> list[Verdict]:
     return [verdict for [verdict] in verifier.verify_many([[row.request] for row in rows])]
 
 
@@ -205,7 +206,7 @@ def _percentile(times: Sequence[float], share: float) -> float:
     return times[min(len(times) - 1, int(share * len(times)))]
 
 
-def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path, thin: int) -> str:
+def throughput(verifiers: Sequence[BatchVerifier], names: Sequence[str], path: Path, thin: int) -> str:
     """Verdicts a second on a GSM8K mix with 1 % hostile rows, two workers; and whether ours says the same one by one.
 
     By the wall, and by the CPU seconds of workers (killed ones too) and caller: the rate of two cores with nothing else
@@ -240,10 +241,10 @@ def throughput(verifiers: Sequence[Built], names: Sequence[str], path: Path, thi
     return "\n".join(lines)
 
 
-def _all_cpu(verifier: Built) -> float:
+def _all_cpu(verifier: BatchVerifier) -> float:
     """CPU seconds so far of this process, of its ended children and of the verifier's idle workers. Reads a pool's
     insides."""
-    assert isinstance(verifier, RuledVerifier), "both are rules"
+    assert isinstance(verifier, RuleVerifier), "both are rules"
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     alive = sum(worker.state()[1] for worker in verifier.pool._free)
     return time.process_time() + ended.ru_utime + ended.ru_stime + alive

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rewards.base import UNDECIDED, Built, is_certain
+from rewards.contract.options import Common
+from rewards.contract.verifier import UNDECIDED, BatchVerifier
 from rewards.errors import VerifierError
-from rewards.options import Common
 from rewards.types import Outcome, Request, Verdict
 
 
-class Composite(Built):
-    def __init__(self, *, kind: str, common: Common, steps: list[Built]) -> None:
+class Composite(BatchVerifier):
+    def __init__(self, *, kind: str, common: Common, steps: list[BatchVerifier]) -> None:
         super().__init__(kind=kind, common=common)
         self.steps = steps
 
@@ -43,16 +43,16 @@ class Cascade(Composite):
         for step in self.steps:
             if not any(undecided):
                 break
-            asked = step.judge_groups(
-                [[group[i] for i in open_] for group, open_ in zip(groups, undecided, strict=True)]
+            by_prompt = step.judge_groups(
+                [[group[i] for i in indices] for group, indices in zip(groups, undecided, strict=True)]
             )
-            for row, (open_, verdicts) in enumerate(zip(undecided, asked, strict=True)):
-                for i, verdict in zip(open_, verdicts, strict=True):
+            for row, (indices, verdicts) in enumerate(zip(undecided, by_prompt, strict=True)):
+                for i, verdict in zip(indices, verdicts, strict=True):
                     final[row][i] = _better(final[row][i], verdict)
                 undecided[row] = [
                     i
-                    for i, v in zip(open_, verdicts, strict=True)
-                    if not is_certain(v) and v.outcome is not Outcome.ERROR
+                    for i, v in zip(indices, verdicts, strict=True)
+                    if not v.decides and v.outcome is not Outcome.ERROR
                 ]
         return [[verdict for verdict in row if verdict is not None] for row in final]
 
@@ -68,18 +68,18 @@ def _better(earlier: Verdict | None, later: Verdict) -> Verdict:
     return later
 
 
-class Folded(Composite):
+class Fold(Composite):
     """`all`, `any`, `weighted`: every step is asked, then each answer's verdicts are folded into one."""
 
-    def __init__(self, *, kind: str, common: Common, steps: list[Built]) -> None:
+    def __init__(self, *, kind: str, common: Common, steps: list[BatchVerifier]) -> None:
         super().__init__(kind=kind, common=common, steps=steps)
         self._fold: Callable[[list[Verdict], list[float]], Verdict] = FOLDS[kind]
         self._weights = [step.common.weight for step in steps]
 
     def judge_groups(self, groups: list[list[Request]]) -> list[list[Verdict]]:
-        asked = [step.verify_many(groups) for step in self.steps]
+        by_step = [step.verify_many(groups) for step in self.steps]
         return [
-            [self._one([answers[p][g] for answers in asked]) for g in range(len(group))]
+            [self._one([answers[p][g] for answers in by_step]) for g in range(len(group))]
             for p, group in enumerate(groups)
         ]
 

@@ -13,11 +13,12 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from rewards import options as opt
+from rewards.contract import options as opt
+from rewards.contract.rule import RuleSpec
 from rewards.errors import VerifierError
 
 if TYPE_CHECKING:
-    from rewards.base import Built
+    from rewards.contract.verifier import BatchVerifier
     from rewards.services import Services
 
 ENTRY_POINTS = "posttrain.verifiers"
@@ -32,26 +33,26 @@ class Kind:
     """
 
     options: type
-    build: Callable[[str, opt.Common, Any, Services], Built]
+    build: Callable[[str, opt.Common, Any, Services], BatchVerifier]
     about: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # common options that differ for this kind
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of the common options, where this kind has others
     version: int = 1
 
 
-def _rule(kind: str, common: opt.Common, options: Any, services: Services) -> Built:
-    from rewards.workers.client import RuledVerifier
+def _build_rule(kind: str, common: opt.Common, options: Any, services: Services) -> BatchVerifier:
+    from rewards.workers.client import RuleVerifier
 
-    rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
-    return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers)
+    rule = RuleSpec(kind=kind, options=asdict(options), think=list(services.think))
+    return RuleVerifier(kind=kind, common=common, rule=rule, workers=services.workers)
 
 
-def _code(kind: str, common: opt.Common, options: opt.CodeOptions, services: Services) -> Built:
+def _build_code(kind: str, common: opt.Common, options: opt.CodeOptions, services: Services) -> BatchVerifier:
     from rewards.rules.code import CodeVerifier
 
     return CodeVerifier(kind=kind, common=common, options=options, think=services.think, judge=services.judge)
 
 
-def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, services: Services) -> Built:
+def _build_pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, services: Services) -> BatchVerifier:
     from rewards.models.endpoint import open_model
     from rewards.models.pairwise import PairwiseVerifier
 
@@ -59,7 +60,7 @@ def _pairwise(kind: str, common: opt.Common, options: opt.PairwiseOptions, servi
     return PairwiseVerifier(kind=kind, common=common, options=options, think=services.think, model=model)
 
 
-def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: Services) -> Built:
+def _build_agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: Services) -> BatchVerifier:
     from rewards.models.agent import AgentVerifier
     from rewards.models.endpoint import open_model
 
@@ -69,59 +70,69 @@ def _agent(kind: str, common: opt.Common, options: opt.AgentOptions, services: S
     )
 
 
-def _composed(kind: str, common: opt.Common, options: opt.StepsOptions, services: Services) -> Built:
-    from rewards.compose import Cascade, Composite, Folded
+def _build_composition(kind: str, common: opt.Common, options: opt.StepsOptions, services: Services) -> BatchVerifier:
+    from rewards.compose import Cascade, Composite, Fold
 
     # The composition has dealt with truncated answers before its steps see any.
     steps = [build_verifier({**step, "on_truncated": "judge"}, services) for step in options.steps]
-    record: type[Composite] = Cascade if kind == "cascade" else Folded
+    record: type[Composite] = Cascade if kind == "cascade" else Fold
     return record(kind=kind, common=common, steps=steps)
 
 
 KINDS: dict[str, Kind] = {
     "math": Kind(
         options=opt.MathOptions,
-        build=_rule,
+        build=_build_rule,
         about="numbers, expressions, tuples, short text; last box or answer line",
         version=2,
     ),
     "choice": Kind(
-        options=opt.ChoiceOptions, build=_rule, about="multiple choice, by letter or option text", version=2
+        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=2
     ),
-    "exact": Kind(options=opt.ExactOptions, build=_rule, about="the visible answer equals the gold after strip"),
-    "format": Kind(options=opt.FormatOptions, build=_rule, about="thinking tags well formed, an answer after them"),
-    "length": Kind(options=opt.LengthOptions, build=_rule, about="DAPO's soft penalty on tokens"),
-    "repetition": Kind(options=opt.RepetitionOptions, build=_rule, about="share of repeated n-grams, loops at the end"),
-    "language": Kind(options=opt.LanguageOptions, build=_rule, about="the answer is written in the language asked for"),
+    "exact": Kind(options=opt.ExactOptions, build=_build_rule, about="the visible answer equals the gold after strip"),
+    "format": Kind(
+        options=opt.FormatOptions, build=_build_rule, about="thinking tags well formed, an answer after them"
+    ),
+    "length": Kind(options=opt.LengthOptions, build=_build_rule, about="DAPO's soft penalty on tokens"),
+    "repetition": Kind(
+        options=opt.RepetitionOptions, build=_build_rule, about="share of repeated n-grams, loops at the end"
+    ),
+    "language": Kind(
+        options=opt.LanguageOptions, build=_build_rule, about="the answer is written in the language asked for"
+    ),
     "instructions": Kind(
-        options=opt.InstructionsOptions, build=_rule, about="IFEval's checkable constraints, strict or loose"
+        options=opt.InstructionsOptions, build=_build_rule, about="IFEval's checkable constraints, strict or loose"
     ),
     "tool_call": Kind(
-        options=opt.ToolCallOptions, build=_rule, about="tool calls against schemas and allowed values, or plain JSON"
+        options=opt.ToolCallOptions,
+        build=_build_rule,
+        about="tool calls against schemas and allowed values, or plain JSON",
     ),
-    "code": Kind(options=opt.CodeOptions, build=_code, about="programs run against tests by the judge", version=2),
+    "code": Kind(
+        options=opt.CodeOptions, build=_build_code, about="programs run against tests by the judge", version=2
+    ),
     "agent": Kind(
         options=opt.AgentOptions,
-        build=_agent,
+        build=_build_agent,
         about="a model with a Python interpreter decides where rules abstain",
         version=2,
     ),
     "pairwise": Kind(
         options=opt.PairwiseOptions,
-        build=_pairwise,
+        build=_build_pairwise,
         about="a reward model compares with a reference answer or within the group, both orders",
         defaults={"on_abstain": "skip"},  # a pair whose orders disagree says nothing of the answer
     ),
-    "cascade": Kind(options=opt.StepsOptions, build=_composed, about="the first step that is certain decides"),
-    "all": Kind(options=opt.StepsOptions, build=_composed, about="every step must say correct"),
-    "any": Kind(options=opt.StepsOptions, build=_composed, about="one step must say correct"),
+    "cascade": Kind(options=opt.StepsOptions, build=_build_composition, about="the first step that is certain decides"),
+    "all": Kind(options=opt.StepsOptions, build=_build_composition, about="every step must say correct"),
+    "any": Kind(options=opt.StepsOptions, build=_build_composition, about="one step must say correct"),
     "weighted": Kind(
         options=opt.StepsOptions,
-        build=_composed,
+        build=_build_composition,
         about="weighted mean of the steps' scores; the first step decides the outcome",
     ),
 }
-COMPOSED = ("cascade", "all", "any", "weighted")
+COMPOSITIONS = ("cascade", "all", "any", "weighted")
 
 
 def check_spec(spec: Mapping[str, Any], *, where: str = "verifier") -> None:
@@ -129,7 +140,7 @@ def check_spec(spec: Mapping[str, Any], *, where: str = "verifier") -> None:
     arguments."""
     kind, common, options = _parse(spec, where)
     del common
-    if kind in COMPOSED:
+    if kind in COMPOSITIONS:
         _check_steps(kind, options.steps, where)
     _check_values(options, where)
 
@@ -146,7 +157,7 @@ def _check_values(options: Any, where: str) -> None:
         from rewards.prose.languages import NAMES, language_code
 
         if language_code(options.language) is None:
-            remedy = opt.near(options.language.lower(), [*NAMES, *NAMES.values()])
+            remedy = opt.closest_names(options.language.lower(), [*NAMES, *NAMES.values()])
             raise VerifierError(f"language is {options.language!r}", where=f"{where}.language", remedy=remedy)
     if isinstance(options, opt.ToolCallOptions):
         tags = options.tags
@@ -197,20 +208,25 @@ def _check_steps(kind: str, steps: list[Any], where: str) -> None:
         check_spec(step, where=place)
 
 
-def build_verifier(spec: Mapping[str, Any], services: Services) -> Built:
+def build_verifier(spec: Mapping[str, Any], services: Services) -> BatchVerifier:
     """The verifier of a spec such as {"kind": "math", "weight": 0.5}. Opens no judge and no model. Raises
     VerifierError."""
     kind, common, options = _parse(spec, "verifier")
     if ":" not in kind:
         return KINDS[kind].build(kind, common, options, services)
-    from rewards.plugins.plugin import check_target, judges_alone, split_target, wants_group
-    from rewards.workers.client import RuledVerifier
+    from rewards.plugins.plugin import check_target, has_verify, split_target, wants_group
+    from rewards.workers.client import RuleVerifier
 
     found = check_target(kind, where="verifier.kind")
-    rule = {"kind": kind, "options": asdict(options), "think": list(services.think)}
-    whole = wants_group(kind, found, options)
-    alone = split_target(kind)[0] is None and not (inspect.isclass(found) and not judges_alone(found))
-    return RuledVerifier(kind=kind, common=common, rule=rule, workers=services.workers, whole_groups=whole, alone=alone)
+    library, _ = split_target(kind)
+    return RuleVerifier(
+        kind=kind,
+        common=common,
+        rule=RuleSpec(kind=kind, options=asdict(options), think=list(services.think)),
+        workers=services.workers,
+        whole_groups=wants_group(kind, found, options),
+        judges_single=library is None and not (inspect.isclass(found) and not has_verify(found)),
+    )
 
 
 def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:
@@ -227,17 +243,17 @@ def _parse(spec: Mapping[str, Any], where: str) -> tuple[str, opt.Common, Any]:
         return kind, common, opt.parse_options(KINDS[kind].options, own, where=where)
     from rewards.plugins.plugin import check_target
 
-    target = kind if ":" in kind else _entry_point(kind, where)
+    target = kind if ":" in kind else _installed_target(kind, where)
     found = check_target(target, where=f"{where}.kind")
     return target, common, _plugin_options(found, target, own, where)
 
 
 def plugin_target(kind: str) -> str | None:
-    """What a kind that is none of ours stands for, as module:Name or library:module:Name; None for ours and for unknown
-    ones."""
+    """What a kind that is not shipped here stands for, as module:Name or library:module:Name; None for a shipped kind
+    and for an unknown one."""
     if kind in KINDS or ":" in kind:
         return None if kind in KINDS else kind
-    return _installed().get(kind)
+    return _installed_kinds().get(kind)
 
 
 def kind_versions(spec: Any) -> dict[str, int]:
@@ -256,18 +272,18 @@ def kind_versions(spec: Any) -> dict[str, int]:
     return found
 
 
-def _installed() -> dict[str, str]:
+def _installed_kinds() -> dict[str, str]:
     return {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
 
 
-def _entry_point(kind: str, where: str) -> str:
-    installed = _installed()
+def _installed_target(kind: str, where: str) -> str:
+    installed = _installed_kinds()
     if kind not in installed:
         known = [*KINDS, *installed]
         raise VerifierError(
             f"unknown verifier kind {kind!r}",
             where=f"{where}.kind",
-            remedy=f"{opt.near(kind, known)} Or module:Name of your own",
+            remedy=f"{opt.closest_names(kind, known)} Or module:Name of your own",
         )
     return installed[kind]
 
@@ -302,7 +318,7 @@ def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[
         if library == "open_instruct" and takes_config(found):  # what is left over makes its configuration
             del parameters["verifier_config"]
             parameters |= inspect.signature(found.get_config_class()).parameters
-    except (TypeError, ValueError):  # a builtin, or a callable that hides its signature: its own call will tell
+    except (TypeError, ValueError):  # a builtin, or a callable that hides its signature: calling it will tell
         return
     places = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     every = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
@@ -313,11 +329,11 @@ def _check_arguments(found: Any, target: str, library: str | None, kwargs: dict[
     if not inspect.isclass(
         found
     ):  # the first three of a function are question, response, gold; a library supplies what it names
-        names = names[3:] if library is None else [n for n in names if n not in ADAPTERS[library].names]
+        names = names[3:] if library is None else [n for n in names if n not in ADAPTERS[library].library_arguments]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for name in kwargs:
             if name not in names:
-                remedy = opt.near(name, [*names, *opt.PLUGIN_NAMES, *opt.COMMON_NAMES])
+                remedy = opt.closest_names(name, [*names, *opt.PLUGIN_NAMES, *opt.COMMON_NAMES])
                 raise VerifierError(f"unknown option {name!r} for {target}", where=where, remedy=remedy)
     missing = [n for n in names if parameters[n].default is inspect.Parameter.empty and n not in kwargs]
     if missing and (

@@ -6,7 +6,7 @@ Rule: our failure is never a score (`error` has score None), the answer's failur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -34,12 +34,25 @@ class Request:
     gold: Any = None
     question: str | None = None
     messages: tuple[dict[str, Any], ...] = ()
-    stop_reason: str | None = (
-        None  # "length" alone means truncated; any other, such as "stop" or "eos", and none do not
-    )
+    stop_reason: str | None = None  # "length" says that the answer is truncated; no other value and no None says so
     num_tokens: int | None = None
     reference: str | None = None  # an answer to beat, for pairwise verifiers
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def question_text(self) -> str:
+        """The question, else the last user turn of the messages; "" where neither has text."""
+        return self.question or last_user_turn(self.messages) or ""
+
+
+def last_user_turn(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """The text of the last turn that a user wrote; None where there is none.
+
+    Example: last_user_turn([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "17+25?"}]) is
+    "17+25?"
+    """
+    texts = (turn["content"] for turn in reversed(messages) if turn.get("role") == "user" and "content" in turn)
+    return next((text for text in texts if isinstance(text, str)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +60,7 @@ class Verdict:
     """What a verifier says of one answer. `score` in [0, 1], or None when there is none (it then leaves the group).
 
     `passed` is what the avg@k filter and the suites count: CORRECT, whatever the shaped reward in `score`.
+    `certain` False marks a judgement (correct or wrong) as a mere likelihood: a cascade then asks its next step.
     Example: Verdict(outcome=Outcome.CORRECT, score=1.0, extracted="42", reason="integer_equal", seconds=0.0002)
     """
 
@@ -54,6 +68,7 @@ class Verdict:
     score: float | None
     extracted: str | None = None
     reason: str = ""
+    certain: bool = True
     certificate: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
@@ -62,6 +77,11 @@ class Verdict:
     @property
     def passed(self) -> bool:
         return self.outcome is Outcome.CORRECT
+
+    @property
+    def decides(self) -> bool:
+        """Whether a cascade stops here: the answer was judged, and not as a mere likelihood."""
+        return self.certain and self.outcome in (Outcome.CORRECT, Outcome.WRONG)
 
 
 @runtime_checkable
@@ -75,9 +95,11 @@ class Verifier(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failed:
-    """What stands in for the reply to one prompt that a model could not serve. Example: Failed(reason="no reply within
-    60 s")"""
+class NoReply:
+    """Stands in for the reply to a prompt that a model could not serve.
+
+    Example: NoReply(reason="no reply within 60 s")
+    """
 
     reason: str
 
@@ -86,11 +108,11 @@ class JudgeModel(Protocol):
     """A model as verifiers see it, passed in: an endpoint (`rewards.models.endpoint`) or one of the pipeline's engines.
     Raising means that no prompt could be served; VerifierError, that none ever will."""
 
-    def complete(self, prompts: list[str], *, max_tokens: int) -> Sequence[str | Failed]:
+    def complete(self, prompts: list[str], *, max_tokens: int) -> Sequence[str | NoReply]:
         """One greedy reply a prompt."""
         ...
 
-    def label_logprobs(self, prompts: list[str], labels: list[str]) -> Sequence[Sequence[float] | Failed]:
+    def label_logprobs(self, prompts: list[str], labels: list[str]) -> Sequence[Sequence[float] | NoReply]:
         """log p(label | prompt) for each prompt [B] and label [L]; labels are single tokens of the model. -inf: not
         among its likeliest."""
         ...

@@ -11,7 +11,7 @@ from typing import Any
 from math_verify import parse, verify
 
 from posttrain import Outcome, Request, Verdict
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 
 
 class MathVerify:
@@ -19,7 +19,8 @@ class MathVerify:
 
     def verify(self, request: Request) -> Verdict:
         try:
-            same = verify(parse(f"${_text(request.gold)}$"), parse(visible(request.response, ("<think>", "</think>"))))
+            same = verify(parse(f"${_text(request.gold)}$"), parse(visible_text(request.response, ("<think>",
+            "</think>"))))
         except Exception as error:  # noqa: BLE001  it reads hostile text: whatever it raises is no acceptance
             return Verdict(outcome=Outcome.ABSTAIN, score=0.0, reason=type(error).__name__)
         return Verdict(outcome=Outcome.CORRECT if same else Outcome.WRONG, score=float(same), reason="math_verify")

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -19,21 +20,24 @@ from posttrain.cli.chunks import chunks
 from posttrain.errors import BackendError, InputError
 
 if TYPE_CHECKING:
-    from rewards.base import Built
-    from rewards.plugins.kit.examine import Sample
-    from rewards.serialization import Line
+    from rewards.contract.verifier import BatchVerifier
+    from rewards.kit.examine import Sample
     from rewards.types import Verdict
+    from rewards.verify.serialization import Line
     from sandbox.judge import Judge
 
-_SANDBOX = {
-    "backend": "auto",
-    "min_level": "container",
-    "allow_unsafe": None,
-    "slots": 2,
-}  # of `verifier test` without a recipe
 _CHUNK = 512  # lines judged together at most: bounds memory, keeps every worker busy
 
 verifier_app = typer.Typer(help="Write and check a verifier of your own.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """A verifier as it is asked for: its spec, checked, with the thinking tags and the sandbox that go with it."""
+
+    spec: dict[str, Any]
+    think: tuple[str, str]
+    sandbox: dict[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,32 +61,32 @@ def verify_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
     backend: Annotated[
-        str, typer.Option(help="Code judge without a recipe: auto, docker, namespaces or local.")
-    ] = "auto",
+        str | None, typer.Option(help="Code judge without a recipe: auto (unless given), docker, namespaces or local.")
+    ] = None,
     min_level: Annotated[
-        str, typer.Option(help="Weakest isolation accepted: none, namespaces, container or kernel.")
-    ] = "container",
+        str | None,
+        typer.Option(help="Weakest isolation accepted: none, namespaces, container (unless given) or kernel."),
+    ] = None,
     allow_unsafe: Annotated[
         bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
     ] = False,
 ) -> None:
-    """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered."""
+    """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered.
+
+    Each is answered by a line {"id", "outcome", "score", "extracted", "reason", "certain", "seconds", "certificate",
+    "parts"}. certain: the answer was judged, and not as a mere likelihood, so that a cascade would stop there.
+    """
     with ExitStack() as stack:
         from sandbox.types import UNSAFE_SENTENCE
 
-        sandbox = {
-            "backend": backend,
-            "min_level": min_level,
-            "allow_unsafe": UNSAFE_SENTENCE if allow_unsafe else None,
-            "slots": 2,
-        }
-        spec, think, sandbox = _spec(verifier, recipe, option or [], sandbox)
-        built = _build(spec, think, sandbox, stack)
+        asked = {"backend": backend, "min_level": min_level, "allow_unsafe": UNSAFE_SENTENCE if allow_unsafe else None}
+        choice = _choose(verifier, recipe, option or [], {key: value for key, value in asked.items() if value})
+        built = _build(choice, stack)
         if audit is not None:
-            _audit(built, audit, as_json)
+            _print_audit(built, audit, as_json)
             return
-        for line, verdict in _judged(built, sys.stdin.buffer, labelled=False):
-            _write(line, verdict)
+        for line, verdict in _verdicts_of_lines(built, sys.stdin.buffer, labelled=False):
+            _print_verdict(line, verdict)
 
 
 @verifier_app.command("new")
@@ -117,27 +121,27 @@ def test_command(
 ) -> None:
     """Check that a verifier keeps what training relies on. Exit 0: every check passed, 1: one failed, 2: there is none
     to check."""
-    from rewards.plugins.kit.examine import examine
-    from rewards.plugins.kit.finding import as_json as to_json
-    from rewards.plugins.kit.finding import as_text, failed
-    from rewards.workers.client import RuledVerifier
+    from rewards.kit.examine import examine
+    from rewards.kit.finding import as_json as to_json
+    from rewards.kit.finding import as_text, failed_checks
+    from rewards.workers.client import RuleVerifier
 
     with ExitStack() as stack:
-        spec, think, sandbox = _spec(verifier, recipe, option or [], _SANDBOX)
-        built = _build(spec, think, sandbox, stack)
-        findings, settled = examine(built, _samples(samples) if samples else ())
-        if with_ray and settled.requests and isinstance(built, RuledVerifier):
+        choice = _choose(verifier, recipe, option or [], {})
+        built = _build(choice, stack)
+        findings, baseline = examine(built, _samples(samples) if samples else ())
+        if with_ray and baseline.requests and isinstance(built, RuleVerifier):
             from posttrain.machine.verifier_in_actor import ray_finding
 
-            findings.append(ray_finding(spec, think, settled))
+            findings.append(ray_finding(choice.spec, choice.think, baseline))
     typer.echo(json.dumps(to_json(verifier, findings)) if as_json else as_text(verifier, findings))
-    if failed(findings):
+    if failed_checks(findings):
         raise typer.Exit(1)
 
 
 def _samples(path: Path) -> list[Sample]:
-    from rewards.plugins.kit.examine import Sample
-    from rewards.serialization import read_line
+    from rewards.kit.examine import Sample
+    from rewards.verify.serialization import read_line
 
     if not path.is_file():
         raise InputError(
@@ -153,14 +157,15 @@ def _samples(path: Path) -> list[Sample]:
     return found
 
 
-def _spec(
-    name: str, recipe: str | None, options: list[str], sandbox: dict[str, Any]
-) -> tuple[dict[str, Any], tuple[str, str], dict[str, Any]]:
-    """The verifier's spec, checked, with the thinking tags and the sandbox that go with it."""
+def _choose(name: str, recipe: str | None, options: list[str], sandbox: dict[str, Any]) -> _Choice:
+    """The verifier that the command line names. A recipe's sandbox counts; without a recipe that of `sandbox`, where it
+    has a key, and the defaults of a recipe elsewhere."""
+    from posttrain.recipe.schema import Sandbox
     from rewards.load import check_spec
+    from rewards.services import Services
 
     spec: dict[str, Any] = {"kind": name}
-    think = ("<think>", "</think>")
+    think, sandbox = Services().think, Sandbox().model_dump() | sandbox
     if recipe is not None:
         from posttrain.recipe.load import read_recipe
         from posttrain.recipe.shipped import find_recipe
@@ -171,19 +176,19 @@ def _spec(
             raise InputError(f"no verifier {name!r}", where=f"{recipe}: verifiers", remedy=f"the recipe has: {known}")
         spec, think, sandbox = loaded.verifiers[name].model_dump(), loaded.chat.think, loaded.sandbox.model_dump()
     for entry in options:
-        _set(spec, entry)
+        _apply_option(spec, entry)
     check_spec(spec, where=f"verifiers.{name}" if recipe else "verifier")
-    return spec, think, sandbox
+    return _Choice(spec=spec, think=think, sandbox=sandbox)
 
 
-def _build(spec: dict[str, Any], think: tuple[str, str], sandbox: dict[str, Any], stack: ExitStack) -> Built:
+def _build(choice: _Choice, stack: ExitStack) -> BatchVerifier:
     from rewards.load import build_verifier
     from rewards.services import Services
 
-    return build_verifier(spec, Services(judge=_judge_opener(sandbox, stack), think=think))
+    return build_verifier(choice.spec, Services(judge=_judge_opener(choice.sandbox, stack), think=choice.think))
 
 
-def _set(spec: dict[str, Any], entry: str) -> None:
+def _apply_option(spec: dict[str, Any], entry: str) -> None:
     """Apply `key=value` or `steps.0.key=value`; the value is JSON where it reads as JSON, else text."""
     path, sign, text = entry.partition("=")
     if not sign or not path:
@@ -226,9 +231,9 @@ def _judge_opener(sandbox: dict[str, Any], stack: ExitStack) -> Callable[[], Jud
     return open_judge
 
 
-def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
+def _verdicts_of_lines(built: BatchVerifier, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Line, Verdict | None]]:
     """Each line with its verdict, in order; None for a line that could not be read."""
-    from rewards.serialization import read_line
+    from rewards.verify.serialization import read_line
 
     for texts in chunks(raw, _CHUNK):
         chunk = [read_line(text, labelled=labelled) for text in texts]
@@ -238,16 +243,16 @@ def _judged(built: Built, raw: BinaryIO, *, labelled: bool) -> Iterator[tuple[Li
             yield line, None if line.request is None else next(verdicts)[0]
 
 
-def _write(line: Line, verdict: Verdict | None) -> None:
-    from rewards.serialization import invalid_row, verdict_row
+def _print_verdict(line: Line, verdict: Verdict | None) -> None:
+    from rewards.verify.serialization import invalid_row, verdict_row
 
     row = invalid_row(line) if verdict is None else verdict_row(line, verdict)
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 
 
-def _audit(built: Built, path: Path, as_json: bool) -> None:
-    from rewards.accuracy import Judged, as_text, report
+def _print_audit(built: BatchVerifier, path: Path, as_json: bool) -> None:
+    from rewards.verify.accuracy import LabelledVerdict, as_text, report
 
     if not path.is_file():
         raise InputError(
@@ -255,12 +260,12 @@ def _audit(built: Built, path: Path, as_json: bool) -> None:
         )
     rows = []
     with path.open("rb") as handle:
-        for number, (line, verdict) in enumerate(_judged(built, handle, labelled=True), start=1):
+        for number, (line, verdict) in enumerate(_verdicts_of_lines(built, handle, labelled=True), start=1):
             if verdict is None or line.request is None or line.expected is None:
                 raise InputError(
                     line.error, where=f"{path}, row {number}", remedy="mend the row; an audit counts every row"
                 )
-            rows.append(Judged(id=line.id, gold=line.request.gold, expected=line.expected, verdict=verdict))
+            rows.append(LabelledVerdict(id=line.id, gold=line.request.gold, expected=line.expected, verdict=verdict))
     if not rows:
         raise InputError("there are no rows", where=str(path), remedy="give labelled rows")
     figures = report(rows)

@@ -12,6 +12,7 @@ from pathlib import Path
 from posttrain.data.source import load_conversations, load_pairs, load_prompts
 from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
+from rewards.types import last_user_turn
 
 
 def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
@@ -54,5 +55,4 @@ def _questions(rows: Iterable[tuple[Message, ...]]) -> set[str]:
 
 
 def _question(messages: tuple[Message, ...]) -> str:
-    asked = [turn["content"] for turn in messages if turn["role"] == "user"]
-    return " ".join(asked[-1].lower().split()) if asked else ""
+    return " ".join((last_user_turn(messages) or "").lower().split())

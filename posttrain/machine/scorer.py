@@ -17,11 +17,11 @@ from posttrain.errors import BackendError, InputError, RecipeError
 from posttrain.machine.judges import JudgePool, Placement, judge_on_each_node
 from posttrain.rollout.engine import Engine
 from posttrain.types import GenerationRequest, Prompt, RolloutGroup, SamplingParams
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
 from rewards.load import build_verifier
 from rewards.services import Services
-from rewards.types import JudgeModel, Request, Verdict
+from rewards.types import JudgeModel, Request, Verdict, last_user_turn
 
 if TYPE_CHECKING:
     from sandbox.judge import Judge
@@ -86,7 +86,7 @@ class Scorer:
         self._specs = dict(verifiers)
         self._sandbox = dict(sandbox)
         self._think = (think[0], think[1])
-        self._built: dict[str, Built] = {}
+        self._built: dict[str, BatchVerifier] = {}
         self._models: dict[str, JudgeModel] = {}
         self._judges = judges
         self._judge: Judge | JudgePool | None = None
@@ -159,7 +159,7 @@ class Scorer:
             )
         return verifier[prompt.source]
 
-    def _verifier(self, name: str) -> Built:
+    def _verifier(self, name: str) -> BatchVerifier:
         if name not in self._built:
             if name not in self._specs:
                 raise RecipeError(
@@ -202,11 +202,10 @@ class Scorer:
 def _request(group: RolloutGroup, position: int) -> Request:
     """One answer as verifiers see it."""
     completion, prompt = group.completions[position], group.prompt
-    question = next((turn["content"] for turn in reversed(prompt.messages) if turn.get("role") == "user"), None)
     return Request(
         response=completion.text,
         gold=prompt.gold,
-        question=question,
+        question=last_user_turn(prompt.messages),
         messages=prompt.messages,
         stop_reason=str(completion.stop_reason),
         num_tokens=completion.num_tokens,

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import PosttrainError
+from rewards.kit.direct_checks import difference, verdict_key
+from rewards.kit.examine import Baseline
+from rewards.kit.finding import Finding
 from rewards.load import build_verifier
-from rewards.plugins.kit.examine import Settled
-from rewards.plugins.kit.finding import Finding
-from rewards.plugins.kit.inside import difference, key
 from rewards.services import Services
 from rewards.types import Request
 
 _PLACEMENT_SECONDS = 60.0
 
 
-class Judging:
+class VerifierActor:
     """The verifier inside the actor, built anew from its spec."""
 
     def __init__(self, spec: Mapping[str, Any], think: tuple[str, str], path: list[str]) -> None:
@@ -29,11 +29,12 @@ class Judging:
         self._built = build_verifier(spec, Services(think=think, workers=1))
 
     def keys(self, requests: list[Request]) -> list[Any]:
-        return [[key(group[0])] for group in self._built.verify_many([[request] for request in requests])]
+        return [[verdict_key(group[0])] for group in self._built.verify_many([[request] for request in requests])]
 
 
-def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], settled: Settled) -> Finding:
-    """Start Ray on this machine, ask the verifier in an actor, stop Ray. Not run where Ray is missing."""
+def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], baseline: Baseline) -> Finding:
+    """Start Ray on this machine, have the verifier judge in an actor, stop Ray. The finding says "not run" where Ray is
+    missing."""
     try:
         from posttrain.machine.cluster import ActorSpec, Cluster
     except ImportError:
@@ -45,9 +46,9 @@ def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], settled: Settle
         except Exception as error:  # noqa: BLE001  Ray raises plain Exceptions where it cannot start: no fault of the verifier's
             return Finding(check="ray", ok=None, detail=f"Ray did not start: {str(error)[:200]}")
         try:
-            given = {"spec": dict(spec), "think": think, "path": list(sys.path)}
-            remote = cluster.start(ActorSpec(name="verifier", target=Judging, kwargs=given))
-            problem = difference(settled.keys, remote.keys(settled.requests))
+            arguments = {"spec": dict(spec), "think": think, "path": list(sys.path)}
+            remote = cluster.start(ActorSpec(name="verifier", target=VerifierActor, kwargs=arguments))
+            problem = difference(baseline.keys, remote.keys(baseline.requests))
         except PosttrainError as error:
             problem = error.what
     return Finding(check="ray", ok=not problem, detail=problem)

@@ -16,8 +16,8 @@ from posttrain.preflight.subject import Subject
 from posttrain.recipe.resolve import judge_stages
 from posttrain.recipe.schema import Data, ToyData
 from posttrain.types import Prompt
-from rewards.base import Built
-from rewards.types import Outcome, Request
+from rewards.contract.verifier import BatchVerifier
+from rewards.types import Outcome, Request, last_user_turn
 
 SAMPLE = 16
 # Tasks of the toy world whose worked answers are right by the row's gold, not by a matter of style.
@@ -57,7 +57,7 @@ def _look_at(subject: Subject, verifier: str, data: str) -> Callable[[], str]:
     return look
 
 
-def try_answers(built: Built, rows: Iterable[tuple[Prompt, Sequence[str]]]) -> str:
+def try_answers(built: BatchVerifier, rows: Iterable[tuple[Prompt, Sequence[str]]]) -> str:
     """One line on how many rows' own answers pass. rows: a prompt with answers of which one must pass, [] where its
     gold is no answer by itself. Raises InputError at the first row none of whose answers does."""
     tried = seen = 0
@@ -71,7 +71,7 @@ def try_answers(built: Built, rows: Iterable[tuple[Prompt, Sequence[str]]]) -> s
     return f"accepts the answers of {tried} of {seen} sampled rows"
 
 
-def _expect_yes(built: Built, prompt: Prompt, answers: Sequence[str]) -> None:
+def _expect_yes(built: BatchVerifier, prompt: Prompt, answers: Sequence[str]) -> None:
     verdicts = [built.verify(_request(prompt, answer)) for answer in answers]
     if any(verdict.passed for verdict in verdicts):
         return
@@ -85,7 +85,7 @@ def _expect_yes(built: Built, prompt: Prompt, answers: Sequence[str]) -> None:
 
 def _request(prompt: Prompt, answer: str) -> Request:
     return Request(
-        question=prompt.messages[-1]["content"],
+        question=last_user_turn(prompt.messages),
         response=answer,
         gold=prompt.gold,
         stop_reason="stop",
@@ -95,7 +95,7 @@ def _request(prompt: Prompt, answer: str) -> Request:
     )
 
 
-def _usable_prompts(built: Built, name: str, spec: Data, recipe_dir: Path) -> tuple[tuple[Prompt, ...], int]:
+def _usable_prompts(built: BatchVerifier, name: str, spec: Data, recipe_dir: Path) -> tuple[tuple[Prompt, ...], int]:
     """Sampled prompts whose golds the verifier can use, and how many it cannot. Raises DataError where the run would
     surely stop."""
     from posttrain.data.source import Rows, load_prompts, set_aside

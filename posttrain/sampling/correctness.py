@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from posttrain.types import Completion, RolloutGroup, StopReason
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Verdict
 
 
@@ -26,7 +26,7 @@ def is_well_formed(completion: Completion, think: tuple[str, ...]) -> bool:
         and text.count(think[0]) == 1
         and text.count(think[1]) == 1
         and text.index(think[0]) < text.index(think[1])
-        and bool(visible(text, (think[0], think[1])).strip())
+        and bool(visible_text(text, (think[0], think[1])).strip())
     )
 
 

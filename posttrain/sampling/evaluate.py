@@ -20,7 +20,7 @@ from posttrain.sampling.resumable import judged_answers
 from posttrain.sampling.rollout_files import completion_row
 from posttrain.store.jsonl import write_lines, write_record
 from posttrain.types import RolloutGroup, StopReason
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +88,7 @@ class FewShot:
         shown = [
             (
                 row.messages[-2]["content"],
-                visible(row.messages[-1]["content"], (template.think[0], template.think[1])).strip(),
+                visible_text(row.messages[-1]["content"], (template.think[0], template.think[1])).strip(),
             )
             for row in examples
         ]

@@ -82,11 +82,17 @@ def read_groups(path: Path, prompts: Sequence[Prompt]) -> list[RolloutGroup]:
                 "asked"
             )
         completions = tuple(_completion(one, row["policy_version"]) for one in row["completions"])
-        verdicts = tuple(
-            Verdict(**{**one["verdict"], "outcome": Outcome(one["verdict"]["outcome"])}) for one in row["completions"]
-        )
+        verdicts = tuple(_verdict(one["verdict"]) for one in row["completions"])
         groups.append(RolloutGroup(prompt=prompt, prompt_ids=(), completions=completions, verdicts=verdicts))
     return groups
+
+
+def _verdict(row: dict[str, Any]) -> Verdict:
+    """Of what is not published (`certain`, evidence other than a transcript, cost, seconds) the defaults stand: it
+    steers nothing once a verdict is given."""
+    kept = {name: value for name, value in row.items() if name != "transcript"}
+    certificate = {"transcript": row["transcript"]} if "transcript" in row else {}
+    return Verdict(**{**kept, "outcome": Outcome(row["outcome"]), "certificate": certificate})
 
 
 def _completion(row: dict[str, Any], version: str) -> Completion:

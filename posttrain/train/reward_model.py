@@ -34,7 +34,7 @@ from posttrain.train.trainer import (
 )
 from posttrain.types import PreferencePair
 from rewards.models.pairwise import LABELS, pairwise_prompt
-from rewards.prose.visible import visible
+from rewards.prose.visible import visible_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ def comparisons(pairs: Sequence[PreferencePair], template: ChatTemplate, max_tok
     rows = []
     for index, pair in enumerate(pairs):
         question = pair.messages[-1]["content"]
-        better, worse = (visible(text, template.think).strip() for text in (pair.chosen, pair.rejected))
+        better, worse = (visible_text(text, template.think).strip() for text in (pair.chosen, pair.rejected))
         for first, second, label in ((better, worse, labels[0]), (worse, better, labels[1])):
             ids = template.prompt_ids([{"role": "user", "content": pairwise_prompt(question, first, second)}])
             if len(ids) < max_tokens:

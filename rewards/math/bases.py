@@ -24,7 +24,8 @@ _SIGN = re.compile(r"_|base|0[xbo]|hex|binary|octal|decimal|ternary")
 
 
 def in_base(text: str) -> tuple[str, int] | None:
-    """("101", 2) of `101_2`; None for other text, and for digits that the base does not have."""
+    """("101", 2) of `101_2`; None for a text that is no number with its base, and for digits that the base does not
+    have."""
     if len(text) > 120 or _SIGN.search(text) is None:
         return None
     text = opened(text)

@@ -75,7 +75,7 @@ def _chained(item: str) -> bool:
 def alternatives(text: str) -> str | None:
     """`a = 1, b = 2 or a = 3, b = 4` and `(a, b) = (1, 2) or (3, 4)` as "(1, 2), (3, 4)".
 
-    Which values belong together counts. None for other text.
+    Which values belong together counts. None for a text that names no values so.
     """
     plain = opened(text)
     parts = [part.strip(" ,;") for part in re.split(r" or |;", plain)]

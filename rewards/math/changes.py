@@ -27,7 +27,8 @@ _WAYS = (
 
 
 def read_change(text: str) -> Num | None:
-    """The signed percentage of a change told in words; None for other text, a signed number among it."""
+    """The signed percentage of a change told in words; None for a text that tells of no change, a signed number among
+    it."""
     plain = opened(text).strip(" .")
     if len(plain) > 100 or ("%" not in plain and "cent" not in plain):
         return None

@@ -16,13 +16,13 @@ from rewards.math.lastnumber import NUMBER, last_match, last_number
 from rewards.math.remarks import without_remarks
 from rewards.math.spans import Part, last_line, last_span, tagged
 from rewards.prose.claims import (
-    corrected,
-    denied,
-    doubtful,
+    correction_start,
     has_alternative,
-    plain,
-    refused,
-    retracted,
+    is_denied,
+    is_doubtful,
+    is_refused,
+    plain_text,
+    retraction_end,
     without_contrast,
 )
 from rewards.prose.visible import is_blank
@@ -234,7 +234,7 @@ def _bold_end(tail: str) -> str | None:
     line = tail.rstrip().rpartition("\n")[2]
     match = _BOLD_END.search(line) if "**" in line[1:] else None
     before = line[: match.start()] if match else ""
-    if match is None or "**" in before or denied(plain(before)):
+    if match is None or "**" in before or is_denied(plain_text(before)):
         return None
     return _settled(before, match["claim"].strip(" .:"), "", "bold").text
 
@@ -248,7 +248,7 @@ def _without_box(tail: str) -> Found:
     linked = [m for m in heads if m["link"] or m["marks"].strip(" \t*") or tail[m.end()] == "\n"]
     if heads:
         head = (linked or heads)[-1]
-        if denied(plain(tail[: head.start()])):
+        if is_denied(plain_text(tail[: head.start()])):
             return Found(text=None, source="denied")
         line, rest = _first_line(tail[head.end() :])
         if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
@@ -289,7 +289,7 @@ def _is_formula(text: str) -> bool:
 
 
 def _claim_of(span: Part, tail: str) -> Found:
-    if denied(plain(tail[: span.start])):
+    if is_denied(plain_text(tail[: span.start])):
         return Found(text=None, source="denied")
     return _settled(tail[: span.start], span.text.strip(" .,"), tail[span.end :], "span")
 
@@ -297,7 +297,7 @@ def _claim_of(span: Part, tail: str) -> Found:
 def _last_claim(tail: str) -> Found:
     """The last line, where it is short; else the last number."""
     number = last_number(tail)
-    taken_back = number is not None and retracted(plain(tail.rpartition(number)[2]))
+    taken_back = number is not None and retraction_end(plain_text(tail.rpartition(number)[2]))
     if taken_back:
         return Found(text=None, source="taken_back")
     line = last_line(tail)
@@ -323,32 +323,32 @@ def _settled(before: str, text: str, after: str, source: str) -> Found:
     """
     sentence, number = text, None
     if source in ("box", "bold", "span"):
-        behind = prose = plain(f",{after}")
+        behind = prose = plain_text(f",{after}")
     else:
         sentence = first_sentence(text)
         number = last_match(NUMBER, sentence)
         before, behind = (text[: number.start()], text[number.end() :]) if number else (before, text[len(sentence) :])
-        behind, prose = plain(behind + after), plain(text + after)
-    end = retracted(prose)
+        behind, prose = plain_text(behind + after), plain_text(text + after)
+    end = retraction_end(prose)
     if end is not None:
         return _corrected(prose, end)
     if has_alternative(prose):
         return Found(text=None, source="several_answers")
     if _ALL_BUT.search(before[-60:]):
         return Found(text=text, source=source)
-    denies = doubtful(plain(before)) or (refused(behind) and (number or not _NEGATIVE.search(sentence)))
+    denies = is_doubtful(plain_text(before)) or (is_refused(behind) and (number or not _NEGATIVE.search(sentence)))
     return Found(text=None, source="denied") if denies else Found(text=text, source=source)
 
 
 def _corrected(prose: str, end: int) -> Found:
     """The claim that takes the place of one taken back, where it is as clear as "it is 5."; no other number follows
     it."""
-    start = corrected(prose, end)
+    start = correction_start(prose, end)
     value = None if start is None else _CORRECT_VALUE.match(prose, start)
     if value is None or (value["later"] and any(map(str.isdigit, prose[value.end() :]))):
         return Found(text=None, source="taken_back")
     after = prose[value.end() :]
-    if has_alternative(after) or refused(after) or doubtful(prose[:start]):
+    if has_alternative(after) or is_refused(after) or is_doubtful(prose[:start]):
         return Found(text=None, source="taken_back")
     return Found(text=value.group(0), source="answer_line")
 

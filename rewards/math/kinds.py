@@ -170,7 +170,7 @@ def _mathematical(text: str) -> Kind:
 
 
 def proportion(text: str) -> list[Fraction] | None:
-    """The terms of 2 : 3, also of 1 : \\sqrt{3} (to 50 digits); None for other text."""
+    """The terms of 2 : 3, also of 1 : \\sqrt{3} (to 50 digits); None for a text that is no ratio."""
     parts = [part.strip() for part in re.sub(r" to |\\colon(?![A-Za-z])", ":", opened(text)).split(":")]
     values = [value_of(part) for part in parts] if 1 < len(parts) <= 8 and all(parts) else [None]
     known = [value for value in values if value is not None]

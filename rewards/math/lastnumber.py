@@ -10,7 +10,7 @@ import re
 
 from rewards.math.number import parse_number
 from rewards.math.units import is_known
-from rewards.prose.claims import denied, doubtful, plain, refused
+from rewards.prose.claims import is_denied, is_doubtful, is_refused, plain_text
 
 _LABEL = re.compile(
     r"(?:\b(?:step|case|part|question|problem|figure|table|example|equation|section|line|page|eqn?\.?)\s+\(?|\n\s*)\Z",
@@ -70,7 +70,7 @@ def last_number(text: str) -> str | None:
     before, after = text[: last.start()], text[last.end() :]
     if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):
         return None
-    if _TURNED.search(before[-30:]) or _TURNS_IT.match(after) or denied(plain(before[-200:])):
+    if _TURNED.search(before[-30:]) or _TURNS_IT.match(after) or is_denied(plain_text(before[-200:])):
         return None
     if _BOUNDED.search(before[-30:]) and not _NO_BOUND.search(before[-30:]):
         return None
@@ -78,8 +78,8 @@ def last_number(text: str) -> str | None:
     if (
         labelled
         or _DENIED.search(before[-40:].rpartition(",")[2])
-        or doubtful(plain(before[-80:]))
-        or refused(plain(after[:200]))
+        or is_doubtful(plain_text(before[-80:]))
+        or is_refused(plain_text(after[:200]))
     ):
         return None
     listed = not any(character.isalpha() for character in text) and len(NUMBER.findall(text)) > 1 and "=" not in text

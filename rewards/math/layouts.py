@@ -47,15 +47,16 @@ def system(text: str) -> str:
 
 
 def family(text: str) -> tuple[str, str] | None:
-    """("2k+1", "k in Z") of the set `\\{2k + 1 \\mid k \\in \\mathbb{Z}\\}`; None for other text."""
+    """("2k+1", "k in Z") of the set `\\{2k + 1 \\mid k \\in \\mathbb{Z}\\}`; None for a text that is no set of that
+    form."""
     match = _FAMILY.match(text)
     domain = re.sub(r"[^A-Z+*0-9]", "", match["domain"].replace("mathbb", "")) if match else ""
     return None if match is None else (match["member"].strip(), f"{match['name']} in {domain}")
 
 
 def unit_vectors(text: str) -> list[str] | None:
-    """The components of `2\\mathbf{i} - \\mathbf{j} + 5\\mathbf{k}`: ["2", "-1", "5"]; None for other text. i and j
-    alone: two of them."""
+    """The components of `2\\mathbf{i} - \\mathbf{j} + 5\\mathbf{k}`: ["2", "-1", "5"]; None for a text that is no sum
+    of unit vectors. i and j alone: two of them."""
     if not _UNIT_VECTOR.search(text):
         return None
     found: dict[str, str] = {}

@@ -44,7 +44,8 @@ Formula = str | tuple[str, tuple[Any, ...]]  # a letter, or a sign with its side
 
 
 def formula(text: str) -> Formula | None:
-    """One tree for all spellings of `\\lnot q \\land p`, `p & ~q`, `A'B + C`; None for other text."""
+    """One tree for all spellings of `\\lnot q \\land p`, `p & ~q`, `A'B + C`; None for a text that is no formula of
+    logic."""
     if len(text) > _MAX_CHARS:
         return None
     tokens, position = [], 0

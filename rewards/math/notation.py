@@ -22,7 +22,8 @@ _STRAND = re.compile(r"(?:(?P<start>[53])' ?-? ?)?(?P<bases>[ACGTU](?:[ -]?[ACGT
 
 
 def orbitals(text: str) -> frozenset[str] | None:
-    """{"1s2", "2s2", "2p5"} of `1s^2 2s^2 2p^5`, `1s²2s²2p⁵` or `[He] 2s2 2p5`, in any order; None for other text."""
+    """{"1s2", "2s2", "2p5"} of `1s^2 2s^2 2p^5`, `1s²2s²2p⁵` or `[He] 2s2 2p5`, in any order; None for a text that is
+    no electron configuration."""
     plain = " ".join(_POWER.sub(r"\1 ", opened(text)).strip(" $").split())
     if len(plain) > 200:
         return None
@@ -50,7 +51,8 @@ def _shells_of(gas: str) -> list[str]:
 
 
 def strand(text: str) -> str | None:
-    """The bases from 5' to 3' of `AUGCCU`, `5'-AUG CCU-3'` or `3'-UCCGUA-5'`; None for other text."""
+    """The bases from 5' to 3' of `AUGCCU`, `5'-AUG CCU-3'` or `3'-UCCGUA-5'`; None for a text that is no sequence of
+    bases."""
     match = _STRAND.match(opened(text).strip(" $"))
     if match is None or (match["start"] is not None and match["start"] == match["end"]):
         return None

@@ -34,7 +34,8 @@ class Particle(NamedTuple):
 
 
 def nuclear(text: str) -> tuple[list[Particle], list[Particle]] | None:
-    """Both sides of an equation between nuclides, one of them at least with its mass number; None for other text."""
+    """Both sides of an equation between nuclides, one of them at least with its mass number; None for a text that is no
+    such equation."""
     text = _WHOLE.sub(r"\1", text)
     sides = _ARROW.split(text) if len(text) <= 400 else []
     if len(sides) != 2 or not ("^" in text or re.search(r"[A-Z][a-z]?-\d", text)):

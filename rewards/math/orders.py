@@ -17,7 +17,7 @@ from rewards.math.result import Result, no, unsure, yes
 from rewards.math.sequences import Same, all_of, brackets, split_items
 from rewards.math.statements import hides
 from rewards.math.words import folded, opened
-from rewards.prose.claims import plain, refused, retracted
+from rewards.prose.claims import is_refused, plain_text, retraction_end
 from rewards.types import Outcome
 
 _ASKS = re.compile(
@@ -88,8 +88,10 @@ def numbered(shown: str) -> str | None:
         elif rows:
             return None
         lines.pop()
-    rest = plain("\n".join(shown.rstrip()[-_TAIL_CHARS:].split("\n")[len(lines) + len(rows) - 1 :]))
-    if len(rows) < 2 or len(rest) > _AFTER_CHARS or any(map(str.isdigit, rest)) or retracted(rest) or refused(rest):
+    rest = plain_text("\n".join(shown.rstrip()[-_TAIL_CHARS:].split("\n")[len(lines) + len(rows) - 1 :]))
+    if len(rows) < 2 or len(rest) > _AFTER_CHARS or any(map(str.isdigit, rest)):
+        return None
+    if retraction_end(rest) or is_refused(rest):
         return None
     return "; ".join(_ASIDE.sub("", row.replace("**", "").strip()).strip(" .,;") for row in reversed(rows))
 

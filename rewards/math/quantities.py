@@ -19,7 +19,7 @@ from rewards.math.number import Num, parse_number
 from rewards.math.statements import Clause, blocks, clauses, leading_value
 from rewards.math.units import factor_between, is_currency, is_known
 from rewards.math.words import folded
-from rewards.prose.claims import plain, refused, retracted
+from rewards.prose.claims import is_refused, plain_text, retraction_end
 
 Same = Callable[[str, str], bool]
 
@@ -99,8 +99,8 @@ def all_stated(wanted: tuple[Quantity, ...], shown: str, same: Same, *, througho
         if throughout and lines is not parts[0]:
             continue
         if not missing or (found == set(stated) and _by_unit(wanted, missing, lines, same)):
-            after = plain("\n".join(tail))[:_AFTER_CHARS]
-            return not (retracted(f"\n{after}") or refused(f". {after}"))
+            after = plain_text("\n".join(tail))[:_AFTER_CHARS]
+            return not (retraction_end(f"\n{after}") or is_refused(f". {after}"))
     return False
 
 
@@ -117,7 +117,7 @@ def _items(gold: str) -> list[str]:
 
 
 def _quantity(item: str) -> Quantity | None:
-    """`I = 2 A`, `Adult $8`, `Mean: 7` or `750 g flour`; None for other text."""
+    """`I = 2 A`, `Adult $8`, `Mean: 7` or `750 g flour`; None for a text that is no quantity with its name."""
     item = item.strip(" .")
     name, equals, value = (part.strip() for part in item.partition("="))
     if equals:

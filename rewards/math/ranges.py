@@ -27,8 +27,8 @@ _UNIT_BEHIND = re.compile(r"(?P<ends>[(\[].{3,100}[)\]]) ?(?P<unit>[A-Za-z%\\].{
 
 
 def ends(text: str) -> tuple[Num, Num] | None:
-    """The lower and the upper end of a range; None for other text. A unit or percent sign of the upper end holds for
-    both."""
+    """The lower and the upper end of a range; None for a text that is no range. A unit or percent sign of the upper end
+    holds for both."""
     text = opened(text)
     if len(text) > 160 or not any(map(str.isdigit, text)):
         return None

@@ -16,7 +16,7 @@ _FACTOR = re.compile(r"\[([^\[\]]+)\](?:\^([-\d./]+))?")
 
 
 def rate_law(text: str) -> dict[str, str] | None:
-    """{"A": "2", "B": "1"} of `r = k[\\mathrm{B}][A]^2`; None for other text."""
+    """{"A": "2", "B": "1"} of `r = k[\\mathrm{B}][A]^2`; None for a text that is no rate law."""
     match = _LAW.match(_MARKUP.sub("", opened(text))) if "k" in text and "[" in text and len(text) <= 200 else None
     if match is None:
         return None

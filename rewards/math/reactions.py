@@ -23,7 +23,7 @@ Side = Counter[str]
 
 
 def reaction(text: str) -> tuple[Side, Side] | None:
-    """Both sides of `2H_2 + O_2 \\to 2H_2O`; None for other text."""
+    """Both sides of `2H_2 + O_2 \\to 2H_2O`; None for a text that is no equation of a reaction."""
     sides = _ARROW.split(text)
     if len(sides) != 2:
         return None

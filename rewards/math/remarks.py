@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rewards.prose.claims import plain
+from rewards.prose.claims import plain_text
 
 _MAX_REMARKS = 4
 _LINE_CHARS = 600
@@ -91,7 +91,7 @@ def _says_more(remark: str, lead: re.Match[str], before: str) -> bool:
         ):
             return True
         remark = remark[lead.end() - lead.start() :]
-    return _TURNS.search(plain(remark)) is not None
+    return _TURNS.search(plain_text(remark)) is not None
 
 
 def _bare(number: str) -> str:

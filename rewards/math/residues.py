@@ -17,7 +17,7 @@ _STEPS = re.compile(r"(?:[A-Za-z] ?= ?)?(?:(\d{1,12}) ?[a-z] ?([-+]) ?(\d{1,12})
 
 
 def residue(text: str) -> tuple[int, int] | None:
-    """(3, 7) of `x \\equiv 10 \\pmod 7`; None for other text."""
+    """(3, 7) of `x \\equiv 10 \\pmod 7`; None for a text that is no congruence."""
     text = opened(text)
     match = _MOD.search(text)
     if match is not None and match.start():

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from rewards.contract.options import MathOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
@@ -22,9 +25,7 @@ from rewards.math.numeric import value_of
 from rewards.math.orders import asks_order, numbered
 from rewards.math.quantities import all_stated, named
 from rewards.math.result import Context, Result, no, unsure, yes
-from rewards.options import MathOptions
-from rewards.prose.visible import visible
-from rewards.rules.base import Rule, abstain, correct, unsupported, wrong
+from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Request, Verdict
 
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
@@ -70,10 +71,12 @@ class MathRule(Rule):
         gold = self._gold(request.gold)
         if isinstance(gold, str):
             return unsupported("gold_unreadable")
-        shown = visible(request.response, self.think)
+        shown = visible_text(request.response, self.think)
         found = find_answer(shown, fallback=self.options.fallback)
         if found.text is None:
-            together = self._together(gold, found, shown, question_of(request)) if found.source == "no_answer" else None
+            together = None
+            if found.source == "no_answer":
+                together = self._together(gold, found, shown, request.question_text)
             if together is not None:
                 return _verdict(*together, "line")
             return (
@@ -83,7 +86,7 @@ class MathRule(Rule):
             )
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("answer_too_long", found.text, certain=False)
-        result, text = self._first_that_reads(gold, found, shown, question_of(request))
+        result, text = self._first_that_reads(gold, found, shown, request.question_text)
         return _verdict(result, text, found.source)
 
     def _gold(self, given: Any) -> Gold | str:
@@ -185,12 +188,6 @@ class MathRule(Rule):
 def _is_compound(number: str | None) -> bool:
     """10 euros and 50 cents"""
     return number is not None and " and " in number and parse_number(number) is not None
-
-
-def question_of(request: Request) -> str:
-    if request.question:
-        return request.question
-    return next((str(m.get("content", "")) for m in reversed(request.messages) if m.get("role") == "user"), "")
 
 
 def parse_gold(given: Any) -> Gold | str:

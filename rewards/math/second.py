@@ -16,8 +16,8 @@ import logging
 import re
 import sys
 
+from rewards.contract.deadline import outside_deadline
 from rewards.math.result import Result, yes
-from rewards.workers.warmup import outside_deadline
 
 MAX_CHARS = 120
 _COMMANDS = frozenset((

@@ -15,12 +15,12 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
+from rewards.contract.deadline import outside_deadline
 from rewards.math.evaluate import DIGITS, ROUNDINGS, NotRational, TooLarge, Undefined, agree, approximate, exact
 from rewards.math.factoring import lacks_factors
 from rewards.math.result import Context, Result, no, unsure, yes
 from rewards.math.tree import Node, NotReadable, holds_i, number, parse, substituted, symbols
 from rewards.types import Outcome
-from rewards.workers.warmup import outside_deadline
 
 _POINTS = 6
 _TRIES = 24

@@ -1,13 +1,13 @@
-"""`agent`: a model decides whether an answer states the gold, with a Python interpreter at hand. Meant for what rules
-leave open:
+"""`agent`: a model decides whether an answer states the gold, with a Python interpreter at hand. Meant for answers that
+the rules cannot decide:
 
     {kind: cascade, steps: [{kind: math}, {kind: choice}, {kind: agent, model: {...}}]}
 
-    screens (no model)  ->  up to 3 rounds: one label; or a program, run by the judge on gold and answer as data (2 at
-                            most)
-                        ->  votes: swapped on doubt; before anything is accepted, against a gold that is known to be
-                            another, and on each
-                            part of an answer that offers several ("X, or else Y")
+    1. Screens, without a model: an empty, too long or repeated answer is wrong.
+    2. Up to 3 rounds. In each the model gives one label, or asks for a program (2 at most), which the judge runs on
+       gold and answer as data.
+    3. Votes: with gold and answer swapped where there is doubt; before an answer is accepted also against a gold that
+       is known to be another (the decoy), and on each part of an answer that offers several ("X, or else Y").
 
 It decides equivalence and never solves. A claim about numbers is accepted only with a program that agrees and whose
 checks hold, or when both are exact numbers. An answer that equals the decoy too works on the judge and not on the
@@ -22,83 +22,52 @@ import json
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rewards.base import Built
+from rewards.contract.options import AgentOptions, Common
+from rewards.contract.verdicts import cap, unsupported, wrong
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.math.extract import find_answer
+from rewards.models.agent_case import AgentCase, conclusion, final_answer, gold_text, label_shares
 from rewards.models.agent_prompt import (
     ENTRY,
     LABELS,
     MOST_PARTS,
-    NONE,
     OTHER,
     PROGRAM,
     SAME,
-    Run,
-    Texts,
+    ComparedTexts,
+    ProgramRun,
     decoy_for,
-    exactly_same,
     is_numeric,
     label_prompt,
     parts_of,
     program_prompt,
     several_answers,
 )
-from rewards.models.lazy_model import Asked
-from rewards.models.quoting import is_hollow, question_of, repeats, shown_text
-from rewards.options import AgentOptions, Common
-from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import cap, unsupported, wrong
+from rewards.models.lazy_model import LazyModel
+from rewards.models.quoting import repeats_question, says_nothing, without_hidden_characters
+from rewards.prose.visible import visible_text
 from rewards.rules.code import extract_program
-from rewards.types import Failed, JudgeModel, Outcome, Request, Verdict
+from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
 
 if TYPE_CHECKING:
     from sandbox.judge import Judge
     from sandbox.types import Judgement
 
 R = TypeVar("R")
-VERSION = 1  # part of a cached verdict's key: raise it when frames, checks or rules of decision change
+VERSION = 1  # part of a cached verdict's key: raise it when prompts, checks or rules of decision change
 ROUNDS = 3
-PROGRAMS = 2
-# answers that go through the phases together: enough to fill an engine, few enough that none waits long for the others
-TOGETHER = 256
+# Answers that go through the phases in one batch: enough to fill an engine, few enough that none waits long for others.
+CASES_TOGETHER = 256
 PROGRAM_TOKENS = 500
 PROGRAM_LIMITS = {"cpu_seconds": 5.0, "wall_seconds": 10.0, "memory_mb": 512}
 
 
-@dataclass(kw_only=True, slots=True)
-class Case:
-    """One answer under way. Mutable: phases add to it. `votes`: name -> label; `failure`: ours, so that there is no
-    verdict."""
-
-    texts: Texts
-    decoy: str
-    tokens_left: int
-    seconds_left: float
-    runs: list[Run] = field(default_factory=list)
-    votes: dict[str, str] = field(default_factory=dict)
-    sure: float = 0.0  # probability of the first vote's label
-    transcript: list[dict[str, Any]] = field(default_factory=list)
-    calls: int = 0
-    failure: str = ""
-    wants_program: bool = False
-
-    @property
-    def evidence(self) -> bool | None:
-        """What exact comparison or the last program that proves something says of gold and answer."""
-        plain = exactly_same(self.texts.gold, self.texts.answer)
-        return next((run.same for run in reversed(self.runs) if run.same is not None), plain)
-
-    @property
-    def may_run(self) -> bool:
-        return len(self.runs) < PROGRAMS and len(self.votes) == 0 and self.tokens_left > len(LABELS)
-
-
-class AgentVerifier(Built):
+class AgentVerifier(BatchVerifier):
     def __init__(
         self,
         *,
@@ -112,7 +81,7 @@ class AgentVerifier(Built):
         super().__init__(kind=kind, common=common)
         self.options = options
         self.think = think
-        self._model = Asked(model)
+        self._model = LazyModel(model)
         self._open_judge = judge
         self._known: OrderedDict[str, Verdict] = OrderedDict()
 
@@ -123,58 +92,58 @@ class AgentVerifier(Built):
             )
 
     def judge_groups(self, groups: list[list[Request]]) -> list[list[Verdict]]:
-        settled: list[Verdict | str] = []  # a verdict, or the key under which it will be known
-        cases: dict[str, Case] = {}  # answers of a group repeat: each is asked once
+        entries: list[Verdict | str] = []  # a verdict, or the key under which there will be one
+        cases: dict[str, AgentCase] = {}  # answers of a group repeat: the model is asked once about each
         for request in (request for group in groups for request in group):
-            found = self._screened(request)
-            if isinstance(found, Texts):
+            found = self._screen(request)
+            if isinstance(found, ComparedTexts):
                 key = self._key(found)
                 if key not in self._known and key not in cases:
                     cases[key] = self._case(found)
-                settled.append(self._known.get(key, key))
+                entries.append(self._known.get(key, key))
             else:
-                settled.append(found)
+                entries.append(found)
         waiting = list(cases.values())
-        for start in range(0, len(waiting), TOGETHER):
-            self._decide(waiting[start : start + TOGETHER])
+        for start in range(0, len(waiting), CASES_TOGETHER):
+            self._decide(waiting[start : start + CASES_TOGETHER])
         fresh = {key: self._verdict(case) for key, case in cases.items()}
         self._remember(fresh)
-        rest = iter(fresh[entry] if isinstance(entry, str) else entry for entry in settled)
+        rest = iter(fresh[entry] if isinstance(entry, str) else entry for entry in entries)
         return [[next(rest) for _ in group] for group in groups]
 
     # ------------------------------------------------------------ before the model
 
-    def _screened(self, request: Request) -> Verdict | Texts:
-        """What is compared, or the verdict that makes asking needless."""
+    def _screen(self, request: Request) -> Verdict | ComparedTexts:
+        """The texts that the model is to compare, or a verdict where it need not be asked."""
         gold = gold_text(request.gold)
         if gold is None:
             return unsupported("gold_unreadable")
-        answer = final_answer(visible(request.response, self.think))
-        question = question_of(request)
-        if answer is None or is_hollow(answer):
+        answer = final_answer(visible_text(request.response, self.think))
+        question = request.question_text
+        if answer is None or says_nothing(answer):
             return wrong("no_answer", answer)
-        if answer != shown_text(answer):
+        if answer != without_hidden_characters(answer):
             return wrong("invisible_characters", answer)
         if len(answer) > self.options.max_chars:
             return wrong("answer_too_long", answer)
-        if repeats(answer, question):
+        if repeats_question(answer, question):
             return wrong("repeats_the_question", answer)
         if several_answers(gold, answer):
             return wrong("several_answers", answer)
-        return Texts(
+        return ComparedTexts(
             question=question[: self.options.question_chars], gold=gold[: self.options.question_chars], answer=answer
         )
 
-    def _case(self, texts: Texts) -> Case:
+    def _case(self, texts: ComparedTexts) -> AgentCase:
         limits = self.options
-        return Case(
+        return AgentCase(
             texts=texts,
             decoy=decoy_for(texts.gold),
             tokens_left=limits.budget_tokens,
             seconds_left=limits.budget_seconds,
         )
 
-    def _key(self, texts: Texts) -> str:
+    def _key(self, texts: ComparedTexts) -> str:
         content = [VERSION, texts.question, texts.gold, texts.answer, self.options.model, self.options.sure]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -185,24 +154,24 @@ class AgentVerifier(Built):
 
     # ------------------------------------------------------------ phases
 
-    def _decide(self, cases: list[Case]) -> None:
+    def _decide(self, cases: list[AgentCase]) -> None:
         """Rounds, then votes. A case with a failure takes no further part."""
         for number in range(ROUNDS):
             last = number == ROUNDS - 1
             open_ = [case for case in cases if not case.votes and not case.failure]
-            self._ask_labels(open_, "first", [case.texts for case in open_], last=last)
+            self._query_labels(open_, "first", [case.texts for case in open_], last=last)
             self._run_programs([case for case in open_ if case.wants_program and not case.failure])
         doubtful = [case for case in cases if not case.failure and self._doubts(case)]
-        self._ask_labels(doubtful, "swapped", [case.texts.swapped() for case in doubtful], last=True)
+        self._query_labels(doubtful, "swapped", [case.texts.with_places_swapped() for case in doubtful], last=True)
         accepted = [
             case
             for case in cases
             if not case.failure and case.votes["first"] == SAME and case.votes.get("swapped", SAME) == SAME
         ]
-        self._ask_labels(accepted, "decoy", [case.texts.against(case.decoy) for case in accepted], last=True)
-        self._ask_parts([case for case in accepted if case.votes.get("decoy") != SAME])
+        self._query_labels(accepted, "decoy", [case.texts.against(case.decoy) for case in accepted], last=True)
+        self._query_parts([case for case in accepted if case.votes.get("decoy") != SAME])
 
-    def _ask_parts(self, cases: list[Case]) -> None:
+    def _query_parts(self, cases: list[AgentCase]) -> None:
         """An answer that offers several things must be right with each of them."""
         parts = [parts_of(case.texts.gold, case.texts.answer) for case in cases]
         for number in range(MOST_PARTS):
@@ -211,7 +180,7 @@ class AgentVerifier(Built):
                 for case, part in zip(cases, parts, strict=True)
                 if len(part) > number and not case.failure
             ]
-            self._ask_labels(
+            self._query_labels(
                 [c for c, _ in open_],
                 f"part {number + 1}",
                 [replace(c.texts, answer=part) for c, part in open_],
@@ -221,27 +190,25 @@ class AgentVerifier(Built):
             if len(part) > MOST_PARTS:
                 case.votes["parts"] = OTHER
 
-    def _ask_labels(self, cases: list[Case], vote: str, texts: list[Texts], *, last: bool) -> None:
-        """One label each. P is offered in a round while programs, tokens and rounds are left. Votes on other texts see
-        no program."""
-        offered = [vote == "first" and not last and case.may_run for case in cases]
+    def _query_labels(self, cases: list[AgentCase], vote: str, texts: list[ComparedTexts], *, last: bool) -> None:
+        """Ask for one label a case. The label for a program may be given in a round while programs, tokens and rounds
+        are left; votes on other texts are shown no program."""
+        may_answer_program = [vote == "first" and not last and case.may_run for case in cases]
         runs = [case.runs if vote in ("first", "swapped") else [] for case in cases]
-        prompts = [label_prompt(t, r, may_run=o) for t, r, o in zip(texts, runs, offered, strict=True)]
-        replies = self._charged(cases, lambda: self._model.label_logprobs(prompts, list(LABELS)))
-        for case, prompt, reply, may_run in zip(cases, prompts, replies, offered, strict=True):
-            if isinstance(reply, Failed):
+        prompts = [label_prompt(t, r, may_run=o) for t, r, o in zip(texts, runs, may_answer_program, strict=True)]
+        replies = self._charge(cases, lambda: self._model.label_logprobs(prompts, list(LABELS)))
+        for case, prompt, reply, may_run in zip(cases, prompts, replies, may_answer_program, strict=True):
+            if isinstance(reply, NoReply):
                 case.failure = reply.reason
                 continue
             case.tokens_left -= 1
-            shares = _shares(reply, LABELS if may_run else LABELS[:3])
+            shares = label_shares(reply, LABELS if may_run else LABELS[:3])
             if shares is None:
                 case.failure = (
                     "" if all(value == -math.inf for value in reply) else "label log-probabilities are unusable"
                 )
-                label, share = (
-                    "?",
-                    0.0,
-                )  # it said something else; an answer may have talked it into that, so it is no fault of ours
+                # It said something else. An answer may have talked it into that, so this is no fault of ours.
+                label, share = "?", 0.0
             else:
                 label, share = max(shares.items(), key=lambda item: item[1])
             case.transcript.append({"vote": vote, "prompt": prompt, "label": label, "probability": round(share, 6)})
@@ -251,22 +218,21 @@ class AgentVerifier(Built):
                 case.votes[vote] = label
                 case.sure = share if vote == "first" else case.sure
 
-    def _run_programs(self, cases: list[Case]) -> None:
-        """One program each, run with its checks; what it proves is shown in the next round."""
+    def _run_programs(self, cases: list[AgentCase]) -> None:
+        """Ask for one program a case and run it with its checks; what it proves is shown in the next round."""
         for case in cases:
             case.wants_program = False
         grants = [min(PROGRAM_TOKENS, case.tokens_left) for case in cases]
         prompts = [program_prompt(case.texts, case.runs) for case in cases]
-        replies: list[str | Failed] = [Failed(reason="not asked")] * len(cases)
+        replies: list[str | NoReply] = [NoReply(reason="not asked")] * len(cases)
         for grant in sorted(set(grants)):
-            same = [i for i, granted in enumerate(grants) if granted == grant]
-            asked = [prompts[i] for i in same]
-            answers = self._charged([cases[i] for i in same], partial(self._model.complete, asked, max_tokens=grant))
-            for i, answer in zip(same, answers, strict=True):
-                replies[i] = answer
-        ready: list[tuple[Case, str]] = []
+            indices = [i for i, granted in enumerate(grants) if granted == grant]
+            complete = partial(self._model.complete, [prompts[i] for i in indices], max_tokens=grant)
+            for i, reply in zip(indices, self._charge([cases[i] for i in indices], complete), strict=True):
+                replies[i] = reply
+        ready: list[tuple[AgentCase, str]] = []
         for case, reply, prompt, grant in zip(cases, replies, prompts, grants, strict=True):
-            if isinstance(reply, Failed):
+            if isinstance(reply, NoReply):
                 case.failure = reply.reason
                 continue
             case.tokens_left -= grant
@@ -275,10 +241,12 @@ class AgentVerifier(Built):
             if f"def {ENTRY}" in program:
                 ready.append((case, program))
             else:
-                case.runs.append(Run(program=program[:2000], same=None, said=f"no function {ENTRY} in the reply"))
+                case.runs.append(
+                    ProgramRun(program=program[:2000], same=None, said=f"no function {ENTRY} in the reply")
+                )
         self._judge_programs(ready)
 
-    def _judge_programs(self, ready: list[tuple[Case, str]]) -> None:
+    def _judge_programs(self, ready: list[tuple[AgentCase, str]]) -> None:
         if not ready:
             return
         from sandbox.program_json import parse_program
@@ -287,29 +255,29 @@ class AgentVerifier(Built):
         rows = []
         for number, (case, program) in enumerate(ready):
             texts = case.texts
-            asked = (
+            pairs = (
                 [texts.gold, texts.answer],
                 [texts.gold, texts.gold],
                 [case.decoy, texts.answer],
                 [texts.gold, case.decoy],
             )
-            tests = [{"args": args, "expected": True} for args in asked]
+            tests = [{"args": args, "expected": True} for args in pairs]
             rows.append(
                 {"id": str(number), "program": program, "entry_point": ENTRY, "tests": tests, "limits": PROGRAM_LIMITS}
             )
-        readable: list[tuple[Case, str, Any]] = []
+        readable: list[tuple[AgentCase, str, Any]] = []
         for (case, program), row in zip(ready, rows, strict=True):
             try:
                 readable.append((case, program, parse_program(row)))
             except ValueError as error:  # text that no program can be: the model's fault, so it proves nothing
-                case.runs.append(Run(program="", same=None, said=f"unreadable: {str(error)[:100]}"))
+                case.runs.append(ProgramRun(program="", same=None, said=f"unreadable: {str(error)[:100]}"))
         judgements = self._open_judge().run([entry[2] for entry in readable]) if readable else []
         spent = (time.monotonic() - started) / max(1, len(readable))
         for (case, program, _), judgement in zip(readable, judgements, strict=True):
             case.seconds_left -= spent
-            self._take(case, program, judgement)
+            self._record_run(case, program, judgement)
 
-    def _take(self, case: Case, program: str, judgement: Judgement) -> None:
+    def _record_run(self, case: AgentCase, program: str, judgement: Judgement) -> None:
         """[gold, answer] decides, if the program also says yes to gold and gold, and no to the decoy in either
         place."""
         if judgement.outcome.value in ("fault", "invalid") or len(judgement.tests) != 4:
@@ -324,41 +292,41 @@ class AgentVerifier(Built):
         else:
             same = outcomes[0] == "pass"
             said = f"{same}; its checks hold"
-        case.runs.append(Run(program=program[:4000], same=same, said=said))
+        case.runs.append(ProgramRun(program=program[:4000], same=same, said=said))
         case.transcript.append({"program": program, "outcomes": outcomes, "gave": said, "level": str(judgement.level)})
 
-    def _charged(self, cases: list[Case], ask: Callable[[], list[R]]) -> list[R | Failed]:
-        """Replies, each case charged its share of the time that all took together; `Failed` where its seconds are
+    def _charge(self, cases: list[AgentCase], query: Callable[[], list[R]]) -> list[R | NoReply]:
+        """Replies, each case charged its share of the time that all took together; `NoReply` where its seconds are
         spent."""
         started = time.monotonic()
-        replies = ask()
+        replies = query()
         spent = (time.monotonic() - started) / max(1, len(cases))
         for case in cases:
             case.calls += 1
             case.seconds_left -= spent
-        late = Failed(reason="budget_seconds spent")
+        late = NoReply(reason="budget_seconds spent")
         return [late if case.seconds_left < 0 else reply for case, reply in zip(cases, replies, strict=True)]
 
     # ------------------------------------------------------------ from votes to a verdict
 
-    def _doubts(self, case: Case) -> bool:
+    def _doubts(self, case: AgentCase) -> bool:
         """A second vote is due: the model is unsure, or what was computed says otherwise."""
         vote, evidence = case.votes["first"], case.evidence
         against = (vote == SAME and evidence is False) or (vote != SAME and evidence is True)
         return against or case.sure < self.options.sure
 
-    def _verdict(self, case: Case) -> Verdict:
+    def _verdict(self, case: AgentCase) -> Verdict:
         if case.failure:
             return Verdict(
                 outcome=Outcome.ERROR, score=None, reason="model_failed", certificate={"detail": case.failure[:300]}
             )
-        outcome, reason = self._conclusion(case)
+        outcome, reason = conclusion(case)
         return Verdict(
             outcome=outcome,
             score=None if outcome is Outcome.ABSTAIN else float(outcome is Outcome.CORRECT),
             extracted=cap(case.texts.answer),
             reason=reason,
-            certificate={"certain": outcome is not Outcome.ABSTAIN, "transcript": case.transcript},
+            certificate={"transcript": case.transcript},
             parts={"sure": round(case.sure, 6)},
             cost={
                 "model_calls": float(case.calls),
@@ -367,63 +335,3 @@ class AgentVerifier(Built):
             },
             seconds=round(self.options.budget_seconds - case.seconds_left, 6),
         )
-
-    def _conclusion(self, case: Case) -> tuple[Outcome, str]:
-        first, swapped, decoy = (case.votes.get(vote) for vote in ("first", "swapped", "decoy"))
-        if first == "?":
-            return Outcome.ABSTAIN, "no_label"
-        if decoy == SAME:
-            return Outcome.WRONG, "equals_any_gold"
-        if any(label != SAME for vote, label in case.votes.items() if vote.startswith("part")):
-            return Outcome.WRONG, "several_answers"
-        if swapped is not None and (first == SAME) != (swapped == SAME):
-            return Outcome.ABSTAIN, "votes_disagree"
-        if first != SAME:
-            if case.evidence is True:
-                return Outcome.ABSTAIN, "interpreter_disagrees"
-            return Outcome.WRONG, "model_says_none" if first == NONE else "model_says_other"
-        if case.evidence is False:
-            return Outcome.WRONG, "interpreter_disagrees"
-        if is_numeric(case.texts.gold) and case.evidence is None:
-            return Outcome.ABSTAIN, "number_not_shown"
-        return Outcome.CORRECT, "model_says_same"
-
-
-def gold_text(gold: Any) -> str | None:
-    """A gold as the model reads it: accepted forms joined by "or", of numbers the first. None where there is nothing to
-    compare with."""
-    if isinstance(gold, dict):
-        forms = [*([gold["answer"]] if "answer" in gold else []), *gold.get("accepted", [])]
-        texts = [gold_text(form) for form in forms]
-        if not texts or not all(texts):
-            return None
-        unit = f" {gold['unit']}" if gold.get("unit") else ""
-        forms = [f"{text}{unit}" for text in texts]
-        return forms[0] if all(map(is_numeric, forms)) else " or ".join(forms)
-    if isinstance(gold, list):
-        parts = [gold_text(part) for part in gold]
-        return ", ".join(part for part in parts if part) if parts and all(parts) else None
-    if isinstance(gold, bool) or not isinstance(gold, (str, int, float)):
-        return None
-    return str(gold).rpartition("####")[2].strip() or None
-
-
-def final_answer(shown: str) -> str | None:
-    """The last box, answer line or short answer; else the last line that is not empty."""
-    found = find_answer(shown, fallback=True)
-    if found.source in ("box", "answer_line", "bare", "bold"):
-        return found.text
-    if found.source in ("too_many_boxes", "empty_box"):
-        return None
-    lines = [line.strip() for line in shown.splitlines() if not is_blank(line)]
-    return lines[-1] if lines else None
-
-
-def _shares(logprobs: Sequence[float], labels: tuple[str, ...]) -> dict[str, float] | None:
-    """Probabilities normalised over `labels` (the first of `logprobs`); None where they cannot be."""
-    values = [float(value) for value in logprobs[: len(labels)]]
-    if any(math.isnan(value) or value > 1e-3 for value in values) or max(values) == -math.inf:
-        return None
-    top = max(values)
-    weights = [math.exp(value - top) for value in values]
-    return {label: weight / sum(weights) for label, weight in zip(labels, weights, strict=True)}

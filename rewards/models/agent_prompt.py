@@ -1,7 +1,7 @@
-"""What `agent` shows its model and what it takes from it: the frames, the labels, the program, the checks of that
+"""What `agent` shows its model and what it takes from it: the prompts, the labels, the program, the checks of that
 program.
 
-Question, gold and answer are data in every frame: quoted, one pass, never a template filled twice. Knows nothing of
+Question, gold and answer are data in every prompt: quoted in one pass, never a template filled twice. Knows nothing of
 models or judges.
 """
 
@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from rewards.math.normal import normalise
 from rewards.math.number import Num, parse_number
-from rewards.models.quoting import escaped, quoted, squeezed
+from rewards.models.quoting import escape_labels, letters_and_digits, quote
 
 SAME, OTHER, NONE, PROGRAM = "E", "D", "I", "P"
 LABELS = (SAME, OTHER, NONE, PROGRAM)
@@ -30,7 +30,7 @@ _CHOICES = (
     f"{SAME}: the same answer. {OTHER}: another answer, or more than one. {NONE}: no answer to the question at all."
 )
 _MORE = f" {PROGRAM}: a Python program is needed to tell."
-_ASK_PROGRAM = (
+_PROGRAM_REQUEST = (
     f"Write a Python function {ENTRY}(reference, candidate) that takes the two texts above as strings and returns "
     "True when they denote "
     "the same answer, else False. Standard library only. It must work on any two such texts, so compute from its "
@@ -78,22 +78,22 @@ _DECOYS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Texts:
+class ComparedTexts:
     """What is compared. Example: Texts(question="How many eggs?", gold="24", answer="two dozen")"""
 
     question: str
     gold: str
     answer: str
 
-    def swapped(self) -> Texts:
-        return Texts(question=self.question, gold=self.answer, answer=self.gold)
+    def with_places_swapped(self) -> ComparedTexts:
+        return ComparedTexts(question=self.question, gold=self.answer, answer=self.gold)
 
-    def against(self, decoy: str) -> Texts:
-        return Texts(question=self.question, gold=decoy, answer=self.answer)
+    def against(self, decoy: str) -> ComparedTexts:
+        return ComparedTexts(question=self.question, gold=decoy, answer=self.answer)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class ProgramRun:
     """A program of the model's and what our checks made of it. same: what it says of gold and answer, None where it
     proves nothing.
 
@@ -105,24 +105,24 @@ class Run:
     said: str
 
 
-def frame(texts: Texts, runs: list[Run]) -> str:
+def prompt_head(texts: ComparedTexts, runs: list[ProgramRun]) -> str:
     """Everything before the closing request."""
     question, gold, answer = (
-        quoted(escaped(text, LABELS, HEADINGS)) for text in (texts.question, texts.gold, texts.answer)
+        quote(escape_labels(text, LABELS, HEADINGS)) for text in (texts.question, texts.gold, texts.answer)
     )
     shown = [_TASK, HEADINGS[0], question, HEADINGS[1], gold, HEADINGS[2], answer]
     for number, run in enumerate(runs, 1):
-        shown += [f"Program {number}:\n", quoted(run.program), f"{ENTRY}(reference, candidate) gave: {run.said}\n"]
+        shown += [f"Program {number}:\n", quote(run.program), f"{ENTRY}(reference, candidate) gave: {run.said}\n"]
     return "".join(shown)
 
 
-def label_prompt(texts: Texts, runs: list[Run], *, may_run: bool) -> str:
+def label_prompt(texts: ComparedTexts, runs: list[ProgramRun], *, may_run: bool) -> str:
     """Ends in a newline, so that the label is a token of its own."""
-    return f"{frame(texts, runs)}Reply with one letter. {_CHOICES}{_MORE if may_run else ''}\n{HEADINGS[3]}"
+    return f"{prompt_head(texts, runs)}Reply with one letter. {_CHOICES}{_MORE if may_run else ''}\n{HEADINGS[3]}"
 
 
-def program_prompt(texts: Texts, runs: list[Run]) -> str:
-    return frame(texts, runs) + _ASK_PROGRAM
+def program_prompt(texts: ComparedTexts, runs: list[ProgramRun]) -> str:
+    return prompt_head(texts, runs) + _PROGRAM_REQUEST
 
 
 def is_numeric(text: str) -> bool:
@@ -164,7 +164,7 @@ def decoy_for(gold: str) -> str:
     return next(
         decoy
         for decoy in ordered
-        if not any(len(word) > 4 and squeezed(word) in squeezed(gold) for word in decoy.split())
+        if not any(len(word) > 4 and letters_and_digits(word) in letters_and_digits(gold) for word in decoy.split())
     )
 
 
@@ -216,6 +216,8 @@ def parts_of(gold: str, answer: str) -> tuple[str, ...]:
         return ()
     parts = [part.strip(" ,.:()") for part in _CHOICE.split(answer)]
     said = [
-        part for part in parts if not set(part.casefold().split()) <= _EMPTY_WORDS and squeezed(part) != squeezed(gold)
+        part
+        for part in parts
+        if not set(part.casefold().split()) <= _EMPTY_WORDS and letters_and_digits(part) != letters_and_digits(gold)
     ]
     return tuple(said[: MOST_PARTS + 1])

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Anchor:
-    """words: one of them, squeezed to letters and digits, stands in whatever answers the question.
+class ControlQuestion:
+    """A question with its plain answer. words: one of them, as letters and digits, stands in whatever answers it.
 
-    Example: Anchor(question="What is 6 times 7?", answer="6 times 7 is 42.", words=("42",))
+    Example: ControlQuestion(question="What is 6 times 7?", answer="6 times 7 is 42.", words=("42",))
     """
 
     question: str
@@ -22,21 +22,23 @@ class Anchor:
     words: tuple[str, ...]
 
 
-ANCHORS = (
-    Anchor(question="Which city is the capital of Norway?", answer="Oslo is the capital of Norway.", words=("oslo",)),
-    Anchor(
+CONTROL_QUESTIONS = (
+    ControlQuestion(
+        question="Which city is the capital of Norway?", answer="Oslo is the capital of Norway.", words=("oslo",)
+    ),
+    ControlQuestion(
         question="How many minutes are there in three hours?",
         answer="Three hours are 3 times 60 minutes, which makes 180 minutes.",
         words=("180",),
     ),
-    Anchor(
+    ControlQuestion(
         question="Why does ice float on water?",
         answer=(
             "Ice is less dense than liquid water, because its crystals hold the molecules further apart; so it floats."
         ),
         words=("dense", "density"),
     ),
-    Anchor(
+    ControlQuestion(
         question="Name the three primary colours of light.",
         answer="Red, green and blue are the primary colours of light.",
         words=("green",),

@@ -1,9 +1,9 @@
 """A model behind an OpenAI-compatible HTTP endpoint, as verifiers ask it (`rewards.types.JudgeModel`). Standard library
 only.
 
-One request a prompt, several at once; a whole-request deadline, retries with growing pauses. What still fails is a
-`Failed` in its place, never a score. The key is read from the environment variable that the recipe names and appears in
-no message. Knows nothing of what is asked, and nothing of proxies.
+One request a prompt, several at once; a deadline for the whole request, retries with growing pauses. A prompt that
+still fails gets a `NoReply`, never a score. The key is read from the environment variable that the recipe names and
+appears in no message. Knows nothing of what is asked, and nothing of proxies.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from rewards.contract.options import EndpointOptions, parse_options
 from rewards.errors import VerifierError
-from rewards.options import EndpointOptions, parse_options
-from rewards.types import Failed, JudgeModel
+from rewards.types import JudgeModel, NoReply
 
 TOP_LOGPROBS = 20  # the most that the protocol gives
 MAX_REPLY_BYTES = 4_000_000
@@ -100,7 +100,7 @@ def probe(model: Mapping[str, Any]) -> str:
     row = Endpoint(quick).label_logprobs(
         ["Which letter comes first in the alphabet? Reply with A or B and nothing else.\n"], ["A", "B"]
     )[0]
-    if isinstance(row, Failed):
+    if isinstance(row, NoReply):
         raise VerifierError(
             f"the endpoint does not serve: {row.reason}",
             where="model",
@@ -134,10 +134,10 @@ class Endpoint:
     def __init__(self, options: EndpointOptions) -> None:
         self.options = options
 
-    def complete(self, prompts: list[str], *, max_tokens: int) -> list[str | Failed]:
+    def complete(self, prompts: list[str], *, max_tokens: int) -> list[str | NoReply]:
         return self._each(prompts, {"max_tokens": max_tokens}, _text_of)
 
-    def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[list[float] | Failed]:
+    def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[list[float] | NoReply]:
         """-inf for a label that is not among the first token's likeliest 20. Token spellings of a label (" A", "A") are
         added up."""
         fields = {"max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
@@ -145,7 +145,7 @@ class Endpoint:
 
     def _each(
         self, prompts: list[str], fields: dict[str, Any], read: Callable[[dict[str, Any]], T]
-    ) -> list[T | Failed]:
+    ) -> list[T | NoReply]:
         if not prompts:
             return []
         key = self._key()
@@ -164,7 +164,7 @@ class Endpoint:
 
     def _patient(
         self, prompt: str, fields: dict[str, Any], read: Callable[[dict[str, Any]], T], key: str | None
-    ) -> T | Failed:
+    ) -> T | NoReply:
         """One prompt, tried 1 + retries times."""
         body = {
             "model": self.options.model,
@@ -183,7 +183,7 @@ class Endpoint:
                 break
             pause = _PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0)  # not in step with the other threads
             time.sleep(min(max(pause, fault.after), _LONGEST_PAUSE_SECONDS))
-        return Failed(reason=_without(str(fault), key))
+        return NoReply(reason=_without(str(fault), key))
 
     def _post(self, data: bytes, key: str | None) -> bytes:
         """The body of a 200 reply. Raises _Fault, or VerifierError where asking again can never help."""

@@ -1,4 +1,4 @@
-"""A verifier's model, opened on first use and asked patiently: one batch; where that fails, each prompt once alone.
+"""A verifier's model, opened on first use. A batch that fails is tried once more, prompt by prompt.
 
 One prompt that a model cannot serve must not cost its neighbours their verdicts. Knows nothing of what is asked.
 """
@@ -9,56 +9,56 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rewards.errors import VerifierError
-from rewards.types import Failed, JudgeModel
+from rewards.types import JudgeModel, NoReply
 
-GIVE_UP_AFTER = 4  # prompts that fail alone, one after the other from the first: the model is gone
+GIVE_UP_AFTER = 4  # prompts: when so many fail one by one, from the first on, the model is gone
 
 T = TypeVar("T")
 
 
-class Asked:
-    """Every reply, or `Failed` in its place. Raises VerifierError only: the recipe is wrong (no such model, no key,
-    long labels)."""
+class LazyModel:
+    """Gives every reply, or `NoReply` in its place. Raises VerifierError, and nothing else, where the recipe is wrong:
+    no such model, no key, a label of several tokens."""
 
     def __init__(self, open_model: Callable[[], JudgeModel]) -> None:
         self._open = open_model
         self._model: JudgeModel | None = None
 
-    def complete(self, prompts: list[str], *, max_tokens: int) -> list[str | Failed]:
+    def complete(self, prompts: list[str], *, max_tokens: int) -> list[str | NoReply]:
         return self._each(prompts, lambda model, some: model.complete(some, max_tokens=max_tokens))
 
-    def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[Sequence[float] | Failed]:
+    def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[Sequence[float] | NoReply]:
         """[B][L]; see JudgeModel.label_logprobs."""
         return self._each(prompts, lambda model, some: model.label_logprobs(some, labels))
 
     def _each(
-        self, prompts: list[str], ask: Callable[[JudgeModel, list[str]], Sequence[T | Failed]]
-    ) -> list[T | Failed]:
+        self, prompts: list[str], query: Callable[[JudgeModel, list[str]], Sequence[T | NoReply]]
+    ) -> list[T | NoReply]:
         if not prompts:
             return []
-        whole = self._try(prompts, ask)
-        if not isinstance(whole, Failed):
+        whole = self._try(prompts, query)
+        if not isinstance(whole, NoReply):
             return list(whole)
-        replies: list[T | Failed] = []
+        replies: list[T | NoReply] = []
         for prompt in prompts:
-            if len(replies) >= GIVE_UP_AFTER and all(isinstance(reply, Failed) for reply in replies):
+            if len(replies) >= GIVE_UP_AFTER and all(isinstance(reply, NoReply) for reply in replies):
                 replies.append(replies[-1])
                 continue
-            alone = self._try([prompt], ask)
-            replies.append(alone if isinstance(alone, Failed) else alone[0])
+            alone = self._try([prompt], query)
+            replies.append(alone if isinstance(alone, NoReply) else alone[0])
         return replies
 
     def _try(
-        self, prompts: list[str], ask: Callable[[JudgeModel, list[str]], Sequence[T | Failed]]
-    ) -> Sequence[T | Failed] | Failed:
+        self, prompts: list[str], query: Callable[[JudgeModel, list[str]], Sequence[T | NoReply]]
+    ) -> Sequence[T | NoReply] | NoReply:
         try:
             if self._model is None:
                 self._model = self._open()
-            replies = ask(self._model, prompts)
+            replies = query(self._model, prompts)
         except VerifierError:
             raise
         except Exception as error:  # noqa: BLE001  a model behind an endpoint or an actor may fail in any way; it becomes `error`, counted
-            return Failed(reason=f"{type(error).__name__}: {error}"[:300])
+            return NoReply(reason=f"{type(error).__name__}: {error}"[:300])
         if len(replies) != len(prompts):
-            return Failed(reason=f"{len(replies)} replies for {len(prompts)} prompts")
+            return NoReply(reason=f"{len(replies)} replies for {len(prompts)} prompts")
         return replies

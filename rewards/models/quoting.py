@@ -1,5 +1,5 @@
-"""How text that nobody vouches for is shown to a model: quoted, capped, with nothing in it that could pass for our own
-frame.
+"""How text that nobody vouches for is shown to a model: quoted, cut short, with nothing in it that could pass for a
+part of our own prompt.
 
 Linear scans. Knows nothing of verifiers or models.
 """
@@ -9,29 +9,26 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rewards.types import Request
-
 QUOTE = "| "
-LEAST_REPEATED = 12  # letters and digits from which an answer that is its question counts as none
-_LONE = re.compile(
-    r"[\ud800-\udfff]"
-)  # halves of a pair: no server takes them, and an answer must not make a request fail
-_HIDDEN = ("Cf", "Co", "Cn", "Cs")  # not shown, or reorders what is shown
+LEAST_REPEATED = 12  # letters and digits: a shorter answer may be its question, and right
+# Halves of a surrogate pair: no server takes them, and an answer must not make a request fail.
+_LONE = re.compile(r"[\ud800-\udfff]")
+_HIDDEN = ("Cf", "Co", "Cn", "Cs")  # categories of characters that are not shown, or reorder what is shown
 _MARK = re.compile(
     r"^[ \t]*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])[ \t]+|\*\*|__|`+|~~|^[ \t]*(?:[-*_=][ \t]*){3,}$|\|", re.MULTILINE
 )
 _TAG = re.compile(r"<[^<>]{0,200}>")
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Each line behind a quote mark; marks of chat templates broken, so that they are text and no control tokens."""
     calm = _LONE.sub("\ufffd", text).replace("<|", "< |").replace("|>", "| >").replace("</", "< /")
     return "".join(f"{QUOTE}{line}\n" for line in calm.strip().splitlines() or [""])
 
 
-def escaped(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> str:
-    """Headings of our frame, and lines or brackets that hold nothing but a label, rewritten so that neither can pose as
-    ours.
+def escape_labels(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> str:
+    """The text with every heading of our prompt, and every line or bracket that holds nothing but a label, rewritten so
+    that neither can pose as ours.
 
     Example: escaped("\\boxed{A}, says Grade A", ("A", "B"), ()) -> "boxed (A), says Grade A".
     """
@@ -45,7 +42,7 @@ def escaped(text: str, labels: tuple[str, ...], headings: tuple[str, ...]) -> st
     return re.sub(rf"^([^\w\n]*)({either})([^\w\n]*)$", r"\1(\2)\3", text, flags=re.MULTILINE)  # within a line: linear
 
 
-def few_marks(text: str, most: int) -> str:
+def limit_markdown(text: str, most: int) -> str:
     """`text` with its first `most` marks of markdown (headings, bullets, bold, code, tables, rules): style is not worth
     more than that."""
     left = most
@@ -58,30 +55,22 @@ def few_marks(text: str, most: int) -> str:
     return _MARK.sub(keep, text)
 
 
-def shown_text(text: str) -> str:
-    """Without characters that a reader does not see."""
+def without_hidden_characters(text: str) -> str:
+    """The text without characters that a reader does not see."""
     return text if text.isascii() else "".join(c for c in text if unicodedata.category(c) not in _HIDDEN)
 
 
-def is_hollow(text: str) -> bool:
-    """Nothing is said: no letter and no digit once markup is gone. Example: is_hollow("<div></div> {") is True."""
+def says_nothing(text: str) -> bool:
+    """Whether a text has no letter and no digit once markup is gone. Example: is_hollow("<div></div> {") is True."""
     return not any(character.isalnum() for character in _TAG.sub("", text))
 
 
-def squeezed(text: str) -> str:
+def letters_and_digits(text: str) -> str:
     """Letters and digits only, one case: two texts that differ in spelling marks alone are equal."""
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
-def question_of(request: Request) -> str:
-    """The question, or the last user turn of the messages."""
-    if request.question is not None:
-        return request.question
-    turns = [m["content"] for m in request.messages if m.get("role") == "user" and isinstance(m.get("content"), str)]
-    return turns[-1] if turns else ""
-
-
-def repeats(answer: str, question: str) -> bool:
-    """The answer is the question again."""
-    said = squeezed(answer)
-    return len(said) >= LEAST_REPEATED and said == squeezed(question)
+def repeats_question(answer: str, question: str) -> bool:
+    """Whether the answer is the question again."""
+    said = letters_and_digits(answer)
+    return len(said) >= LEAST_REPEATED and said == letters_and_digits(question)

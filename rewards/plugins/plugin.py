@@ -20,11 +20,14 @@ import traceback
 from dataclasses import asdict, replace
 from typing import Any
 
+from rewards.contract.names import load_name
+from rewards.contract.options import PluginOptions, closest_names
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import cap
 from rewards.errors import VerifierError
-from rewards.options import PluginOptions, near
-from rewards.plugins.adapters import ADAPTERS, Adapter, Paid, functions_of, parameters
-from rewards.plugins.awaiting import awaited
-from rewards.rules.base import Rule, cap, load_name
+from rewards.plugins.adapters import ADAPTERS, Adapter, ForeignReward, rubric_functions
+from rewards.plugins.calling import parameters_of
+from rewards.plugins.coroutines import result_of
 from rewards.types import Outcome, Request, Verdict
 
 
@@ -39,8 +42,7 @@ class PluginRule(Rule):
         self.function: Any = found if self.adapter is None and self.verifier is None else None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A function is found by its name again, also one that another function made. An object of a class is pickled
-        as it is."""
+        """A function is pickled by its name (also one that another function made), an object of a class as it is."""
         return (
             (PluginRule, (self.target, asdict(self.options)))
             if self.verifier is None
@@ -50,22 +52,22 @@ class PluginRule(Rule):
     def judge(self, request: Request) -> Verdict:
         if self.adapter is not None:
             return self.judge_group([request])[0]
-        if self.verifier is not None and judges_alone(type(self.verifier)):
-            return _verdict(awaited(self.verifier.verify(request)))
+        if self.verifier is not None and has_verify(type(self.verifier)):
+            return _require_verdict(result_of(self.verifier.verify(request)))
         if self.verifier is not None:
             return self.judge_group([request])[0]
-        value = awaited(self.function(request.question, request.response, request.gold, **self.options.kwargs))
+        value = result_of(self.function(request.question, request.response, request.gold, **self.options.kwargs))
         return (
-            _verdict(value)
+            _require_verdict(value)
             if isinstance(value, Verdict)
-            else self._judged(Paid(reward=None if value is None else float(value)))
+            else self._verdict_of_reward(ForeignReward(reward=None if value is None else float(value)))
         )
 
     def judge_group(self, requests: list[Request]) -> list[Verdict]:
         if self.adapter is not None:
-            return [self._judged(paid) for paid in self.adapter.pay(requests)]
-        if self.verifier is not None and judges_groups(type(self.verifier)):
-            return [_verdict(entry) for entry in awaited(self.verifier.verify_group(requests))]
+            return [self._verdict_of_reward(paid) for paid in self.adapter.rewards_of(requests)]
+        if self.verifier is not None and has_verify_group(type(self.verifier)):
+            return [_require_verdict(entry) for entry in result_of(self.verifier.verify_group(requests))]
         return [self.judge(request) for request in requests]
 
     def check_gold(self, gold: Any) -> str | None:
@@ -78,9 +80,9 @@ class PluginRule(Rule):
             return str(error)[:500]
         return None if problem is None else str(problem)[:500]
 
-    def _judged(self, paid: Paid) -> Verdict:
-        """A reward in `score_range` becomes a score in [0, 1]; the reward itself is kept as a part where the range is
-        another."""
+    def _verdict_of_reward(self, paid: ForeignReward) -> Verdict:
+        """A reward in `score_range` becomes a score in [0, 1]; where the range is another than that, the reward itself
+        is kept as a part."""
         if paid.reward is None:
             return Verdict(outcome=Outcome.ABSTAIN, score=None, reason="function_abstained", parts=paid.parts)
         low, high = self.options.score_range
@@ -105,7 +107,7 @@ def split_target(target: str) -> tuple[str | None, str]:
     return (library, name) if ":" in name else (None, target)
 
 
-def judges_groups(kind: type) -> bool:
+def has_verify_group(kind: type) -> bool:
     """Whether a class judges a group as a whole (its own `verify_group`, not the protocol's empty one)."""
     from rewards.types import Verifier
 
@@ -113,7 +115,7 @@ def judges_groups(kind: type) -> bool:
     return own is not None and own is not Verifier.verify_group
 
 
-def judges_alone(kind: type) -> bool:
+def has_verify(kind: type) -> bool:
     """Whether a class judges one answer by itself (its own `verify`)."""
     from rewards.types import Verifier
 
@@ -122,14 +124,14 @@ def judges_alone(kind: type) -> bool:
 
 
 def wants_group(target: str, found: Any, options: PluginOptions) -> bool:
-    """Whether the answers of a prompt are handed over together. Else each is judged alone: one that hangs costs only
-    itself."""
+    """Whether a plug-in gets all answers of a prompt together. Any other gets them one by one, so that an answer at
+    which it hangs costs no other answer its verdict."""
     library, _ = split_target(target)
     if library is None:
-        return inspect.isclass(found) and judges_groups(found)
-    functions = functions_of(found) or [found]  # a Rubric holds several
+        return inspect.isclass(found) and has_verify_group(found)
+    functions = rubric_functions(found) or [found]  # a Rubric holds several
     return options.whole_group or any(
-        name in ADAPTERS[library].whole for function in functions for name in parameters(function)
+        name in ADAPTERS[library].group_arguments for function in functions for name in parameters_of(function)
     )
 
 
@@ -137,7 +139,9 @@ def check_target(target: str, *, where: str) -> Any:
     """Import `module:Name` or `library:module:Name` and look at its shape. Raises VerifierError."""
     library, name = split_target(target)
     if library is not None and library not in ADAPTERS:
-        raise VerifierError(f"unknown library {library!r} in {target!r}", where=where, remedy=near(library, ADAPTERS))
+        raise VerifierError(
+            f"unknown library {library!r} in {target!r}", where=where, remedy=closest_names(library, ADAPTERS)
+        )
     try:
         found = load_name(name)
     except (Exception, SystemExit) as error:  # a module of the user's own may raise anything at import
@@ -146,12 +150,12 @@ def check_target(target: str, *, where: str) -> Any:
             f"verifier {name!r} cannot be imported: {import_fault(error)}", where=where, remedy=remedy
         ) from error
     if library is None and inspect.isclass(found):
-        if not judges_alone(found) and not judges_groups(found):
+        if not has_verify(found) and not has_verify_group(found):
             remedy = "give it one that returns a Verdict"
             if "__call__" in vars(found):
                 remedy += ", or name a function f(question, response, gold)"
             raise VerifierError(f"class {target!r} has no method verify(request)", where=where, remedy=remedy)
-    elif not callable(found) and not (library == "verifiers" and functions_of(found)):
+    elif not callable(found) and not (library == "verifiers" and rubric_functions(found)):
         raise VerifierError(
             f"{target!r} is a {type(found).__name__}, expected a function or a class", where=where, remedy="name one"
         )
@@ -167,7 +171,7 @@ def import_fault(error: BaseException) -> str:
     )
 
 
-def _verdict(value: Any) -> Verdict:
+def _require_verdict(value: Any) -> Verdict:
     if not isinstance(value, Verdict):
         raise VerifierError(
             f"verify returned {type(value).__name__}, expected a Verdict", remedy="from posttrain import Verdict"

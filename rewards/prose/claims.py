@@ -1,11 +1,10 @@
-"""What prose does to a claim that stands in it: denies it, supposes it, takes it back, puts another beside it. For
-`math` and `choice`.
+"""What prose does to a claim that stands in it: it denies, supposes or takes back the claim, or puts another beside it.
+For `math` and `choice`.
 
 Source: the study's rows on hedges ("3 or 4", "A, B, C, D", "not B but C") and answers of our own
-(benchmarks/math_answers/claims.py). Shape: callers hand over the text before or after a claim, made `plain`; then no
-pattern needs a run of blanks, every repetition is bounded and every search linear. Why words and no model: a rule must
-say the same twice. It errs towards "not claimed": such an answer abstains.
-"""
+(benchmarks/math_answers/claims.py). Shape: callers hand over the text before or after a claim, made `plain_text`; then
+no pattern needs a run of blanks, every repetition is bounded and every search linear. Why words and no model: a rule
+must say the same twice. It errs towards "not claimed": such an answer abstains."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ _CONTRAST = re.compile(
 )
 
 
-def plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """One blank or one newline for a run of them, straight quotes, no bold marks; "isn't" is "is not", "it's" is "it
     is"."""
     text = text.translate(_QUOTES).replace("**", "")
@@ -93,14 +92,14 @@ _BREAK = re.compile(
 )
 
 
-def denied(before: str) -> bool:
+def is_denied(before: str) -> bool:
     """Whether the clause that leads up to a claim denies it or only supposes it. Example: denied("I doubt that the ")
     is True."""
     clause = _last_piece(_SENTENCE, before[-_BEFORE_CHARS:])
     return bool(_DENIED.search(_last_piece(_BREAK, clause.rstrip(" :"))))  # a colon right before the claim ends nothing
 
 
-def doubtful(before: str) -> bool:
+def is_doubtful(before: str) -> bool:
     """Whether the words right before a value deny it or leave it open. Examples: doubtful("it might be "), doubtful("I
     rule out ")."""
     return bool(_DOUBTFUL.search(before[-100:]))
@@ -188,25 +187,25 @@ _ALTERNATIVE = re.compile(
 )
 
 
-def refused(after: str) -> bool:
+def is_refused(after: str) -> bool:
     """Whether the words right after a claim say that it is wrong. Examples: refused(" is wrong"), refused(". That can
     not be right.")."""
     return bool(_REFUSED.match(after[:_AFTER_CHARS]))
 
 
-def retracted(after: str) -> int | None:
+def retraction_end(after: str) -> int | None:
     """Where the last taking-back in the text after a claim ends ("Wait,", "no:"); None where there is none, or it ends
     in "yes"."""
     end = _last_end(_RETRACTED, after)
     return end if end and not _CONFIRMED.match(after, end) else None
 
 
-def corrected(after: str, end: int) -> int | None:
+def correction_start(after: str, end: int) -> int | None:
     """Where the value begins that takes the place of one taken back at `end` ("Wait, no: it is 5"); None where nothing
     says so plainly."""
     start = max(0, end - 12)  # "I meant" may be part of what takes back
     match = next((m for m in _CORRECTED.finditer(after, start) if m.end() > end), None)
-    return None if match is None or denied(after[end : match.start()]) else match.end()
+    return None if match is None or is_denied(after[end : match.start()]) else match.end()
 
 
 def has_alternative(after: str) -> bool:

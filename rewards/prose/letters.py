@@ -11,9 +11,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rewards.prose.claims import corrected, denied, doubtful, plain, refused, retracted, without_contrast
+from rewards.prose.claims import (
+    correction_start,
+    is_denied,
+    is_doubtful,
+    is_refused,
+    plain_text,
+    retraction_end,
+    without_contrast,
+)
 
-_TAIL_CHARS = 2000
+TAIL_CHARS = 2000  # of a text, from its end, are looked at
 _LATEX = re.compile(r"\\(?:text|math)[a-z]{0,6}|[{}$]")
 _ADVERB = r"(?: (?:actually|really|clearly|definitely|therefore|thus|indeed|now))?"
 _NAMED = re.compile(
@@ -91,27 +99,27 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
 
     Examples: "The answer is B. Wait, no: it is C." gives "C"; "The answer is B or C." gives None.
     """
-    text = without_contrast(plain(_LATEX.sub("", text[-_TAIL_CHARS:])))
+    text = without_contrast(plain_text(_LATEX.sub("", text[-TAIL_CHARS:])))
     claims = list(_claims(text, letters))
     claim = next(
         (c for c in reversed(claims) if c.strong),
-        claims[-1] if claims else _alone(text[: alone_chars + 1], letters, alone_chars),
+        claims[-1] if claims else _lone_letter(text[: alone_chars + 1], letters, alone_chars),
     )
-    if claim is None or denied(claim.before) or (not claim.strong and doubtful(claim.before)):
+    if claim is None or is_denied(claim.before) or (not claim.strong and is_doubtful(claim.before)):
         return None
-    end = retracted(claim.after)
+    end = retraction_end(claim.after)
     if end is not None:
         claim = _correction(claim.after, end)
-    return claim.letter if claim and claim.letter in letters and _stands(claim, letters) else None
+    return claim.letter if claim and claim.letter in letters and _is_the_only_claim(claim, letters) else None
 
 
 def stands_first(letter: str, after: str, letters: str) -> bool:
     """Whether what follows a first line that names the letter only explains it: nothing is taken back, no other letter
     put forward."""
-    text = plain(_LATEX.sub("", after[:_TAIL_CHARS]))
-    if retracted(text) is not None or claimed_letter(after, letters) not in (None, letter):
+    text = plain_text(_LATEX.sub("", after[:TAIL_CHARS]))
+    if retraction_end(text) is not None or claimed_letter(after, letters) not in (None, letter):
         return False
-    return _stands(Claim(letter=letter, before="", after=f"\n{text}", strong=True), letters)
+    return _is_the_only_claim(Claim(letter=letter, before="", after=f"\n{text}", strong=True), letters)
 
 
 def _claims(text: str, letters: str) -> Iterator[Claim]:
@@ -127,7 +135,7 @@ def _claims(text: str, letters: str) -> Iterator[Claim]:
             yield Claim(letter=letter, before=text[: match.start()], after=text[match.end() :], strong=strong)
 
 
-def _alone(text: str, letters: str, most_chars: int) -> Claim | None:
+def _lone_letter(text: str, letters: str, most_chars: int) -> Claim | None:
     found = [m for m in _LONE.finditer(text) if m[1] in letters]
     if len(text) > most_chars or len({m[1] for m in found}) != 1 or _HEDGED.search(text):
         return None
@@ -135,19 +143,21 @@ def _alone(text: str, letters: str, most_chars: int) -> Claim | None:
 
 
 def _correction(after: str, end: int) -> Claim | None:
-    start = corrected(after, end)
+    start = correction_start(after, end)
     match = None if start is None else _LETTER.match(after, start)
     return match and Claim(letter=match[1], before="", after=after[match.end() :], strong=True)
 
 
-def _stands(claim: Claim, letters: str) -> bool:
+def _is_the_only_claim(claim: Claim, letters: str) -> bool:
     """Whether what follows a claim leaves it the only one."""
-    if refused(claim.after):
+    if is_refused(claim.after):
         return False
     clauses = enumerate(_CLAUSE.split(claim.after))
     others = any(_puts_forward(clause, claim.letter, letters, own=i == 0) for i, clause in clauses)
     again = (m for m in _MENTION.finditer(claim.after) if claim.letter in m.groups())
-    return not others and not any(refused(claim.after[m.end() :]) or doubtful(claim.after[: m.start()]) for m in again)
+    return not others and not any(
+        is_refused(claim.after[m.end() :]) or is_doubtful(claim.after[: m.start()]) for m in again
+    )
 
 
 def _puts_forward(clause: str, letter: str, letters: str, *, own: bool) -> bool:

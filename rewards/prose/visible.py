@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import unicodedata
 
+CODE_FENCE = "```"
+
 # fillers and the empty Braille cell: letters and symbols by category, drawn as nothing
 _EMPTY_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 
@@ -18,7 +20,7 @@ def is_blank(text: str) -> bool:
     )
 
 
-def visible(text: str, think: tuple[str, str]) -> str:
+def visible_text(text: str, think: tuple[str, str]) -> str:
     """The text after the last closing tag, up to a reasoning block that is opened again and never closed.
 
     An answer whose reasoning never ends shows nothing. Without any tag all of it is visible.

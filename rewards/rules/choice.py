@@ -12,25 +12,25 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rewards.contract.options import ChoiceOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.math.compare import compare
 from rewards.math.extract import boxed_answer, strip_wrappers
 from rewards.math.normal import normalise
 from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
-from rewards.options import ChoiceOptions
-from rewards.prose.claims import denied, plain
-from rewards.prose.letters import claimed_letter, stands_first
-from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, abstain, correct, unsupported, wrong
+from rewards.prose.claims import is_denied, plain_text
+from rewards.prose.letters import TAIL_CHARS, claimed_letter, stands_first
+from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Outcome, Request, Verdict
 
 _LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
 _LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1,200})\Z", re.IGNORECASE)
 _NAMED_TEXT = re.compile(r"(?<![A-Za-z'])[(\[]?([A-Z])(?:[)\].:]{1,2}|\*\*)[ *]{0,4}([^\n]{1,300})\Z")
 _ARTICLE = re.compile(r"\A(?:[Tt]he|[Aa]n|a) (?=\w)")
-_TAIL_CHARS = 2000
-_SHORT = 200  # characters of an answer that is one statement
+_SHORT = 200  # characters, at most, of an answer that is read as one statement
 
 
 class ChoiceRule(Rule):
@@ -48,7 +48,7 @@ class ChoiceRule(Rule):
         gold = self._letter_of(request.gold.strip(), texts)
         if gold is None:
             return unsupported("gold_is_no_choice")
-        shown = visible(request.response, self.think)
+        shown = visible_text(request.response, self.think)
         tag = tagged(shown) if "<" in shown else None
         if tag is not None and is_blank(shown[tag.end :]):
             shown = tag.text
@@ -56,32 +56,32 @@ class ChoiceRule(Rule):
         if box and box.text is None:
             return abstain(box.source)
         answer = strip_wrappers(box.text) if box and box.text else shown.strip()
-        letter = self._letter_of(answer, texts) if len(answer) <= _TAIL_CHARS else None
-        alone_chars = _TAIL_CHARS if box or tag else 40
+        letter = self._letter_of(answer, texts) if len(answer) <= TAIL_CHARS else None
+        alone_chars = TAIL_CHARS if box or tag else 40
         letter = (
             letter
             or claimed_letter(answer, self.options.letters, alone_chars=alone_chars)
-            or self._labelled(answer, texts)
-            or self._stated(answer, texts)
-            or self._headed(answer, texts)
+            or self._letter_on_answer_line(answer, texts)
+            or self._letter_of_statement(answer, texts)
+            or self._letter_of_first_line(answer, texts)
         )
-        if letter is not None and self._other_text(answer, letter, texts):
+        if letter is not None and self._names_other_text(answer, letter, texts):
             return abstain("letter_and_text_differ", answer)
         if letter is None:
             return abstain("no_single_choice", answer) if not is_blank(answer) else wrong("no_answer", None)
         return correct("choice_equal", letter) if letter == gold else wrong("other_choice", letter)
 
-    def _labelled(self, answer: str, texts: dict[str, str]) -> str | None:
+    def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of an option whose text is all that the last line names: "Answer: 12"."""
-        label = _LABEL.search(answer[-_TAIL_CHARS:].rstrip())
-        return None if label is None or denied(plain(label[1])) else self._letter_of(label[2], texts)
+        label = _LABEL.search(answer[-TAIL_CHARS:].rstrip())
+        return None if label is None or is_denied(plain_text(label[1])) else self._letter_of(label[2], texts)
 
-    def _stated(self, answer: str, texts: dict[str, str]) -> str | None:
+    def _letter_of_statement(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of the one option that a short answer comes to: "The process is photosynthesis.", 1/2 for
         $\\frac{1}{2}$."""
         if not texts or len(answer) > _SHORT or "\n" in answer.strip():
             return None
-        claim = strip_wrappers(core(plain(strip_wrappers(answer)).rstrip(".!"))[0])
+        claim = strip_wrappers(core(plain_text(strip_wrappers(answer)).rstrip(".!"))[0])
         found = self._letter_of(claim, texts)
         if found is not None or not any(c.isdigit() for c in claim):
             return found
@@ -90,18 +90,18 @@ class ChoiceRule(Rule):
         same = [letter for letter, gold in golds.items() if gold and value and _equal(gold, value)]
         return same[0] if len(same) == 1 else None
 
-    def _headed(self, answer: str, texts: dict[str, str]) -> str | None:
+    def _letter_of_first_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter that the first line is, or whose option it is, where only an explanation follows: "**B.
         Venus**\\n\\nIt is hot."."""
-        first, _, rest = answer[:_TAIL_CHARS].strip().partition("\n")
+        first, _, rest = answer[:TAIL_CHARS].strip().partition("\n")
         letter = self._letter_of(first.strip("* "), texts) if rest.strip() else None
         if letter is None or any(_fold(text) in _fold(rest) for other, text in texts.items() if other != letter):
             return None
         return letter if stands_first(letter, rest, self.options.letters) else None
 
-    def _other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
+    def _names_other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
         """Whether the text of another option stands behind the letter: "(B) 5" where 5 is C."""
-        line = answer[-_TAIL_CHARS:].strip().rpartition("\n")[2]
+        line = answer[-TAIL_CHARS:].strip().rpartition("\n")[2]
         named = _NAMED_TEXT.search(line)
         if named is None or named[1] != letter or letter not in texts:
             return False

@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rewards.base import Built
+from rewards.contract.options import CodeOptions, Common
+from rewards.contract.verdicts import cap
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.options import CodeOptions, Common
-from rewards.prose.visible import visible
-from rewards.rules.base import cap
+from rewards.prose.visible import CODE_FENCE, visible_text
 from rewards.types import Outcome, Request, Verdict
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from sandbox.types import Judgement, Program
 
 PROGRAM_KEYS = ("tests", "entry_point", "preamble", "compare", "limits", "language")
-_UNJUDGED = {"fault": Outcome.ERROR, "invalid": Outcome.UNSUPPORTED}  # the judge's own failure; tests it does not judge
-_FENCE = "```"
+_NO_JUDGEMENT = {
+    "fault": Outcome.ERROR,
+    "invalid": Outcome.UNSUPPORTED,
+}  # the judge's own failure; tests it does not judge
 _PYTHON = ("python", "python3", "py", "")
 
 
-class CodeVerifier(Built):
+class CodeVerifier(BatchVerifier):
     def __init__(
         self, *, kind: str, common: Common, options: CodeOptions, think: tuple[str, str], judge: Callable[[], Judge]
     ) -> None:
@@ -79,13 +81,13 @@ class CodeVerifier(Built):
         return super()._gold_problem(dataclasses.replace(prompt, gold=_tests_of(prompt) or prompt.gold))
 
     def _program(self, i: int, request: Request) -> Any:
-        """What the judge is to run, or the verdict that makes running needless."""
+        """The program that the judge is to run, or a verdict where it need not run any."""
         tests = _tests_of(request)
         if tests is None:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_tests")
         source = extract_program(request.response, self.think)
         if not source:
-            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_program", certificate={"certain": True})
+            return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_program")
         try:
             return self._read(str(i), source, tests)
         except ValueError as error:  # the tests are at fault, not the answer
@@ -122,10 +124,10 @@ class CodeVerifier(Built):
 
     def _verdict(self, judgement: Judgement, source: str) -> Verdict:
         outcome = str(judgement.outcome)
-        evidence = {"certain": True, "level": str(judgement.level), "trust": str(judgement.trust)}
-        if outcome in _UNJUDGED or judgement.score is None:
+        evidence = {"level": str(judgement.level), "trust": str(judgement.trust)}
+        if outcome in _NO_JUDGEMENT or judgement.score is None:
             detail = {**evidence, "detail": (judgement.error or "")[:300]}
-            found = _UNJUDGED.get(outcome, Outcome.ERROR)
+            found = _NO_JUDGEMENT.get(outcome, Outcome.ERROR)
             return Verdict(
                 outcome=found,
                 score=None,
@@ -150,17 +152,17 @@ class CodeVerifier(Built):
 def extract_program(response: str, think: tuple[str, str]) -> str:
     """The last fenced Python block of the visible answer; without a fence all of it. An unclosed last fence runs to the
     end."""
-    shown = visible(response, think)
+    shown = visible_text(response, think)
     found = None
     lines = shown.splitlines(keepends=True)
     start = None
     for i, line in enumerate(lines):
         mark = line.strip()
-        if not mark.startswith(_FENCE):
+        if not mark.startswith(CODE_FENCE):
             continue
         if start is None:
-            start = (i + 1, mark[len(_FENCE) :].strip().split(" ")[0].lower())
-        elif mark == _FENCE:
+            start = (i + 1, mark[len(CODE_FENCE) :].strip().split(" ")[0].lower())
+        elif mark == CODE_FENCE:
             found = "".join(lines[start[0] : i]) if start[1] in _PYTHON else found
             start = None
     if start is not None and start[1] in _PYTHON:
@@ -169,7 +171,7 @@ def extract_program(response: str, think: tuple[str, str]) -> str:
 
 
 def _tests_of(request: Request) -> dict[str, Any] | None:
-    """What holds the tests, the gold or the metadata."""
+    """The mapping that holds the tests: the gold, else the metadata; None where neither does."""
     return next(
         (source for source in (request.gold, request.metadata) if isinstance(source, dict) and source.get("tests")),
         None,

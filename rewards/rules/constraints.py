@@ -46,7 +46,7 @@ def _frequency(text: str, keyword: str, frequency: int, relation: str) -> bool:
     return RELATIONS[relation](text.lower().count(keyword.lower()), frequency)
 
 
-def _forbidden(text: str, forbidden_words: list[str]) -> bool:
+def _has_none_of(text: str, forbidden_words: list[str]) -> bool:
     """None of the words as a whole word."""
     lowered = text.lower()
     return not any(re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", lowered) for word in forbidden_words)
@@ -124,7 +124,7 @@ def _bullets(text: str, num_bullets: int) -> bool:
     )
 
 
-def _constrained(text: str) -> bool:
+def _one_of_three_answers(text: str) -> bool:
     return any(f"My answer is {word}." in text for word in ("yes", "no", "maybe"))
 
 
@@ -173,7 +173,7 @@ def _ends(text: str, end_phrase: str) -> bool:
     return text.strip().strip('"').lower().endswith(end_phrase.strip().lower())
 
 
-def _quoted(text: str) -> bool:
+def _in_quotation_marks(text: str) -> bool:
     body = text.strip()
     return len(body) > 1 and body[0] == body[-1] == '"'
 
@@ -210,38 +210,40 @@ class Constraint:
     takes: dict[str, str] = field(default_factory=dict)
 
 
-def _of(check: Callable[..., bool | None], **takes: str) -> Constraint:
+def _constraint(check: Callable[..., bool | None], **takes: str) -> Constraint:
     return Constraint(check=check, takes=takes)
 
 
 CONSTRAINTS: dict[str, Constraint] = {
-    "keywords:existence": _of(_existence, keywords="texts"),
-    "keywords:frequency": _of(_frequency, keyword="text", frequency="count", relation="relation"),
-    "keywords:forbidden_words": _of(_forbidden, forbidden_words="texts"),
-    "keywords:letter_frequency": _of(
+    "keywords:existence": _constraint(_existence, keywords="texts"),
+    "keywords:frequency": _constraint(_frequency, keyword="text", frequency="count", relation="relation"),
+    "keywords:forbidden_words": _constraint(_has_none_of, forbidden_words="texts"),
+    "keywords:letter_frequency": _constraint(
         _letter_frequency, letter="letter", let_frequency="count", let_relation="relation"
     ),
-    "language:response_language": _of(_language, language="language"),
-    "length_constraints:number_sentences": _of(_sentences, num_sentences="count", relation="relation"),
-    "length_constraints:number_paragraphs": _of(_paragraphs, num_paragraphs="count"),
-    "length_constraints:number_words": _of(_words, num_words="count", relation="relation"),
-    "length_constraints:nth_paragraph_first_word": _of(
+    "language:response_language": _constraint(_language, language="language"),
+    "length_constraints:number_sentences": _constraint(_sentences, num_sentences="count", relation="relation"),
+    "length_constraints:number_paragraphs": _constraint(_paragraphs, num_paragraphs="count"),
+    "length_constraints:number_words": _constraint(_words, num_words="count", relation="relation"),
+    "length_constraints:nth_paragraph_first_word": _constraint(
         _first_word, num_paragraphs="count", nth_paragraph="count", first_word="text"
     ),
-    "detectable_content:number_placeholders": _of(_placeholders, num_placeholders="count"),
-    "detectable_content:postscript": _of(_postscript, postscript_marker="text"),
-    "detectable_format:number_bullet_lists": _of(_bullets, num_bullets="count"),
-    "detectable_format:constrained_response": _of(_constrained),
-    "detectable_format:number_highlighted_sections": _of(_highlights, num_highlights="count"),
-    "detectable_format:multiple_sections": _of(_sections, section_spliter="text", num_sections="count"),
-    "detectable_format:json_format": _of(_json),
-    "detectable_format:title": _of(_title),
-    "combination:two_responses": _of(_two_responses),
-    "combination:repeat_prompt": _of(_repeats, prompt_to_repeat="text"),
-    "startend:end_checker": _of(_ends, end_phrase="text"),
-    "startend:quotation": _of(_quoted),
-    "change_case:capital_word_frequency": _of(_capital_words, capital_frequency="count", capital_relation="relation"),
-    "change_case:english_capital": _of(_capital),
-    "change_case:english_lowercase": _of(_lowercase),
-    "punctuation:no_comma": _of(_no_comma),
+    "detectable_content:number_placeholders": _constraint(_placeholders, num_placeholders="count"),
+    "detectable_content:postscript": _constraint(_postscript, postscript_marker="text"),
+    "detectable_format:number_bullet_lists": _constraint(_bullets, num_bullets="count"),
+    "detectable_format:constrained_response": _constraint(_one_of_three_answers),
+    "detectable_format:number_highlighted_sections": _constraint(_highlights, num_highlights="count"),
+    "detectable_format:multiple_sections": _constraint(_sections, section_spliter="text", num_sections="count"),
+    "detectable_format:json_format": _constraint(_json),
+    "detectable_format:title": _constraint(_title),
+    "combination:two_responses": _constraint(_two_responses),
+    "combination:repeat_prompt": _constraint(_repeats, prompt_to_repeat="text"),
+    "startend:end_checker": _constraint(_ends, end_phrase="text"),
+    "startend:quotation": _constraint(_in_quotation_marks),
+    "change_case:capital_word_frequency": _constraint(
+        _capital_words, capital_frequency="count", capital_relation="relation"
+    ),
+    "change_case:english_capital": _constraint(_capital),
+    "change_case:english_lowercase": _constraint(_lowercase),
+    "punctuation:no_comma": _constraint(_no_comma),
 }

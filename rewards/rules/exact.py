@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rewards.options import ExactOptions
-from rewards.prose.visible import visible
-from rewards.rules.base import Rule, correct, unsupported, wrong
+from rewards.contract.options import ExactOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import correct, unsupported, wrong
+from rewards.prose.visible import visible_text
 from rewards.types import Request, Verdict
 
 
@@ -19,7 +20,7 @@ class ExactRule(Rule):
     def judge(self, request: Request) -> Verdict:
         if self.check_gold(request.gold):
             return unsupported("gold_is_no_text")
-        answer = visible(request.response, self.think).strip()
+        answer = visible_text(request.response, self.think).strip()
         golds = request.gold if isinstance(request.gold, list) else [request.gold]
         if self._fold(answer) in {self._fold(str(gold).strip()) for gold in golds}:
             return correct("equal", answer)

@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.options import InstructionsOptions, near
+from rewards.contract.options import InstructionsOptions, closest_names
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, unsupported, wrong
 from rewards.prose.languages import language_code
-from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, abstain, unsupported, wrong
+from rewards.prose.visible import is_blank, visible_text
 from rewards.rules.constraints import CONSTRAINTS, RELATIONS
 from rewards.types import Outcome, Request, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """One constraint with its arguments. Example: Asked(id="keywords:existence", kwargs={"keywords": ["tea"]})"""
+class ConstraintCall:
+    """One constraint with its arguments. Example: ConstraintCall(id="keywords:existence", kwargs={"keywords":
+    ["tea"]})"""
 
     id: str
     kwargs: dict[str, Any]
@@ -35,20 +37,20 @@ class InstructionsRule(Rule):
         self.think = think
 
     def check_gold(self, gold: Any) -> str | None:
-        asked = parse_constraints(gold)
-        return asked if isinstance(asked, str) else None
+        calls = parse_constraints(gold)
+        return calls if isinstance(calls, str) else None
 
     def judge(self, request: Request) -> Verdict:
-        asked = parse_constraints(request.gold)
-        if isinstance(asked, str):
+        calls = parse_constraints(request.gold)
+        if isinstance(calls, str):
             return unsupported("gold_unreadable")
-        text = visible(request.response, self.think)
+        text = visible_text(request.response, self.think)
         if is_blank(text):
             return wrong("no_answer", None)
         texts = list(dict.fromkeys(_variants(text))) if self.options.mode == "loose" else [text]
-        found = [_follows(entry, texts) for entry in asked]
-        parts = {f"{i}.{entry.id}": float(bool(yes)) for i, (entry, yes) in enumerate(zip(asked, found, strict=True))}
-        failed = [entry.id for entry, yes in zip(asked, found, strict=True) if yes is False]
+        found = [_follows(entry, texts) for entry in calls]
+        parts = {f"{i}.{entry.id}": float(bool(yes)) for i, (entry, yes) in enumerate(zip(calls, found, strict=True))}
+        failed = [entry.id for entry, yes in zip(calls, found, strict=True) if yes is False]
         if not failed and None in found:
             return abstain("language_unclear")
         share = sum(parts.values()) / len(parts)
@@ -57,18 +59,19 @@ class InstructionsRule(Rule):
             outcome=Outcome.WRONG if failed else Outcome.CORRECT,
             score=score,
             reason="not_followed" if failed else "all_followed",
-            certificate={"certain": True, "failed": failed},
+            certificate={"failed": failed},
             parts=parts,
         )
 
 
-def _follows(asked: Asked, texts: list[str]) -> bool | None:
-    answers = [CONSTRAINTS[asked.id].check(text, **asked.kwargs) for text in texts]
+def _follows(calls: ConstraintCall, texts: list[str]) -> bool | None:
+    answers = [CONSTRAINTS[calls.id].check(text, **calls.kwargs) for text in texts]
     return True if True in answers else None if None in answers else False
 
 
 def _variants(text: str) -> Iterator[str]:
-    """IFEval's loose reading: as it is, without its first line, its last line or both, each also without asterisks."""
+    """The texts of IFEval's loose reading: the answer as it is, without its first line, without its last line, without
+    both, and each of these without asterisks."""
     lines = text.strip().split("\n")
     for part in (text, "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])):
         for variant in (part, part.replace("*", "")):
@@ -76,7 +79,7 @@ def _variants(text: str) -> Iterator[str]:
                 yield variant.strip() if part is not text else variant
 
 
-def parse_constraints(gold: Any) -> list[Asked] | str:
+def parse_constraints(gold: Any) -> list[ConstraintCall] | str:
     """The constraints of a gold, or what is wrong with it, with the nearest right names."""
     if isinstance(gold, dict) and "instruction_id_list" in gold:
         ids, kwargs = gold["instruction_id_list"], gold.get("kwargs")
@@ -92,29 +95,29 @@ def parse_constraints(gold: Any) -> list[Asked] | str:
         return "expected {instruction_id_list, kwargs} or a list of objects with 'id'"
     if not pairs:
         return "no constraint is given"
-    asked = []
+    calls = []
     for number, (name, given) in enumerate(pairs, start=1):
         problem = _problem(name, given)
         if problem:
             return f"constraint {number}: {problem}"
-        asked.append(Asked(id=name, kwargs={k: v for k, v in (given or {}).items() if v is not None}))
-    return asked
+        calls.append(ConstraintCall(id=name, kwargs={k: v for k, v in (given or {}).items() if v is not None}))
+    return calls
 
 
 def _problem(name: Any, given: Any) -> str | None:
     if name not in CONSTRAINTS:
-        return f"unknown id {name!r}; {near(str(name), CONSTRAINTS)}"
+        return f"unknown id {name!r}; {closest_names(str(name), CONSTRAINTS)}"
     if given is not None and not isinstance(given, dict):
         return f"{name}: its arguments are {type(given).__name__}, expected an object"
     takes = CONSTRAINTS[name].takes
     values = {key: value for key, value in (given or {}).items() if value is not None}
     for key in values:
         if key not in takes:
-            return f"{name} takes no {key!r}; " + (near(key, takes) if takes else "it takes nothing")
+            return f"{name} takes no {key!r}; " + (closest_names(key, takes) if takes else "it takes nothing")
     for key, kind in takes.items():
         if key not in values:
             return f"{name} needs {key!r}"
-        if not _is(values[key], kind):
+        if not _fits_kind(values[key], kind):
             return f"{name}: {key} is {values[key]!r}, expected {_EXPECTED[kind]}"
     return None
 
@@ -129,7 +132,7 @@ _EXPECTED = {
 }
 
 
-def _is(value: Any, kind: str) -> bool:
+def _fits_kind(value: Any, kind: str) -> bool:
     if kind == "count":
         whole = (
             value.is_integer() if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)

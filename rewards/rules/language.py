@@ -13,16 +13,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rewards.options import LanguageOptions, near
+from rewards.contract.options import LanguageOptions, closest_names
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.prose.languages import NAMES, guess, language_code
-from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, abstain, correct, unsupported, wrong
+from rewards.prose.visible import CODE_FENCE, is_blank, visible_text
 from rewards.types import Request, Verdict
 
-MAX_CHARS = 200_000  # of an answer; the rest says nothing new of its language
-_FENCE = "```"
+MAX_CHARS = 200_000  # of an answer are read: more says nothing new of its language
 _ASIDE = re.compile(r"`[^`\n]*`|\$[^$\n]*\$|https?://\S+|\\[A-Za-z]+|<[^<>\n]{1,80}>")
-_MIN_PASSAGE = 40  # letters and spaces of a line before its own language is asked
+_MIN_PASSAGE = 40  # characters: the language of a shorter line is not looked for
 
 
 class LanguageRule(Rule):
@@ -42,14 +42,14 @@ class LanguageRule(Rule):
         return (
             None
             if unknown is None
-            else f"unknown language {unknown!r}; {near(unknown.lower(), [*NAMES, *NAMES.values()])}"
+            else f"unknown language {unknown!r}; {closest_names(unknown.lower(), [*NAMES, *NAMES.values()])}"
         )
 
     def judge(self, request: Request) -> Verdict:
         if self.check_gold(request.gold):
             return unsupported("gold_is_no_language")
         codes = {language_code(name) or "" for name in self._names(request.gold)}
-        text = prose(visible(request.response, self.think)[:MAX_CHARS])
+        text = without_asides(visible_text(request.response, self.think)[:MAX_CHARS])
         if is_blank(text):
             return wrong("no_answer", None)
         found = guess(text)
@@ -63,10 +63,10 @@ class LanguageRule(Rule):
         return correct("language_as_asked", found.code, parts={"other_share": foreign})
 
 
-def prose(text: str) -> str:
+def without_asides(text: str) -> str:
     """The text without fenced code, inline code, formulas, tags and links. Linear: no pattern can look past its
     line."""
-    kept = text.split(_FENCE)[::2]  # what lies outside pairs of fences
+    kept = text.split(CODE_FENCE)[::2]  # what lies outside pairs of fences
     return _ASIDE.sub(" ", "\n".join(kept))
 
 

@@ -1,5 +1,5 @@
-"""Tool calls as models write them without JSON around: f(a=1), <function=f>, Action and Action Input, control tokens in
-front.
+"""Tool calls in other formats than JSON: f(a=1), <function=f>, Action with Action Input, and with control tokens in
+front of them.
 
 Python text is parsed by `ast` and read as literals; nothing is executed. Knows nothing of schemas, golds or of what a
 call should be.
@@ -22,15 +22,15 @@ _ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*(?P<name>[\w.:-]{1,200})[ \t]*\n+Ac
 _OBSERVATION = re.compile(r"\n(?:Observation|Thought):")
 _CALLED = re.compile(r"\[?\s*[A-Za-z_][\w.]{0,200}\s*\(")
 
-Pairs = list[tuple[str, Any]]  # (name, arguments), or arguments as text that is still to be read as JSON
+Pairs = list[tuple[str, Any]]  # (name, arguments); arguments may be text that is still to be read as JSON
 
 
-class Misread(ValueError):
-    """The text is written in such a style and cannot be read; the message is a reason code."""
+class MalformedCall(ValueError):
+    """A call in one of these formats cannot be read; the message is a reason code."""
 
 
-def without_tokens(text: str) -> str:
-    """Control tokens of chat templates off, before and behind."""
+def without_control_tokens(text: str) -> str:
+    """The text without the control tokens of chat templates at its start and end."""
     text = text.strip()
     for token in _TOKENS:
         text = text.removeprefix(token).lstrip()
@@ -41,12 +41,12 @@ def without_tokens(text: str) -> str:
 
 def function_tags(text: str) -> Pairs | None:
     """<function=f>{"a": 1}</function>, or <parameter=a>1</parameter> inside; None where there is no such tag. Raises
-    Misread."""
+    MalformedCall."""
     if "<function=" not in text:
         return None
     found = list(_FUNCTION.finditer(text))
     if len(found) != text.count("<function=") or len(found) != text.count("</function>"):
-        raise Misread("tags_unbalanced")
+        raise MalformedCall("tags_unbalanced")
     return [(match["name"], _body(match["body"])) for match in found]
 
 
@@ -55,11 +55,11 @@ def _body(body: str) -> Any:
     if not parameters:
         return body.strip() or "{}"
     if _PARAMETER.sub("", body).strip() or len({match["name"] for match in parameters}) != len(parameters):
-        raise Misread("key_given_twice" if not _PARAMETER.sub("", body).strip() else "not_json")
-    return {match["name"]: _literal(match["value"].strip("\n")) for match in parameters}
+        raise MalformedCall("key_given_twice" if not _PARAMETER.sub("", body).strip() else "not_json")
+    return {match["name"]: _parameter_value(match["value"].strip("\n")) for match in parameters}
 
 
-def _literal(text: str) -> Any:
+def _parameter_value(text: str) -> Any:
     """A parameter's text as JSON where it is a number, truth value, list or object, else as it stands."""
     if text.strip()[:1] in ('"', ""):
         return text
@@ -70,26 +70,26 @@ def _literal(text: str) -> Any:
     return value if value == value else text  # NaN is a word here
 
 
-def action(text: str) -> Pairs | None:
+def react_call(text: str) -> Pairs | None:
     """The one `Action: f` with its `Action Input: {...}` (ReAct); None where there is none, or no input. Raises
-    Misread."""
+    MalformedCall."""
     found = list(_ACTION.finditer(text))
     if not found:
         return None
     if len(found) > 1:
-        raise Misread("wrong_count")
+        raise MalformedCall("wrong_count")
     given = text[found[0].end() :]
     stop = _OBSERVATION.search(given)
     return [(found[0]["name"], given[: stop.start()] if stop else given)]
 
 
 def python_calls(text: str) -> Pairs | None:
-    """`[f(a=1), g()]`, or one call a line; None for text that is no such thing. Raises Misread for a call with
+    """`[f(a=1), g()]`, or one call a line; None for text that holds no such calls. Raises MalformedCall for a call with
     positional arguments."""
     if len(text) > MAX_CHARS or _CALLED.match(text) is None:
         return None
     try:
-        with warnings.catch_warnings():  # of an odd escape in an answer: not ours to tell
+        with warnings.catch_warnings():  # about an odd escape in an answer: of no use to whoever runs this
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -117,22 +117,22 @@ def _name(node: ast.expr) -> str | None:
 def _python_call(node: ast.expr) -> tuple[str, Any]:
     assert isinstance(node, ast.Call), "asked for calls only"
     if node.args or any(keyword.arg is None for keyword in node.keywords):
-        raise Misread("positional_arguments")
+        raise MalformedCall("positional_arguments")
     try:
-        arguments = {str(keyword.arg): _plain(ast.literal_eval(keyword.value)) for keyword in node.keywords}
+        arguments = {str(keyword.arg): _json_value(ast.literal_eval(keyword.value)) for keyword in node.keywords}
     except (ValueError, TypeError, RecursionError, MemoryError):
-        raise Misread("not_json") from None
+        raise MalformedCall("not_json") from None
     return _name(node.func) or "", arguments
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """Tuples as the lists that JSON has; what JSON has not is refused."""
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_json_value(entry) for entry in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise ValueError("a key that is no text")
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _json_value(entry) for key, entry in value.items()}
     if value is not None and not isinstance(value, bool | int | float | str):
         raise ValueError("no JSON value")
     return value

@@ -1,11 +1,12 @@
-"""Golds of `tool_call`: read once, with what is wrong told by place and nearest name. Knows nothing of answers."""
+"""Golds of `tool_call`: from JSON to records, or a sentence that says what is wrong, where, and what may be meant.
+Knows nothing of answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewards.options import near
+from rewards.contract.options import closest_names
 from rewards.tools.schemas import Schema
 
 _GOLD_KEYS = ("calls", "tools", "schema", "value")
@@ -13,8 +14,8 @@ _CALL_KEYS = ("name", "arguments", "allowed", "optional")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """One call. Example: Wanted(name="get_weather", allowed={"city": ["Oslo"], "unit": ["C"]},
+class WantedCall:
+    """One call that is wanted. Example: WantedCall(name="get_weather", allowed={"city": ["Oslo"], "unit": ["C"]},
     optional=frozenset({"unit"}))"""
 
     name: str
@@ -27,7 +28,7 @@ class Gold:
     """Calls wanted (none: no call is right) with the tools' schemas, or a schema for a plain JSON answer with the value
     wanted."""
 
-    calls: tuple[Wanted, ...] = ()
+    calls: tuple[WantedCall, ...] = ()
     tools: dict[str, Schema] = field(default_factory=dict)
     schema: Schema | None = None
     has_value: bool = False
@@ -35,21 +36,21 @@ class Gold:
 
 
 def parse_gold(given: Any, tools: Any) -> Gold | str:
-    """The gold, or what is wrong with it. `tools` stand in where the gold names none."""
+    """The gold, or what is wrong with it. `tools` are those of the row, which count where the gold names none."""
     if isinstance(given, list):
         given = {"calls": given}
     if not isinstance(given, dict):
         return "expected {calls: [...]} or {schema: {...}}"
     unknown = next((key for key in given if key not in _GOLD_KEYS), None)
     if unknown is not None:
-        return f"unknown key {unknown!r}; {near(str(unknown), _GOLD_KEYS)}"
+        return f"unknown key {unknown!r}; {closest_names(str(unknown), _GOLD_KEYS)}"
     try:
         if "schema" in given:
-            return _structured(given)
+            return _structured_gold(given)
         if not isinstance(given.get("calls"), list):
             return "'calls' is no list"
         schemas = parse_tools(given["tools"] if given.get("tools") is not None else tools)
-        calls = tuple(_wanted(entry, number) for number, entry in enumerate(given["calls"], start=1))
+        calls = tuple(_wanted_call(entry, number) for number, entry in enumerate(given["calls"], start=1))
         for number, call in enumerate(calls, start=1):
             _check_against_tool(call, number, schemas)
     except ValueError as error:
@@ -76,7 +77,7 @@ def parse_tools(given: Any) -> dict[str, Schema]:
     return tools
 
 
-def _structured(given: dict[str, Any]) -> Gold:
+def _structured_gold(given: dict[str, Any]) -> Gold:
     if "calls" in given or "tools" in given:
         raise ValueError("'schema' is for a plain JSON answer: it goes without 'calls' and 'tools'")
     schema = Schema(given["schema"])
@@ -85,7 +86,7 @@ def _structured(given: dict[str, Any]) -> Gold:
     return Gold(schema=schema, has_value="value" in given, value=given.get("value"))
 
 
-def _wanted(entry: Any, number: int) -> Wanted:
+def _wanted_call(entry: Any, number: int) -> WantedCall:
     place = f"call {number}"
     if not isinstance(entry, dict):
         raise ValueError(f"{place} is no object")
@@ -96,7 +97,7 @@ def _wanted(entry: Any, number: int) -> Wanted:
         entry = {"name": name, "allowed": allowed}
     unknown = next((key for key in entry if key not in _CALL_KEYS), None)
     if unknown is not None:
-        raise ValueError(f"{place}: unknown key {unknown!r}; {near(str(unknown), _CALL_KEYS)}")
+        raise ValueError(f"{place}: unknown key {unknown!r}; {closest_names(str(unknown), _CALL_KEYS)}")
     if not isinstance(entry.get("name"), str):
         raise ValueError(f"{place} has no name")
     if "arguments" in entry and "allowed" in entry:
@@ -113,18 +114,20 @@ def _wanted(entry: Any, number: int) -> Wanted:
     optional = set(entry.get("optional") or ())
     strange = next((name for name in optional if name not in allowed), None)
     if strange is not None:
-        raise ValueError(f"{place}: optional {strange!r} is none of its arguments; {near(str(strange), allowed)}")
+        raise ValueError(
+            f"{place}: optional {strange!r} is none of its arguments; {closest_names(str(strange), allowed)}"
+        )
     if "allowed" in entry:
         optional |= {name for name, options in allowed.items() if "" in options}
-    return Wanted(name=entry["name"], allowed=allowed, optional=frozenset(optional))
+    return WantedCall(name=entry["name"], allowed=allowed, optional=frozenset(optional))
 
 
-def _check_against_tool(call: Wanted, number: int, tools: dict[str, Schema]) -> None:
+def _check_against_tool(call: WantedCall, number: int, tools: dict[str, Schema]) -> None:
     if not tools:
         return
     if call.name not in tools:
-        raise ValueError(f"call {number}: no tool is named {call.name!r}; {near(call.name, tools)}")
+        raise ValueError(f"call {number}: no tool is named {call.name!r}; {closest_names(call.name, tools)}")
     known = tools[call.name].properties
     strange = next((name for name in call.allowed if known and name not in known), None)
     if strange is not None:
-        raise ValueError(f"call {number}: {call.name} takes no {strange!r}; {near(strange, known)}")
+        raise ValueError(f"call {number}: {call.name} takes no {strange!r}; {closest_names(strange, known)}")

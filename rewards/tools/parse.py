@@ -12,11 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.tools.call_formats import Misread, Pairs, action, function_tags, python_calls, without_tokens
+from rewards.prose.visible import CODE_FENCE
+from rewards.tools.call_formats import (
+    MalformedCall,
+    Pairs,
+    function_tags,
+    python_calls,
+    react_call,
+    without_control_tokens,
+)
 
 MAX_JSON_CHARS = 200_000
 MAX_CALLS = 64
-_FENCE = "```"
 _KEYS = frozenset(("name", "arguments", "parameters", "function", "tool_calls"))
 
 
@@ -40,18 +47,18 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
     """The calls in `text` in order; [] where it makes none. style: tagged, json, or auto (tagged where a tag occurs).
     Raises Unreadable."""
     if style != "json" and (tags[0] in text or tags[1] in text):
-        bodies = _tagged(text, tags)
+        bodies = _tag_bodies(text, tags)
     else:
-        text = without_tokens(text) if style == "auto" else text
+        text = without_control_tokens(text) if style == "auto" else text
         if style == "auto" and (pairs := _other_style(text)) is not None:
-            return _called(pairs)
+            return _calls_of_pairs(pairs)
         if style == "tagged" or not _looks_like_json(text):
             return []
         bodies = [_body(text)] if style == "json" else _lines(_body(text))
     calls = []
     for body in bodies:
         if style == "auto" and body.lstrip().startswith("<function="):
-            calls += _called(_misread_as_unreadable(function_tags, body) or [])
+            calls += _calls_of_pairs(_read_or_refuse(function_tags, body) or [])
             continue
         value = read_json(body)
         entries = value if isinstance(value, list) else [value]
@@ -66,20 +73,20 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
 def _other_style(text: str) -> Pairs | None:
     """Calls written without JSON around them; a fence counts where nothing stands beside it, for code may also be
     shown."""
-    if text.startswith(_FENCE) and text.endswith(_FENCE) and text.count(_FENCE) == 2:
+    if text.startswith(CODE_FENCE) and text.endswith(CODE_FENCE) and text.count(CODE_FENCE) == 2:
         text = _body(text).strip()
-    found = (_misread_as_unreadable(reader, text) for reader in (function_tags, action, python_calls))
+    found = (_read_or_refuse(reader, text) for reader in (function_tags, react_call, python_calls))
     return next((pairs for pairs in found if pairs is not None), None)
 
 
-def _misread_as_unreadable(reader: Callable[[str], Pairs | None], text: str) -> Pairs | None:
+def _read_or_refuse(reader: Callable[[str], Pairs | None], text: str) -> Pairs | None:
     try:
         return reader(text)
-    except Misread as error:
+    except MalformedCall as error:
         raise Unreadable(str(error)) from None
 
 
-def _called(pairs: Pairs) -> list[Call]:
+def _calls_of_pairs(pairs: Pairs) -> list[Call]:
     if len(pairs) > MAX_CALLS:
         raise Unreadable("too_many_calls")
     return [_call({"name": name, "arguments": arguments}) for name, arguments in pairs]
@@ -97,7 +104,7 @@ def find_value(text: str) -> Any:
     return read_json(_body(text))
 
 
-def _tagged(text: str, tags: tuple[str, str]) -> list[str]:
+def _tag_bodies(text: str, tags: tuple[str, str]) -> list[str]:
     opening, closing = tags
     bodies = []
     head, *rest = text.split(opening, MAX_CALLS + 1)
@@ -112,14 +119,14 @@ def _tagged(text: str, tags: tuple[str, str]) -> list[str]:
 
 
 def _looks_like_json(text: str) -> bool:
-    if text.count(_FENCE) == 2:
+    if text.count(CODE_FENCE) == 2:
         text = _body(text)
     return text.lstrip()[:1] in ("{", "[")
 
 
 def _body(text: str) -> str:
     """What stands in the only code fence, or the whole text."""
-    parts = text.split(_FENCE, 4)
+    parts = text.split(CODE_FENCE, 4)
     if len(parts) == 1:
         return text
     if len(parts) != 3:
@@ -144,7 +151,7 @@ def read_json(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unreadable("key_given_twice")  # which of the two would count depends on the reader
+        raise Unreadable("key_given_twice")  # which of the two counts depends on who reads it
     return found
 
 

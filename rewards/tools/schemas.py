@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.workers.warmup import outside_deadline
+from rewards.contract.deadline import outside_deadline
 
 _TYPES = {
     "dict": "object",
@@ -54,12 +54,12 @@ class Schema:
     """A JSON schema ready to check values. Raises ValueError where it is none."""
 
     def __init__(self, given: Any) -> None:
-        _import()
+        _import_jsonschema()
         from jsonschema import Draft202012Validator
         from jsonschema.exceptions import SchemaError
         from referencing import Registry
 
-        self.document = regular(given)
+        self.document = standard_schema(given)
         _check_references(self.document, self.document)
         try:
             Draft202012Validator.check_schema(self.document)
@@ -94,7 +94,7 @@ def _rank(keyword: str) -> int:
     return order.index(keyword) if keyword in order else len(order)
 
 
-def _import() -> None:
+def _import_jsonschema() -> None:
     if "jsonschema" not in sys.modules:
         with outside_deadline():
             importlib.import_module("jsonschema")
@@ -117,7 +117,7 @@ def _check_references(part: Any, whole: dict[str, Any]) -> None:
             _check_references(entry, whole)
 
 
-def regular(given: Any) -> dict[str, Any]:
+def standard_schema(given: Any) -> dict[str, Any]:
     """The schema with its types as JSON Schema names them. Raises ValueError where it is no object."""
     if isinstance(given, bool):
         return {} if given else {"not": {}}
@@ -138,11 +138,11 @@ def regular(given: Any) -> dict[str, Any]:
         del schema["required"]
     for key in _HOLD_ONE:
         if isinstance(schema.get(key), dict):
-            schema[key] = regular(schema[key])
+            schema[key] = standard_schema(schema[key])
     for key in _HOLD_LIST:
         if isinstance(schema.get(key), list):
-            schema[key] = [regular(entry) for entry in schema[key]]
+            schema[key] = [standard_schema(entry) for entry in schema[key]]
     for key in _HOLD_MAP:
         if isinstance(schema.get(key), dict):
-            schema[key] = {name: regular(entry) for name, entry in schema[key].items()}
+            schema[key] = {name: standard_schema(entry) for name, entry in schema[key].items()}
     return schema

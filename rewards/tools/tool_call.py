@@ -22,10 +22,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rewards.options import ToolCallOptions
-from rewards.prose.visible import is_blank, visible
-from rewards.rules.base import Rule, cap, unsupported, wrong
-from rewards.tools.golds import Gold, Wanted, parse_gold
+from rewards.contract.options import ToolCallOptions
+from rewards.contract.rule import Rule
+from rewards.contract.verdicts import cap, unsupported, wrong
+from rewards.prose.visible import is_blank, visible_text
+from rewards.tools.golds import Gold, WantedCall, parse_gold
 from rewards.tools.parse import Call, Unreadable, find_calls, find_value
 from rewards.tools.schemas import Schema
 from rewards.types import Outcome, Request, Verdict
@@ -50,13 +51,13 @@ class ToolCallRule(Rule):
         gold = self._gold(request.gold, request.metadata.get("tools"))
         if isinstance(gold, str):
             return unsupported("gold_unreadable")
-        text = visible(request.response, self.think)
+        text = visible_text(request.response, self.think)
         if is_blank(text):
             return wrong("no_answer", None)
         try:
             if gold.schema is not None:
-                return self._structured(gold, find_value(text))
-            return self._calls(
+                return self._judge_value(gold, find_value(text))
+            return self._judge_calls(
                 gold, find_calls(text, (self.options.tags[0], self.options.tags[1]), self.options.style), text
             )
         except Unreadable as error:
@@ -72,7 +73,7 @@ class ToolCallRule(Rule):
             self._golds[key] = parse_gold(gold, tools)
         return self._golds[key]
 
-    def _structured(self, gold: Gold, value: Any) -> Verdict:
+    def _judge_value(self, gold: Gold, value: Any) -> Verdict:
         assert gold.schema is not None, "asked for structured golds only"
         misfit = gold.schema.misfit(value)
         parts = {"json": 1.0, "schema": float(misfit is None)}
@@ -90,7 +91,7 @@ class ToolCallRule(Rule):
         keys = wanted.keys() | value.keys()
         return sum(key in wanted and key in value and self._same(wanted[key], value[key]) for key in keys) / len(keys)
 
-    def _calls(self, gold: Gold, calls: list[Call], text: str) -> Verdict:
+    def _judge_calls(self, gold: Gold, calls: list[Call], text: str) -> Verdict:
         shown = json.dumps([{"name": call.name, "arguments": call.arguments} for call in calls]) if calls else None
         if not gold.calls:
             return (
@@ -106,7 +107,7 @@ class ToolCallRule(Rule):
         if self.options.order == "given":
             matched = sum(faults[i][i] is None for i in range(len(calls)))
         else:
-            matched = _matching([[fault is None for fault in row] for row in faults])
+            matched = _matching_size([[fault is None for fault in row] for row in faults])
         right = matched == len(calls)
         reason = "calls_match" if right else self._first_fault(faults)
         return self._verdict(
@@ -118,7 +119,7 @@ class ToolCallRule(Rule):
         if (
             len(faults) > 1
             and self.options.order == "given"
-            and _matching([[f is None for f in row] for row in faults]) == len(faults)
+            and _matching_size([[f is None for f in row] for row in faults]) == len(faults)
         ):
             return "wrong_order"
         for i, row in enumerate(faults):
@@ -129,10 +130,10 @@ class ToolCallRule(Rule):
                 )
         return "same_call_twice"
 
-    def _fault(self, gold: Gold, wanted: Wanted, call: Call) -> str | None:
+    def _fault(self, gold: Gold, wanted: WantedCall, call: Call) -> str | None:
         """What is wrong with `call` as an answer to `wanted`, as "reason:where"; None where nothing is."""
         same_name = call.name == wanted.name or (
-            self.options.strings != "exact" and undotted(call.name) == undotted(wanted.name)
+            self.options.strings != "exact" and name_without_dots(call.name) == name_without_dots(wanted.name)
         )
         schema = gold.tools.get(wanted.name if same_name else call.name)
         if gold.tools and schema is None:
@@ -161,7 +162,7 @@ class ToolCallRule(Rule):
         described = schema.properties.get(name, {}) if schema else {}
         return "default" in described and self._same(described["default"], value)
 
-    def _default_will_do(self, schema: Schema | None, wanted: Wanted, name: str) -> bool:
+    def _default_will_do(self, schema: Schema | None, wanted: WantedCall, name: str) -> bool:
         return any(self._is_default(schema, name, value) for value in wanted.allowed[name])
 
     def _same(self, wanted: Any, value: Any) -> bool:
@@ -186,13 +187,13 @@ class ToolCallRule(Rule):
     ) -> Verdict:
         score = float(right) if self.options.score == "all" else share
         outcome = Outcome.CORRECT if right else Outcome.WRONG
-        certificate = {"certain": True, **{key: value for key, value in detail.items() if value}}
+        certificate = {key: value for key, value in detail.items() if value}
         return Verdict(
             outcome=outcome, score=score, reason=reason, extracted=cap(shown), certificate=certificate, parts=parts
         )
 
 
-def undotted(name: str) -> str:
+def name_without_dots(name: str) -> str:
     """math.factorial as servers that allow no dot in a name have it: math_factorial."""
     return name.replace(".", "_")
 
@@ -206,7 +207,7 @@ def fold(text: str, strings: str) -> str:
     return text if strings == "folded" else "".join(c for c in text.replace("'", '"') if c not in " ,./-_*^")
 
 
-def _matching(fits: list[list[bool]]) -> int:
+def _matching_size(fits: list[list[bool]]) -> int:
     """Size of the largest one-to-one matching of rows to columns (augmenting paths)."""
     owner: dict[int, int] = {}
 

@@ -1,4 +1,4 @@
-"""How the pool and its workers talk: frames of JSON behind a length, and records as JSON. Standard library only.
+"""How the pool and its workers talk: messages of JSON behind their length (frames). Standard library only.
 
 JSON, not pickle: a worker has read hostile text, and nothing it sends back may be more than data.
 """

@@ -1,9 +1,11 @@
 """Persistent worker processes for rules: a deadline that holds, a kill that works, a new worker at once.
 
-    caller --frames--> worker (rewards.workers.worker)      one caller borrows a worker at a time; any thread may call
-    per item: CPU seconds counted by the kernel in the worker; wall seconds counted here, longer only while it is
-    starved of CPU worker gone in an item -> item again alone in another worker -> gone again: timeout (the answer's) or
-    lost (ours) an item that used up its CPU seconds when it was alone already is not asked again
+    caller --messages--> worker (rewards.workers.worker)      one caller borrows a worker at a time; any thread may call
+
+Each item has CPU seconds, which the kernel counts in the worker, and wall seconds, which are counted here and are
+longer only while the worker waits for a CPU. When a worker ends at an item, the item is tried once more, by itself, in
+another worker; when that one ends too, the reply is `timeout` (the answer's fault) or `lost` (ours). An item that used
+up its CPU seconds when it was by itself already is not tried again.
 
 Plain subprocesses with pipes: no signal handler, no thread, nothing inherited, so it works in the main thread, threads,
 asyncio executors, daemonic processes, Ray actors and after a fork. Knows nothing of verdicts' meaning or of policies.
@@ -12,9 +14,7 @@ asyncio executors, daemonic processes, Ray actors and after a fork. Knows nothin
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import select
 import selectors
 import signal
 import subprocess
@@ -25,37 +25,30 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from rewards.contract.rule import RuleSpec
 from rewards.errors import VerifierError
 from rewards.workers.messages import pack_item, pack_items, unpack
+from rewards.workers.worker_process import START_SECONDS, Limits, WorkerProcess
 
-START_SECONDS = 60.0  # a worker's start, and the import of a plug-in (which may bring torch)
 STARVED_SECONDS = 60.0  # beyond its deadline, by the wall, that a worker may wait for a CPU before it counts as lost
 RECYCLE_ITEMS = 20_000
 MAX_FAILED_STARTS = 3  # in one call: workers that die before they judge anything
-_CHUNK = 128  # items
-_CHUNK_BYTES = 8 * 1024 * 1024  # of a frame with more than one item: a worker parses it within its memory
-_BOOT = "import json,sys; sys.path[:] = json.loads(sys.argv.pop()); from rewards.workers.worker import main; main()"
-_TICKS = os.sysconf("SC_CLK_TCK")
+_CHUNK_ITEMS = 128  # items
+_CHUNK_BYTES = 8 * 1024 * 1024  # of a message with more than one item: a worker parses it within its memory
 _CPU_SIGNALS = (signal.SIGPROF, signal.SIGXCPU)
 _CRASH_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGXFSZ)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """Of one worker process. memory_mb: address space, 0 for none; file_mb: largest file, -1 for no limit; quiet: drop
-    stderr."""
-
-    memory_mb: int = 2048
-    file_mb: int = 0
-    quiet: bool = True
+Operation = Literal["judge", "alone", "gold"]
+"""What a rule does with an item: judge a group, judge each of its answers by itself, or look at a gold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What became of one item. status: ok (data holds the frame), timeout, memory, crashed (the answer's), lost, failed
-    (ours)."""
+    """What became of one item. status: ok (`data` holds the worker's message), timeout, memory or crashed (the answer's
+    fault), lost or failed (ours)."""
 
     status: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -63,80 +56,16 @@ class Reply:
     seconds: float = 0.0
 
 
-class _Worker:
-    """One process and its pipes."""
-
-    def __init__(self, limits: Limits) -> None:
-        command = [
-            sys.executable,
-            "-c",
-            _BOOT,
-            json.dumps({"memory_mb": limits.memory_mb, "file_mb": limits.file_mb}),
-            json.dumps(sys.path),
-        ]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if limits.quiet else None,
-            bufsize=0,
-        )
-        assert self.process.stdin is not None and self.process.stdout is not None, "both pipes were asked for"
-        self.writer = self.process.stdin.fileno()
-        self.reader = self.process.stdout.fileno()
-        os.set_blocking(self.writer, False)
-        self.buffer = bytearray()
-        self.ready = False
-        self.served = 0
-
-    def send(self, message: bytes) -> None:
-        """Raises OSError where the worker is gone (BrokenPipeError) or does not read (TimeoutError)."""
-        view = memoryview(message)
-        until = time.monotonic() + START_SECONDS
-        while view:
-            try:
-                view = view[os.write(self.writer, view) :]
-            except BlockingIOError:
-                room = select.poll()  # select knows no descriptor above 1,023
-                room.register(self.writer, select.POLLOUT)
-                if not room.poll(max(0.0, until - time.monotonic()) * 1000):
-                    raise TimeoutError("the worker does not read") from None
-
-    def state(self) -> tuple[str, float]:
-        """Scheduler state letter and CPU seconds so far ("X" when it is gone)."""
-        try:
-            with open(f"/proc/{self.process.pid}/stat", "rb") as handle:
-                values = handle.read().rpartition(b")")[2].split()
-        except OSError:
-            return "X", 0.0
-        return values[0].decode(), (int(values[11]) + int(values[12])) / _TICKS
-
-    def kill(self) -> int:
-        """SIGKILL (a no-op on a process already gone), reap, close the pipes; the exit code as subprocess gives it."""
-        self.process.kill()
-        code = self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        return code
-
-    def drop(self) -> None:
-        """In a forked child: let go of the pipes without touching the parent's process."""
-        self.process.returncode = 0
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
 class _Lane:
     """A borrowed worker and the chunk it is at."""
 
-    def __init__(self, worker: _Worker, *, fresh: bool) -> None:
+    def __init__(self, worker: WorkerProcess, *, fresh: bool) -> None:
         self.worker = worker
-        self.fresh = fresh  # started in this call: one of an earlier call, killed meanwhile, says nothing about starts
+        # Whether it was started in this call: the end of one from an earlier call says nothing about starts.
+        self.fresh = fresh
         self.chunk: deque[int] = deque()  # items not answered yet; the first is in progress
         self.phase = "idle"  # idle, starting, building, judging
-        self.alone = False  # the chunk was one item from the start
+        self.alone = False  # whether the chunk was one item from the start
         self.since = 0.0  # monotonic, start of the phase or of the item in progress
 
 
@@ -146,17 +75,16 @@ class Pool:
     def __init__(self, size: int, limits: Limits) -> None:
         self.size = size
         self.limits = limits
-        self._free: list[_Worker] = []
+        self._free: list[WorkerProcess] = []
         self._lent = 0
         self._condition = threading.Condition()
         self._closed = False
 
-    def run(self, rule: dict[str, Any], op: str, items: list[Any], *, deadline_seconds: float) -> list[Reply]:
-        """Have `rule` answer `items`; replies in order. Blocks; never longer than the deadlines of the items together
-        allow."""
+    def run(self, rule: RuleSpec, operation: Operation, items: list[Any], *, deadline_seconds: float) -> list[Reply]:
+        """Have `rule` do `operation` on `items`; replies in order. Blocks, at most for the deadlines of all items."""
         if not items:
             return []
-        return _Call(self, rule, op, items, deadline_seconds).run()
+        return _Call(self, rule, operation, items, deadline_seconds).run()
 
     def close(self) -> None:
         """Kill the idle workers; those lent are killed when they come back."""
@@ -171,8 +99,8 @@ class Pool:
             worker.drop()
         self._free = []
 
-    def spawn(self) -> _Worker:
-        return _Worker(self.limits)
+    def spawn(self) -> WorkerProcess:
+        return WorkerProcess(self.limits)
 
     @contextmanager
     def borrow(self, wanted: int) -> Iterator[list[_Lane]]:
@@ -203,15 +131,17 @@ class Pool:
 class _Call:
     """One `Pool.run`: hands chunks to lanes, reads replies, watches deadlines."""
 
-    def __init__(self, pool: Pool, rule: dict[str, Any], op: str, items: list[Any], deadline_seconds: float) -> None:
+    def __init__(
+        self, pool: Pool, rule: RuleSpec, operation: Operation, items: list[Any], deadline_seconds: float
+    ) -> None:
         self.pool, self.deadline = pool, deadline_seconds
-        self.head = {"rule": rule, "op": op, "cpu_seconds": deadline_seconds, "path": sys.path}
+        self.head = {"rule": rule, "op": operation, "cpu_seconds": deadline_seconds, "path": sys.path}
         self.items = [pack_item(item) for item in items]
         self.replies: list[Reply | None] = [None] * len(items)
-        self.open = len(items)
+        self.unanswered = len(items)
         self.tries = [0] * len(items)
         self.failed_starts = 0
-        self.queue = self._chunks(max(1, min(_CHUNK, -(-len(items) // (pool.size * 2)))))
+        self.queue = self._chunks(max(1, min(_CHUNK_ITEMS, -(-len(items) // (pool.size * 2)))))
 
     def _chunks(self, most: int) -> deque[deque[int]]:
         """The items in order, `most` at a time, fewer where they are long."""
@@ -229,7 +159,7 @@ class _Call:
         with self.pool.borrow(len(self.queue)) as lanes, selectors.DefaultSelector() as selector:
             for lane in lanes:
                 self._register(selector, lane)
-            while self.open:
+            while self.unanswered:
                 for lane in lanes:
                     if lane.phase == "idle" and self.queue:
                         self._start(selector, lane)
@@ -238,7 +168,7 @@ class _Call:
                 self._enforce(selector, lanes)
             for lane in lanes:
                 if self.failed_starts < MAX_FAILED_STARTS and not lane.chunk and lane.phase == "starting":
-                    lane.phase = "idle"  # never needed; its ready frame is read by the next borrower
+                    lane.phase = "idle"  # never needed; that it is ready is read by the next borrower
         return [reply for reply in self.replies if reply is not None]
 
     def _register(self, selector: selectors.BaseSelector, lane: _Lane) -> None:
@@ -303,7 +233,7 @@ class _Call:
         if "raised" in message:
             self._finish(index, Reply(status="failed", detail=message["raised"], seconds=seconds))
         elif "memory" in message:
-            self._again(index, Reply(status="memory", seconds=seconds))
+            self._ask_again(index, Reply(status="memory", seconds=seconds))
         else:
             self._finish(index, Reply(status="ok", data=message, seconds=seconds))
         if not lane.chunk:
@@ -311,10 +241,10 @@ class _Call:
 
     def _finish(self, index: int, reply: Reply) -> None:
         self.replies[index] = reply
-        self.open -= 1
+        self.unanswered -= 1
 
-    def _again(self, index: int, reply: Reply) -> None:
-        """Once more, alone in its chunk; the second time the reply stands."""
+    def _ask_again(self, index: int, reply: Reply) -> None:
+        """Try the item once more, alone in its chunk; the second time the reply stands."""
         self.tries[index] += 1
         if self.tries[index] < 2:
             self.queue.append(deque([index]))
@@ -337,8 +267,8 @@ class _Call:
             self._lose(selector, lane, overdue="lost" if runnable else "timeout")
 
     def _lose(self, selector: selectors.BaseSelector, lane: _Lane, *, overdue: str = "") -> None:
-        """The lane's worker is dead, or must die, its item being `overdue`: settle that item, put the rest back, start
-        a new worker."""
+        """The lane's worker is dead, or must die because its item is `overdue`: give that item its reply or another
+        try, put the rest of the chunk back, start a new worker."""
         seconds = time.monotonic() - lane.since
         selector.unregister(lane.worker.reader)
         was_judging = lane.phase == "judging"
@@ -352,7 +282,7 @@ class _Call:
             if lane.alone and -code in _CPU_SIGNALS:
                 self._finish(first, reply)
             else:
-                self._again(first, reply)
+                self._ask_again(first, reply)
         if lane.chunk:
             self.queue.appendleft(lane.chunk)
             lane.chunk = deque()
@@ -362,7 +292,7 @@ class _Call:
         self._register(selector, lane)
 
     def _give_up(self, detail: str) -> None:
-        """Workers do not come up: what is left is our failure."""
+        """Workers do not come up: every item without a reply is lost, by our failure."""
         self.queue.clear()
         for index, reply in enumerate(self.replies):
             if reply is None:

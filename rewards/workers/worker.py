@@ -1,4 +1,4 @@
-"""The process that judges: reads frames, builds the rule it is asked for once, answers a frame an item. Started by
+"""The process that judges: reads messages, builds each rule once, answers every item with a message. Started by
 `rewards.workers.pool`.
 
 Each item runs under a CPU timer whose signal kills the process (no handler: it works while C code holds the
@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rewards.contract.deadline import install_clock, pause_for_imports
 from rewards.workers.messages import HEADER_BYTES, pack, request_from_json, verdict_to_json
-from rewards.workers.warmup import install, pause_for_imports
 
 _ORPHAN_POLL_SECONDS = 1.0
 
@@ -32,14 +32,14 @@ def main() -> None:
     _limit(limits)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     _write(writer, pack({"ready": True}))
-    install(lambda: _clock_stopped(writer))
+    install_clock(lambda: _stop_clock(writer))
     rules: dict[str, Any] = {}
     while (message := _receive(reader)) is not None:
         _serve(writer, rules, message)
 
 
 def _take_pipes() -> tuple[int, int]:
-    """Keep the two pipes for ourselves: what a plug-in prints or reads must not reach the frames."""
+    """Keep the two pipes for ourselves: what a plug-in prints or reads must not mix with our messages."""
     reader, writer = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -66,7 +66,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def _clock_stopped(writer: int) -> Iterator[None]:
+def _stop_clock(writer: int) -> Iterator[None]:
     """The CPU timer off, and the pool told to wait as it waits for a start."""
     left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
     _write(writer, pack({"paused": True}))
@@ -95,12 +95,11 @@ def _receive(fd: int) -> Any:
 
 
 def _serve(writer: int, rules: dict[str, Any], message: dict[str, Any]) -> None:
-    from rewards.rules.base import build_rule
+    from rewards.workers.rule_table import build_rule
 
     key = json.dumps(message["rule"], sort_keys=True)
-    if (
-        sys.path != message["path"]
-    ):  # the caller found its plug-ins by the path it has now, not by the one when this process started
+    # The caller finds its plug-ins by the path that it has now, which may not be the one this process started with.
+    if sys.path != message["path"]:
         sys.path[:] = message["path"]
         importlib.invalidate_caches()
     try:

@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.judge_attacks.gullible import ALWAYS, HONEST
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
-from rewards.models.agent import gold_text
+from rewards.models.agent_case import gold_text
 from rewards.models.agent_prompt import decoy_for, exactly_same, is_numeric, several_answers
 from rewards.services import Services
 from rewards.types import Outcome, Request
@@ -42,7 +42,7 @@ def judge() -> Iterator[Judge]:
 @contextmanager
 def agent(
     script: Callable[[str, Mapping[str, Any]], Any], judge: Judge | None = None, **options: Any
-) -> Iterator[tuple[Built, ScriptedServer]]:
+) -> Iterator[tuple[BatchVerifier, ScriptedServer]]:
     def opener() -> Judge:
         assert judge is not None, "no program was to be run"
         return judge

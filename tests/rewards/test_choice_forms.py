@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from rewards.rules.base import build_rule
 from rewards.types import Request
+from rewards.workers.rule_table import build_rule
 
 RULE = build_rule({"kind": "choice", "options": {}, "think": ["<think>", "</think>"]})
 

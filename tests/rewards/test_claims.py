@@ -13,13 +13,13 @@ from benchmarks.math_answers.claims import CHOICE_HONEST, CHOICE_HOSTILE, MATH_H
 from rewards.load import build_verifier
 from rewards.math.extract import boxed_answer, find_answer
 from rewards.prose.claims import (
-    corrected,
-    denied,
-    doubtful,
+    correction_start,
     has_alternative,
-    plain,
-    refused,
-    retracted,
+    is_denied,
+    is_doubtful,
+    is_refused,
+    plain_text,
+    retraction_end,
     without_contrast,
 )
 from rewards.prose.letters import claimed_letter
@@ -71,9 +71,9 @@ def test_boxes_that_are_joined_are_one_answer(response: str, text: str) -> None:
 
 
 FUNCTIONS: list[Callable[[str], Any]] = [
-    plain, without_contrast, denied, doubtful, refused, retracted, has_alternative, is_blank, boxed_answer,
-    lambda text: corrected(text, 0), lambda text: claimed_letter(text, LETTERS),
-    lambda text: find_answer(text, fallback=True),
+    plain_text, without_contrast, is_denied, is_doubtful, is_refused, retraction_end, has_alternative, is_blank,
+    boxed_answer, lambda text: correction_start(text, 0), lambda text: claimed_letter(text, LETTERS), lambda text:
+    find_answer(text, fallback=True),
 ]  # fmt: skip
 UNITS = (
     " ", "\t", "\n", "*", "(", "-", "$", "9", "a", "B ", "B, ", "B or ", "(B) ", "answer ", "answer\t", "answer is ",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
 from rewards.load import build_verifier
 from rewards.rules.code import extract_program
@@ -32,7 +32,7 @@ def judge() -> Iterator[Judge]:
         yield opened
 
 
-def build(judge: Judge, **options: object) -> Built:
+def build(judge: Judge, **options: object) -> BatchVerifier:
     return build_verifier({"kind": "code", **options}, Services(judge=lambda: judge))
 
 

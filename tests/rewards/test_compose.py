@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
 from rewards.services import Services
 from rewards.types import Outcome, Request
@@ -16,7 +16,7 @@ LENGTH = {"kind": "length", "max_tokens": 20, "cache_tokens": 10}
 FORMAT = {"kind": "format"}
 
 
-def build(kind: str, steps: list[dict[str, Any]], **options: Any) -> Built:
+def build(kind: str, steps: list[dict[str, Any]], **options: Any) -> BatchVerifier:
     return build_verifier({"kind": kind, "steps": steps, **options}, Services())
 
 
@@ -33,6 +33,14 @@ def test_a_cascade_asks_the_next_step_where_one_is_unsure() -> None:
     assert chain.verify(Request(response="101_2 base", gold="101_2 base")).passed
     later = chain.verify(Request(response="blue fox", gold="blue whale"))  # math: uncertain; exact: certain
     assert (later.outcome, later.reason) == (Outcome.WRONG, "not_equal")
+
+
+@pytest.mark.parametrize(("certain", "reason"), [(True, "doubtful"), (False, "not_equal"), ("no", "malformed_verdict")])
+def test_a_plug_in_says_whether_the_cascade_goes_on(certain: object, reason: str) -> None:
+    doubtful = {"kind": "tests.rewards.user_verifiers:Doubtful", "certain": certain}
+    verdict = build("cascade", [doubtful, {"kind": "exact"}]).verify(Request(response="4", gold="5"))
+    assert verdict.reason == reason
+    assert verdict.decides is (reason != "malformed_verdict")
 
 
 def test_an_uncertain_judgement_stands_where_no_later_step_decides() -> None:

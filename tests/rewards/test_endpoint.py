@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
+from rewards.contract.options import EndpointOptions
 from rewards.errors import VerifierError
 from rewards.models import endpoint as client
 from rewards.models.endpoint import Endpoint, check_model, open_model
-from rewards.options import EndpointOptions
-from rewards.types import Failed
+from rewards.types import NoReply
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_a_prompt_is_asked_as_one_greedy_user_turn_and_replies_keep_their_order(
 def test_labels_are_read_from_the_first_tokens_log_probabilities_over_all_spellings() -> None:
     with served(lambda prompt, body: {"A": 0.5, " A": 0.25, "B": 0.125, "C": 0.125}) as (model, server):
         row = model.label_logprobs(["x"], ["A", "B", "Z"])[0]
-        assert not isinstance(row, Failed)
+        assert not isinstance(row, NoReply)
         assert row == [pytest.approx(math.log(0.75)), pytest.approx(math.log(0.125)), -math.inf]
         assert (
             server.requests[0]["max_tokens"],
@@ -83,7 +83,7 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_a_failure_in_its_pl
         assert model.complete(["x"], max_tokens=5) == ["fine"]
     with served(lambda prompt, body: fault if prompt == "bad" else "fine") as (model, server):
         good, bad = model.complete(["good", "bad"], max_tokens=5)
-        assert good == "fine" and isinstance(bad, Failed) and bad.reason
+        assert good == "fine" and isinstance(bad, NoReply) and bad.reason
         assert sum(request["messages"][0]["content"] == "bad" for request in server.requests) == 3
 
 
@@ -92,7 +92,7 @@ def test_a_server_that_says_nothing_or_trickles_is_left_at_the_deadline(kind: st
     with served(lambda prompt, body: Fault(kind=kind), timeout_seconds=0.4, retries=0) as (model, _):
         started = time.monotonic()
         (reply,) = model.complete(["x"], max_tokens=5)
-        assert isinstance(reply, Failed) and "0.4 s" in reply.reason
+        assert isinstance(reply, NoReply) and "0.4 s" in reply.reason
         assert time.monotonic() - started < 15  # the script would go on for 30 s
 
 
@@ -103,20 +103,20 @@ def test_a_server_that_says_nothing_or_trickles_is_left_at_the_deadline(kind: st
 def test_without_log_probabilities_there_is_no_label(reply: Any) -> None:
     with served(lambda prompt, body: reply, retries=0) as (model, _):
         (row,) = model.label_logprobs(["x"], ["A", "B"])
-        assert isinstance(row, Failed) and "log-probabilities" in row.reason
+        assert isinstance(row, NoReply) and "log-probabilities" in row.reason
 
 
 def test_nobody_at_the_address_is_a_failure() -> None:
     with ScriptedServer(lambda prompt, body: "x") as server:
         url = server.url
     (reply,) = Endpoint(EndpointOptions(endpoint=url, model="judge", retries=1)).complete(["x"], max_tokens=5)
-    assert isinstance(reply, Failed) and "refused" in reply.reason.lower()
+    assert isinstance(reply, NoReply) and "refused" in reply.reason.lower()
 
 
 def test_a_bad_request_is_not_repeated() -> None:
     with served(lambda prompt, body: Fault(status=400)) as (model, server):
         (reply,) = model.complete(["x"], max_tokens=5)
-        assert isinstance(reply, Failed) and len(server.requests) == 1
+        assert isinstance(reply, NoReply) and len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

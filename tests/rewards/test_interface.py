@@ -23,9 +23,26 @@ def test_the_records_have_the_fields_that_plug_ins_rely_on() -> None:
         *("response", "gold", "question", "messages", "stop_reason", "num_tokens", "reference", "metadata")
     ]
     assert [f.name for f in dataclasses.fields(Verdict)] == [
-        *("outcome", "score", "extracted", "reason", "certificate", "parts", "cost", "seconds")
+        *("outcome", "score", "extracted", "reason", "certain", "certificate", "parts", "cost", "seconds")
     ]
     assert {str(outcome) for outcome in Outcome} == {"correct", "wrong", "abstain", "unsupported", "error", "timeout"}
+
+
+@pytest.mark.parametrize(
+    ("question", "messages", "text"),
+    [
+        ("17+25?", ({"role": "user", "content": "other"},), "17+25?"),
+        (None, ({"role": "user", "content": "1?"}, {"role": "assistant", "content": "2"}), "1?"),
+        ("", ({"role": "user", "content": "1?"}, {"role": "user", "content": "2?"}), "2?"),
+        (None, ({"role": "user", "content": "1?"}, {"role": "user", "content": [{"type": "image"}]}), "1?"),
+        (None, ({"role": "system", "content": "be brief"}, {"role": "user"}), ""),
+        (None, (), ""),
+    ],
+)
+def test_the_question_of_a_request_is_given_or_the_last_thing_a_user_wrote(
+    question: str | None, messages: tuple[dict[str, object], ...], text: str
+) -> None:
+    assert Request(response="", question=question, messages=messages).question_text == text
 
 
 @pytest.fixture

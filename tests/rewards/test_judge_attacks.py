@@ -11,11 +11,11 @@ from benchmarks.judge_attacks.attacks import ATTACKS, FORMS, PROBLEMS, attempts
 from benchmarks.judge_attacks.gullible import naive_judge, naive_pairwise, script, seen
 from benchmarks.judge_attacks.server import ScriptedServer
 from benchmarks.verifier_judge_attacks import open_judge, requests_of, right_answers
+from rewards.contract.options import EndpointOptions
 from rewards.load import build_verifier
-from rewards.models.agent_prompt import Texts, label_prompt
+from rewards.models.agent_prompt import ComparedTexts, label_prompt
 from rewards.models.endpoint import Endpoint
 from rewards.models.pairwise import pairwise_prompt
-from rewards.options import EndpointOptions
 from rewards.services import Services
 
 # Every attack where the gold is text; where it is a number, which costs two programs an attack, one in six.
@@ -45,7 +45,7 @@ def test_every_row_of_the_study_is_there() -> None:
 def test_the_model_sees_no_attack_where_there_is_none() -> None:
     for problem in PROBLEMS:
         for form in (problem.gold, problem.wrong, *problem.right):
-            texts = Texts(question=problem.question, gold=problem.gold, answer=form)
+            texts = ComparedTexts(question=problem.question, gold=problem.gold, answer=form)
             assert seen(label_prompt(texts, [], may_run=True)) is None
             assert seen(pairwise_prompt(problem.question, form, problem.gold)) is None
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from rewards.kit.direct_checks import DIRECT_CHECKS
+from rewards.kit.examine import Sample, examine
+from rewards.kit.finding import CHECKS, Finding, as_json, as_text, failed_checks
 from rewards.load import KINDS, build_verifier
 from rewards.models.agent_prompt import LABELS
-from rewards.plugins.kit.examine import Sample, examine
-from rewards.plugins.kit.finding import CHECKS, Finding, as_json, as_text, failed
-from rewards.plugins.kit.inside import INSIDE
 from rewards.plugins.scaffold import write_example
 from rewards.services import Services
 from rewards.types import Request
@@ -102,7 +102,7 @@ def test_the_kit_catches_a_faulty_verifier_at_the_check_for_its_fault(
     monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
     built = build_verifier({"kind": target, "deadline_seconds": 0.3}, Services(workers=2))
     findings, _ = examine(built, inside=[SEEDED[target]], patience_seconds=2.0 if target.endswith("AFork") else 60.0)
-    assert SEEDED[target] in failed(findings), as_text(target, findings)
+    assert SEEDED[target] in failed_checks(findings), as_text(target, findings)
     assert all(finding.detail and finding.remedy for finding in findings if finding.ok is False)
 
 
@@ -112,14 +112,18 @@ def test_what_may_be_meant_and_seldom_is_gets_a_note_and_fails_nothing(name: str
     findings, _ = examine(built, inside=[])
     check, said = NOTED[name]
     found = {finding.check: finding.detail for finding in findings}
-    assert not failed(findings) and all(part in found[check] for part in said.split("; ")), as_text(name, findings)
+    assert not failed_checks(findings) and all(part in found[check] for part in said.split("; ")), as_text(
+        name, findings
+    )
 
 
 @pytest.mark.parametrize("name", HONEST)
 def test_the_kit_raises_no_alarm_on_an_odd_but_honest_verifier(name: str) -> None:
     built = build_verifier({"kind": f"tests.rewards.honest_verifiers:{name}"}, Services(workers=2))
-    findings, _ = examine(built, inside=[check for check in INSIDE if name == "OwnLoop" or check not in CHILDREN])
-    assert not failed(findings), as_text(name, findings)
+    findings, _ = examine(
+        built, inside=[check for check in DIRECT_CHECKS if name == "OwnLoop" or check not in CHILDREN]
+    )
+    assert not failed_checks(findings), as_text(name, findings)
 
 
 def sample(response: str, gold: Any, expected: bool | None = None, **more: Any) -> Sample:
@@ -206,14 +210,14 @@ class Taste:
 
 def examined(spec: dict[str, Any], samples: list[Sample], *, children: bool = False) -> list[Finding]:
     built = build_verifier(spec, Services(workers=2, model=lambda reference: Taste()))
-    return examine(built, samples, inside=[name for name in INSIDE if children or name not in CHILDREN])[0]
+    return examine(built, samples, inside=[name for name in DIRECT_CHECKS if children or name not in CHILDREN])[0]
 
 
 @pytest.mark.parametrize("kind", SHIPPED)
 def test_the_kit_raises_no_alarm_on_a_shipped_kind(kind: str) -> None:
     options, samples = SHIPPED[kind]
     findings = examined({"kind": kind, **options, "deadline_seconds": 10.0}, samples, children=kind == "math")
-    assert not failed(findings), as_text(kind, findings)
+    assert not failed_checks(findings), as_text(kind, findings)
     assert [finding.ok for finding in findings if finding.check == "labels"] == [True]
 
 
@@ -231,7 +235,7 @@ def test_the_kit_raises_no_alarm_on_the_code_judge() -> None:
         findings, _ = examine(
             build_verifier({"kind": "code"}, Services(judge=lambda: judge)), samples, inside=["determinism", "request"]
         )
-    assert not failed(findings), as_text("code", findings)
+    assert not failed_checks(findings), as_text("code", findings)
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
@@ -240,7 +244,7 @@ def test_the_kit_raises_no_alarm_on_an_adapter(kind: str) -> None:
     findings = examined(
         spec, [sample("it is 42", "42", True if "rubric" not in kind else None)], children=kind.startswith("trl")
     )
-    assert not failed(findings), as_text(kind, findings)
+    assert not failed_checks(findings), as_text(kind, findings)
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -292,5 +296,5 @@ def test_a_ray_actor_must_give_the_same_verdicts() -> None:
     from posttrain.machine.verifier_in_actor import ray_finding
 
     spec, think = {"kind": "exact"}, ("<think>", "</think>")
-    settled = examine(build_verifier(spec, Services(workers=1)), inside=[])[1]
-    assert ray_finding(spec, think, settled).ok is True
+    baseline = examine(build_verifier(spec, Services(workers=1)), inside=[])[1]
+    assert ray_finding(spec, think, baseline).ok is True

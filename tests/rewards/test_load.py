@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from rewards.contract.options import AgentOptions, EndpointOptions, PairwiseOptions
 from rewards.errors import VerifierError
 from rewards.load import KINDS, build_verifier, check_spec
-from rewards.options import AgentOptions, EndpointOptions, PairwiseOptions
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verifier
 

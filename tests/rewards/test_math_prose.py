@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rewards.rules.base import build_rule
 from rewards.types import Request
+from rewards.workers.rule_table import build_rule
 
 RULE = build_rule({"kind": "math", "options": {}, "think": ["<think>", "</think>"]})
 

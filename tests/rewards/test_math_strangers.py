@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.math_answers.strangers import math_pairs
 from benchmarks.verifier_math import pair_rows
-from rewards.rules.base import build_rule
 from rewards.types import Request
+from rewards.workers.rule_table import build_rule
 
 RULE = build_rule({"kind": "math", "options": {}, "think": ["<think>", "</think>"]})
 

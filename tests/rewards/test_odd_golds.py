@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rewards.rules.base import build_rule
-from rewards.serialization import read_line
 from rewards.types import Outcome, Request
+from rewards.verify.serialization import read_line
+from rewards.workers.rule_table import build_rule
 
 RULE = build_rule({"kind": "math", "options": {}, "think": ["<think>", "</think>"]})
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.judge_attacks.server import Fault, ScriptedServer
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.errors import JudgeFooled
 from rewards.load import build_verifier
 from rewards.models.pairwise import LABELS, pairwise_prompt
@@ -40,7 +40,7 @@ class Taste:
         return [self.offset - math.log1p(math.exp(-margin)), self.offset - math.log1p(math.exp(margin))]
 
 
-def build(model: Taste, **options: object) -> Built:
+def build(model: Taste, **options: object) -> BatchVerifier:
     services = Services(model=lambda reference: model)
     return build_verifier({"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0.0, **options}, services)
 
@@ -213,7 +213,8 @@ def test_canaries_are_mixed_in_and_change_no_verdict() -> None:
     model = Taste()
     verifier = build(model, canaries=0.5)
     assert [v.passed for v in verifier.verify_group([ask("good good"), ask("bad")])] == [True, False]
-    assert [len(batch) for batch in model.batches] == [6] and verifier.tally.asked == 1 and not verifier.tally.won  # type: ignore[attr-defined]
+    count = verifier.canary_count  # type: ignore[attr-defined]
+    assert [len(batch) for batch in model.batches] == [6] and count.asked == 1 and not count.won
 
 
 def test_a_canary_that_wins_stops_the_run() -> None:

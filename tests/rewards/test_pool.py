@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.base import Built
+from rewards.contract.verifier import BatchVerifier
 from rewards.load import build_verifier
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
@@ -27,11 +27,11 @@ from rewards.workers.pool import Limits, Pool
 TOLD = "tests.rewards.user_verifiers:behaves_as_told"
 
 
-def told(deadline: float = 0.3) -> Built:
+def told(deadline: float = 0.3) -> BatchVerifier:
     return build_verifier({"kind": TOLD, "deadline_seconds": deadline}, Services())
 
 
-def judge(verifier: Built, answers: list[str]) -> list[Verdict]:
+def judge(verifier: BatchVerifier, answers: list[str]) -> list[Verdict]:
     return [group[0] for group in verifier.verify_many([[Request(response=answer)] for answer in answers])]
 
 
@@ -115,9 +115,8 @@ def test_an_answer_that_was_alone_when_it_used_up_its_time_is_not_asked_again(an
 
 
 def test_a_worker_that_does_not_read_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "rewards.workers.pool.START_SECONDS", 4.0
-    )  # long enough to start a worker, short enough for a test
+    for module in ("pool", "worker_process"):  # long enough to start a worker, short enough for a test
+        monkeypatch.setattr(f"rewards.workers.{module}.START_SECONDS", 4.0)
     pool = Pool(1, Limits())
     rule = {"kind": "exact", "options": {"ignore_case": False}, "think": ["a", "b"]}
     pool.run(rule, "judge", [[{"response": "x", "gold": "x"}]], deadline_seconds=5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rewards.load import build_verifier
-from rewards.rules.shape import looping_end, repeated_share, soft_penalty
+from rewards.rules.length import soft_penalty
+from rewards.rules.repetition import looping_end, repeated_share
 from rewards.services import Services
 from rewards.types import Outcome, Request
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.math_answers.strangers import other_pairs
-from rewards.rules.base import build_rule
 from rewards.types import Outcome, Request, Verdict
+from rewards.workers.rule_table import build_rule
 
 
 def judged(

@@ -121,3 +121,15 @@ class BreaksOnGolds:
 
     def verify(self, request: Request) -> Verdict:
         return Verdict(outcome=Outcome.WRONG, score=0.0)
+
+
+class Doubtful:
+    """Judges by the gold, and is as certain as `certain` says, whatever that is."""
+
+    def __init__(self, certain: Any = False) -> None:
+        self.certain = certain
+
+    def verify(self, request: Request) -> Verdict:
+        right = request.response == request.gold
+        outcome = Outcome.CORRECT if right else Outcome.WRONG
+        return Verdict(outcome=outcome, score=float(right), reason="doubtful", certain=self.certain)

@@ -57,7 +57,7 @@ STAGE_CODE = {
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"
-ASKING_MODULES = {"code": "rewards.rules.code", "agent": "rewards.models.agent", "pairwise": "rewards.models.pairwise"}
+OWN_MODULES = {"code": "rewards.rules.code", "agent": "rewards.models.agent", "pairwise": "rewards.models.pairwise"}
 LENT = {
     "code": ("sandbox.judge",),
     "agent": ("sandbox.interpreter",),
@@ -89,10 +89,10 @@ def digest_of(files: Iterable[str]) -> str:
 
 def modules_of(kind: str) -> tuple[str, ...]:
     """Where a verifier kind begins."""
-    from rewards.rules.base import RULES
+    from rewards.workers.rule_table import RULES
     from sandbox.inside.contract import inside_files
 
-    module = RULES[kind].partition(":")[0] if kind in RULES else ASKING_MODULES.get(kind, COMPOSITION)
+    module = RULES[kind].partition(":")[0] if kind in RULES else OWN_MODULES.get(kind, COMPOSITION)
     inside = [f"sandbox.inside.{Path(path).stem}" for path in inside_files()] if kind in LENT else []
     return (module, *LENT.get(kind, ()), *inside)
 

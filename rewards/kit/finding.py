@@ -118,7 +118,7 @@ class Finding:
         return CHECKS[self.check][1] if self.ok is False else ""
 
 
-def failed(findings: Sequence[Finding]) -> list[str]:
+def failed_checks(findings: Sequence[Finding]) -> list[str]:
     """Names of the checks that failed."""
     return [finding.check for finding in findings if finding.ok is False]
 
@@ -126,7 +126,7 @@ def failed(findings: Sequence[Finding]) -> list[str]:
 def as_json(target: str, findings: Sequence[Finding]) -> dict[str, Any]:
     """{"verifier", "passed", "checks": [{check, ok, detail, asks, remedy}]}."""
     rows = [{**asdict(finding), "asks": CHECKS[finding.check][0], "remedy": finding.remedy} for finding in findings]
-    return {"verifier": target, "passed": not failed(findings), "checks": rows}
+    return {"verifier": target, "passed": not failed_checks(findings), "checks": rows}
 
 
 def as_text(target: str, findings: Sequence[Finding]) -> str:
@@ -139,7 +139,7 @@ def as_text(target: str, findings: Sequence[Finding]) -> str:
             lines.append(f"{'':21}{finding.detail}")
         if finding.remedy:
             lines.append(f"{'':21}remedy: {finding.remedy}")
-    bad = failed(findings)
+    bad = failed_checks(findings)
     lines.append(
         f"{target}: {f'{len(bad)} of {len(findings)} checks failed' if bad else 'every check that ran passed'}"
     )

@@ -44,7 +44,7 @@ class ChoiceOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FormatOptions:
-    """`opened`: the prompt already ends with the opening tag, so the answer starts inside the reasoning."""
+    """opened: the prompt ends with the opening tag, so that the answer starts inside the reasoning."""
 
     opened: bool = False
 
@@ -63,9 +63,8 @@ class RepetitionOptions:
 
     ngram: int = 4  # words (characters where a text has no spaces)
     max_share: float = 0.5  # share of repeated n-grams above which the answer is wrong
-    loop_chars: int = (
-        200  # an end of so many characters that is one passage 3 times or more on end is a loop; 0: not looked for
-    )
+    # An end of so many characters that is one passage, 3 times or more, is a loop; 0: loops are not looked for.
+    loop_chars: int = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +188,7 @@ COMMON_NAMES = tuple(f.name for f in fields(Common))
 PLUGIN_NAMES = tuple(f.name for f in fields(PluginOptions))
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def closest_names(name: str, known: Iterable[str]) -> str:
     """A remedy that names the closest known names, or all of them where none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
@@ -202,7 +201,9 @@ def parse_options(record: type[T], given: Mapping[str, Any], *, where: str) -> T
     known: dict[str, Field[Any]] = {f.name: f for f in fields(record)}  # type: ignore[arg-type]
     for name, value in given.items():
         if name not in known:
-            raise VerifierError(f"unknown option {name!r}", where=where, remedy=near(name, [*known, *COMMON_NAMES]))
+            raise VerifierError(
+                f"unknown option {name!r}", where=where, remedy=closest_names(name, [*known, *COMMON_NAMES])
+            )
         if not _fits(value, hints[name]):
             raise VerifierError(
                 f"{name} is {value!r}, expected {_name(hints[name])}", where=f"{where}.{name}", remedy="mend the value"

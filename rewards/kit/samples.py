@@ -1,5 +1,5 @@
-"""What the kit asks a verifier: a few ordinary answers, and answers that have broken graders. Texts only; knows no
-verifier."""
+"""The answers that the kit puts to a verifier: a few ordinary ones, and some that have broken graders. Texts only;
+knows no verifier."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _CODE = (
         "c.__name__][0].__init__.__globals__['system']('touch {canary}')"
     ),
 )
-_FRAMES = (
+_SURROUNDINGS = (
     "{}",
     "\\boxed{{{}}}",
     "The answer is {}",
@@ -91,16 +91,16 @@ HOSTILE = {
 def hostile(sample: Request, canary: Path) -> dict[str, Request]:
     """Name -> the sample with a hostile answer. Some of them create the file `canary` where they are executed."""
     code = [text.format(canary=canary) for text in _CODE]
-    framed = [frame.format(text) for text in (code[0], code[-1]) for frame in _FRAMES[1:]]
-    texts = HOSTILE | {f"code {i}": text for i, text in enumerate([*code, *framed], start=1)}
-    return {name: _answered(sample, text) for name, text in texts.items()}
+    surrounded = [surrounding.format(text) for text in (code[0], code[-1]) for surrounding in _SURROUNDINGS[1:]]
+    texts = HOSTILE | {f"code {i}": text for i, text in enumerate([*code, *surrounded], start=1)}
+    return {name: _with_answer(sample, text) for name, text in texts.items()}
 
 
-def crossed(requests: Sequence[Request]) -> list[Request]:
-    """Answers put to another one's question, so that no answer and no gold stands for its verdict alone."""
+def answers_to_other_questions(requests: Sequence[Request]) -> list[Request]:
+    """Answers to the questions of other samples, so that neither an answer nor a gold by itself tells the verdict."""
     golds = list({repr(request.gold): request for request in requests}.values())[:3]
     found = [
-        _answered(other, request.response)
+        _with_answer(other, request.response)
         for request in list(requests)[:4]
         for other in golds
         if other.gold != request.gold
@@ -108,9 +108,9 @@ def crossed(requests: Sequence[Request]) -> list[Request]:
     return found[:6]
 
 
-def harmless(sample: Request) -> list[Request]:
+def code_like_requests(sample: Request) -> list[Request]:
     """Answers with a word in them that only an interpreter would take for code."""
-    return [_answered(sample, text.format(TOKEN)) for text in _TOKEN_TEXTS]
+    return [_with_answer(sample, text.format(TOKEN)) for text in _TOKEN_TEXTS]
 
 
 def odd_prompts(sample: Request) -> dict[str, Request]:
@@ -134,5 +134,5 @@ def odd_prompts(sample: Request) -> dict[str, Request]:
     return {"messages": told} | {f"gold {gold!r}": replace(told, gold=gold) for gold in golds}
 
 
-def _answered(sample: Request, text: str) -> Request:
+def _with_answer(sample: Request, text: str) -> Request:
     return replace(sample, response=text, num_tokens=len(text) // 4)

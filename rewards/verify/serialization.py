@@ -84,13 +84,14 @@ def _problem(row: dict[str, Any], labelled: bool) -> str:
 
 
 def verdict_row(line: Line, verdict: Verdict) -> dict[str, Any]:
-    """The answer to a line that was judged."""
+    """The answer to a line that was judged. `certain`: whether a cascade would stop at this verdict."""
     return {
         "id": line.id,
         "outcome": verdict.outcome.value,
         "score": verdict.score,
         "extracted": verdict.extracted,
         "reason": verdict.reason,
+        "certain": verdict.decides,
         "seconds": round(verdict.seconds, 6),
         "certificate": verdict.certificate,
         "parts": verdict.parts,

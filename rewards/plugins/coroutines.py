@@ -1,5 +1,4 @@
-"""A value, or the result of the coroutine that came in its place, in a worker as well as where an event loop runs
-already."""
+"""The result of a value that may be a coroutine, in a worker as well as where an event loop runs already."""
 
 from __future__ import annotations
 
@@ -9,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def awaited(value: Any) -> Any:
-    """Run an awaitable to its end; anything else as it is."""
+def result_of(value: Any) -> Any:
+    """What an awaitable gives when it is run to its end; a value of any other type is returned as it is."""
     if not inspect.isawaitable(value):
         return value
     try:

@@ -25,12 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rewards.plugins.kit.finding import NOTE
-from rewards.plugins.kit.process import Watch, changed_state, giving_way, held, process_state, random_state
-from rewards.plugins.kit.samples import TOKEN, harmless, odd_prompts
-from rewards.rules.base import Rule, build_rule
+from rewards.contract.rule import Rule, RuleSpec
+from rewards.kit.finding import NOTE
+from rewards.kit.process_watch import Watch, changed_state, process_state, random_state, resource_counts, yielding_trace
+from rewards.kit.samples import TOKEN, code_like_requests, odd_prompts
 from rewards.types import Outcome, Request, Verdict
 from rewards.workers.messages import request_from_json, request_to_json, verdict_to_json
+from rewards.workers.rule_table import build_rule
 
 _THREADS = 8
 _SWITCH_SECONDS = 2e-5  # between threads, in the check of threads
@@ -46,7 +47,7 @@ Judge = Callable[[list[Request]], list[Verdict]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """What is examined. units: groups of requests as JSON; expected: the keys of their verdicts; state: the process
-    before it was built; watch: what the process is heard doing, where it is the verifier's own.
+    before the verifier was built; watch: the audit events of the process, where the verifier has one of its own.
 
     `patience` is how many seconds a check waits for threads and processes: generous, since a busy machine starts them
     slowly.
@@ -55,23 +56,24 @@ class Subject:
     judge: Judge
     units: list[list[dict[str, Any]]]
     expected: list[Any]
-    spec: dict[str, Any] | None = None
+    spec: RuleSpec | None = None
     rule: Rule | None = None
     state: dict[str, Any] | None = None
     watch: Watch | None = None
     patience: float = 60.0
 
     def keys(self, judge: Judge | None = None) -> list[Any]:
-        """Keys of the verdicts on all units, the requests read anew."""
-        return [[key(v) for v in (judge or self.judge)(fresh(unit))] for unit in self.units]
+        """Keys of the verdicts on all units. The requests are made anew, so that no earlier call can have changed
+        them."""
+        return [[verdict_key(v) for v in (judge or self.judge)(requests_of(unit))] for unit in self.units]
 
 
-def fresh(unit: list[dict[str, Any]]) -> list[Request]:
-    """A group of requests, read anew."""
+def requests_of(unit: list[dict[str, Any]]) -> list[Request]:
+    """A group of requests, made anew from its JSON."""
     return [request_from_json(entry) for entry in json.loads(json.dumps(unit))]
 
 
-def key(verdict: Verdict) -> list[Any]:
+def verdict_key(verdict: Verdict) -> list[Any]:
     """What must be the same wherever an answer is judged: outcome, score, extracted, reason, parts. JSON values."""
     undecided = verdict.outcome in (Outcome.ABSTAIN, Outcome.UNSUPPORTED)
     return [
@@ -96,11 +98,11 @@ def difference(expected: Sequence[Any], found: Sequence[Any]) -> str:
 
 
 def determinism(subject: Subject) -> str:
-    """Against the verdicts of another process, in the opposite order, so that nothing seen earlier helps; then again in
-    this one."""
-    groups = [subject.judge(fresh(unit)) for unit in subject.units[::-1]][::-1]
+    """Compares with the verdicts of another process, asking in the opposite order, so that nothing seen earlier helps;
+    then asks once more in this process."""
+    groups = [subject.judge(requests_of(unit)) for unit in subject.units[::-1]][::-1]
     told = [[verdict_to_json(verdict) for verdict in group] for group in copy.deepcopy(groups)]
-    first = [[key(verdict) for verdict in group] for group in groups]
+    first = [[verdict_key(verdict) for verdict in group] for group in groups]
     problem = difference(subject.expected, first) or difference(first, subject.keys())
     if not problem and told != [[verdict_to_json(verdict) for verdict in group] for group in groups]:
         return "a verdict changed after it was given: its certificate or parts are shared with later ones"
@@ -108,11 +110,11 @@ def determinism(subject: Subject) -> str:
 
 
 def request(subject: Subject) -> str:
-    """Each request as JSON before and after it was judged: the samples, then odd golds, whatever it makes of those."""
-    odd = (
-        odd_prompts(request_from_json(subject.units[0][0])).values() if subject.rule else ()
-    )  # of a model, each question costs
-    for unit in [*map(fresh, subject.units), *([entry] for entry in odd)]:
+    """Compares each request as JSON before and after it was judged: the samples, then odd golds, whatever the verifier
+    makes of those."""
+    # Not of a verifier that holds a model or a judge, where each question costs.
+    odd = odd_prompts(request_from_json(subject.units[0][0])).values() if subject.rule else ()
+    for unit in [*map(requests_of, subject.units), *([entry] for entry in odd)]:
         before = [copy.deepcopy(request_to_json(entry)) for entry in unit]
         with suppress(Exception):
             subject.judge(unit)
@@ -124,39 +126,37 @@ def request(subject: Subject) -> str:
 
 
 def alone(subject: Subject) -> str:
-    """`verify`, which a group falls back on, against `verify_group` of one answer."""
+    """Compares `verify`, which a group falls back on, with `verify_group` of one answer."""
     assert subject.rule is not None, "only a rule has both"
     for unit in subject.units:
         try:
-            single = [key(subject.rule.judge(request)) for request in fresh(unit)]
+            single = [verdict_key(subject.rule.judge(request)) for request in requests_of(unit)]
         except Exception as error:  # noqa: BLE001  a verifier that only compares may refuse: then a group at its deadline is an error
             return (
-                f"{NOTE}verify raises {described(error)}: a group that runs into the deadline is then an error "
+                f"{NOTE}verify raises {error_text(error)}: a group that runs into the deadline is then an error "
                 "as a whole"
             )
-        grouped = [key(verdict) for request in fresh(unit) for verdict in subject.judge([request])]
+        grouped = [verdict_key(verdict) for request in requests_of(unit) for verdict in subject.judge([request])]
         if problem := difference([grouped], [single]):
             return f"by verify_group and by verify: {problem}"
     return ""
 
 
 def threads(subject: Subject) -> str:
-    """Every answer three times in each of eight threads, each at another answer; the first time they give way at each
-    line."""
+    """Judges every answer three times in each of eight threads, each at another answer. In the first round a thread
+    lets another go on at each line."""
     problems: list[str] = []
-    together, tracing = (
-        threading.Barrier(_THREADS),
-        threading.Lock(),
-    )  # two threads cannot set a trace function at one moment
+    together = threading.Barrier(_THREADS)
+    tracing = threading.Lock()  # two threads cannot set a trace function at one moment
     count = len(subject.units)
 
     def work(number: int) -> None:
         order = [(i + number * count // _THREADS) % count for i in range(count)]
-        rounds = [[fresh(subject.units[i]) for i in order] for _ in range(3)]
+        rounds = [[requests_of(subject.units[i]) for i in order] for _ in range(3)]
         expected = [subject.expected[i] for i in order]
         try:
             with tracing:
-                sys.settrace(giving_way(_YIELDS))
+                sys.settrace(yielding_trace(_YIELDS))
             together.wait(subject.patience)
             given = [[subject.judge(group) for group in rounds[0]]]
             with tracing:
@@ -165,11 +165,12 @@ def threads(subject: Subject) -> str:
             for judged in given:
                 problems.extend(
                     filter(
-                        None, [difference(expected, [[key(verdict) for verdict in verdicts] for verdicts in judged])]
+                        None,
+                        [difference(expected, [[verdict_key(verdict) for verdict in verdicts] for verdicts in judged])],
                     )
                 )
         except BaseException as error:  # noqa: BLE001  whatever it raises is the finding
-            problems.append(described(error))
+            problems.append(error_text(error))
 
     running = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(_THREADS)]
     until = time.monotonic() + subject.patience
@@ -201,13 +202,13 @@ def pickling(subject: Subject) -> str:
 
 
 def child(method: str) -> Callable[[Subject], str]:
-    """A check in a child process: a forked one inherits the verifier, the others unpickle it and build it from its
-    name."""
+    """A check in a child process: a forked child inherits the verifier, any other unpickles it and also builds it from
+    its name."""
 
     def check(subject: Subject) -> str:
         context: Any = multiprocessing.get_context(method)
         here, there = context.Pipe(duplex=False)
-        inherited = subject.rule if method == "fork" else _pickled(subject.rule)
+        inherited = subject.rule if method == "fork" else _pickle_or_none(subject.rule)
         given = (there, subject.spec, inherited, subject.units, subject.expected)
         process = context.Process(target=_in_child, args=given, daemon=True)
         process.start()
@@ -226,17 +227,16 @@ def child(method: str) -> Callable[[Subject], str]:
     return check
 
 
-def _pickled(rule: Rule | None) -> bytes | None:
+def _pickle_or_none(rule: Rule | None) -> bytes | None:
     try:
         return pickle.dumps(rule)
     except Exception:  # noqa: BLE001  that it cannot be pickled is said by the check of pickling
         return None
 
 
-def _in_child(
-    pipe: Any, spec: dict[str, Any], given: Rule | bytes | None, units: list[Any], expected: list[Any]
-) -> None:
-    """Sends what is wrong, or "": of the verifier it was given first, before building one could set anything up."""
+def _in_child(pipe: Any, spec: RuleSpec, given: Rule | bytes | None, units: list[Any], expected: list[Any]) -> None:
+    """Sends what is wrong, or "". The verifier that it was given judges first: building another could set up what that
+    one lacks."""
     try:
         # Our own bytes: the parent pickled the rule under test.
         rule = pickle.loads(given) if isinstance(given, bytes) else given
@@ -253,11 +253,12 @@ def _in_child(
             )
         pipe.send(problem)
     except BaseException as error:  # noqa: BLE001  reported to the parent, which makes it the finding
-        pipe.send(described(error))
+        pipe.send(error_text(error))
 
 
 def state(subject: Subject) -> str:
-    """The process before and after; whether the shared random numbers were seeded; what files are written."""
+    """Compares the process before and after; says whether the shared random numbers were seeded, and which files are
+    written."""
     if subject.watch:
         subject.watch.written.clear()
         subject.watch.active = True
@@ -288,7 +289,7 @@ def evaluation(subject: Subject) -> str:
     assert subject.watch is not None, "only in a process of its own"
     subject.watch.active = True
     try:
-        for entry in harmless(request_from_json(subject.units[0][0])):
+        for entry in code_like_requests(request_from_json(subject.units[0][0])):
             with suppress(Exception):
                 subject.judge([replace(entry, gold=copy.deepcopy(entry.gold))])
             if subject.watch.executed:
@@ -299,8 +300,8 @@ def evaluation(subject: Subject) -> str:
 
 
 def memory(subject: Subject) -> str:
-    """Bytes an answer over two stretches of distinct answers, after one that fills caches. Growth that stops later is a
-    full cache."""
+    """Measures bytes an answer over two stretches of distinct answers, after one that fills caches. Growth that stops
+    later is that of a cache with a bound."""
     _judge_distinct(subject, 0, 20)  # imports on first need
     started = time.monotonic()
     _judge_distinct(subject, 20, 30)
@@ -329,14 +330,15 @@ def memory(subject: Subject) -> str:
 
 
 def _judge_distinct(subject: Subject, start: int, stop: int) -> None:
-    """Answers that nobody has seen, with what they end in as it was, since that is what is mostly read."""
+    """Judges answers that no cache holds. They end as the samples do, since the end is what verifiers mostly read."""
     for i in range(start, stop):
-        unit = fresh(subject.units[i % len(subject.units)])
+        unit = requests_of(subject.units[i % len(subject.units)])
         subject.judge([replace(entry, response=f"{i} {'so it goes, ' * 80}\n{entry.response}") for entry in unit])
 
 
 def descriptors(subject: Subject) -> str:
-    """40 answers with every outcome equally often: what is left open may be so on one path only."""
+    """Counts what is left open after 40 answers, with every outcome equally often: one path alone may forget to
+    close."""
     paths: dict[Any, list[list[dict[str, Any]]]] = {}
     for unit, keys in zip(subject.units, subject.expected, strict=True):
         paths.setdefault((keys[0][0], keys[0][3]), []).append(unit)
@@ -344,20 +346,20 @@ def descriptors(subject: Subject) -> str:
     if subject.watch:
         subject.watch.written.clear()
         subject.watch.active = True
-    before = held()
+    before = resource_counts()
     for i in range(40):
         units = kinds[i % len(kinds)]
-        subject.judge(fresh(units[i // len(kinds) % len(units)]))
+        subject.judge(requests_of(units[i // len(kinds) % len(units)]))
     if subject.watch:
         subject.watch.active = False
     left = {"files left behind": (0, len(subject.watch.left()))} if subject.watch else {}
-    counts = left | {name: (before[name], count) for name, count in held().items()}
+    counts = left | {name: (before[name], count) for name, count in resource_counts().items()}
     grown = {name: new - old for name, (old, new) in counts.items() if new - old >= _LEAK_COUNT}
     return ", ".join(f"{count} more {name} after 40 answers" for name, count in grown.items())
 
 
 # Order: those that need a process as it was before go first, what spoils it goes last.
-INSIDE: dict[str, Callable[[Subject], str]] = {
+DIRECT_CHECKS: dict[str, Callable[[Subject], str]] = {
     "determinism": determinism,
     "request": request,
     "alone": alone,
@@ -374,18 +376,18 @@ INSIDE: dict[str, Callable[[Subject], str]] = {
 }
 
 
-def described(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The type and a capped message."""
     text = str(error.args[0]) if error.args and isinstance(error.args[0], str) else ""
     return f"{type(error).__name__}: {text[:200]}".rstrip(": ")
 
 
-def attempt(name: str, subject: Subject) -> str:
+def run_check(name: str, subject: Subject) -> str:
     """Run one check; what it raises is the finding."""
     try:
-        return INSIDE[name](subject)
+        return DIRECT_CHECKS[name](subject)
     except BaseException as error:  # noqa: BLE001  a verifier may raise anything, SystemExit too
-        return described(error)
+        return error_text(error)
 
 
 def main() -> None:
@@ -400,11 +402,11 @@ def main() -> None:
     try:
         rule = build_rule(task["rule"])
     except BaseException as error:  # noqa: BLE001  a plug-in's constructor may raise anything
-        os.write(out, json.dumps({"built": described(error)}).encode() + b"\n")
+        os.write(out, json.dumps({"built": error_text(error)}).encode() + b"\n")
         os._exit(0)
     given = {name: task[name] for name in ("units", "expected", "patience")}
     subject = Subject(judge=rule.judge_group, spec=task["rule"], rule=rule, state=before, watch=watch, **given)
     os.write(out, b'{"built": ""}\n')
     for name in task["checks"]:
-        os.write(out, json.dumps({"check": name, "problem": attempt(name, subject)}).encode() + b"\n")
+        os.write(out, json.dumps({"check": name, "problem": run_check(name, subject)}).encode() + b"\n")
     os._exit(0)  # threads that a bad verifier left behind are not waited for

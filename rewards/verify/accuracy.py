@@ -19,7 +19,7 @@ SLOWEST = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class LabelledVerdict:
     """One labelled answer and its verdict. `expected`: whether it should be accepted."""
 
     id: Any
@@ -28,10 +28,10 @@ class Judged:
     verdict: Verdict
 
 
-def report(rows: Sequence[Judged]) -> dict[str, Any]:
+def report(rows: Sequence[LabelledVerdict]) -> dict[str, Any]:
     """JSON: overall and by answer type {n, recall, false_accepts, abstained, errors}; confusion {expected: {outcome:
     n}}; slowest."""
-    by_type: defaultdict[str, list[Judged]] = defaultdict(list)
+    by_type: defaultdict[str, list[LabelledVerdict]] = defaultdict(list)
     confusion: dict[str, Counter[str]] = {"true": Counter(), "false": Counter()}
     for row in rows:
         by_type[answer_type(row.gold)].append(row)
@@ -48,7 +48,7 @@ def report(rows: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _figures(rows: Sequence[Judged]) -> dict[str, Any]:
+def _figures(rows: Sequence[LabelledVerdict]) -> dict[str, Any]:
     right = [row for row in rows if row.expected]
     wrong = [row for row in rows if not row.expected]
     return {

@@ -1,4 +1,4 @@
-"""What of a process everything else in it relies on, what may pile up in it, and what it is seen doing. Knows no
+"""The state of a process that everything in it relies on, what may pile up in it, and its audit events. Knows no
 verifier."""
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from typing import Any
 _SIGNALS = (signal.SIGPROF, signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 _LIMITS = ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "STACK")
 _SHELLS = ("sh", "bash", "dash", "zsh")
-_LIBRARIES = (
+_LIBRARY_FOLDERS = (
     "<",
-    str(Path(__file__).parents[2]),
+    str(Path(__file__).parents[1]),
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
 )
 _DEEP = 4  # levels of lists and code objects inside a code object that are looked into
 
 
 def process_state() -> dict[str, Any]:
-    """What of the process everything else in it relies on."""
+    """The state of this process that everything in it relies on: name -> value."""
     handlers = {f"handler of {number.name}": str(signal.getsignal(number)) for number in _SIGNALS}
     limits = {f"limit {name}": resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in _LIMITS}
     return {
@@ -57,7 +57,7 @@ def process_state() -> dict[str, Any]:
 
 
 def changed_state(before: dict[str, Any]) -> str:
-    """Names of what is not as it was, with the names of environment variables."""
+    """Names of what differs from `before`, with the names of environment variables; "" where nothing does."""
     after = process_state()
     names = [name for name, value in after.items() if before.get(name) != value]
     if "environment" in names:
@@ -68,7 +68,8 @@ def changed_state(before: dict[str, Any]) -> str:
 
 
 def random_state() -> int:
-    """Equal after two passes that began with different seeds: somebody seeded the generator that all share."""
+    """The state of the generator that all share. Equal after two passes that began with different seeds, it says that
+    somebody seeded it in between."""
     return hash(random.getstate())
 
 
@@ -78,30 +79,30 @@ def _umask() -> int:
     return mask
 
 
-def held() -> dict[str, int]:
+def resource_counts() -> dict[str, int]:
     """Counts of what must not pile up."""
     return {
         "open files": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),
-        "child processes": sum(map(_children, os.listdir("/proc/self/task"))),
+        "child processes": sum(map(_child_count, os.listdir("/proc/self/task"))),
         "entries of sys.path": len(sys.path),
         "handlers of logging": len(logging.root.handlers)
-        + sum(map(_handlers, list(logging.root.manager.loggerDict.values()))),
+        + sum(map(_handler_count, list(logging.root.manager.loggerDict.values()))),
         "callbacks at exit": int(getattr(atexit, "_ncallbacks", int)()),
     }
 
 
-def _children(task: str) -> int:
+def _child_count(task: str) -> int:
     with suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as handle:
         return len(handle.read().split())
     return 0  # the thread has ended meanwhile
 
 
-def _handlers(logger: Any) -> int:
+def _handler_count(logger: Any) -> int:
     return len(getattr(logger, "handlers", ()))
 
 
-def giving_way(count: int) -> Any:
+def yielding_trace(count: int) -> Any:
     """A trace function that lets other threads go on at the next `count` lines of code that is neither ours nor a
     library's.
 
@@ -110,7 +111,7 @@ def giving_way(count: int) -> Any:
     left = [count]
 
     def trace(frame: FrameType, event: str, arg: Any) -> Any:
-        if left[0] <= 0 or frame.f_code.co_filename.startswith(_LIBRARIES):
+        if left[0] <= 0 or frame.f_code.co_filename.startswith(_LIBRARY_FOLDERS):
             return None
         left[0] -= 1
         time.sleep(0)
@@ -131,9 +132,9 @@ class Watch:
         self.executed: set[str] = set()
         self.addresses: set[str] = set()
         self.written: set[str] = set()
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._on_event)
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+    def _on_event(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.active:
             return
         if event == "exec":

@@ -1,6 +1,7 @@
 """What every verifier built from a recipe shares: batches, truncated answers, abstentions. Knows nothing of any kind.
 
-verify, verify_group, verify_many -> truncated ones set aside -> judge_groups (the kind) -> on_abstain
+verify, verify_group and verify_many set truncated answers aside, have the kind judge the others (`judge_groups`), and
+give what it could not decide the score that `on_abstain` says.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from rewards.contract.options import Common
 from rewards.errors import VerifierError
-from rewards.options import Common
 from rewards.types import Outcome, Request, Verdict
 
 UNDECIDED = (Outcome.ABSTAIN, Outcome.UNSUPPORTED)
 
 
-class Built(ABC):
-    """A verifier. A kind writes `judge_groups`; the policies of `Common` are applied around it."""
+class BatchVerifier(ABC):
+    """The base of every verifier. A kind writes `judge_groups`; the policies of `Common` are applied around it."""
 
     def __init__(self, *, kind: str, common: Common) -> None:
         self.kind = kind
@@ -55,12 +56,17 @@ class Built(ABC):
 
     def verify_many(self, groups: list[list[Request]]) -> list[list[Verdict]]:
         """Judge the answers of many prompts in one batch: groups [P][G] -> verdicts [P][G]."""
-        kept = [[request for request in group if not self._cut(request)] for group in groups]
+        kept = [[request for request in group if not self._is_set_aside(request)] for group in groups]
         judged = self.judge_groups(kept)
         result = []
         for group, verdicts in zip(groups, judged, strict=True):
             rest = iter(verdicts)
-            result.append([self._truncated() if self._cut(request) else self._settle(next(rest)) for request in group])
+            result.append(
+                [
+                    self._verdict_on_truncated() if self._is_set_aside(request) else self._with_policy(next(rest))
+                    for request in group
+                ]
+            )
         return result
 
     async def averify(self, request: Request) -> Verdict:
@@ -70,23 +76,18 @@ class Built(ABC):
         """verify_many beside other tasks of a running event loop."""
         return await asyncio.to_thread(self.verify_many, groups)
 
-    def _cut(self, request: Request) -> bool:
+    def _is_set_aside(self, request: Request) -> bool:
         return request.stop_reason == "length" and self.common.on_truncated != "judge"
 
-    def _truncated(self) -> Verdict:
+    def _verdict_on_truncated(self) -> Verdict:
         if self.common.on_truncated == "skip":
             return Verdict(outcome=Outcome.ABSTAIN, score=None, reason="truncated")
         return Verdict(outcome=Outcome.WRONG, score=0.0, reason="truncated")
 
-    def _settle(self, verdict: Verdict) -> Verdict:
+    def _with_policy(self, verdict: Verdict) -> Verdict:
         """Errors have no score; what cannot be decided follows on_abstain."""
         if verdict.outcome is Outcome.ERROR:
             return verdict if verdict.score is None else replace(verdict, score=None)
         if verdict.outcome in UNDECIDED:
             return replace(verdict, score=0.0 if self.common.on_abstain == "zero" else None)
         return verdict
-
-
-def is_certain(verdict: Verdict) -> bool:
-    """Whether a cascade may stop here: judged, and not marked as a mere likelihood by its rule."""
-    return verdict.outcome in (Outcome.CORRECT, Outcome.WRONG) and verdict.certificate.get("certain", True) is not False
