@@ -1,2 +1,2 @@
-"""Verifiers of the user's own: loading, adapters for other libraries' reward functions, a scaffold, and the conformance
-kit. Knows no kind of ours."""
+"""Verifiers of the user's own: loading them, adapters for other libraries' reward functions, a scaffold. Knows no kind
+of ours."""
