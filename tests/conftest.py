@@ -44,10 +44,10 @@ BEGIN_WITH = (
     "data/test_template.py",
     "data/test_mix_difficulty_cards.py",
     "train/test_two_workers.py",
-    "cluster/test_machine.py",
+    "machine/test_machine.py",
     "rewards/test_kit.py",
     "docker/test_image_contract.py",
-    "cluster/test_judges.py",
+    "machine/test_judges.py",
     "rollout/test_engines.py",
     "docker/test_containers.py",
 )

@@ -18,7 +18,7 @@ from posttrain.records.step import ModelRole, Step
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import write_reference
-from tests.recipe.test_check import write_tokenizer
+from tests.preflight.test_check import write_tokenizer
 from tests.recipe.world import write_jsonl, write_world
 
 WORDS = ["user", "assistant", "one", "two", "q"]

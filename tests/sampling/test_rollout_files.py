@@ -7,7 +7,7 @@ from pathlib import Path
 from posttrain.sampling.rollout_files import read_groups, write_groups
 from posttrain.types import Completion, RolloutGroup, Segment, StopReason
 from rewards.types import Outcome, Verdict
-from tests.rollout.test_sampler import prompt
+from tests.sampling.test_sampler import prompt
 
 
 def test_a_verdict_with_the_transcript_of_a_model_is_read_back(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from posttrain.errors import BackendError, DataError, StageError, Stopped
 from posttrain.signals.stopping import giving_up_waits
-from tests.cluster.pieces import Piece
+from tests.machine.pieces import Piece
 
 pytestmark = pytest.mark.ray
 
@@ -133,7 +133,7 @@ _DRIVER = """
 import sys, time
 from pathlib import Path
 from posttrain.machine.cluster import ActorSpec, Cluster
-from tests.cluster.pieces import Piece
+from tests.machine.pieces import Piece
 cluster = Cluster(address="local", placement_timeout_seconds=30, logs=Path(sys.argv[1]))
 pieces = [cluster.start(ActorSpec(name=f"piece-{n}", target=Piece, kwargs={})) for n in range(2)]
 print(*[piece.pid() for piece in pieces], flush=True)
@@ -146,7 +146,7 @@ _STOPPED_DRIVER = """
 import signal, sys, time
 from pathlib import Path
 from posttrain.machine.cluster import ActorSpec, Cluster
-from tests.cluster.pieces import Piece
+from tests.machine.pieces import Piece
 asked = []
 cluster = Cluster(address="local", placement_timeout_seconds=30, logs=Path(sys.argv[1]))
 piece = cluster.start(ActorSpec(name="p", target=Piece, kwargs={"value": 3}))

@@ -13,7 +13,7 @@ import pytest
 
 from posttrain.errors import DataError
 from posttrain.types import Completion, GenerationRequest, Prompt, RolloutGroup, SamplingParams, Segment, StopReason
-from tests.cluster import pieces
+from tests.machine import pieces
 
 pytestmark = pytest.mark.ray
 

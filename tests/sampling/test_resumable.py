@@ -18,7 +18,7 @@ from posttrain.sampling.resumable import judged_answers
 from posttrain.signals.stopping import check_wait
 from posttrain.types import Prompt, RolloutGroup, SamplingParams
 from rewards.types import Outcome, Verdict
-from tests.rollout.test_sampler import Bytes, Echo, prompt
+from tests.sampling.test_sampler import Bytes, Echo, prompt
 
 PROMPTS = [*(prompt(number) for number in range(5)), prompt(1)]  # one of them twice, in different portions
 

@@ -21,7 +21,7 @@ from sandbox.errors import Fault
 from sandbox.interpreter import LimitReached, SessionLimits
 from sandbox.program_json import parse_program
 from sandbox.types import UNSAFE_SENTENCE, Level, Limits, Outcome, Program
-from tests.cluster.hanging import Hanging
+from tests.machine.hanging import Hanging
 
 pytestmark = pytest.mark.ray
 PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": UNSAFE_SENTENCE, "slots": 2}
@@ -221,8 +221,8 @@ def test_a_judge_has_two_leases_at_most_however_many_programs_wait() -> None:
 
 
 def test_the_scorers_judges_are_actors_and_end_with_it(tmp_path: Path) -> None:
-    from tests.cluster.test_cluster import alive
-    from tests.cluster.test_machine import group, machine_for
+    from tests.machine.test_cluster import alive
+    from tests.machine.test_machine import group, machine_for
 
     gold = {"tests": [{"args": [2], "expected": 4}], "entry_point": "f"}
     machine = machine_for(tmp_path, verifiers={"code": {"kind": "code"}}, sandbox=PLAIN)
