@@ -34,7 +34,7 @@ from posttrain.recipe.resolve import (
     start_of,
     verifiers_of,
 )
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
+from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, ToyModel, Training
 from posttrain.recipe.source import Source, near
 from posttrain.stages.protocol import Step
 
@@ -156,9 +156,12 @@ class _Builder:
     steps: dict[str, Step] = field(default_factory=dict)
 
     def model(self, name: str, model: ModelRef) -> None:
-        """The base or a teacher."""
+        """The base or a teacher. A toy teacher goes on from a toy base of its shape, which --from may have left out so far."""
         params = identity.base_params(self.recipe, name, model, local=name in self.files.paths)
-        self._add(name, "base", params, files=(name,), chat=False)
+        goes_on = name != BASE and _same_toy(self.recipe.base, model)
+        if goes_on and BASE not in self.steps:
+            self.model(BASE, self.recipe.base)
+        self._add(name, "base", params, {"checkpoint": BASE} if goes_on else None, files=(name,), chat=False)
 
     def reference(self, name: str, folder: Path, digest: str) -> None:
         """A checkpoint made elsewhere, given by --from."""
@@ -286,6 +289,15 @@ class _Builder:
         version = stage.VERSION
         assert isinstance(version, int), f"{stage} needs an integer VERSION"
         return version
+
+
+def _same_toy(base: ModelRef, teacher: ModelRef) -> bool:
+    """Whether both are toys of one shape: a base, and a teacher that can go on from it."""
+    if base.path != "toy" or teacher.path != "toy":
+        return False
+    ours, its = (model.toy or ToyModel.model_validate({}) for model in (base, teacher))
+    shapes = [toy.model_dump(exclude={"skill", "steps"}) for toy in (ours, its)]
+    return ours.skill == "base" and its.skill == "teacher" and shapes[0] == shapes[1]
 
 
 def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:
