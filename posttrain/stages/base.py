@@ -13,7 +13,7 @@ from posttrain.stages.protocol import StepContext
 
 
 class Base:
-    VERSION = 6
+    VERSION = 7
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))
