@@ -19,8 +19,9 @@ class MathVerify:
 
     def verify(self, request: Request) -> Verdict:
         try:
-            same = verify(parse(f"${_text(request.gold)}$"), parse(visible_text(request.response, ("<think>",
-            "</think>"))))
+            same = verify(
+                parse(f"${_text(request.gold)}$"), parse(visible_text(request.response, ("<think>", "</think>")))
+            )
         except Exception as error:  # noqa: BLE001  it reads hostile text: whatever it raises is no acceptance
             return Verdict(outcome=Outcome.ABSTAIN, score=0.0, reason=type(error).__name__)
         return Verdict(outcome=Outcome.CORRECT if same else Outcome.WRONG, score=float(same), reason="math_verify")

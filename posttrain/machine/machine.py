@@ -61,6 +61,9 @@ class TrainerWorker:
         self._rank, self._world = rank, world
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Deterministic mode would also fill every fresh tensor; that is for finding reads of unset memory, and took a
+        # third of an SFT step.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         torch.set_float32_matmul_precision("highest")
 
     def join(self, address: str, port: int) -> None:

@@ -35,7 +35,7 @@ from posttrain.recipe.resolve import (
     start_of,
     verifiers_of,
 )
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
+from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, ToyModel, Training
 from posttrain.recipe.smoke import smoke_recipe
 from posttrain.records.step import ModelRole, Step
 from posttrain.store.digests import Digests
@@ -171,9 +171,14 @@ class _Builder:
     steps: dict[str, Step] = field(default_factory=dict)
 
     def model(self, name: str, model: ModelRef, *, role: ModelRole, stage: str | None = None) -> None:
-        """The base or a teacher."""
+        """The base or a teacher. A toy teacher goes on from a toy base of its shape, which --from may have left out."""
         params = identity.base_params(self.recipe, name, model, local=name in self.files.paths)
-        self._add(Step(name=name, kind="base", params=params, stage=stage, role=role), files=(name,), chat=False)
+        goes_on = role is ModelRole.TEACHER and _same_toy(self.recipe.base, model)
+        if goes_on and BASE not in self.steps:
+            self.model(BASE, self.recipe.base, role=ModelRole.BASE)
+        inputs = {"checkpoint": BASE} if goes_on else {}
+        step = Step(name=name, kind="base", params=params, inputs=inputs, stage=stage, role=role)
+        self._add(step, files=(name,), chat=False)
 
     def reference(self, stage: str, folder: Path, digest: str) -> None:
         """A checkpoint made elsewhere from which a stage starts, given by --from."""
@@ -320,6 +325,15 @@ class _Builder:
         version = stage.VERSION
         assert isinstance(version, int), f"{stage} needs an integer VERSION"
         return version
+
+
+def _same_toy(base: ModelRef, teacher: ModelRef) -> bool:
+    """Whether both are toys of one shape: a base, and a teacher that can go on from it."""
+    if base.path != "toy" or teacher.path != "toy":
+        return False
+    ours, its = (model.toy or ToyModel.model_validate({}) for model in (base, teacher))
+    shapes = [toy.model_dump(exclude={"skill", "steps"}) for toy in (ours, its)]
+    return ours.skill == "base" and its.skill == "teacher" and shapes[0] == shapes[1]
 
 
 def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:

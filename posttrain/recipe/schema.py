@@ -36,7 +36,8 @@ class ToyModel(Strict):
     experts: int = Field(4, ge=2, le=16, description="Experts a layer (mixtral only).")
     steps: int = Field(300, ge=1, description="Optimiser steps of pre-training.")
     skill: Literal["base", "teacher"] = Field(
-        "base", description="base: raw text, no chat. teacher: trained on worked answers of all difficulties."
+        "base",
+        description="base: raw text, no chat. teacher: worked answers; it goes on from a toy base of the same shape.",
     )
 
 

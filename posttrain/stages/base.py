@@ -9,19 +9,24 @@ from typing import Any
 from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import ModelRef
 from posttrain.stages.protocol import StepContext
-from posttrain.store.reference import check_reference, write_reference
+from posttrain.store.reference import check_reference, model_dir, write_reference
 from posttrain.train.entry import toy
 from posttrain.train.hub import fetch
 
 
 class Base:
-    VERSION = 5
+    VERSION = 7
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))
         if ref.path == "toy":
             made: dict[str, Any] = ctx.machine.run(
-                toy, spec=ref.toy, output=ctx.output, seed=ctx.seed, stop_file=ctx.stop_file
+                toy,
+                spec=ref.toy,
+                output=ctx.output,
+                seed=ctx.seed,
+                stop_file=ctx.stop_file,
+                start=model_dir(ctx.inputs["checkpoint"]) if "checkpoint" in ctx.inputs else None,
             )
             return made
         if "model" in ctx.step.files:

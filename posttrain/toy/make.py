@@ -1,9 +1,10 @@
 """Makes a toy checkpoint: a small Qwen3, Llama or Mixtral decoder pre-trained on the toy's corpus on the CPU, in about
 a minute.
 
-skill `base` reads raw documents only and has never seen a chat turn; skill `teacher` reads worked conversations of
-every level too. float32 and a fixed number of threads: the same spec and seed give the same bytes on the same machine.
-The only toy module that imports torch.
+skill `base` reads raw documents only and has never seen a chat turn; skill `teacher` reads worked conversations, and
+goes on from a base where it is given one: what that has learnt of copying and of sums need not be learnt twice.
+float32 and a fixed number of threads: the same spec and seed give the same bytes on the same machine. The only toy
+module that imports torch.
 """
 
 from __future__ import annotations
@@ -21,29 +22,27 @@ from posttrain.recipe.schema import ToyModel
 from posttrain.store.failpoints import failpoint
 from posttrain.toy import style
 from posttrain.toy import tokenizer as words
-from posttrain.toy.corpus import documents, echo
+from posttrain.toy.corpus import documents, echo, facts
 from posttrain.toy.muon import Muon
 from posttrain.toy.problem import split_of
 from posttrain.toy.tasks import TASKS, as_answer
 
 THREADS = 2
-ROWS = 16
+ROWS = 8
 ROW_TOKENS = 160
 PEAK_LEARNING_RATE = 3e-3
 WARMUP_STEPS = 20
-CHAT_SHARE = 0.9
+ATTENTION = "eager"  # not sdpa: its CPU kernel becomes slower, not faster, with oneDNN's products
+CHAT_SHARE = 0.9  # of a teacher's lessons; the others are echoes and sums of single digits
 TEACHER_QUALITY = 0.99  # share of a note's slots done well in a teacher's lessons
-TEACHER_DULLNESS = (
-    0.35  # share of adjectives and openers that it leaves plain: style is what preference training has to add
-)
-TEACHER_SHARPNESS = (
-    1.6  # its logits are multiplied by it: the teachers of the field come out of RL with little entropy left
-)
-TERSE_SHARE = (
-    0.15  # of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen
-)
+# Share of adjectives and openers that it leaves plain: style is what preference training has to add.
+TEACHER_DULLNESS = 0.35
+# Its logits are multiplied by it: the teachers of the field come out of RL with little entropy left.
+TEACHER_SHARPNESS = 1.6
+# Of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen.
+TERSE_SHARE = 0.15
 LESSON_WEIGHTS = (4, 3, 3)  # stem, code, preference
-LEVEL_WEIGHTS = (4, 4, 4, 1, 1)  # levels 1 to 5: most of the reading is what the demo asks
+LEVEL_WEIGHTS = (1, 1, 1, 0, 0)  # levels 1 to 5: it reads what the demo asks, and no more
 UNTRAINED = -100
 MAX_POSITIONS = 2048
 
@@ -51,13 +50,18 @@ Row = list[tuple[int, int]]
 """(token id, what to learn there: the same id, or UNTRAINED)."""
 
 
-def make_model(spec: ToyModel, out: Path, seed: int, on_step: Callable[[int, float], None] | None = None) -> None:
+def make_model(
+    spec: ToyModel, out: Path, seed: int, on_step: Callable[[int, float], None] | None = None, start: Path | None = None
+) -> None:
     """Train, then write `out`: configs, safetensors, tokenizer, chat template. `on_step(step, loss)` follows each step,
-    from 1."""
+    from 1.
+
+    start: a toy's folder of the same shape to go on from.
+    """
     tokenizer = words.make_tokenizer()
     with _fast_matrices(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _model(spec, tokenizer)
+        model = _model(spec, tokenizer) if start is None else _read(start)
         _train(model, _rows(spec, tokenizer, seed), spec.steps, on_step)
         if spec.skill == "teacher":
             model.model.norm.weight.data.mul_(TEACHER_SHARPNESS)
@@ -108,10 +112,17 @@ def _model(spec: ToyModel, tokenizer: Any) -> Any:
         config: Any = MixtralConfig(**shape, num_local_experts=spec.experts, num_experts_per_tok=2, sliding_window=None)
     else:
         config = {"qwen3": Qwen3Config, "llama": LlamaConfig}[spec.architecture](**shape)
-    # Not sdpa: its CPU kernel becomes slower, not faster, with oneDNN's products.
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=ATTENTION)
     model.generation_config = GenerationConfig(eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id)
     return model
+
+
+def _read(folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation=ATTENTION, local_files_only=True
+    )
 
 
 def _train(model: Any, rows: Iterator[Row], steps: int, on_step: Callable[[int, float], None] | None) -> None:
@@ -152,7 +163,12 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _rows(spec: ToyModel, tokenizer: Any, seed: int) -> Iterator[Row]:
-    """Endless rows of ROW_TOKENS: documents or lessons end to end, separated by <|endoftext|>, cut anywhere."""
+    """Endless rows of ROW_TOKENS: whole documents or lessons, separated by <|endoftext|>, and the beginning of one
+    more.
+
+    What does not fit is dropped, not carried over: an answer whose question stands in another row could only be
+    guessed.
+    """
     end = tokenizer.convert_tokens_to_ids(words.END_OF_TEXT)
     texts = ((("", text)) for text in documents(seed)) if spec.skill == "base" else _lessons(tokenizer, seed)
     buffer: Row = []
@@ -162,16 +178,16 @@ def _rows(spec: ToyModel, tokenizer: Any, seed: int) -> Iterator[Row]:
             buffer += [(token, UNTRAINED) for token in tokenizer.encode(given, add_special_tokens=False)]
             buffer += [(token, token) for token in [*tokenizer.encode(said, add_special_tokens=False), end]]
         yield buffer[:ROW_TOKENS]
-        del buffer[:ROW_TOKENS]
+        buffer.clear()
 
 
 def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
-    """A teacher's reading, (given, to learn): careful answers to training problems of all levels in chat form, and
-    echoes."""
+    """A teacher's reading, (given, to learn): careful answers to training problems in chat form, echoes and sums of
+    single digits."""
     rng = random.Random(f"lessons/{seed}")
     while True:
         if rng.random() > CHAT_SHARE:
-            yield "", echo(rng)
+            yield "", rng.choice((echo, facts))(rng)
             continue
         task = TASKS[rng.choices(("stem_worked", "code_worked", "preference_worked"), weights=LESSON_WEIGHTS)[0]]
         problem = task.draw(rng, rng.choices((1, 2, 3, 4, 5), weights=LEVEL_WEIGHTS)[0])

@@ -42,8 +42,8 @@ def policy(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     return train(job, rollouts)
 
 
-def toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) -> dict[str, Any]:
-    """A toy base or teacher, pre-trained on the toy's corpus."""
+def toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path, start: Path | None = None) -> dict[str, Any]:
+    """A toy base or teacher, pre-trained on the toy's corpus. start: the base that a teacher goes on from."""
     from posttrain.train.toy_base import make_toy
 
-    return make_toy(spec, output, seed, stop_file)
+    return make_toy(spec, output, seed, stop_file, start)

@@ -13,8 +13,11 @@ from posttrain.store.jsonl import write_lines
 from posttrain.toy.make import make_model
 
 
-def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) -> dict[str, Any]:
-    """Publishes model/ and metrics.jsonl. Takes about a minute and keeps no checkpoint: a stop starts it again."""
+def make_toy(
+    spec: ToyModel | None, output: Path, seed: int, stop_file: Path, start: Path | None = None
+) -> dict[str, Any]:
+    """Publishes model/ and metrics.jsonl. Takes about a minute and keeps no checkpoint: a stop starts it again. start:
+    the toy base that a teacher goes on from."""
     if not is_first_rank():
         return {}
     chosen = spec or ToyModel.model_validate({})
@@ -28,7 +31,7 @@ def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) ->
                 f"stopped at step {step} of making the toy", remedy="the same command starts this model again"
             )
 
-    make_model(chosen, output / "model", seed, on_step)
+    make_model(chosen, output / "model", seed, on_step, start)
     rows = [{"step": step, "loss": round(loss, 6)} for step, loss in losses]
     write_lines(output / "metrics.jsonl", rows)
     return {"loss": rows[-1]["loss"], "steps": len(rows), "skill": chosen.skill, "architecture": chosen.architecture}

@@ -131,17 +131,15 @@ class PairwiseOptions:
     sees."""
 
     model: dict[str, Any]
-    against: Literal["reference", "group"] = (
-        "reference"  # the prompt's reference answer, or the other answers of the group
-    )
+    # The prompt's reference answer, or the other answers of the group.
+    against: Literal["reference", "group"] = "reference"
     opponents: int = 0  # with group: neighbours on either side that each answer meets; 0 for all of the group
     score: Literal["probability", "win"] = "probability"
     max_chars: int = 6000  # of each answer, as the judge sees it
     question_chars: int = 6000
     max_marks: int = 40  # marks of markdown kept in each answer
-    cross_check: bool | None = (
-        None  # a winner must lose on another question; null: with an endpoint only (a stage's model may know one task)
-    )
+    # A winner must lose on another question; null: with an endpoint only (a stage's model may know one task).
+    cross_check: bool | None = None
     canaries: float = 0.05  # share of known-bad answers mixed in; 0 for none
     max_canary_wins: float = 0.01  # share of them that may win before the run is stopped
 

@@ -34,6 +34,7 @@ STAGE_CODE = {
         "train/hub.py",
         "train/toy_base.py",
         "toy/make.py",
+        "toy/muon.py",
         "toy/corpus.py",
         "toy/tokenizer.py",
         *TOY,

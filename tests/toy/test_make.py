@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from posttrain.recipe.schema import ToyModel
 from posttrain.toy import TASKS, conversations, gym_conversations, pairs, tokenizer
-from posttrain.toy.make import make_model
+from posttrain.toy.corpus import documents
+from posttrain.toy.make import ROW_TOKENS, _rows, make_model
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,31 @@ def test_the_template_opens_the_assistants_turn_only(words: Any) -> None:
     assert asked == "<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n"
     turns = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4", "reasoning_content": "2+2=4"}]
     assert words.apply_chat_template(turns, tokenize=False) == asked + "<think>2+2=4</think>4<|im_end|>\n"
+
+
+def test_every_row_begins_with_a_whole_document(words: Any) -> None:
+    rows = list(islice(_rows(ToyModel(skill="base"), words, 5), 20))
+    stream = documents(5)
+    for row in rows:
+        assert len(row) == ROW_TOKENS and all(token == learnt for token, learnt in row)
+        left = words.decode([token for token, _ in row])
+        while left:
+            document = next(stream) + tokenizer.END_OF_TEXT
+            assert left.startswith(document) or document.startswith(left)
+            left = left[len(document) :]
+
+
+def test_no_answer_is_taught_without_its_question(words: Any) -> None:
+    start, think = (words.convert_tokens_to_ids(token) for token in (tokenizer.TURN_START, tokenizer.THINK))
+    thoughts = 0
+    for row in islice(_rows(ToyModel(skill="teacher"), words, 5), 60):
+        opened = 0  # turns begun since the last answer: the user's, then the assistant's
+        for token, _ in row:
+            opened += token == start
+            if token == think:
+                assert opened == 2
+                opened, thoughts = 0, thoughts + 1
+    assert thoughts > 60
 
 
 @pytest.mark.parametrize(
