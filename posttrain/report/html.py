@@ -4,7 +4,7 @@
 
 Made from results.json, manifests and published files alone, so the same run gives the same bytes, and a run that broke
 off gives the page of what it has. Knows nothing of how a section is written (sections.py, training.py) or how a run is
-read (evaluate/results.py).
+read (records/reader.py).
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def render_report(run: Run) -> str:
         (
             sections.head(run, table, links),
             sections.results(table),
-            sections.timeline(run, table),
+            sections.timeline(run),
             training.curves(run),
-            training.filters(run, table.filters),
+            training.filters(run),
             training.verdicts(table.verdicts),
             training.rollouts(run),
             training.provenance(run),
