@@ -103,12 +103,12 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What a run has done, does, and who holds it."""
-    from posttrain.records.codec import as_json as to_json
+    from posttrain.records.codec import as_json as record_json
     from posttrain.run.status import read_status
 
     status = read_status(run_dir)
     if as_json:
-        print(json.dumps(to_json(status)))
+        print(json.dumps(record_json(status)))
     else:
         _print_status(status)
 

@@ -26,7 +26,7 @@ from sandbox.types import Level
 MAX_NAMED = 6  # unfinished steps named in a line
 
 
-class Reference(StrEnum):
+class Yardstick(StrEnum):
     """Why a row stands beside the line from base to final model."""
 
     TEACHER = "teacher"
@@ -48,25 +48,25 @@ class Cell:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One checkpoint. `cells` maps a suite to its cell; a suite not yet scored is missing. `mean` needs all suites,
-    else None. `reference` is None on the line from base to final model. `label` is what a reader sees.
+    else None. `yardstick` is None on the line from base to final model. `label` is what a reader sees.
 
-    Example: Row(checkpoint="dpd.teacher", label="teacher of dpd", reference=Reference.TEACHER, cells={...}, mean=0.8)
+    Example: Row(checkpoint="dpd.teacher", label="teacher of dpd", yardstick=Yardstick.TEACHER, cells={...}, mean=0.8)
     """
 
     checkpoint: str
     label: str
-    reference: Reference | None
+    yardstick: Yardstick | None
     cells: Mapping[str, Cell]
     mean: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Everything the table shows. `rows` in run order, then `references`; `filters` by name of the step."""
+    """Everything the table shows. `rows` in run order, then `yardsticks`; `filters` by name of the step."""
 
     suites: tuple[str, ...]
     rows: tuple[Row, ...]
-    references: tuple[Row, ...]
+    yardsticks: tuple[Row, ...]
     filters: Mapping[str, FilterSummary]
     verdicts: tuple[VerdictCounts, ...]
     judge_level: Level | None
@@ -74,7 +74,7 @@ class Table:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        return tuple(cell for row in (*self.rows, *self.references) for cell in row.cells.values())
+        return tuple(cell for row in (*self.rows, *self.yardsticks) for cell in row.cells.values())
 
     @property
     def measure(self) -> str:
@@ -104,8 +104,8 @@ def build_table(run: Run) -> Table:
     rows = [_row(name, scored[name], suites, is_control=name in beside) for name in ordered]
     return Table(
         suites=suites,
-        rows=tuple(row for row in rows if row.reference is None),
-        references=tuple(row for row in rows if row.reference is not None),
+        rows=tuple(row for row in rows if row.yardstick is None),
+        yardsticks=tuple(row for row in rows if row.yardstick is not None),
         filters=run.filters,
         verdicts=tuple(verdicts_of(run)),
         judge_level=judge_level(run),
@@ -120,16 +120,16 @@ def build_table(run: Run) -> Table:
 def _row(checkpoint: str, cells: Mapping[str, Cell], suites: Sequence[str], *, is_control: bool) -> Row:
     one = next(iter(cells.values())).scores
     if one.few_shot:
-        reference: Reference | None = Reference.FEW_SHOT
+        yardstick: Yardstick | None = Yardstick.FEW_SHOT
     elif one.role is ModelRole.TEACHER:
-        reference = Reference.TEACHER
+        yardstick = Yardstick.TEACHER
     else:
-        reference = Reference.CONTROL if is_control else None
+        yardstick = Yardstick.CONTROL if is_control else None
     means = [cell.scores.avg_at_k for cell in cells.values()]
     return Row(
         checkpoint=checkpoint,
         label=checkpoint_label(one, is_control=is_control),
-        reference=reference,
+        yardstick=yardstick,
         cells=cells,
         mean=sum(means) / len(suites) if len(means) == len(suites) else None,
     )
@@ -142,7 +142,7 @@ def checkpoint_label(scored: Evaluation | StageRow, *, is_control: bool = False)
     if scored.few_shot:
         return f"{scored.stage or scored.role}, few-shot"
     name = str(scored.checkpoint)
-    return f"{name} (control)" if is_control and name != Reference.CONTROL else name
+    return f"{name} (control)" if is_control and name != Yardstick.CONTROL else name
 
 
 # ---------------------------------------------------------------- words
@@ -215,9 +215,9 @@ def render_rich(table: Table) -> RenderableType:
         grid.add_column("mean", justify="right")
     for row in table.rows:
         grid.add_row(*_rich_cells(table, row))
-    if table.references:
+    if table.yardsticks:
         grid.add_section()
-        for row in table.references:
+        for row in table.yardsticks:
             grid.add_row(*_rich_cells(table, row), style="dim")
     return Group(grid, Text(""), *(Text(line) for line in closing_lines(table)))
 
@@ -260,8 +260,8 @@ def render_markdown(table: Table) -> str:
     wide = len(table.suites) > 1
     head = ["checkpoint", *(f"{suite} {table.measure}" for suite in table.suites), *(["mean"] if wide else [])]
     lines = [_markdown_row(head), _markdown_row(["---", *["---:"] * (len(head) - 1)])]
-    for row in (*table.rows, *table.references):
-        label = _escape_markdown(row.label) if row.reference is None else f"*{_escape_markdown(row.label)}*"
+    for row in (*table.rows, *table.yardsticks):
+        label = _escape_markdown(row.label) if row.yardstick is None else f"*{_escape_markdown(row.label)}*"
         cells = [label, *(_markdown_cell(row.cells.get(suite)) for suite in table.suites)]
         lines.append(_markdown_row([*cells, *([percent(row.mean)] if wide else [])]))
     lines += ["", caption(table), "", *(f"- {_escape_markdown(line)}" for line in closing_lines(table))]

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
 from posttrain.recipe.schema import Recipe
+from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import choose_backend
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
+from sandbox.types import Level
 
 if TYPE_CHECKING:
     from posttrain.machine.cluster import Cluster, Remote
@@ -269,9 +271,8 @@ class Machine:
 
     # ------------------------------------------------------------ the whole
 
-    def facts(self) -> dict[str, Any]:
-        """For manifests: versions, cores, what Ray has, the engines alive, and level and images of the code judge (null
-        before any)."""
+    def facts(self) -> MachineFacts:
+        """For manifests: what of this machine and its libraries shapes a result."""
         versions = {}
         for library in _LIBRARIES:
             try:
@@ -281,22 +282,26 @@ class Machine:
         engines = {}
         for role, served in self._engines.items():
             health = served.engine.health()
-            engines[role] = {"backend": health.backend, "device": health.device, "dtype": health.dtype}
-        return {
-            "versions": versions,
-            "cores": _cores(),
-            "ray": self._cluster.resources() if self._cluster else None,
-            "engine_backend": choose_backend(self._recipe.engine.backend),
-            "engines": engines,
-            "trainers": len(self._trainers),
-            "judge": self._judge_facts(),
-        }
+            engines[role] = EngineFacts(backend=health.backend, device=health.device, dtype=health.dtype)
+        return MachineFacts(
+            versions=versions,
+            cores=_cores(),
+            ray=self._cluster.resources() if self._cluster else None,
+            engine_backend=choose_backend(self._recipe.engine.backend),
+            engines=engines,
+            trainers=len(self._trainers),
+            judge=self._judge_facts(),
+        )
 
-    def _judge_facts(self) -> dict[str, Any] | None:
+    def _judge_facts(self) -> JudgeFacts | None:
         from sandbox import image
 
         judge: dict[str, Any] | None = self._scorer.call("judge") if self._scorer else None
-        return None if judge is None else judge | {"image": image.reference(self._recipe.sandbox.image)}
+        if judge is None:
+            return None
+        return JudgeFacts(
+            level=Level(judge["level"]), images=judge["images"], image=image.reference(self._recipe.sandbox.image)
+        )
 
     def close(self) -> None:
         """Stop every actor, and Ray if this pipeline started it."""

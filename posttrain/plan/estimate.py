@@ -33,7 +33,7 @@ from posttrain.recipe.schema import (
     Training,
 )
 from posttrain.recipe.sizes import FLOAT_BYTES, OPTIMISER_BYTES, num_parameters, trained_share, training_disk_bytes
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.toy.tokenizer import VOCABULARY
 
 COUNTED_FILE_BYTES = 16_000_000

@@ -11,7 +11,7 @@ from posttrain.plan.steps import Plan, build_plan, recorded_steps
 from posttrain.recipe import load_recipe
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.shipped import find_recipe
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.store.artefacts import Store
 
 

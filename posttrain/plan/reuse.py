@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from posttrain.errors import CheckpointError
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.store.artefacts import Store, library_versions
 from sandbox.image import reference
 

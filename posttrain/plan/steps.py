@@ -1,12 +1,12 @@
 """Recipe -> Plan: every stage becomes its steps, in run order, each with inputs, digests and id.
 
-    first: base (or <stage>.from for --from STAGE=FOLDER), <name>.teacher of each dpd, fitness     dpd:   <name>.pairs,
-        <name>
-    <step>.eval.<suite> after a checkpoint                                                         grpo:  <name>.filter,
-        <name>
-                                                                                                   last:  export
+    first                     base (or <stage>.from for --from STAGE=FOLDER), <stage>.teacher of each dpd, fitness
+    a stage                   dpd: <stage>.pairs, <stage>; grpo: <stage>.filter, <stage>; others: <stage>
+    after a checkpoint        <step>.eval.<suite>
+    last                      export
 
-Knows stage kinds by name and VERSION only; never runs one.
+These names are printed; what code asks of a step stands in its fields (records/step.py). Knows stage kinds by name and
+VERSION only; never runs one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from posttrain.recipe.resolve import (
     verifiers_of,
 )
 from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
-from posttrain.stages.protocol import Step
+from posttrain.records.step import ModelRole, Step
 from posttrain.store.digests import Digests
 
 
@@ -86,13 +86,13 @@ def build_plan(
     builder = _Builder(recipe=recipe, source=loaded.source, files=files, kinds=kinds, smoke=smoke_run)
     external = {name: _external(name, path, recipe, digests) for name, path in (starts or {}).items()}
     if not external:
-        builder.model(BASE, recipe.base)
+        builder.model(BASE, recipe.base, role=ModelRole.BASE)
     for stage in chosen:
         if stage.name in external:
-            builder.reference(f"{stage.name}.from", *external[stage.name])
+            builder.reference(stage.name, *external[stage.name])
     for stage in chosen:
         if isinstance(stage, Dpd):
-            builder.model(f"{stage.name}.teacher", stage.teacher)
+            builder.model(f"{stage.name}.teacher", stage.teacher, role=ModelRole.TEACHER, stage=stage.name)
     if recipe.evaluate.suites or any(isinstance(stage, Training) for stage in chosen):
         builder.fitness(chosen)  # stages of the user's own alone may ask nothing of a model
     if not external:
@@ -113,14 +113,17 @@ def build_plan(
 def recorded_steps(text: str | bytes, where: str = "plan.json") -> tuple[Step, ...]:
     """Steps that a run folder's plan.json recorded. Raises RunFolderError when it is none."""
     try:
-        names = {item.name for item in fields(Step)}
-        return tuple(
-            Step(**{key: value for key, value in row.items() if key in names}) for row in json.loads(text)["steps"]
-        )
+        return tuple(_recorded(row) for row in json.loads(text)["steps"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"not a recorded plan: {error}", where=where, remedy="remove the file; the store keeps what was made"
         ) from None
+
+
+def _recorded(row: Mapping[str, Any]) -> Step:
+    known = {key: value for key, value in row.items() if key in {item.name for item in fields(Step)}}
+    role = known.get("role")
+    return Step(**{**known, "role": None if role is None else ModelRole(role)})
 
 
 def _chosen_stages(recipe: Recipe, until: str | None, starts: Mapping[str, Path]) -> list[AnyStage]:
@@ -167,25 +170,28 @@ class _Builder:
     smoke: bool
     steps: dict[str, Step] = field(default_factory=dict)
 
-    def model(self, name: str, model: ModelRef) -> None:
+    def model(self, name: str, model: ModelRef, *, role: ModelRole, stage: str | None = None) -> None:
         """The base or a teacher."""
         params = identity.base_params(self.recipe, name, model, local=name in self.files.paths)
-        self._add(name, "base", params, files=(name,), chat=False)
+        self._add(Step(name=name, kind="base", params=params, stage=stage, role=role), files=(name,), chat=False)
 
-    def reference(self, name: str, folder: Path, digest: str) -> None:
-        """A checkpoint made elsewhere, given by --from."""
+    def reference(self, stage: str, folder: Path, digest: str) -> None:
+        """A checkpoint made elsewhere from which a stage starts, given by --from."""
+        name = f"{stage}.from"
         self.files.paths[name], self.files.digests[name] = folder, digest
         params = identity.base_params(
             self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), local=True
         )
-        self._add(name, "base", params, files=(name,), chat=False)
+        step = Step(name=name, kind="base", params=params, stage=stage, role=ModelRole.START)
+        self._add(step, files=(name,), chat=False)
 
     def fitness(self, stages: Sequence[AnyStage]) -> None:
         """All models together, before the first stage: what has been added so far is models."""
         names = [stage.name for stage in stages]
         data = tuple(sorted(readers(self.recipe, names)))
         models = {name: name for name in self.steps}
-        self._add("fitness", "fitness", identity.fitness_params(self.recipe, stages, data), models, data=data)
+        params = identity.fitness_params(self.recipe, stages, data)
+        self._add(Step(name="fitness", kind="fitness", params=params, inputs=models), data=data)
 
     def stage(self, stage: AnyStage) -> None:
         """A stage with what it needs before it and its evaluations after it."""
@@ -196,26 +202,24 @@ class _Builder:
                 self.evaluations(teacher)
             inputs["teacher"] = teacher
             sampled = {**inputs, **self._judge(stage)}
-            self._add(
-                pairs, "pairs", identity.sampling_params(self.recipe, stage, pairs), sampled, data=tuple(data_of(stage))
-            )
+            params = identity.sampling_params(self.recipe, stage, pairs)
+            step = Step(name=pairs, kind="pairs", params=params, inputs=sampled, stage=stage.name)
+            self._add(step, data=tuple(data_of(stage)))
             inputs["pairs"] = pairs
         elif isinstance(stage, Grpo):
             inputs |= self._judge(stage)
             if stage.filter is not None:
                 filtered = f"{stage.name}.filter"
-                self._add(
-                    filtered,
-                    "filter",
-                    identity.sampling_params(self.recipe, stage, filtered),
-                    dict(inputs),
-                    data=tuple(data_of(stage)),
-                )
+                params = identity.sampling_params(self.recipe, stage, filtered)
+                step = Step(name=filtered, kind="filter", params=params, inputs=dict(inputs), stage=stage.name)
+                self._add(step, data=tuple(data_of(stage)))
                 inputs["filter"] = filtered
         else:
             inputs |= self._stage_data(stage)
         data = () if isinstance(stage, Dpd) else tuple(data_of(stage))
-        self._add(stage.name, stage.kind, identity.stage_params(self.recipe, stage), inputs, data=data)
+        params = identity.stage_params(self.recipe, stage)
+        step = Step(name=stage.name, kind=stage.kind, params=params, inputs=inputs, stage=stage.name)
+        self._add(step, data=data)
         if is_policy(stage):
             self.evaluations(stage.name)
 
@@ -225,33 +229,42 @@ class _Builder:
         if after == "never" or (after == "last" and checkpoint != final_policy(self.recipe)):
             return
         for suite in self.recipe.evaluate.suites:
-            self._evaluate(checkpoint, checkpoint, suite)
+            self._evaluate(checkpoint, suite, few_shot=False)
 
     def few_shot_evaluations(self) -> None:
         """The base once more, with worked examples instead of a chat it never saw: a row of reference."""
         settings = self.recipe.evaluate
         for name, suite in settings.suites.items():
             if settings.after == "every_stage" and settings.few_shot and suite.examples is not None:
-                self._evaluate(f"{BASE}.few_shot", BASE, name)
+                self._evaluate(BASE, name, few_shot=True)
 
-    def _evaluate(self, shown: str, checkpoint: str, suite_name: str) -> None:
-        suite, name, few_shot = (
-            self.recipe.evaluate.suites[suite_name],
-            f"{shown}.eval.{suite_name}",
-            shown != checkpoint,
-        )
+    def _evaluate(self, checkpoint: str, suite_name: str, *, few_shot: bool) -> None:
+        suite, scored = self.recipe.evaluate.suites[suite_name], self.steps[checkpoint]
+        name = f"{checkpoint}{'.few_shot' if few_shot else ''}.eval.{suite_name}"
         params = identity.evaluate_params(self.recipe, name, suite_name, suite, few_shot=few_shot)
         data = (suite.data, suite.examples) if few_shot and suite.examples is not None else (suite.data,)
-        self._add(name, "evaluate", params, {"checkpoint": checkpoint}, data=data)
+        step = Step(
+            name=name,
+            kind="evaluate",
+            params=params,
+            inputs={"checkpoint": checkpoint},
+            stage=scored.stage,
+            checkpoint=checkpoint,
+            suite=suite_name,
+            role=scored.role or ModelRole.POLICY,
+            few_shot=few_shot,
+        )
+        self._add(step, data=data)
 
     def export(self) -> None:
         """The model that is handed over: the last policy, with a card made of all scores."""
         inputs = {"checkpoint": final_policy(self.recipe)}
         inputs |= {
-            f"eval.{name.replace('.eval.', '.')}": name for name, step in self.steps.items() if step.kind == "evaluate"
+            f"eval.{step.row}.{step.suite}": name for name, step in self.steps.items() if step.kind == "evaluate"
         }
         cards = tuple(f"card.{name}" for name in sorted(self.recipe.data) if f"card.{name}" in self.files.paths)
-        self._add("export", "export", identity.export_params(self.recipe), inputs, files=cards)
+        params = identity.export_params(self.recipe)
+        self._add(Step(name="export", kind="export", params=params, inputs=inputs), files=cards)
 
     def _start(self, stage: AnyStage) -> str:
         external = f"{stage.name}.from"
@@ -285,39 +298,22 @@ class _Builder:
             raise RecipeError(f"stage '{stage.name}' {why}, which --from leaves out", where="--from", remedy=remedy)
         return step
 
-    def _add(
-        self,
-        name: str,
-        kind: str,
-        params: dict[str, Any],
-        inputs: Mapping[str, str] | None = None,
-        *,
-        data: tuple[str, ...] = (),
-        files: tuple[str, ...] = (),
-        chat: bool = True,
-    ) -> None:
-        code = (f"code.{module}" for module in plugin_modules(params.get("verifiers")))
+    def _add(self, step: Step, *, data: tuple[str, ...] = (), files: tuple[str, ...] = (), chat: bool = True) -> None:
+        """Complete a step with version, digests, paths and id. data, files: what it reads; chat: and the template."""
+        code = (f"code.{module}" for module in plugin_modules(step.params.get("verifiers")))
         roles = [*files, *(f"data.{item}" for item in data), *(("chat.template",) if chat else ()), *code]
         digests = {role: self.files.digests[role] for role in roles if role in self.files.digests}
         paths = {role: str(self.files.paths[role]) for role in roles if role in self.files.paths}
-        if kind == "base" and name in digests:
+        if step.kind == "base" and step.name in digests:
             # The same folder is the same base, whichever step refers to it.
-            digests, paths = {"model": digests[name]}, {"model": paths[name]}
-        if self.smoke and (kind != "base" or "seed" in params):
-            params = {**params, "smoke": True}
-        version = self._version(kind, name)
-        ids = {role: self.steps[step].id for role, step in (inputs or {}).items()}
-        id = identity.step_id(kind=kind, version=version, params=params, inputs=ids, digests=digests)
-        self.steps[name] = Step(
-            name=name,
-            kind=kind,
-            version=version,
-            params=params,
-            inputs=dict(inputs or {}),
-            digests=digests,
-            files=paths,
-            id=id,
-        )
+            digests, paths = {"model": digests[step.name]}, {"model": paths[step.name]}
+        params = dict(step.params)
+        if self.smoke and (step.kind != "base" or "seed" in params):
+            params["smoke"] = True
+        version = self._version(step.kind, step.name)
+        ids = {role: self.steps[name].id for role, name in step.inputs.items()}
+        id = identity.step_id(kind=step.kind, version=version, params=params, inputs=ids, digests=digests)
+        self.steps[step.name] = replace(step, version=version, params=params, digests=digests, files=paths, id=id)
 
     def _version(self, kind: str, name: str) -> int:
         stage = self.kinds[kind] if kind in self.kinds else _custom(kind, name, self.recipe, self.source)

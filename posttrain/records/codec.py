@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 from posttrain.errors import RecordError
 
 Record = TypeVar("Record")
-_PLAIN = frozenset((int, float, str, bool, type(None)))  # a list of these alone is taken whole: it may hold an answer's tokens
+# A list of these alone is taken whole, because it may hold the tokens of a long answer.
+_PLAIN = frozenset((int, float, str, bool, type(None)))
 REMEDY = "it was written by another version of posttrain, or by hand: run the same `posttrain run` command again"
 
 
@@ -130,13 +131,14 @@ def _value(kind: Any, value: Any, where: str, place: str) -> Any:
             return kind(value)
         except ValueError:
             raise _misfit(value, f"one of {', '.join(str(one.value) for one in kind)}", where, place) from None
-    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    elif kind in (str, bool) and isinstance(value, kind):
-        return value
+    elif kind in (int, float, str, bool) and _fits(kind, value):
+        return float(value) if kind is float else value
     raise _misfit(value, getattr(kind, "__name__", str(kind)), where, place)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """A whole number is a number, too; true and false are none."""
+    return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _tuple(arguments: tuple[Any, ...], value: Any, where: str, place: str) -> tuple[Any, ...]:

@@ -31,7 +31,8 @@ class EngineFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeFacts:
-    """How code was judged. Example: JudgeFacts(level=Level.CONTAINER, images={"plain": "sha256:.."}, image="python:3.12")"""
+    """How code was judged. Example: JudgeFacts(level=Level.CONTAINER, images={"plain": "sha256:.."},
+    image="tree:3f9a")"""
 
     level: Level
     images: Mapping[str, str]
@@ -60,9 +61,9 @@ class Manifest:
     """What the driver knows of a step that has published.
 
     Example: Manifest(step="stem", kind="grpo", version=3, params={...}, inputs={"checkpoint": "dpd-77ab"}, digests={},
-    seed=81723, smoke=False, versions={...}, machine=MachineFacts(...), judge_level=Level.CONTAINER, command=("posttrain",
-    "run"), host="box", started="2026-01-31T10:00:00+00:00", finished="...", seconds=61.5, attempts=1,
-    metrics={"reward_last": 0.61})
+    seed=81723, smoke=False, versions={...}, machine=MachineFacts(...), judge_level=Level.CONTAINER,
+    command=("posttrain", "run"), host="box", started="2026-01-31T10:00:00+00:00", finished="...", seconds=61.5,
+    attempts=1, metrics={"reward_last": 0.61})
     """
 
     step: str
@@ -75,7 +76,7 @@ class Manifest:
     smoke: bool
     versions: Mapping[str, str]
     machine: MachineFacts | None  # None where the step asked nothing of it
-    judge_level: Level | None  # isolation at which generated code was judged, the one place that says so; None: none was
+    judge_level: Level | None  # isolation at which generated code was judged, told here alone; None: none was judged
     command: tuple[str, ...]
     host: str
     started: str

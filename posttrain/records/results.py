@@ -95,12 +95,6 @@ class Progress:
     updated: str
 
 
-def scored_checkpoint(step: Step) -> str | None:
-    """What an evaluation's scores are shown under: the step whose model it is, and apart from it the same model with
-    worked examples."""
-    return f"{step.checkpoint}.few_shot" if step.few_shot else step.checkpoint
-
-
 class ResultsFile:
     """The growing results of one run. `save` writes the whole file; `guard` is called before each write and may refuse
     it."""
@@ -134,21 +128,7 @@ class ResultsFile:
 
     def add_evaluation(self, step: Step, folder: Path) -> None:
         """Take the scores of a published evaluation. Raises StageError where the folder holds none."""
-        try:
-            scores = read_json(Scores, folder / SCORES)
-        except RecordError as error:
-            raise StageError(error.what, where=error.where, remedy=error.remedy) from error
-        if scores is None or step.checkpoint is None or step.suite is None:
-            raise StageError(f"no {SCORES} of a checkpoint on a suite", where=str(folder))
-        self._evaluations[step.name] = Evaluation(
-            checkpoint=str(scored_checkpoint(step)),
-            suite=step.suite,
-            step=step.name,
-            stage=step.stage,
-            role=step.role,
-            few_shot=step.few_shot,
-            **{item.name: getattr(scores, item.name) for item in fields(Scores)},
-        )
+        self._evaluations[step.name] = evaluation_of(step, folder)
 
     @property
     def content(self) -> RunResults:
@@ -161,6 +141,26 @@ class ResultsFile:
         write_json(self._path, as_json(self.content), point="results")
 
 
+def evaluation_of(step: Step, published: Path) -> Evaluation:
+    """The scores that an evaluation step published, with whose they are. Raises StageError where its folder holds
+    none."""
+    try:
+        scores = read_json(Scores, published / SCORES)
+    except RecordError as error:
+        raise StageError(error.what, where=error.where, remedy=error.remedy) from error
+    if scores is None or step.suite is None:
+        raise StageError(f"no {SCORES} of a checkpoint on a suite", where=str(published))
+    return Evaluation(
+        checkpoint=step.row,
+        suite=step.suite,
+        step=step.name,
+        stage=step.stage,
+        role=step.role,
+        few_shot=step.few_shot,
+        **{item.name: getattr(scores, item.name) for item in fields(Scores)},
+    )
+
+
 def _pending(step: Step) -> StageRow:
     return StageRow(
         name=step.name,
@@ -170,7 +170,7 @@ def _pending(step: Step) -> StageRow:
         seconds=None,
         metrics={},
         stage=step.stage,
-        checkpoint=scored_checkpoint(step),
+        checkpoint=step.row if step.checkpoint is not None else None,
         suite=step.suite,
         role=step.role,
         few_shot=step.few_shot,

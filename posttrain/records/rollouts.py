@@ -14,7 +14,7 @@ from typing import Any
 
 from posttrain.errors import RecordError
 from posttrain.records.codec import from_json
-from posttrain.types import Completion, RolloutGroup
+from posttrain.types import RolloutGroup
 from rewards.types import Verdict
 
 ROLLOUTS = "rollouts"
@@ -38,8 +38,7 @@ class JudgedRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerRow:
-    """One answer. Its seed, token ids [T] and log-probabilities [T] stand in files that a killed stage resumes from or
-    a trainer checks; `verdict` is None before it is judged.
+    """One answer, with its seed, token ids [T] and their log-probabilities [T]; `verdict` is None before it is judged.
 
     Example: AnswerRow(text="<think>17+25</think>42", stop_reason="stop", num_tokens=9, verdict=JudgedRow(...))
     """
@@ -99,21 +98,7 @@ def judged_row(verdict: Verdict) -> JudgedRow:
     )
 
 
-def answer_row(completion: Completion, verdict: Verdict | None, *, tokens: bool) -> AnswerRow:
-    """An answer as published; `tokens` adds its seed, token ids and log-probabilities."""
-    logprobs = (round(value, 5) for segment in completion.segments for value in segment.logprobs)
-    return AnswerRow(
-        text=completion.text,
-        stop_reason=str(completion.stop_reason),
-        num_tokens=completion.num_tokens,
-        seed=completion.seed if tokens else None,
-        token_ids=completion.token_ids if tokens else (),
-        logprobs=tuple(logprobs) if tokens else (),
-        verdict=judged_row(verdict) if verdict is not None else None,
-    )
-
-
-def prompt_row(group: RolloutGroup, *, tokens: bool) -> PromptRow:
+def prompt_row(group: RolloutGroup) -> PromptRow:
     """One prompt with its answers and verdicts, as published."""
     verdicts: tuple[Verdict | None, ...] = group.verdicts or (None,) * len(group.completions)
     return PromptRow(
@@ -122,7 +107,15 @@ def prompt_row(group: RolloutGroup, *, tokens: bool) -> PromptRow:
         prompt=group.prompt.messages[-1]["content"],
         policy_version=group.completions[0].policy_version if group.completions else "",
         completions=tuple(
-            answer_row(completion, verdict, tokens=tokens)
+            AnswerRow(
+                text=completion.text,
+                stop_reason=str(completion.stop_reason),
+                num_tokens=completion.num_tokens,
+                seed=completion.seed,
+                token_ids=completion.token_ids,
+                logprobs=tuple(round(value, 5) for segment in completion.segments for value in segment.logprobs),
+                verdict=judged_row(verdict) if verdict is not None else None,
+            )
             for completion, verdict in zip(group.completions, verdicts, strict=True)
         ),
     )

@@ -45,7 +45,7 @@ def render_report(run: Run) -> str:
     body = "\n".join(
         (
             sections.head(run, table, links),
-            sections.results(table),
+            sections.score_section(table),
             sections.timeline(run),
             training.curves(run),
             training.filters(run),

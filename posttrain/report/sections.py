@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from posttrain.evaluate.table import (
     Cell,
-    Reference,
     Row,
     Table,
+    Yardstick,
     checkpoint_label,
     duration,
     percent,
@@ -137,14 +137,14 @@ def _listed(names: Sequence[str], limit: int = 12) -> str:
 # ---------------------------------------------------------------- results
 
 
-def results(table: Table) -> str:
+def score_section(table: Table) -> str:
     """The table and the charts of the same numbers."""
     if not table.suites:
         return '<section><h2>Results</h2><p class="soft">No checkpoint has been evaluated yet.</p></section>'
     heads = "".join(f'<th scope="col">{escape(suite)}</th>' for suite in table.suites)
     heads += '<th scope="col" class="n">mean</th>' if len(table.suites) > 1 else ""
     body = "".join(_result_row(table, row) for row in table.rows)
-    references = "".join(_result_row(table, row) for row in table.references)
+    references = "".join(_result_row(table, row) for row in table.yardsticks)
     faults = sum(cell.scores.faults for cell in table.cells)
     fault_words = (
         f" {faults:,} samples could not be judged; they are left out of the means."
@@ -152,8 +152,8 @@ def results(table: Table) -> str:
         else " Every sample was judged."
     )
     return (
-        f"<section><h2>Results</h2><p class=soft>{table.measure} in percent on {table.problems} held-out problems a suite. "
-        f"Brackets and bars: 95&nbsp;% interval, bootstrap over problems.{fault_words}</p>"
+        f"<section><h2>Results</h2><p class=soft>{table.measure} in percent on {table.problems} held-out problems a "
+        f"suite. Brackets and bars: 95&nbsp;% interval, bootstrap over problems.{fault_words}</p>"
         f'<table class="results"><thead><tr><th scope="col">checkpoint</th>{heads}</tr></thead><tbody>{body}</tbody>'
         f"{f'<tbody class=references>{references}</tbody>' if references else ''}</table>"
         '<div class="grid" '
@@ -166,7 +166,7 @@ def _result_row(table: Table, row: Row) -> str:
         f'<td data-suite="{escape(suite)}">{_result_cell(row.cells.get(suite))}</td>' for suite in table.suites
     )
     mean = f'<td class="n" data-suite="mean"><b>{percent(row.mean)}</b></td>' if len(table.suites) > 1 else ""
-    kind = " class=reference" if row.reference is not None else ""
+    kind = " class=reference" if row.yardstick is not None else ""
     return f'<tr{kind}><th scope="row">{escape(row.label)}</th>{cells}{mean}</tr>'
 
 
@@ -193,8 +193,8 @@ def _chart(table: Table, suite: str) -> str:
     ]
     levels = [
         (row.label, row.cells[suite].scores.avg_at_k)
-        for row in table.references
-        if row.reference is Reference.TEACHER and suite in row.cells
+        for row in table.yardsticks
+        if row.yardstick is Yardstick.TEACHER and suite in row.cells
     ]
     if not points:
         return ""

@@ -16,7 +16,7 @@ from posttrain.evaluate.table import duration, percent
 from posttrain.records.metrics import FILTER_TABLE, METRICS_FILE, FilterSummary, decisions, metrics_rows
 from posttrain.records.reader import Run, StageRecord, VerdictCounts
 from posttrain.records.rollouts import AnswerRow, PromptRow, prompt_rows, rollout_files
-from posttrain.report.figures import curve, histogram
+from posttrain.report.figures import curve, difficulty_chart
 from posttrain.report.text import clip, compact, escape
 from posttrain.types import StopReason
 
@@ -106,7 +106,7 @@ def _filter_figure(stage: StageRecord | None, step: str, summary: FilterSummary)
     caption = f"kept {summary.kept:,} of {summary.prompts:,} ({percent(summary.kept_share)} %)"
     return (
         f"<figure><figcaption><b>{escape(step)}</b><span "
-        f'class="soft">{caption}</span></figcaption>{histogram(step, summary.histogram, kept)}</figure>'
+        f'class="soft">{caption}</span></figcaption>{difficulty_chart(step, summary.histogram, kept)}</figure>'
     )
 
 

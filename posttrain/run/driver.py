@@ -28,11 +28,12 @@ from posttrain.records.codec import as_json
 from posttrain.records.manifest import MachineFacts, Manifest, manifest_of
 from posttrain.records.results import PROGRESS, Progress, ResultsFile, RunResults, Status
 from posttrain.records.run_files import RunFacts, write_run_files
+from posttrain.records.step import Step
 from posttrain.run import folder as run_folder
 from posttrain.setup.install import missing_backend
 from posttrain.signals.progress import Watch
 from posttrain.signals.stopping import StopRequest, giving_up_waits
-from posttrain.stages.protocol import StageKind, Step, StepContext
+from posttrain.stages.protocol import StageKind, StepContext
 from posttrain.store.artefacts import MANIFEST, Attempt, Store, library_versions
 from posttrain.store.atomic import is_full_disk, write_json
 from posttrain.store.failpoints import failpoint
@@ -155,6 +156,7 @@ class _Runner:
         self.stop, self.held, self.results, self.store = stop, held, results, options.store
         self.folder = options.run_dir
         self.ids = {step.name: step.id for step in steps}
+        self.by_name = {step.name: step for step in steps}
         self.ran = False
         self._progress_written = 0.0
         self._warned = False
@@ -269,6 +271,7 @@ class _Runner:
             recipe=self.recipe,
             recipe_dir=self.options.recipe_dir,
             inputs={role: self._input_folder(name, machine) for role, name in step.inputs.items()},
+            input_steps={role: self.by_name[name] for role, name in step.inputs.items()},
             output=attempt.output,
             attempt=attempt.state,
             previous=attempt.previous,
@@ -284,7 +287,7 @@ class _Runner:
         """The folder of an input, every byte of it hashed, and of the model that it refers to."""
         folder = self.store.open_verified(self.ids[name])
         if is_reference(folder) and not model_dir(folder).is_dir():
-            self._find_again(next(step for step in self.steps if step.name == name), folder, machine)
+            self._find_again(self.by_name[name], folder, machine)
         check_reference(folder, self.stop.check)
         return folder
 

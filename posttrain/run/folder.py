@@ -17,7 +17,7 @@ from pathlib import Path
 
 from posttrain.errors import RunFolderError
 from posttrain.records.run_files import RUN, read_facts
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.store import lock
 from posttrain.store.atomic import replace_link
 

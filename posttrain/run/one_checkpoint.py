@@ -10,10 +10,10 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from posttrain.errors import CheckpointError, RecipeError
 from posttrain.recipe.schema import Chat, Recipe
+from posttrain.records.scores import Scores
 from posttrain.store.reference import model_dir
 from posttrain.types import GenerationRequest, SamplingParams
 
@@ -38,12 +38,12 @@ def find_recipe(checkpoint: Path) -> tuple[Recipe, Path] | None:
     Raises RunFolderError or RecipeError where that run's records cannot be read.
     """
     from posttrain.recipe.load import load_resolved
-    from posttrain.run.folder import read_facts
+    from posttrain.records.run_files import RECIPE, read_facts
 
     for folder in Path(checkpoint).absolute().parents:
-        facts = read_facts(folder) if (folder / "recipe.json").is_file() else None
+        facts = read_facts(folder) if (folder / RECIPE).is_file() else None
         if facts is not None:
-            return load_resolved((folder / "recipe.json").read_text(encoding="utf-8")), Path(facts["recipe_dir"])
+            return load_resolved((folder / RECIPE).read_text(encoding="utf-8")), Path(facts.recipe_dir)
     return None
 
 
@@ -92,7 +92,7 @@ def talk(
 
 def score(
     checkpoint: Path, recipe: Recipe, recipe_dir: Path, suite_name: str, logs: Path, output: Path | None = None
-) -> dict[str, Any]:
+) -> Scores:
     """Score a checkpoint on a suite of the recipe, with the recipe's engine, verifiers and sandbox.
 
     Raises RecipeError: no such suite, or one whose verifier asks a reward model of the run.
@@ -116,7 +116,7 @@ def score(
     with Machine(recipe, logs) as machine, tempfile.TemporaryDirectory(prefix="posttrain-evaluate-") as scratch:
         target = output or Path(scratch)
         target.mkdir(parents=True, exist_ok=True)
-        scores: dict[str, Any] = machine.train(
+        scores: Scores = machine.train(
             "posttrain.sampling.jobs:evaluate",
             model=folder,
             chat=recipe.chat,
@@ -124,7 +124,6 @@ def score(
             data=recipe.data[suite.data],
             name=suite.data,
             suite=suite_name,
-            checkpoint=str(checkpoint),
             verifier=suite.verifier,
             engine=machine.engine("policy", folder, str(folder)),
             scorer=machine.scorer(),

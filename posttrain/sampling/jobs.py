@@ -28,9 +28,12 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, StageError
 from posttrain.evaluate.statistics import score_samples
 from posttrain.recipe.schema import Chat, Data, Dpd, Filter
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import FILTER_SUMMARY, FILTER_TABLE, FilterSummary, PairsSummary
+from posttrain.records.rollouts import SAMPLES, Sample, judged_row
+from posttrain.records.scores import SCORES, Scores
 from posttrain.rollout.engine import Engine
 from posttrain.sampling.resumable import Portions, answers
-from posttrain.sampling.rollout_files import completion_row
 from posttrain.sampling.sampler import PromptEncoder, refusals
 from posttrain.store.jsonl import write_lines, write_record
 from posttrain.train.trainer import is_first_rank
@@ -100,11 +103,11 @@ def pick_prompts(
 
 
 def evaluate(
-    *, model: Path, chat: Chat, recipe_dir: Path, data: Data, name: str, suite: str, checkpoint: str, verifier: str,
+    *, model: Path, chat: Chat, recipe_dir: Path, data: Data, name: str, suite: str, verifier: str,
     engine: Engine,
     scorer: Any, k: int, sampling: SamplingParams, seed: int, output: Path, portions: Portions, context_tokens: int,
     examples: Data | None = None, few_shot: int = 0,
-) -> dict[str, Any] | None:  # fmt: skip
+) -> Scores | None:  # fmt: skip
     """Score a checkpoint on a suite: k answers a problem. Publishes samples.jsonl and scores.json."""
     if not is_first_rank():
         return None
@@ -130,24 +133,25 @@ def evaluate(
         sampling=dataclasses.replace(sampling, stop_token_ids=stops), seed_parts=(seed, suite, 0),
         finish=encoder.trim if few_shot else None,
     )  # fmt: skip
-    rows = [
-        {
-            "problem": group.prompt.id, "sample": index, "passed": judged(verdict),
-            "format_valid": format_valid(completion, template.think),
-            "truncated": completion.stop_reason is StopReason.LENGTH,
-            **completion_row(completion, verdict, tokens=False),
-        }
+    samples = [
+        Sample(
+            problem=group.prompt.id,
+            sample=index,
+            passed=judged(verdict),
+            format_valid=format_valid(completion, template.think),
+            truncated=completion.stop_reason is StopReason.LENGTH,
+            text=completion.text,
+            stop_reason=str(completion.stop_reason),
+            num_tokens=completion.num_tokens,
+            verdict=judged_row(verdict),
+        )
         for group in scored
         for index, (completion, verdict) in enumerate(zip(group.completions, group.verdicts, strict=True))
-    ]  # fmt: skip
-    write_lines(output / "samples.jsonl", rows)
+    ]
+    write_lines(output / SAMPLES, map(as_json, samples))
     write_set_aside(output, {name: read.faults})
-    outcomes = Counter(row["verdict"]["outcome"] for row in rows)
-    scores = {
-        **score_samples(rows).as_json(checkpoint=checkpoint, suite=suite),
-        "outcomes": dict(sorted(outcomes.items())),
-    }
-    write_record(output / "scores.json", scores)
+    scores = score_samples(samples)
+    write_record(output / SCORES, as_json(scores))
     return scores
 
 
@@ -191,7 +195,7 @@ def filter_prompts(
     engine: Engine, scorer: Any, band: Filter, sampling: SamplingParams, seed: int, output: Path, portions: Portions,
     context_tokens: int,
     smoke: bool = False,
-) -> dict[str, Any] | None:  # fmt: skip
+) -> FilterSummary | None:  # fmt: skip
     """avg@k of every prompt by the current checkpoint. Publishes kept.jsonl, table.jsonl, summary.json; one prompt at
     least must be kept.
 
@@ -215,19 +219,24 @@ def filter_prompts(
     ]
     kept = [asdict(group.prompt) for group, decision in zip(scored, decisions, strict=True) if decision.kept or smoke]
     write_lines(output / "kept.jsonl", kept)
-    write_lines(output / "table.jsonl", [asdict(decision) for decision in decisions])
+    write_lines(output / FILTER_TABLE, map(as_json, decisions))
     num_faulty = write_set_aside(output, faulty)
     outcomes = Counter(str(verdict.outcome) for group in scored for verdict in group.verdicts)
-    summary = {
-        "prompts": len(prompts), "kept": len(kept), "kept_share": round(len(kept) / len(prompts), 6), "k": band.k,
-        "set_aside_for_faults": sum(decision.none > 0 for decision in decisions), "faulty_rows": num_faulty,
-        "histogram": histogram(decisions, band.k), "outcomes": dict(sorted(outcomes.items())),
-        "generated_tokens": sum(c.num_tokens for group in scored for c in group.completions),
-    }  # fmt: skip
-    write_record(output / "summary.json", summary)
+    summary = FilterSummary(
+        prompts=len(prompts),
+        kept=len(kept),
+        kept_share=round(len(kept) / len(prompts), 6),
+        k=band.k,
+        set_aside_for_faults=sum(decision.none > 0 for decision in decisions),
+        faulty_rows=num_faulty,
+        histogram=tuple(histogram(decisions, band.k)),
+        outcomes=dict(sorted(outcomes.items())),
+        generated_tokens=sum(c.num_tokens for group in scored for c in group.completions),
+    )
+    write_record(output / FILTER_SUMMARY, as_json(summary))
     if not kept:
         raise StageError(
-            f"no prompt of {len(prompts)} lies in the band: right answers of {band.k} were {summary['histogram']}",
+            f"no prompt of {len(prompts)} lies in the band: right answers of {band.k} were {list(summary.histogram)}",
             where=str(output.name),
             remedy="give easier or harder prompts, or widen filter.low and filter.high",
         )  # fmt: skip
@@ -257,7 +266,7 @@ def make_pairs(
     teacher_engine: Engine, student_engine: Engine, teacher_id: str, student_id: str, scorer: Any, seed: int,
     output: Path,
     portions: Portions, context_tokens: int, smoke: bool = False,
-) -> dict[str, Any] | None:  # fmt: skip
+) -> PairsSummary | None:  # fmt: skip
     """Good answers from the teacher that pass, bad ones from the student that fail; one pair a prompt where both exist.
 
     Under smoke any two answers make a pair: models after two steps are neither right nor done.
@@ -310,12 +319,15 @@ def make_pairs(
                 "teacher, or more prompts"
             ),
         )
-    return {
-        "prompts": len(prompts), "pairs": len(rows), "faulty_rows": num_faulty,
-        "teacher_pass": _share(good), "student_pass": _share(bad),
-        "generated_tokens": sum(c.num_tokens for group in (*good, *bad) for c in group.completions),
-        "pairs_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),
-    }  # fmt: skip
+    return PairsSummary(
+        prompts=len(prompts),
+        pairs=len(rows),
+        faulty_rows=num_faulty,
+        teacher_pass=_share(good),
+        student_pass=_share(bad),
+        generated_tokens=sum(c.num_tokens for group in (*good, *bad) for c in group.completions),
+        pairs_by_source=dict(sorted(Counter(str(row["source"]) for row in rows).items())),
+    )
 
 
 def _first(group: RolloutGroup, *, right: bool) -> Completion | None:

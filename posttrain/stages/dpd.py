@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Dpd
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import PairsSummary
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
 from posttrain.stages.training import mixture, record, train
@@ -19,7 +21,7 @@ class Pairs:
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Dpd = record(ctx)
         teacher, student = model_dir(ctx.inputs["teacher"]), model_dir(ctx.inputs["checkpoint"])
-        result: dict[str, Any] = ctx.machine.train(
+        summary: PairsSummary = ctx.machine.train(
             "posttrain.sampling.jobs:make_pairs",
             stage=stage,
             weights=mixture(stage.prompts),
@@ -40,7 +42,8 @@ class Pairs:
             smoke=ctx.smoke,
         )
         ctx.machine.release("teacher")
-        return result
+        metrics: dict[str, Any] = as_json(summary)
+        return metrics
 
 
 class DpdStage:

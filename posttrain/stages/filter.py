@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import FilterSummary
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import portions_of, scorer_for
 from posttrain.stages.training import mixture, record
@@ -18,7 +20,7 @@ class FilterStage:
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Grpo = record(ctx)
         model = model_dir(ctx.inputs["checkpoint"])
-        result: dict[str, Any] = ctx.machine.train(
+        summary: FilterSummary = ctx.machine.train(
             "posttrain.sampling.jobs:filter_prompts",
             model=model,
             chat=ctx.recipe.chat,
@@ -36,4 +38,5 @@ class FilterStage:
             context_tokens=ctx.recipe.engine.context_tokens,
             smoke=ctx.smoke,
         )
-        return result
+        metrics: dict[str, Any] = as_json(summary)
+        return metrics

@@ -13,6 +13,7 @@ from posttrain.errors import StageError
 from posttrain.recipe.resolve import asked_data, longest_rows, on_vllm_cpu, own_data
 from posttrain.recipe.schema import AnyStage, Sft, Training
 from posttrain.recipe.sizes import check_heads, check_positions, num_parameters, training_disk_bytes
+from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import model_dir
 
@@ -27,7 +28,7 @@ class Fitness:
         stages = [stage for stage in ctx.recipe.stages if stage.name in ctx.step.params["stages"]]
         common = {"chat": ctx.recipe.chat, "recipe_dir": ctx.recipe_dir}
         models = {role: model_dir(folder) for role, folder in ctx.inputs.items()}
-        teachers = {role: folder for role, folder in models.items() if role.endswith(".teacher")}
+        teachers = {role: folder for role, folder in models.items() if ctx.input_steps[role].role is ModelRole.TEACHER}
         student = next(role for role in models if role not in teachers)
         for folder in models.values():
             ctx.machine.train("posttrain.train.compatibility:check_base", model=folder, **common)

@@ -6,33 +6,15 @@ A stage file imports nothing heavy at module level: `plan` reads its VERSION. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from posttrain.recipe.schema import Recipe
+from posttrain.records.step import Step
 
 if TYPE_CHECKING:
     from posttrain.machine.machine import Machine
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One box of the plan. `id` is the hash of kind, version, params, input ids and data digests; `files` are paths and
-    not hashed.
-
-    Example: Step(name="stem.filter", kind="filter", version=1, params={...}, inputs={"checkpoint": "distil"},
-                  digests={"stem_prompts": "sha256:.."}, files={}, id="filter-3f9a...")
-    """
-
-    name: str
-    kind: str
-    version: int
-    params: Mapping[str, Any]
-    inputs: Mapping[str, str] = field(default_factory=dict)  # role -> name of an earlier step
-    digests: Mapping[str, str] = field(default_factory=dict)  # what -> digest of a file or folder made elsewhere
-    files: Mapping[str, str] = field(default_factory=dict)  # what -> absolute path of it
-    id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +30,7 @@ class StepContext:
     recipe: Recipe
     recipe_dir: Path
     inputs: Mapping[str, Path]  # role -> published folder, digests verified
+    input_steps: Mapping[str, Step]  # role -> the step that published it
     output: Path
     attempt: Path
     previous: tuple[Path, ...]

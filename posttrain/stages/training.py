@@ -15,9 +15,8 @@ from posttrain.train.job import Job
 
 
 def record(ctx: StepContext) -> Any:
-    """The recipe's record of this step: `stem.filter` and `stem` are both the stage named stem."""
-    name = ctx.step.name.split(".")[0]
-    return next(stage for stage in ctx.recipe.stages if stage.name == name)
+    """The recipe's record of the stage that this step belongs to: a filter step and its GRPO step have the same."""
+    return next(stage for stage in ctx.recipe.stages if stage.name == ctx.step.stage)
 
 
 def mixture(data: str | dict[str, float]) -> dict[str, float]:

@@ -9,7 +9,6 @@ gradient.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,8 @@ from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Grpo
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import PolicyMetrics, metrics_rows
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.parity import hand_over
 from posttrain.sampling.jobs import pick_prompts
@@ -330,28 +331,32 @@ def train(
             recipe_dir=job.recipe_dir,
         )
         write_set_aside(job.output, faulty)
-    history = (
-        [json.loads(line) for line in recorder.path.read_text(encoding="utf-8").splitlines()] if is_first_rank() else []
-    )
-    return {"steps": steps, "prompts": len(prompts), "parameters": num_parameters(trainer.model), **headline(history)}
-
-
-def headline(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """First and last fifth of the reward curve, and totals."""
-    if not history:
+    if not is_first_rank():
         return {}
+    history = [dict(row.values) for row in metrics_rows(recorder.path)]
+    metrics = policy_metrics(history, steps=steps, prompts=len(prompts), parameters=num_parameters(trainer.model))
+    return dict(as_json(metrics))
+
+
+def policy_metrics(
+    history: Sequence[Mapping[str, float]], *, steps: int, prompts: int, parameters: int
+) -> PolicyMetrics:
+    """First and last fifth of the reward curve, and totals. history: the figures of each step, one at least."""
     span = max(1, len(history) // 5)
 
-    def mean(rows: Sequence[dict[str, Any]], key: str) -> float:
+    def mean(rows: Sequence[Mapping[str, float]], key: str) -> float:
         return round(sum(row[key] for row in rows) / len(rows), 6)
 
-    return {
-        "reward_first": mean(history[:span], "reward"),
-        "reward_last": mean(history[-span:], "reward"),
-        "fault_share": mean(history, "fault_share"),
-        "truncated_share": mean(history, "truncated_share"),
-        "sync_gap": max(row["sync_gap"] for row in history),
-        "entropy_last": mean(history[-span:], "entropy"),
-        "trained_tokens": int(sum(row["trained_tokens"] for row in history)),
-        "generated_tokens": int(sum(row["generated_tokens"] for row in history)),
-    }
+    return PolicyMetrics(
+        steps=steps,
+        prompts=prompts,
+        parameters=parameters,
+        reward_first=mean(history[:span], "reward"),
+        reward_last=mean(history[-span:], "reward"),
+        fault_share=mean(history, "fault_share"),
+        truncated_share=mean(history, "truncated_share"),
+        sync_gap=max(row["sync_gap"] for row in history),
+        entropy_last=mean(history[-span:], "entropy"),
+        trained_tokens=int(sum(row["trained_tokens"] for row in history)),
+        generated_tokens=int(sum(row["generated_tokens"] for row in history)),
+    )

@@ -13,8 +13,9 @@ from typing import Any
 
 from posttrain.cli import say
 from posttrain.recipe.schema import Recipe
+from posttrain.records.codec import as_json
+from posttrain.records.step import Step
 from posttrain.run.driver import RunOptions, run
-from posttrain.stages.protocol import Step
 from posttrain.store.artefacts import Store
 from posttrain.telemetry import open_display
 
@@ -39,7 +40,17 @@ def step(
         [name, kind, params, {role: (ids or {})[source] for role, source in (inputs or {}).items()}], sort_keys=True
     )
     id = f"{stage.lower()}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    return Step(name=name, kind=kind, version=1, params=params, inputs=dict(inputs or {}), id=id)
+    scored, _, suite = name.partition(".eval.") if kind == "evaluate" else (None, "", None)
+    return Step(
+        name=name,
+        kind=kind,
+        version=1,
+        params=params,
+        inputs=dict(inputs or {}),
+        id=id,
+        checkpoint=scored,
+        suite=suite,
+    )
 
 
 def two_stages(**params: Any) -> list[Step]:
@@ -51,10 +62,11 @@ def two_stages(**params: Any) -> list[Step]:
 def run_steps(
     steps: list[Step], run_dir: Path, store: Path, *, name: str = "toy", take_over: bool = False, mode: str = "quiet"
 ) -> dict[str, Any]:
-    """Run in this process."""
+    """Run in this process; returns what results.json holds."""
     recipe = recipe_named(name)
     options = RunOptions(run_dir=run_dir, store=Store(store), recipe_dir=ROOT, take_over=take_over, command=("run",))
-    return run(steps, recipe, recipe.model_dump_json(by_alias=True), options, open_display(mode))
+    results = run(steps, recipe, recipe.model_dump_json(by_alias=True), options, open_display(mode))
+    return dict(as_json(results))
 
 
 def run_main(run_dir: str, store: str, steps: list[dict[str, Any]], name: str = "toy", take_over: bool = False) -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from posttrain.stages.protocol import Step
-from posttrain.store.artefacts import Store, failpoints
+from posttrain.records.step import Step
+from posttrain.store import failpoints
+from posttrain.store.artefacts import Store
 from tests.run.driving import Zygote, published, two_stages
 
 

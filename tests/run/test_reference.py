@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import CheckpointError
-from posttrain.stages.protocol import Step
+from posttrain.records.step import Step
 from posttrain.store.artefacts import Store
 from posttrain.store.housekeeping import collect
 from posttrain.store.reference import model_dir

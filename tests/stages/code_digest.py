@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
 TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
-TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *TOKENS)
+METRICS = ("records/codec.py", "records/metrics.py")
+TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
 SAMPLING = (
     "sampling/jobs.py",
     "sampling/resumable.py",
@@ -27,6 +28,8 @@ SAMPLING = (
     "sampling/sampler.py",
     "sampling/score.py",
     "stages/sampling.py",
+    "records/rollouts.py",
+    *METRICS,
     *TOKENS,
 )
 TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/problem.py", "toy/gym.py")
@@ -39,6 +42,7 @@ STAGE_CODE = {
         "toy/make.py",
         "toy/corpus.py",
         "toy/tokenizer.py",
+        *METRICS,
         *TOY,
     ),
     "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
@@ -56,7 +60,7 @@ STAGE_CODE = {
         *TRAINER,
         *SAMPLING,
     ),
-    "evaluate": ("stages/evaluate.py", "evaluate/statistics.py", *SAMPLING, *TOY),
+    "evaluate": ("stages/evaluate.py", "evaluate/statistics.py", "records/scores.py", *SAMPLING, *TOY),
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"

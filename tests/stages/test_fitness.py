@@ -14,8 +14,9 @@ import pytest
 from posttrain.errors import CheckpointError, DataError, StageError
 from posttrain.recipe import load_recipe
 from posttrain.recipe.sizes import num_positions
+from posttrain.records.step import ModelRole, Step
 from posttrain.stages.fitness import Fitness
-from posttrain.stages.protocol import Step, StepContext
+from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import write_reference
 from tests.recipe.test_check import write_tokenizer
 from tests.recipe.world import write_jsonl, write_world
@@ -45,6 +46,10 @@ def context(tmp_path: Path) -> StepContext:
         recipe=load_recipe(path, ()).recipe,
         recipe_dir=tmp_path,
         inputs={"base": tmp_path / "store" / "base", "distil.teacher": tmp_path / "store" / "teacher"},
+        input_steps={
+            "base": Step(name="base", kind="base", params={}, role=ModelRole.BASE),
+            "distil.teacher": Step(name="distil.teacher", kind="base", params={}, role=ModelRole.TEACHER),
+        },
         output=output,
         attempt=tmp_path,
         previous=(),

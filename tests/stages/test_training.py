@@ -10,7 +10,8 @@ import pytest
 
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Recipe
-from posttrain.stages.protocol import Step, StepContext
+from posttrain.records.step import Step
+from posttrain.stages.protocol import StepContext
 from posttrain.stages.training import job_of, mixture, record, train
 from posttrain.store.checkpoints import seal
 
@@ -42,7 +43,13 @@ class Machine:
 
 
 def context(
-    folder: Path, name: str, machine: Any = None, *, previous: tuple[Path, ...] = (), stop: bool = False
+    folder: Path,
+    name: str,
+    machine: Any = None,
+    *,
+    stage: str | None = None,
+    previous: tuple[Path, ...] = (),
+    stop: bool = False,
 ) -> StepContext:
     for part in ("output", "attempt", "base"):
         (folder / part).mkdir(exist_ok=True)
@@ -52,10 +59,11 @@ def context(
             raise Stopped("asked to")
 
     return StepContext(
-        step=Step(name=name, kind="sft", version=1, params={}, id="sft-1"),
+        step=Step(name=name, kind="sft", version=1, params={}, id="sft-1", stage=stage or name),
         recipe=RECIPE,
         recipe_dir=folder,
         inputs={"checkpoint": folder / "base"},
+        input_steps={},
         output=folder / "output",
         attempt=folder / "attempt",
         previous=previous,
@@ -69,7 +77,9 @@ def context(
 
 
 def test_a_step_and_its_filter_belong_to_the_same_record(tmp_path: Path) -> None:
-    assert record(context(tmp_path, "stem")) == record(context(tmp_path, "stem.filter")) == RECIPE.stages[1]
+    assert (
+        record(context(tmp_path, "stem")) == record(context(tmp_path, "stem.filter", stage="stem")) == RECIPE.stages[1]
+    )
     assert mixture("a") == {"a": 1.0} and mixture({"a": 0.3}) == {"a": 0.3}
 
 

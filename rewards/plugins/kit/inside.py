@@ -238,9 +238,8 @@ def _in_child(
 ) -> None:
     """Sends what is wrong, or "": of the verifier it was given first, before building one could set anything up."""
     try:
-        rule = (
-            pickle.loads(given) if isinstance(given, bytes) else given
-        )  # our own bytes: the parent pickled the rule under test
+        # Our own bytes: the parent pickled the rule under test.
+        rule = pickle.loads(given) if isinstance(given, bytes) else given
         problem = (
             ""
             if rule is None
