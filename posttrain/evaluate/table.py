@@ -19,7 +19,7 @@ from rich.text import Text
 
 from posttrain.records.metrics import FilterSummary
 from posttrain.records.reader import Run, VerdictCounts, controls, judge_level, read_run, verdicts_of
-from posttrain.records.results import Evaluation, StageRow, Status
+from posttrain.records.results import Evaluation, Status
 from posttrain.records.step import ModelRole
 from sandbox.types import Level
 
@@ -128,21 +128,20 @@ def _row(checkpoint: str, cells: Mapping[str, Cell], suites: Sequence[str], *, i
     means = [cell.scores.avg_at_k for cell in cells.values()]
     return Row(
         checkpoint=checkpoint,
-        label=checkpoint_label(one, is_control=is_control),
+        label=_label(one, is_control=is_control),
         yardstick=yardstick,
         cells=cells,
         mean=sum(means) / len(suites) if len(means) == len(suites) else None,
     )
 
 
-def checkpoint_label(scored: Evaluation | StageRow, *, is_control: bool = False) -> str:
+def _label(scored: Evaluation, *, is_control: bool) -> str:
     """What a reader sees: "teacher of distil", "base, few-shot", "longer (control)"; others keep their name."""
     if scored.role is ModelRole.TEACHER:
         return f"teacher of {scored.stage}"
     if scored.few_shot:
         return f"{scored.stage or scored.role}, few-shot"
-    name = str(scored.checkpoint)
-    return f"{name} (control)" if is_control and name != Yardstick.CONTROL else name
+    return f"{scored.checkpoint} (control)" if is_control and scored.checkpoint != "control" else scored.checkpoint
 
 
 # ---------------------------------------------------------------- words

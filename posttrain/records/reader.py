@@ -1,4 +1,4 @@
-"""What a run left, read from its folder: results.json, run.json, recipe.json, manifests and published files.
+"""What a run left, read from its folder: results.json, run.json, manifests and published files.
 
 Read only, and tolerant of a run that broke off: a file that is not there yet is absent, never an error; a file that is
 there and cannot be read is named in `notes`. Knows nothing of how results are shown (evaluate/table.py, report/), nor
@@ -7,13 +7,11 @@ of how they were made.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from posttrain.errors import RecordError, RunFolderError
 from posttrain.records.codec import from_json
@@ -21,7 +19,7 @@ from posttrain.records.manifest import Manifest, read_manifest
 from posttrain.records.metrics import FilterSummary, Tokens, tokens_of
 from posttrain.records.results import RESULTS, Evaluation, StageRow, read_results
 from posttrain.records.rollouts import prompt_rows, rollout_files
-from posttrain.records.run_files import RECIPE, RunFacts, read_facts
+from posttrain.records.run_files import RunFacts, read_facts
 from posttrain.records.step import ModelRole
 from sandbox.types import Level
 
@@ -54,7 +52,6 @@ class Run:
 
     folder: Path
     name: str
-    recipe: Mapping[str, Any]  # recipe.json, {} where there is none
     facts: RunFacts | None
     stages: tuple[StageRecord, ...]
     evaluations: tuple[Evaluation, ...]
@@ -93,7 +90,6 @@ def read_run(folder: Path) -> Run:
     return Run(
         folder=folder,
         name=results.name,
-        recipe=_recipe(folder, notes),
         facts=facts,
         stages=tuple(_stage(folder, row, notes) for row in results.stages),
         evaluations=results.evaluations,
@@ -105,20 +101,6 @@ def read_run(folder: Path) -> Run:
 def _note(folder: Path, error: RecordError) -> str:
     place = Path(str(error.where))
     return f"{place.relative_to(folder) if place.is_relative_to(folder) else place}: {error.what}"
-
-
-def _recipe(folder: Path, notes: list[str]) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / RECIPE).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        notes.append(f"{RECIPE}: cannot be read: {error}")
-        return {}
-    if not isinstance(content, dict):
-        notes.append(f"{RECIPE}: holds no JSON object")
-        return {}
-    return content
 
 
 def _stage(folder: Path, row: StageRow, notes: list[str]) -> StageRecord:

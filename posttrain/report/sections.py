@@ -7,7 +7,7 @@ Everything that comes from a file goes through `escape` or `clip`. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,11 +16,11 @@ from posttrain.evaluate.table import (
     Row,
     Table,
     Yardstick,
-    checkpoint_label,
     duration,
     percent,
     whole_percent,
 )
+from posttrain.recipe.schema import ModelRef, Recipe
 from posttrain.records.metrics import Tokens
 from posttrain.records.reader import Run, StageRecord
 from posttrain.records.results import Status
@@ -45,15 +45,17 @@ KIND_WORDS = {
 # ---------------------------------------------------------------- head
 
 
-def head(run: Run, table: Table, links: Sequence[tuple[str, str]]) -> str:
+def head(run: Run, table: Table, recipe: Recipe | None, links: Sequence[tuple[str, str]]) -> str:
     """Name, headline, facts, links. links: (label, relative address)."""
     facts = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in _facts(run, table) if value
+        f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>"
+        for label, value in _facts(run, table, recipe)
+        if value
     )
     anchors = "".join(f'<a href="{escape(address)}">{escape(label)}</a>' for label, address in links)
     return (
         f'<header><h1>{escape(run.name)}</h1><p class="lede">{_headline(table)}</p><dl class="facts">{facts}</dl>'
-        f'<nav aria-label="Files of this run">{anchors}</nav></header>{notice(run)}'
+        f'<nav aria-label="Files of this run">{anchors}</nav></header>'
     )
 
 
@@ -73,12 +75,12 @@ def _headline(table: Table) -> str:
     )
 
 
-def _facts(run: Run, table: Table) -> list[tuple[str, str]]:
+def _facts(run: Run, table: Table, recipe: Recipe | None) -> list[tuple[str, str]]:
     counts = [_step_tokens(run, stage) for stage in run.stages]
     trained, generated = sum(count.trained or 0 for count in counts), sum(count.generated or 0 for count in counts)
     return [
-        ("base", base_words(run.recipe.get("base"))),
-        ("seed", str(run.recipe.get("seed", ""))),
+        ("base", base_words(recipe.base) if recipe is not None else ""),
+        ("seed", str(recipe.seed) if recipe is not None else ""),
         ("code judged at level", table.judge_level or ""),
         ("machine", _machine(run)),
         ("time of all stages", duration(sum(stage.row.seconds or 0 for stage in run.stages))),
@@ -87,14 +89,11 @@ def _facts(run: Run, table: Table) -> list[tuple[str, str]]:
     ]
 
 
-def base_words(base: object) -> str:
+def base_words(base: ModelRef) -> str:
     """The recipe's base in one line: its path, short revision, or the toy's shape."""
-    if not isinstance(base, Mapping):
-        return str(base or "")
-    toy, revision = base.get("toy"), base.get("revision")
-    if isinstance(toy, Mapping):
-        return f"toy {toy.get('architecture', '')}, {toy.get('layers', '?')} layers of {toy.get('hidden_size', '?')}"
-    return f"{base.get('path', '')}{f' @ {str(revision)[:10]}' if revision else ''}"
+    if base.toy is not None:
+        return f"toy {base.toy.architecture}, {base.toy.layers} layers of {base.toy.hidden_size}"
+    return f"{base.path} @ {base.revision[:10]}" if base.revision else base.path
 
 
 def _machine(run: Run) -> str:
@@ -108,7 +107,7 @@ def _machine(run: Run) -> str:
     return ""
 
 
-def notice(run: Run) -> str:
+def notice(run: Run, notes: Sequence[str]) -> str:
     """What is not finished, failed or unreadable; empty for a complete run."""
     lines = []
     for stage in run.stages:
@@ -118,12 +117,12 @@ def notice(run: Run) -> str:
     pending = [stage.name for stage in run.stages if stage.row.status is Status.PENDING]
     if pending:
         lines.append(f"{len(pending)} of {len(run.stages)} steps have not run yet: {_listed(pending)}.")
-    lines += [f"{escape(note)}." for note in run.notes]
+    lines += [f"{escape(note)}." for note in notes]
     if not lines:
         return ""
     again = (
         "The same <code>posttrain run</code> command continues where this one ended."
-        if pending or len(lines) > len(run.notes)
+        if pending or len(lines) > len(notes)
         else ""
     )
     return f'<div class="notice" role="status">{"".join(f"<p>{line}</p>" for line in lines)}<p>{again}</p></div>'
@@ -242,7 +241,7 @@ def lanes(run: Run) -> list[Lane]:
         row = stage.row
         checkpoint = row.checkpoint if row.kind == "evaluate" else None
         lane = Lane(
-            name=f"evaluation of {checkpoint_label(row)}" if checkpoint is not None else row.name,
+            name=f"evaluation of {checkpoint}" if checkpoint is not None else row.name,
             kind=row.kind,
             status=row.status,
             start=clock,

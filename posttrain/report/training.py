@@ -8,7 +8,7 @@ left out. Everything that comes from a file goes through `escape` or `clip`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -161,11 +161,9 @@ def _outcome_class(outcome: str) -> str:
 # ---------------------------------------------------------------- sampled rollouts
 
 
-def rollouts(run: Run) -> str:
-    """A few answers of the first, a middle and the last step of each stage with rollouts, with the verifier's
-    reason."""
-    chat = run.recipe.get("chat")
-    think = tuple(chat.get("think") or ()) if isinstance(chat, Mapping) else ()
+def rollouts(run: Run, think: Sequence[str]) -> str:
+    """A few answers of the first, a middle and the last step of each stage with rollouts, with the verifier's reason.
+    think: the tags around reasoning; none where they are not known."""
     blocks = []
     for stage in run.stages:
         files = rollout_files(stage.folder)

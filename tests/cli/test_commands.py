@@ -72,10 +72,24 @@ def folder(tmp_path: Path) -> Path:
 
 def test_status_in_a_pipe_cuts_no_note(capsys: pytest.CaptureFixture[str]) -> None:
     from posttrain.cli.run import _print_status
+    from posttrain.records.results import Status
+    from posttrain.run.status import RunStatus, StageStatus
 
     note = "no prompt has a right answer of the teacher and a wrong one of the student, both ended by themselves"
-    row = {"name": "distil.pairs", "kind": "pairs", "status": "failed", "seconds": 12.0, "note": note}
-    _print_status({"run": "runs/mine", "shown": "failed", "progress": None, "stages": [row]})
+    row = StageStatus(
+        name="distil.pairs", kind="pairs", id="pairs-1", status=Status.FAILED, seconds=12.0, metrics={}, note=note
+    )
+    _print_status(
+        RunStatus(
+            run="runs/mine",
+            state="failed",
+            shown="failed",
+            holder=None,
+            stages=(row,),
+            evaluations=(),
+            progress=None,
+        )
+    )
     assert note in capsys.readouterr().out
 
 

@@ -40,7 +40,7 @@ def test_the_control_is_found_by_descent_not_by_its_name(tmp_path):
 def test_a_run_that_ends_early_has_its_line_up_to_there(tmp_path):
     table = build_table(read_run(build_run(tmp_path / "run", stop_after="stem.eval.preference")))
     assert tuple(row.checkpoint for row in table.rows) == LINE[:5]
-    assert [row.checkpoint for row in table.yardsticks] == ["control", "distil.teacher", "base.few_shot"]
+    assert [row.checkpoint for row in table.yardsticks] == ["distil.teacher", "control", "base.few_shot"]
 
 
 @pytest.mark.parametrize("name", ["teacher", "few_shot"])
@@ -126,4 +126,4 @@ def test_numbers_are_said_as_a_reader_expects(tmp_path):
     assert [percent(s) for s in (None, 0.4125, 1.0)] == ["-", "41.2", "100.0"]
     assert [whole_percent(s) for s in (None, 0.0, 0.001, 0.9999, 1.0)] == ["-", "0 %", "1 %", "99 %", "100 %"]
     table = build_table(read_run(build_run(tmp_path / "run")))
-    assert [row.label for row in table.yardsticks] == ["control", "teacher of distil", "base, few-shot"]
+    assert [row.label for row in table.yardsticks] == ["teacher of distil", "control", "base, few-shot"]
