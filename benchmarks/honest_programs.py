@@ -19,15 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.mutate import mutants
+from sandbox.proof.mutants import mutants
 
 EACH = 5
-
-
-def find_human_eval() -> Path | None:
-    """shared/data/human_eval.jsonl.gz beside the checkout, or beside a folder above it."""
-    places = (folder / "shared" / "data" / "human_eval.jsonl.gz" for folder in Path(__file__).resolve().parents[2:])
-    return next((place for place in places if place.is_file()), None)
+HUMAN_EVAL = Path(__file__).resolve().parents[1] / "tests" / "data" / "rows" / "human_eval.jsonl.gz"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -405,9 +400,9 @@ def _honest(form: str, name: str, n: int, program: str, tests: list[dict[str, An
     return Honest(form=form, row={"id": f"{form}/{name}/{n}", "program": right, "tests": tests, **more}, twins=(wrong,))
 
 
-def human_eval(path: Path) -> Iterator[Honest]:
+def human_eval() -> Iterator[Honest]:
     """The 164 reference solutions with their checks; twins are mutants of the solution."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    with gzip.open(HUMAN_EVAL, "rt", encoding="utf-8") as lines:
         for line in lines:
             problem = json.loads(line)
             program = problem["prompt"] + problem["canonical_solution"]

@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.second_daemon import Daemon, cannot, fill, second_daemon
-from sandbox.docker_backend import connect
+from sandbox.backends.docker_backend import connect
 from sandbox.judge import Judge
 from sandbox.types import Program, StdinTest
 

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.honest_programs import Honest, find_human_eval, human_eval, own
-from sandbox.doctor import SENTENCE
+from benchmarks.honest_programs import Honest, human_eval, own
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
-from sandbox.types import Judgement, Outcome
+from sandbox.types import UNSAFE_SENTENCE, Judgement, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +67,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--allow-unsafe", action="store_true", help="for --backend local: programs run as you")
     options = parser.parse_args()
-    found = find_human_eval()
-    if found is None:
-        print("HumanEval is not there: put human_eval.jsonl.gz into shared/data beside the checkout", file=sys.stderr)
-    corpus = [*own(), *(human_eval(found) if found else ())]
+    corpus = [*own(), *human_eval()]
     weakest = "none" if options.backend == "local" else options.min_level
-    with Judge(options.backend, weakest, SENTENCE if options.allow_unsafe else None, options.slots) as judge:
+    with Judge(options.backend, weakest, UNSAFE_SENTENCE if options.allow_unsafe else None, options.slots) as judge:
         counts = count(judge, corpus, options.repeats)
         print(f"level {judge.level}, {options.slots} slots: {counts.judged} judgements")
     forms = ", ".join(f"{form} {number}" for form, number in Counter(honest.form for honest in corpus).items())

@@ -17,9 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from sandbox.attacks.siege import containers_of
-from sandbox.doctor import SENTENCE
 from sandbox.judge import Judge
-from sandbox.types import Limits, Outcome, Program, StdinTest
+from sandbox.types import UNSAFE_SENTENCE, Limits, Outcome, Program, StdinTest
 
 _A_PROGRAM = 20  # tests
 ROUGH = (
@@ -83,7 +82,7 @@ def main() -> int:
     weakest = "none" if options.backend == "local" else options.min_level
     done = wrong = part = 0
     readings: list[dict[str, float]] = []
-    with Judge(options.backend, weakest, SENTENCE if options.allow_unsafe else None, options.slots) as judge:
+    with Judge(options.backend, weakest, UNSAFE_SENTENCE if options.allow_unsafe else None, options.slots) as judge:
         print(f"level {judge.level}, {options.slots} slots")
         started = time.monotonic()
         while done < options.tests:

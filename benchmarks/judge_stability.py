@@ -20,9 +20,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from sandbox.doctor import SENTENCE
 from sandbox.judge import Judge
-from sandbox.types import Limits, Program, StdinTest
+from sandbox.types import UNSAFE_SENTENCE, Limits, Program, StdinTest
 
 LIMIT_SECONDS = 0.4
 _WORK = "import time\nend = time.process_time() + {seconds:.4f}\nwhile time.process_time() < end: pass\nprint(input())"
@@ -69,7 +68,7 @@ def main() -> int:
     programs = [program for _, program in made]
     weakest = "none" if options.backend == "local" else options.min_level
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    with Judge(options.backend, weakest, SENTENCE if options.allow_unsafe else None, options.slots) as judge:
+    with Judge(options.backend, weakest, UNSAFE_SENTENCE if options.allow_unsafe else None, options.slots) as judge:
         alone, quiet_seconds = outcomes(judge, programs)
         loops = [multiprocessing.Process(target=spin, daemon=True) for _ in range(options.busy)]
         for loop in loops:

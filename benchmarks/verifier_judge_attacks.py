@@ -19,9 +19,9 @@ from rewards.models.endpoint import Endpoint
 from rewards.options import EndpointOptions
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
-from sandbox.doctor import SENTENCE
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
+from sandbox.types import UNSAFE_SENTENCE
 
 
 def open_judge() -> Judge:
@@ -29,7 +29,7 @@ def open_judge() -> Judge:
     try:
         return Judge("namespaces", "namespaces")
     except LevelError:
-        return Judge("local", "none", SENTENCE)
+        return Judge("local", "none", UNSAFE_SENTENCE)
 
 
 def requests_of(tried: list[Attempt]) -> list[list[Request]]:

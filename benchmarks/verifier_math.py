@@ -254,9 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     parser.add_argument("--held-back", action="store_true")
-    parser.add_argument(
-        "--data", type=Path, default=gsm8k.PATH, help="gsm8k_test_500.jsonl of openai/grade-school-math"
-    )
+    parser.add_argument("--data", type=Path, default=gsm8k.PATH, help="rows of openai/grade-school-math")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument(

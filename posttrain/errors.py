@@ -8,7 +8,6 @@
     │   └── RunFolderError                            a folder of another recipe, or held by another process
     │       └── RecordError                           a file of a run that does not hold what such a file holds
     ├── BackendError(RuntimeError)           exit 69  a part this machine lacks: Docker, vLLM, torch, a GPU, Ray
-                                                      resources
     ├── StageError(RuntimeError)             exit 1   a stage failed; the same command resumes
     └── Stopped(RuntimeError)                exit 75  stopped on request at a safe point
 

@@ -52,12 +52,22 @@ class Prompt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedPrompt:
+    """A prompt with the token ids [P] that the template makes of it, made once.
+
+    Example: EncodedPrompt(prompt=Prompt(...), ids=(151644, 872, 198, ...))
+    """
+
+    prompt: Prompt
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PreferencePair:
     """One prompt, a better and a worse answer (assistant text, thinking included). `provenance` says who wrote which.
 
     Example: PreferencePair(id="p/9", source="distil.pairs", messages=(...), chosen="<think>..</think>42",
-    rejected="<think>..</think>41",
-                            provenance={"chosen": "teacher:ab12", "rejected": "student:cd34"})
+    rejected="<think>..</think>41", provenance={"chosen": "teacher:ab12", "rejected": "student:cd34"})
     """
 
     id: str
@@ -77,8 +87,8 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """A run of tokens by one author. token_ids: [T]; logprobs: [T] natural log under the behaviour policy, [] for the
-    environment."""
+    """A run of tokens by one author. token_ids: [T]; logprobs: [T], natural logarithms under the policy that sampled
+    them, [] where the environment wrote the tokens."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]

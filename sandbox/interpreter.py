@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from sandbox.backends.box import GRACE_SECONDS, Box
 from sandbox.errors import Fault, SandboxError
-from sandbox.executor import Box
-from sandbox.frames import MOST_WALL, from_text, pack_frame, to_text
+from sandbox.inside.contract import MOST_WALL
+from sandbox.inside.frames import from_text, pack_frame, to_text
+from sandbox.judging.verdicts import failure_outcome, judge_call_end, read_message
 from sandbox.types import Limits, Outcome
-from sandbox.verdicts import failure_outcome, judge_call_end, read_message
-
-_GRACE_SECONDS = 10.0
 
 
 class LimitReached(SandboxError, RuntimeError):
@@ -110,7 +109,7 @@ class Session:
             if fresh:
                 self._start()
             self._box.send({"op": "in", "data": to_text(pack_frame({"source": source}))})
-            raw = self._box.receive(MOST_WALL * self.limits.cell_wall_seconds + _GRACE_SECONDS)
+            raw = self._box.receive(MOST_WALL * self.limits.cell_wall_seconds + GRACE_SECONDS)
             return self._result(raw, fresh)
         except Fault:
             self._end(sound=False)
@@ -123,7 +122,7 @@ class Session:
         try:
             if self._alive:
                 self._box.send({"op": "end"})
-                while self._box.receive(_GRACE_SECONDS).get("op") != "result":
+                while self._box.receive(GRACE_SECONDS).get("op") != "result":
                     pass
             self._end(sound=True)
         except Fault:

@@ -36,7 +36,7 @@ _LARGEST = {
 }
 
 
-def read_row(line: bytes) -> Any:
+def read_json_line(line: bytes) -> Any:
     """One JSON value. Unlike json.loads it takes whole numbers of more than 4,300 digits, as a test may expect. Raises
     ValueError."""
     try:
@@ -44,17 +44,17 @@ def read_row(line: bytes) -> Any:
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             raise
-        return json.loads(line, parse_int=_whole)
+        return json.loads(line, parse_int=_whole_number)
 
 
-def _whole(text: str) -> int:
+def _whole_number(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise ValueError(f"a number of {len(text)} digits; at most {_MOST_DIGITS} are taken")
     if len(text) <= _PIECE_DIGITS:
         return int(text)
     rest = len(text) // 2
-    head = _whole(text[:-rest])
-    tail = _whole(text[-rest:])
+    head = _whole_number(text[:-rest])
+    tail = _whole_number(text[-rest:])
     return head * 10**rest + (-tail if text.startswith("-") else tail)
 
 
@@ -62,7 +62,7 @@ def parse_program(row: dict[str, Any]) -> Program:
     """A Program from one JSON object. Raises ProgramError naming the key that is wrong."""
     if not isinstance(row, dict):
         raise ProgramError(f"a program is a JSON object, not {type(row).__name__}")
-    _known(row, _KEYS, "")
+    _refuse_unknown_keys(row, _KEYS, "")
     tests = row.get("tests")
     if not isinstance(tests, list) or not tests:
         raise ProgramError(
@@ -76,7 +76,7 @@ def parse_program(row: dict[str, Any]) -> Program:
     identity = row.get("id")
     if not isinstance(identity, str | int) or isinstance(identity, bool):
         raise ProgramError(f"id must be text or a whole number, not {identity!r}", where="id")
-    compare, tolerance = _compare(row.get("compare", "tokens"))
+    compare, tolerance = _comparison(row.get("compare", "tokens"))
     score = row.get("score", "all")
     if score not in ("all", "fraction"):
         raise ProgramError(f"score must be all or fraction, not {score!r}", where="score")
@@ -106,7 +106,7 @@ def parse_program(row: dict[str, Any]) -> Program:
     )
 
 
-def _known(mapping: dict[str, Any], keys: tuple[str, ...], where: str) -> None:
+def _refuse_unknown_keys(mapping: dict[str, Any], keys: tuple[str, ...], where: str) -> None:
     for key in mapping:
         if key not in keys:
             near = difflib.get_close_matches(str(key), keys, n=1)
@@ -160,12 +160,12 @@ def _input(test: dict[str, Any], where: str) -> bytes:
     return data
 
 
-def _compare(value: Any) -> tuple[str, tuple[float, float] | None]:
+def _comparison(value: Any) -> tuple[str, tuple[float, float] | None]:
     if isinstance(value, str) and value in _MODES:
         return value, None
     if isinstance(value, dict) and set(value) == {"float"} and isinstance(value["float"], dict):
         inner = value["float"]
-        _known(inner, ("abs", "rel"), "compare.float")
+        _refuse_unknown_keys(inner, ("abs", "rel"), "compare.float")
         pair = (inner.get("abs", 0.0), inner.get("rel", 0.0))
         if all(
             isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < float("inf")
@@ -180,7 +180,7 @@ def _limits(value: Any) -> Limits:
     if not isinstance(value, dict):
         raise ProgramError(f"limits must be an object, not {value!r:.80}", where="limits")
     names = tuple(field.name for field in fields(Limits))
-    _known(value, names, "limits")
+    _refuse_unknown_keys(value, names, "limits")
     for name, number in value.items():
         seconds = name.endswith("_seconds")
         kinds = (int, float) if seconds else (int,)

@@ -9,9 +9,13 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+# Level none is given to nobody who has not said exactly this.
+UNSAFE_SENTENCE = "I understand generated code runs as me"
+
 
 class Outcome(StrEnum):
-    """What a test, and a program as a whole, came to. FAULT is ours and never a score; INVALID is the row's."""
+    """What a test, and a program as a whole, came to. FAULT is the judge's own failure, INVALID that of the
+    row (its tests cannot be judged); neither has a score."""
 
     PASS = "pass"
     WRONG = "wrong"
@@ -184,8 +188,8 @@ class Judgement:
 
     `trust` is low when a test called names of the program other than its entry point, looked at arguments that it
     changed in place or into objects of its classes, or shared its process (pytest). `seconds` is time from a free slot
-    to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see calibration.py). `reruns`: runs
-    of tests past a time limit that were repeated with no other slot busy.
+    to the end. `limits` are those used: as asked, with times scaled by `cpu_scale` (see judging/host_speed.py).
+    `reruns`: runs of tests past a time limit that were repeated with no other slot busy.
     Example: Judgement(id="1", outcome=Outcome.PASS, passed=3, total=3, score=1.0, tests=(...), level="container",
     backend="docker")
     """
@@ -212,10 +216,3 @@ class Judgement:
         record["outcome"] = self.outcome.value
         record["tests"] = [test.to_json() for test in self.tests]
         return record
-
-
-def parse_program(row: dict[str, Any]) -> Program:
-    """A Program from one JSON object; see rows.py. Raises ProgramError naming the key that is wrong."""
-    from sandbox.program_json import parse_program as read
-
-    return read(row)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-PATH = Path(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k_test_500.jsonl"
+PATH = Path(__file__).resolve().parents[2] / "tests" / "data" / "rows" / "gsm8k_test_500.jsonl"
 HELD_BACK = ("heading", "bold_in_prose", "display_then_prose")
 HELD_BACK_PROBLEMS = 100
 

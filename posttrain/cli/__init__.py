@@ -2,7 +2,8 @@
 message and an exit code.
 
 Exit codes: 0 done, 1 a stage failed (the same command continues), 2 wrong input, 69 a needed backend is missing, 75
-stopped on request. No logic here, and nothing heavy: a command imports what it needs when it is called.
+stopped on request. No logic here, and nothing heavy: a command imports what it needs when it is called. typer takes the
+options of a command from its function's parameters, so commands alone may have more than seven.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 import typer
 
 from posttrain import telemetry
-from posttrain.setup.install import missing_backend
-from posttrain.setup.name_clash import refuse_shadowed
+from posttrain.setup.extras import missing_backend
+from posttrain.setup.name_clash import refuse_foreign_packages
 from posttrain.store.atomic import is_full_disk
 
 # A module defines register(app), which adds its commands, or is a group: sandbox.py holds sandbox_app. Order is the
@@ -57,10 +58,10 @@ def build_app() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
-    _ready_streams()
+    _open_streams()
     telemetry.silence_libraries()
     try:
-        refuse_shadowed()
+        refuse_foreign_packages()
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))  # stages and verifiers of the user's own; last, so that they hide nothing
         build_app()(args=list(arguments) if arguments is not None else None)
@@ -70,27 +71,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # whoever read our output has gone: nothing more to say, and no noise at exit
+        # Whoever read our output has gone: there is nothing more to say, and no noise to make at exit.
+        sys.stdout = None  # type: ignore[assignment]
         return 0
     except Exception as error:  # noqa: BLE001 - the last place: every error becomes a message and an exit code
-        return say(error)
+        return report_error(error)
     return 0
 
 
-def _ready_streams() -> None:
-    """Whatever started us: streams are open, and take any character."""
+def _open_streams() -> None:
+    """Make the three streams usable, whatever started this process: open, and able to take any character."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if (
-            getattr(sys, name) is None
-        ):  # closed: its number would go to the next file of ours, and libraries write to that number
+        # A closed stream's number would go to the next file of ours, and libraries write to that number.
+        if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lasts
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # an answer in a Latin-1 terminal, a folder whose name is no UTF-8
+        # For an answer shown in a Latin-1 terminal, or a folder whose name is no UTF-8.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def say(error: Exception) -> int:
+def report_error(error: Exception) -> int:
     """Print an error on stderr and return its exit code. A bug of ours keeps its traceback."""
     if isinstance(error, ModuleNotFoundError):
         error = missing_backend(error) or error

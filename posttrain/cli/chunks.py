@@ -17,7 +17,7 @@ def chunks(stream: BinaryIO, most: int) -> Iterator[list[bytes]]:
     try:
         descriptor = stream.fileno()
     except (AttributeError, OSError):  # no real file: all of it is there
-        yield from _grouped((line for line in stream if line.strip()), most)
+        yield from _groups((line for line in stream if line.strip()), most)
         return
     begun: list[bytes] = []  # pieces of a line whose end has not come
     lines: list[bytes] = []
@@ -29,12 +29,12 @@ def chunks(stream: BinaryIO, most: int) -> Iterator[list[bytes]]:
             lines += [line for line in whole if line.strip()]
         begun.append(last)
         if len(lines) >= most or not select.select([descriptor], [], [], 0)[0]:
-            yield from _grouped(iter(lines), most)
+            yield from _groups(iter(lines), most)
             lines = []
     lines += [line for line in [b"".join(begun)] if line.strip()]
-    yield from _grouped(iter(lines), most)
+    yield from _groups(iter(lines), most)
 
 
-def _grouped(lines: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
+def _groups(lines: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
     while group := list(islice(lines, most)):
         yield group

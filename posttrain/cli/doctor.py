@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from posttrain.setup.doctor import Finding
+    from posttrain.setup.finding import Finding
 
 
 def register(app: typer.Typer) -> None:

@@ -54,10 +54,10 @@ def plan_command(
     from posttrain.plan import estimate, plan_status, prepare, previous_steps
     from posttrain.store.artefacts import Store
 
-    opened = Store(store)
-    _, plan = prepare(recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke)
+    artefacts = Store(store)
+    _, plan = prepare(recipe, artefacts, overrides=override or (), until=until, starts=start or (), smoke_run=smoke)
     before = previous_steps(out or Path("runs") / plan.recipe.name)
-    rows = plan_status(plan.steps, opened, before, image=plan.recipe.sandbox.image)
+    rows = plan_status(plan.steps, artefacts, before, image=plan.recipe.sandbox.image)
     estimates = estimate(plan)
     if as_json:
         print(json.dumps(_plan_json(plan, rows, estimates)))
@@ -82,11 +82,11 @@ def check_command(
     from posttrain.preflight.check import check_plan
     from posttrain.store.artefacts import Store
 
-    opened = Store(store)
+    artefacts = Store(store)
     _, plan = prepare(
-        recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
+        recipe, artefacts, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
     )
-    findings = check_plan(plan, opened.root)
+    findings = check_plan(plan, artefacts.root)
     failed = [finding for finding in findings if finding.status == "fail"]
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings]))

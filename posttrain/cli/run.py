@@ -59,16 +59,16 @@ def run_command(
     from posttrain.store.artefacts import Store
     from posttrain.telemetry import open_display
 
-    opened = Store(store)
+    artefacts = Store(store)
     _, plan = prepare(
-        recipe, opened, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
+        recipe, artefacts, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
     )
     run_dir = out if out is not None else Path("runs") / plan.recipe.name
     run_folder.check_owner(run_dir, plan.recipe.name, smoke=smoke)
-    rows = plan_status(plan.steps, opened, previous_steps(run_dir), image=plan.recipe.sandbox.image)
+    rows = plan_status(plan.steps, artefacts, previous_steps(run_dir), image=plan.recipe.sandbox.image)
     options = RunOptions(
         run_dir=run_dir,
-        store=opened,
+        store=artefacts,
         recipe_dir=plan.recipe_dir,
         smoke=smoke,
         partial=until is not None or bool(start),
@@ -147,9 +147,8 @@ def _print_status(status: RunStatus) -> None:
     widths = [
         max(len(title), *(len(row[i]) for row in rows)) if rows else len(title) for i, title in enumerate(titles[:4])
     ]
-    for title, width in zip(
-        titles, (*widths, None), strict=True
-    ):  # what does not fit is cut from the note, and from nothing else
+    # What does not fit is cut from the note, and from nothing else.
+    for title, width in zip(titles, (*widths, None), strict=True):
         table.add_column(title, no_wrap=True, min_width=width, overflow="ellipsis")
     for cells in rows:
         table.add_row(*map(Text, cells))

@@ -38,7 +38,7 @@ def sample_command(
 
     find_model(checkpoint)  # a wrong folder is said before torch is imported
     sampling = SamplingParams(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
-    answer = talk(checkpoint, _given(recipe) or find_recipe(checkpoint), sampling, seed)
+    answer = talk(checkpoint, _loaded_recipe(recipe) or find_recipe(checkpoint), sampling, seed)
     messages: list[dict[str, str]] = []
     while True:
         question = _ask(prompt)
@@ -67,7 +67,7 @@ def evaluate_command(
     from posttrain.run.one_checkpoint import find_model, find_recipe, score
 
     find_model(checkpoint)
-    found = _given(recipe) or find_recipe(checkpoint)
+    found = _loaded_recipe(recipe) or find_recipe(checkpoint)
     if found is None:
         raise RecipeError(
             "no recipe defines the suite",
@@ -86,7 +86,7 @@ def evaluate_command(
         )
 
 
-def _given(recipe: Path | None) -> Any:
+def _loaded_recipe(recipe: Path | None) -> Any:
     if recipe is None:
         return None
     from posttrain.recipe import load_recipe
@@ -97,7 +97,7 @@ def _given(recipe: Path | None) -> Any:
 
 
 def _ask(prompt: str | None) -> str | None:
-    """The prompt, or the next line of stdin; None at its end. Bytes that are no text raise InputError."""
+    """The prompt, or the next line of standard input; None at its end. Raises InputError for bytes that are no text."""
     try:
         question = prompt if prompt is not None else input("you> " if sys.stdin.isatty() else "").strip()
         question.encode("utf-8")

@@ -16,6 +16,7 @@ import typer
 
 from posttrain.cli import sandbox_proof
 from posttrain.cli.chunks import chunks
+from posttrain.cli.judge_options import AllowUnsafe, Backend, Image, JudgeOptions, MinLevel, open_judge
 from sandbox.errors import ProgramError, SandboxError
 
 sandbox_app = typer.Typer(help="Run generated programs against tests, isolated.", no_args_is_help=True)
@@ -30,15 +31,10 @@ class Source(StrEnum):
     DOCKERFILE = "dockerfile"
 
 
-Backend = Annotated[str, typer.Option(help="auto, docker, namespaces or local.")]
-
-
 @sandbox_app.command()
 def run(
     backend: Backend = "auto",
-    min_level: Annotated[
-        str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")
-    ] = None,
+    min_level: MinLevel = None,
     slots: Annotated[
         int, typer.Option(min=1, help="Programs judged at once. Default: the machine's CPUs.")
     ] = os.cpu_count() or 1,
@@ -49,23 +45,12 @@ def run(
             help="Mark the tests after a program's first failure not_run; a fraction counts them as not passed.",
         ),
     ] = False,
-    allow_unsafe: Annotated[
-        bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
-    ] = False,
-    image: Annotated[str | None, typer.Option(help="Docker image, by digest, instead of the one built here.")] = None,
+    allow_unsafe: AllowUnsafe = False,
+    image: Image = None,
 ) -> None:
     """Judge JSON lines from stdin. Exit 0 when every line was answered."""
-    from sandbox.doctor import SENTENCE
-    from sandbox.judge import Judge
-
-    own = {"namespaces": "namespaces", "local": "none"}.get(backend, "none" if allow_unsafe else "container")
-    try:
-        judge = Judge(backend, min_level or own, SENTENCE if allow_unsafe else None, slots, image)
-    except (SandboxError, ValueError) as error:
-        raise _stop(error) from error
-    with judge:
-        banner = "  UNSAFE: programs run as you, with your files and network" if judge.level == "none" else ""
-        typer.echo(f"level {judge.level}, backend {judge.backend.name}, {slots} slots{banner}", err=True)
+    options = JudgeOptions(backend=backend, min_level=min_level, allow_unsafe=allow_unsafe, image=image, slots=slots)
+    with open_judge(options) as judge:
         _answer_all(judge, fail_fast)
 
 
@@ -79,25 +64,24 @@ def _answer_all(judge: Any, fail_fast: bool) -> None:
 
 def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
     """Answer lines, the first of them number `first`; returns how many are no program."""
-    from sandbox.judge import invalid
-    from sandbox.program_json import parse_program, read_row
+    from sandbox.judging.judgements import invalid_judgement
+    from sandbox.program_json import parse_program, read_json_line
 
     records: list[Any] = []
     programs = []
     for number, line in enumerate(lines, start=first):
         row: Any = None
         try:
-            row = read_row(line)
+            row = read_json_line(line)
             programs.append((parse_program(row), row["id"]))
             records.append(None)
         except (ValueError, RecursionError) as error:  # ProgramError and UnicodeDecodeError are ValueErrors
             reason = str(error) if isinstance(error, ProgramError) else f"not JSON: {error}"
             reason = f"line {number}: {reason}"
             identity = row.get("id") if isinstance(row, dict) else None
-            identity = (
-                identity if isinstance(identity, str | int) else None
-            )  # the rest is no id, and may be no JSON either
-            records.append({**invalid(str(identity), reason, judge.backend).to_json(), "id": identity})
+            # The rest is no id, and may be no JSON either.
+            identity = identity if isinstance(identity, str | int) else None
+            records.append({**invalid_judgement(str(identity), reason, judge.backend).to_json(), "id": identity})
     judged = iter(judge.run([program for program, _ in programs], fail_fast))
     given = iter(identity for _, identity in programs)
     for record in records:
@@ -110,7 +94,7 @@ def _answer(judge: Any, lines: list[bytes], fail_fast: bool, first: int) -> int:
 @sandbox_app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """What each level would give on this machine, and why not."""
-    from sandbox.doctor import levels
+    from sandbox.backends.isolation import levels
 
     for row in levels():
         if as_json:
@@ -136,9 +120,9 @@ def build(
 
     The interpreter's needs no naming: it is what boxes run by default. Only the base of a Dockerfile is ever pulled.
     """
-    from sandbox import docker_image
-    from sandbox.debian import SUITE
-    from sandbox.docker_backend import connect
+    from sandbox.backends.docker_backend import connect
+    from sandbox.images import docker_image
+    from sandbox.images.debian import SUITE
 
     for name, given, owner in (
         ("suite", suite, Source.DEBIAN),
@@ -166,15 +150,14 @@ def clean() -> None:
 
     Nothing unlabelled is touched, nor an image built on request.
     """
-    from sandbox import docker_image, image
-    from sandbox.docker_backend import clean as remove
-    from sandbox.docker_backend import connect
+    from sandbox.backends.docker_backend import connect, remove_orphans
+    from sandbox.images import docker_image, root_tree
 
-    for name in image.prune():
+    for name in root_tree.prune():
         typer.echo(name)
     try:
         client = connect()
-        for name in (*remove(client), *docker_image.prune(client)):
+        for name in (*remove_orphans(client), *docker_image.prune(client)):
             typer.echo(name)
     except SandboxError as error:
         raise _stop(error) from error

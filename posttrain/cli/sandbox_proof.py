@@ -11,51 +11,20 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from posttrain.cli.judge_options import AllowUnsafe, Backend, Image, JudgeOptions, MinLevel, open_judge
+
 if TYPE_CHECKING:
     from sandbox.attacks.siege import Result
-    from sandbox.judge import Judge
 
-Backend = Annotated[str, typer.Option(help="auto, docker, namespaces or local.")]
-MinLevel = Annotated[
-    str | None, typer.Option(help="Weakest isolation accepted. Default: container, or the backend's own.")
-]
-AllowUnsafe = Annotated[
-    bool, typer.Option("--allow-unsafe", help="Accept that programs run as you, without isolation.")
-]
-Image = Annotated[str | None, typer.Option(help="Docker image, by digest, instead of the one built here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a row on stdout, instead of the table.")]
 
 _CHUNK = 64  # problems audited before the first of them is reported
-
-
-def open_judge(
-    backend: str,
-    min_level: str | None,
-    allow_unsafe: bool,
-    image: str | None,
-    slots: int,
-    cpu_scale: float | None = None,
-) -> Judge:
-    """A judge at the level asked for; says on stderr which it is. An error ends the command with its exit code."""
-    from sandbox.doctor import SENTENCE
-    from sandbox.errors import SandboxError
-    from sandbox.judge import Judge
-
-    own = {"namespaces": "namespaces", "local": "none"}.get(backend, "none" if allow_unsafe else "container")
-    try:
-        judge = Judge(backend, min_level or own, SENTENCE if allow_unsafe else None, slots, image, cpu_scale)
-    except (SandboxError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(getattr(error, "exit_code", 2)) from error
-    banner = "  UNSAFE: programs run as you, with your files and network" if judge.level == "none" else ""
-    typer.echo(f"level {judge.level}, backend {judge.backend.name}, {slots} slots{banner}", err=True)
-    return judge
 
 
 def attack(
@@ -69,7 +38,7 @@ def attack(
     """Run the attack corpus at the reached level. Exit 0 when nothing passed, nothing was left behind and the judge was
     never hurt."""
     from sandbox.attacks.corpus import GROUPS
-    from sandbox.attacks.siege import besiege, containers_of, not_run, shown
+    from sandbox.attacks.siege import besiege, containers_of, control_words, reason_not_run
 
     unknown = set(group or ()) - GROUPS.keys()
     if unknown:
@@ -81,11 +50,15 @@ def attack(
     results: list[Result] = []
     # Unscaled: what an attack burns is fixed too, and must stay beyond its limit on a slow machine, whose limits would
     # be longer.
-    with open_judge(backend, min_level, allow_unsafe, image, 1, cpu_scale=1.0) as judge:
+    options = JudgeOptions(
+        backend=backend, min_level=min_level, allow_unsafe=allow_unsafe, image=image, slots=1, cpu_scale=1.0
+    )
+    with open_judge(options) as judge:
         for name, attacks in chosen.items():
             typer.echo(f"{name}: {len(attacks)} rows, first against the naive control", err=True)
-            tried = [one for one in attacks if not not_run(one, judge.level)]
-            controls = dict(zip([one.row["id"] for one in tried], shown(tried, os.cpu_count() or 1), strict=True))
+            tried = [one for one in attacks if not reason_not_run(one, judge.level)]
+            said = control_words(tried, os.cpu_count() or 1)
+            controls = dict(zip([one.row["id"] for one in tried], said, strict=True))
             for result in besiege(judge, name, attacks, [controls.get(one.row["id"], "") for one in attacks]):
                 results.append(result)
                 if as_json:
@@ -165,7 +138,7 @@ def audit(
 ) -> None:
     """Are these tests worth training on? One JSON object a problem on stdout. Exit 0: keep all; 1: drop some, or a
     fault; 2: bad lines."""
-    from sandbox.audit import audit as examine
+    from sandbox.proof.audit import audit_problems
 
     lines = _lines(file)
     bad = [finding for finding in lines if isinstance(finding, dict)]
@@ -173,9 +146,10 @@ def audit(
     for finding in bad:
         typer.echo(f"line {finding['line']}: {finding['error']}", err=True)
     dropped, undecided = [], 0
-    with open_judge(backend, min_level, allow_unsafe, image, slots) as judge:
+    options = JudgeOptions(backend=backend, min_level=min_level, allow_unsafe=allow_unsafe, image=image, slots=slots)
+    with open_judge(options) as judge:
         for start in range(0, len(problems), _CHUNK):
-            for found in examine(
+            for found in audit_problems(
                 judge, problems[start : start + _CHUNK], most_mutants=mutants, reruns=reruns, least_caught=least_caught
             ):
                 typer.echo(json.dumps({**asdict(found), "keep": not found.drop and not found.undecided}))
@@ -225,9 +199,10 @@ def bench(
 ) -> None:
     """How fast the judge is on this machine at the reached level, beside a plain subprocess (and `docker run`) a
     test."""
-    from sandbox.bench import measure
+    from sandbox.proof.bench import measure
 
-    for figure in measure(lambda slots: open_judge(backend, min_level, allow_unsafe, image, slots), tests):
+    options = JudgeOptions(backend=backend, min_level=min_level, allow_unsafe=allow_unsafe, image=image, slots=1)
+    for figure in measure(lambda slots: open_judge(replace(options, slots=slots)), tests):
         typer.echo(json.dumps(asdict(figure)) if as_json else f"{figure.name:<48}{figure.value:>10.1f} {figure.unit}")
 
 

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="store")
 
 
-def _opened(path: Path) -> Store:
+def _open_store(path: Path) -> Store:
     from posttrain.errors import InputError
     from posttrain.store.artefacts import Store
 
@@ -42,7 +42,7 @@ def ls(store: StorePath = DEFAULT, as_json: AsJson = False) -> None:
     """Every published artefact: id, step, size, and the run folders that use it."""
     from posttrain.store.housekeeping import list_artefacts
 
-    rows = list_artefacts(_opened(store))
+    rows = list_artefacts(_open_store(store))
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in rows]))
         return
@@ -59,17 +59,17 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Hash every published file and name each that is changed, missing or extra. Exit 1 when there is one."""
-    opened = _opened(store)
-    faults = opened.verify()
+    artefacts = _open_store(store)
+    faults = artefacts.verify()
     if as_json:
         print(json.dumps([dataclasses.asdict(fault) for fault in faults]))
     else:
         for fault in faults:
-            print(f"{opened.path(fault.id) / fault.file}: {fault.what}")
-        print(f"{len(opened.ids())} artefacts hashed, {len(faults)} faults")
+            print(f"{artefacts.path(fault.id) / fault.file}: {fault.what}")
+        print(f"{len(artefacts.ids())} artefacts hashed, {len(faults)} faults")
     if discard:
         for id in sorted({fault.id for fault in faults}):
-            opened.discard(id)
+            artefacts.discard(id)
     if faults:
         raise typer.Exit(1)
 
@@ -82,9 +82,9 @@ def gc(
     """What no run folder needs any more. Only says so, unless --yes."""
     from posttrain.store.housekeeping import collect, missing_runs
 
-    opened = _opened(store)
-    missing = missing_runs(opened)
-    garbage = collect(opened, remove=yes)
+    artefacts = _open_store(store)
+    missing = missing_runs(artefacts)
+    garbage = collect(artefacts, remove=yes)
     if as_json:
         print(json.dumps([{"path": str(item.path), "bytes": item.bytes, "why": item.why} for item in garbage]))
         return

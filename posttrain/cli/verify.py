@@ -68,12 +68,12 @@ def verify_command(
 ) -> None:
     """Judge JSON lines {"id", "response", "gold", ...} from stdin. Exit 0 when every line was answered."""
     with ExitStack() as stack:
-        from sandbox.doctor import SENTENCE
+        from sandbox.types import UNSAFE_SENTENCE
 
         sandbox = {
             "backend": backend,
             "min_level": min_level,
-            "allow_unsafe": SENTENCE if allow_unsafe else None,
+            "allow_unsafe": UNSAFE_SENTENCE if allow_unsafe else None,
             "slots": 2,
         }
         spec, think, sandbox = _spec(verifier, recipe, option or [], sandbox)

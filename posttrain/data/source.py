@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from posttrain.errors import DataError
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import Data, FileData, GymData, HubData, StageData, ToyData
 from posttrain.store.jsonl import read_lines, write_lines
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
@@ -237,7 +237,7 @@ def _raw_rows(spec: FileData | HubData, recipe_dir: Path) -> Iterator[tuple[int,
     if isinstance(spec, HubData):
         yield from _hub_rows(spec, recipe_dir)
         return
-    path = located(spec.path, recipe_dir)
+    path = full_path(spec.path, recipe_dir)
     if not path.is_file():
         raise DataError(f"no file '{spec.path}'", where=str(path), remedy="paths are relative to the recipe")
     if spec.source == "parquet":
@@ -280,7 +280,7 @@ def _hub_rows(spec: HubData, recipe_dir: Path) -> Iterator[tuple[int, dict[str, 
         import datasets
     except ImportError as error:
         raise DataError("source: hub needs the datasets package", remedy="pip install 'posttrain[cpu]'") from error
-    local = located(spec.path, recipe_dir)
+    local = full_path(spec.path, recipe_dir)
     if not local.is_dir() and spec.revision is None:
         raise DataError(
             f"no folder '{spec.path}', and hub data needs a revision",

@@ -1,7 +1,7 @@
 """Ray: start or attach, place actors, call them, notice their death, shut down. The only file that imports ray.
 
-    driver ── Cluster.start(name, "module:Class") ──> actor(_Host) ── imports and owns the object; it does not know that
-    it is in an actor
+    driver ── Cluster.start(ActorSpec(target=Class)) ──> actor(_Host) ── owns the object, which does not know where it
+    is
        └── Remote: a handle that can be called here, or pickled into another actor and called there
 
 Actors outlive a Ctrl-C (the driver decides when to stop) and do not outlive their driver: each watches the driver's
@@ -11,7 +11,6 @@ stages.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 import os
@@ -20,7 +19,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +77,8 @@ class _Host:
             threading.Thread(target=_leave_with, args=(driver,), daemon=True, name="driver-watch").start()
         self._target: Any = None
 
-    def construct(self, target: str, kwargs: Mapping[str, Any]) -> None:
-        module, _, name = target.partition(":")
-        self._target = getattr(importlib.import_module(module), name)(**kwargs)
+    def construct(self, target: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+        self._target = target(**kwargs)
 
     def place(self) -> tuple[str, int, int]:
         """(address, a free port on it, pid)."""
@@ -188,14 +186,14 @@ def first_failure(calls: Sequence[Pending]) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActorSpec:
-    """What to start. target: "module:Class", built with kwargs inside the actor; env is set before the module is
-    imported.
+    """What to start. target: a class, built with kwargs inside the actor, where its module is imported by name; env is
+    set before that.
 
     node: an id of Cluster.nodes() that it must run on; None leaves the choice to Ray.
     """
 
     name: str
-    target: str
+    target: Callable[..., Any]
     kwargs: Mapping[str, Any]
     cpus: float = 0.0
     gpus: float = 0.0

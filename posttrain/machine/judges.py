@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from posttrain.errors import BackendError, StageError
 from sandbox.errors import Fault, SandboxError
-from sandbox.frames import MOST_WALL
+from sandbox.inside.contract import MOST_WALL
 from sandbox.interpreter import SESSION, CellResult, LimitReached, Session, SessionLimits
 from sandbox.types import Judgement, Level, Limits, Outcome, Program, TestResult
 
@@ -269,13 +269,13 @@ def patience(programs: Sequence[Program], slots: int) -> float:
 
 
 def _longest(limits: Limits) -> float:
-    from sandbox.split_test import GRACE_SECONDS
+    from sandbox.backends.box import GRACE_SECONDS
 
     return MARGIN * (MOST_WALL * limits.wall_seconds + GRACE_SECONDS)
 
 
 def _fault(program: Program, level: Level, reason: str) -> Judgement:
-    from sandbox.judge import judgement_of
+    from sandbox.judging.judgements import judgement_of
 
     rest = [TestResult(outcome=Outcome.NOT_RUN)] * (len(program.tests) - 1)
     judgement = judgement_of(program, [TestResult(outcome=Outcome.FAULT, detail=reason), *rest], reason)
@@ -355,9 +355,12 @@ def judge_on_each_node(sandbox: Mapping[str, Any], placement: Placement) -> Judg
     cluster = Cluster(address="auto", placement_timeout_seconds=placement.timeout_seconds, logs=Path(placement.logs))
 
     def start_on(number: int, node: str) -> Callable[[], Remote]:
-        target = "posttrain.machine.judges:JudgeServer"
         spec = ActorSpec(
-            name=f"judge-{number}", target=target, kwargs={"sandbox": dict(sandbox)}, cpus=placement.cpus, node=node
+            name=f"judge-{number}",
+            target=JudgeServer,
+            kwargs={"sandbox": dict(sandbox)},
+            cpus=placement.cpus,
+            node=node,
         )
         return lambda: cluster.start(spec)
 

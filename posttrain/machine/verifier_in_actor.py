@@ -46,9 +46,7 @@ def ray_finding(spec: Mapping[str, Any], think: tuple[str, str], settled: Settle
             return Finding(check="ray", ok=None, detail=f"Ray did not start: {str(error)[:200]}")
         try:
             given = {"spec": dict(spec), "think": think, "path": list(sys.path)}
-            remote = cluster.start(
-                ActorSpec(name="verifier", target="posttrain.machine.verifier_in_actor:Judging", kwargs=given)
-            )
+            remote = cluster.start(ActorSpec(name="verifier", target=Judging, kwargs=given))
             problem = difference(settled.keys, remote.keys(settled.requests))
         except PosttrainError as error:
             problem = error.what

@@ -3,7 +3,7 @@
     prepare.py   command-line words -> plan; `plan`, `check` and `run` share it
     identity.py  the part of the recipe a step depends on, and its id
     steps.py     a stage of the recipe -> its steps (teacher, pairs, filter, evaluations)
-    status.py    cached, to resume or to run, and why
+    reuse.py     cached, to resume or to run, and why
     estimate.py  steps, tokens, memory and disk, where they can be had
 
 Reads the recipe, small files and remembered digests; writes nothing; imports no torch, ray, vllm, transformers, sympy

@@ -16,7 +16,7 @@ from typing import Any
 
 from posttrain.data.mix import num_rows
 from posttrain.plan.steps import Plan
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
     Dpd,
@@ -62,7 +62,7 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
     found = {}
     for step in plan.steps:
         size = parameters.get(step.name)
-        stage = stages.get(step.name.split(".")[0])
+        stage = stages.get(step.stage or "")
         if step.kind in ("sft", "dpd", "grpo", "reward_model") and isinstance(stage, Training):
             found[step.name] = _training(plan, step, stage, size, parameters)
         elif step.kind in ("pairs", "filter", "evaluate"):
@@ -127,9 +127,8 @@ def _training(
         memory = int(size * FLOAT_BYTES + size * share * (FLOAT_BYTES + OPTIMISER_BYTES))
         if isinstance(stage, Dpd):
             teacher = parameters.get(step.inputs["teacher"])
-            memory = (
-                None if teacher is None else memory + (size + teacher) * FLOAT_BYTES
-            )  # the reference and the teacher
+            # The reference has the student's size; both stay in memory beside it.
+            memory = None if teacher is None else memory + (size + teacher) * FLOAT_BYTES
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
@@ -160,7 +159,7 @@ def _sampling(plan: Plan, step: Step, size: int | None) -> Estimate:
     else:
         each = step.params["filter"]["k"] if step.kind == "filter" else step.params["k"]
     if step.kind == "evaluate":
-        names: Iterable[str] = [recipe.evaluate.suites[step.params["suite"]].data]
+        names: Iterable[str] = [recipe.evaluate.suites[step.suite or ""].data]
     else:
         names = step.params["data_specs"]
     counts = [_num_rows(plan, name) for name in names]
@@ -179,7 +178,7 @@ def _num_rows(plan: Plan, name: str) -> int | None:
     if isinstance(spec, ToyData | GymData):
         return spec.rows
     if isinstance(spec, FileData) and spec.source == "jsonl":
-        path = located(spec.path, plan.recipe_dir)
+        path = full_path(spec.path, plan.recipe_dir)
         if path.stat().st_size <= COUNTED_FILE_BYTES:
             with path.open("rb") as lines:
                 rows = sum(1 for line in lines if line.strip())

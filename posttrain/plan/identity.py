@@ -15,7 +15,7 @@ from typing import Any
 
 from posttrain.recipe.resolve import data_of, models_of, verifiers_of
 from posttrain.recipe.schema import AnyStage, Dpd, Grpo, ModelRef, Recipe, Suite, ToyModel
-from posttrain.run.driver import derive_seed
+from posttrain.records.step import derive_seed
 from posttrain.store.atomic import canonical_json
 
 PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "temperature", "max_tokens")

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from posttrain.errors import CheckpointError
 from posttrain.records.step import Step
 from posttrain.store.artefacts import Store, library_versions
-from sandbox.image import reference
+from sandbox.images.root_tree import image_reference
 
-RUNS_CODE = {"code", "agent"}  # verifier kinds that ask the judge
-SHOWN_INPUTS = 3  # an export has one a score
+RUNS_CODE = {"code", "agent"}  # kinds of verifiers that ask the code judge
+SHOWN_INPUTS = 3  # of a step whose inputs will be new: an export has one for each score
 _NOTHING = object()
 
 
@@ -38,9 +38,8 @@ def plan_status(
     """Status of every step, in order. `previous` are the steps that the run folder recorded last, `image` the recipe's
     sandbox.image."""
     before = {step.name: step for step in previous}
-    image_now = functools.cache(
-        lambda: reference(image)
-    )  # asked only where code was judged: it looks at the interpreter's files
+    # Asked only where code was judged: it looks at the interpreter's files.
+    image_now = functools.cache(lambda: image_reference(image))
     installed = library_versions()
     fresh: set[str] = set()
     found = []
@@ -50,11 +49,10 @@ def plan_status(
                 StepStatus(step=step, state="cached", why="published", drift=_drift(store, step, installed, image_now))
             )
             continue
-        why = _why(step, before.get(step.name), fresh)
+        why = _reason(step, before.get(step.name), fresh)
         fresh.add(step.name)
-        attempts = any(
-            any(folder.iterdir()) for folder in (store.work / step.id).glob("attempt-*")
-        )  # a toy keeps no state
+        # A folder alone is no attempt to go on from: the making of a toy keeps no state.
+        attempts = any(any(folder.iterdir()) for folder in (store.work / step.id).glob("attempt-*"))
         found.append(
             StepStatus(
                 step=step,
@@ -65,10 +63,10 @@ def plan_status(
     return found
 
 
-def _why(step: Step, before: Step | None, fresh: set[str]) -> str:
+def _reason(step: Step, before: Step | None, fresh: set[str]) -> str:
     if before is None:
         return "never run here"
-    reasons = changed(before, step)
+    reasons = differences(before, step)
     new = [
         f"{role} ({name})" for role, name in step.inputs.items() if name in fresh and before.inputs.get(role) == name
     ]
@@ -80,23 +78,21 @@ def _why(step: Step, before: Step | None, fresh: set[str]) -> str:
     return "; ".join(reasons) if reasons else "its inputs changed"
 
 
-def changed(before: Step, now: Step) -> list[str]:
+def differences(before: Step, now: Step) -> list[str]:
     """Differences of two versions of a step in words, inputs' contents aside."""
     reasons = []
     if before.kind != now.kind:
         reasons.append(f"kind {before.kind} -> {now.kind}")
     elif before.version != now.version:
         reasons.append(f"version of {now.kind} {before.version} -> {now.version}")
-    old, new = _flat(before.params), _flat(now.params)
+    old, new = _leaves(before.params), _leaves(now.params)
     for key in sorted(old.keys() | new.keys()):
         was, becomes = old.get(key, _NOTHING), new.get(key, _NOTHING)
-        if (
-            key == "seed"
-            or was == becomes
-            or (key.startswith("verifier_versions") and (was is _NOTHING or becomes is _NOTHING))
-        ):
-            continue  # a verifier's version that comes or goes does so with its kind, which is named
-        reasons.append(f"{_key(key)} {_word(was)} -> {_word(becomes)}")
+        # A verifier's version that comes or goes does so with its kind, which is named.
+        comes_or_goes = key.startswith("verifier_versions") and (was is _NOTHING or becomes is _NOTHING)
+        if key == "seed" or was == becomes or comes_or_goes:
+            continue
+        reasons.append(f"{_shown_key(key)} {_shown_value(was)} -> {_shown_value(becomes)}")
     if not reasons and old.get("seed") != new.get("seed"):
         reasons.append("seed changed")
     for what in sorted(before.digests.keys() | now.digests.keys()):
@@ -108,17 +104,17 @@ def changed(before: Step, now: Step) -> list[str]:
     return reasons
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, Mapping) and value:
         return {
             name: leaf
             for key, inner in value.items()
-            for name, leaf in _flat(inner, f"{prefix}.{key}" if prefix else str(key)).items()
+            for name, leaf in _leaves(inner, f"{prefix}.{key}" if prefix else str(key)).items()
         }
     return {prefix: value}
 
 
-def _key(key: str) -> str:
+def _shown_key(key: str) -> str:
     """A step's verifiers stand by the data they judge. Example: "verifiers.aime.kind" -> "verifier of aime: kind"."""
     group, _, rest = key.partition(".")
     name, _, rest = rest.partition(".")
@@ -127,7 +123,7 @@ def _key(key: str) -> str:
     return f"version of verifier {name}" if group == "verifier_versions" and name else key
 
 
-def _word(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     return "(none)" if value is _NOTHING else str(value)
 
 
@@ -136,12 +132,12 @@ def _drift(store: Store, step: Step, installed: Mapping[str, str], image_now: Ca
         manifest = store.manifest(step.id)
     except CheckpointError as error:
         return (f"{error.what}; {error.remedy}",)
-    changed = [
+    drift = [
         f"{name} {version} -> {installed.get(name, 'not installed')}"
         for name, version in manifest.get("versions", {}).items()
         if installed.get(name) != version
     ]
     judge = (manifest.get("machine") or {}).get("judge")
     if judge and RUNS_CODE & step.params.get("verifier_versions", {}).keys() and judge["image"] != (now := image_now()):
-        changed.append(f"judge's image {judge['image']} -> {now}")
-    return tuple(changed)
+        drift.append(f"judge's image {judge['image']} -> {now}")
+    return tuple(drift)

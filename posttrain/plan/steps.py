@@ -24,7 +24,7 @@ from posttrain.plan import identity
 from posttrain.recipe.files import Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.resolve import (
     BASE,
     data_of,
@@ -32,11 +32,11 @@ from posttrain.recipe.resolve import (
     is_policy,
     judge_of,
     plugin_modules,
-    smoke,
     start_of,
     verifiers_of,
 )
 from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, Training
+from posttrain.recipe.smoke import smoke_recipe
 from posttrain.records.step import ModelRole, Step
 from posttrain.store.digests import Digests
 
@@ -81,7 +81,7 @@ def build_plan(
 
         kinds = STAGES
     files = find_files(loaded, digests)
-    recipe = smoke(loaded.recipe) if smoke_run else loaded.recipe
+    recipe = smoke_recipe(loaded.recipe) if smoke_run else loaded.recipe
     chosen = _chosen_stages(recipe, until, starts or {})
     builder = _Builder(recipe=recipe, source=loaded.source, files=files, kinds=kinds, smoke=smoke_run)
     external = {name: _external(name, path, recipe, digests) for name, path in (starts or {}).items()}
@@ -147,7 +147,7 @@ def _chosen_stages(recipe: Recipe, until: str | None, starts: Mapping[str, Path]
 
 def _external(name: str, path: Path, recipe: Recipe, digests: Digests) -> tuple[Path, str]:
     """Folder with the weights (a stage's published folder holds it as model/) and its digest."""
-    folder = located(path, Path.cwd())
+    folder = full_path(path, Path.cwd())
     where = f"--from {name}={path}"
     if not folder.is_dir():
         raise CheckpointError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import DataError
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import Data, GymData, StageData, ToyData
 from posttrain.recipe.shipped import shipped_dir
 from posttrain.recipe.yaml_core import read_text
@@ -28,7 +28,7 @@ def card_path(spec: Data, recipe_dir: Path) -> Path | None:
         return shipped_dir("data_cards") / "toy.md"
     if isinstance(spec, GymData) and spec.card is None:
         return shipped_dir("data_cards") / "reasoning_gym.md"
-    return located(str(spec.card), recipe_dir)
+    return full_path(str(spec.card), recipe_dir)
 
 
 def read_card(path: Path) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ def read_card(path: Path) -> Mapping[str, Any]:
 
 
 def is_blank_card(facts: Mapping[str, Any]) -> bool:
-    """Whether a card says of its data what the template says: nothing yet."""
+    """Whether a card is still the template, not filled in."""
     template = read_card(shipped_dir("data_cards") / "TEMPLATE.md")
     return any(facts.get(key) == template[key] for key in ("pretty_name", "provenance"))
 

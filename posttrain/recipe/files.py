@@ -17,7 +17,7 @@ from posttrain.errors import CheckpointError, DataError, InputError
 from posttrain.recipe.cards import card_path, read_card
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import near
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.resolve import models_of, plugin_modules
 from posttrain.recipe.schema import Data, FileData, HubData, ModelRef
 from posttrain.recipe.yaml_core import Key
@@ -52,17 +52,17 @@ def find_files(loaded: Loaded, digests: Digests) -> Files:
     try:
         return _find_files(loaded, digests)
     except InputError as error:
-        others = [key for key in _absent(loaded) if not str(error.where).endswith(f": {key}")]
+        others = [key for key in _keys_that_lead_nowhere(loaded) if not str(error.where).endswith(f": {key}")]
         if others:
             more = f" and {len(others) - SHOWN_ABSENT} more" if len(others) > SHOWN_ABSENT else ""
             error.remedy = f"{error.remedy}. Not there either: {', '.join(others[:SHOWN_ABSENT])}{more}"
         raise
 
 
-def _absent(loaded: Loaded) -> list[str]:
+def _keys_that_lead_nowhere(loaded: Loaded) -> list[str]:
     """Keys of local paths, of models, data and cards, that lead nowhere; hub ids with a revision aside."""
     named = {
-        ".".join([*_words(loaded, key), "path"]): model.path
+        ".".join([*_shown_key(loaded, key), "path"]): model.path
         for _, key, model in models_of(loaded.recipe)
         if model.path != "toy" and not model.revision
     }
@@ -71,10 +71,10 @@ def _absent(loaded: Loaded) -> list[str]:
             named[f"data.{name}.path"] = spec.path
         if isinstance(spec, FileData | HubData):
             named[f"data.{name}.card"] = spec.card
-    return [key for key, path in named.items() if not located(path, loaded.recipe_dir).exists()]
+    return [key for key, path in named.items() if not full_path(path, loaded.recipe_dir).exists()]
 
 
-def _words(loaded: Loaded, key: Key) -> list[str]:
+def _shown_key(loaded: Loaded, key: Key) -> list[str]:
     """A key as messages show it: a stage by its name."""
     names = [stage.name for stage in loaded.recipe.stages]
     return [names[part] if isinstance(part, int) else str(part) for part in key]
@@ -224,7 +224,7 @@ def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:
     """The local folder of a reference, None for a toy or a pinned hub id."""
     if model.path == "toy":
         return None
-    folder = located(model.path, loaded.recipe_dir).absolute()
+    folder = full_path(model.path, loaded.recipe_dir).absolute()
     if folder.is_dir():
         if model.revision is not None:
             loaded.source.fail(
@@ -250,7 +250,7 @@ def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:
 
 def _find_data(name: str, spec: FileData | HubData, loaded: Loaded, digests: Digests, found: Files) -> None:
     key: Key = ("data", name, "path")
-    path = located(spec.path, loaded.recipe_dir).absolute()
+    path = full_path(spec.path, loaded.recipe_dir).absolute()
     if isinstance(spec, HubData):
         if not path.is_dir():
             if not is_hub_id(spec.path):

@@ -55,7 +55,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Loaded:
             (), f"a recipe is a mapping of keys, not {_describe(document.data)}", "start from `posttrain recipe new`"
         )
     for override in overrides:
-        source = _apply(source, override)
+        source = _with_override(source, override)
     return Loaded(recipe=validate(source), recipe_dir=path.parent.absolute(), source=source)
 
 
@@ -67,12 +67,12 @@ def validate(source: Source) -> Recipe:
         source.fail((), "no key 'schema'", "write `schema: 1` as the first line")
     if data["schema"] != 1 or isinstance(data["schema"], bool):
         source.fail(("schema",), f"schema {data['schema']!r} is not known", "this version reads schema: 1")
-    for key in _not_json(data, ()):
+    for key in _non_finite_keys(data, ()):
         source.fail(key, "infinities and nan are not values of a recipe", "give a finite number")
     try:
         return Recipe.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        key, what, remedy = _most_telling(error.errors(include_url=False), source)
+        key, what, remedy = _most_telling_fault(error.errors(include_url=False), source)
         raise RecipeError(what, where=source.where(key), remedy=remedy) from None
 
 
@@ -96,7 +96,7 @@ def load_resolved(text: str, name: str = "recipe.json") -> Recipe:
 # ---------------------------------------------------------------- overrides
 
 
-def _apply(source: Source, override: str) -> Source:
+def _with_override(source: Source, override: str) -> Source:
     """A new source with one value replaced. Every name but the last must exist, or be a known key of the record."""
     path, equals, text = override.partition("=")
     names = path.strip().split(".")
@@ -111,7 +111,7 @@ def _apply(source: Source, override: str) -> Source:
     key: Key = ()
     at: Any = data
     for name in names[:-1]:
-        at, key = _enter(at, key, name, override, Source(file=source.file, data=data))
+        at, key = _child_at(at, key, name, override, Source(file=source.file, data=data))
     last: str | int = names[-1]
     if isinstance(at, list):
         last = _position(at, str(last), key, override)
@@ -123,7 +123,7 @@ def _apply(source: Source, override: str) -> Source:
         )
     else:
         known = keys_at(data, key)
-        if known is not None and last not in known and keys_at_open(data, key) is False:
+        if known is not None and last not in known and not _takes_any_key(key):
             raise RecipeError(f"unknown key '{path}'", where=f"--set {override}", remedy=near(str(last), known))
     at[last] = value
     place = (*key, last)
@@ -131,12 +131,12 @@ def _apply(source: Source, override: str) -> Source:
     return Source(file=source.file, data=data, lines=lines, options={**source.options, place: override})
 
 
-def keys_at_open(data: Any, key: Key) -> bool:
+def _takes_any_key(key: Key) -> bool:
     """True where a record takes keys of its own choosing (a verifier's arguments)."""
     return len(key) >= 2 and key[0] == "verifiers"
 
 
-def _enter(at: Any, key: Key, name: str, override: str, source: Source) -> tuple[Any, Key]:
+def _child_at(at: Any, key: Key, name: str, override: str, source: Source) -> tuple[Any, Key]:
     if isinstance(at, list):
         position = _position(at, name, key, override)
         return at[position], (*key, position)
@@ -176,18 +176,18 @@ def _position(items: list[Any], name: str, key: Key, override: str) -> int:
 # ---------------------------------------------------------------- pydantic's words into ours
 
 
-def _not_json(value: Any, key: Key) -> list[Key]:
+def _non_finite_keys(value: Any, key: Key) -> list[Key]:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return [key]
     if isinstance(value, dict):
-        return [found for name, inner in value.items() for found in _not_json(inner, (*key, name))]
+        return [found for name, inner in value.items() for found in _non_finite_keys(inner, (*key, name))]
     if isinstance(value, list):
-        return [found for index, inner in enumerate(value) for found in _not_json(inner, (*key, index))]
+        return [found for index, inner in enumerate(value) for found in _non_finite_keys(inner, (*key, index))]
     return []
 
 
-def _most_telling(errors: list[ErrorDetails], source: Source) -> tuple[Key, str, str]:
-    placed = [(_place(error, source.data), error) for error in errors]
+def _most_telling_fault(errors: list[ErrorDetails], source: Source) -> tuple[Key, str, str]:
+    placed = [(_key_of(error, source.data), error) for error in errors]
     # A union reports every alternative; the one that got furthest into the value is the one that was meant.
     placed = [((*key, tag) if (tag := _tag_key(key, error)) else key, error) for key, error in placed]
     deepest = [
@@ -198,10 +198,10 @@ def _most_telling(errors: list[ErrorDetails], source: Source) -> tuple[Key, str,
     rank = {"extra_forbidden": 0, "union_tag_invalid": 0, "missing": 2}
     key, error = min(deepest, key=lambda item: (rank.get(item[1]["type"], 1), source.lines.get(item[0], 0)))
     same_place = [other for place, other in deepest if place == key]
-    return (key, *_say(key, error, same_place, source))
+    return (key, *_fault_in_words(key, error, same_place, source))
 
 
-def _place(error: ErrorDetails, data: Any) -> Key:
+def _key_of(error: ErrorDetails, data: Any) -> Key:
     """pydantic's loc without the labels of union members, which are no keys of the file."""
     place: Key = ()
     value = data
@@ -230,46 +230,44 @@ def _tag_key(key: Key, error: ErrorDetails) -> str | None:
     )
 
 
-def _at(data: Any, key: Key) -> Any:
+def _value_at(data: Any, key: Key) -> Any:
     for part in key:
         data = data[part]
     return data
 
 
-def _say(key: Key, error: ErrorDetails, alternatives: list[ErrorDetails], source: Source) -> tuple[str, str]:
+def _fault_in_words(key: Key, error: ErrorDetails, alternatives: list[ErrorDetails], source: Source) -> tuple[str, str]:
     """(what, remedy) of one pydantic error."""
     kind, last, context = error["type"], str(key[-1]) if key else "", error.get("ctx", {})
     given = _describe(error["input"])
     if kind == "extra_forbidden":
         known = keys_at(source.data, key[:-1]) or set()
-        return f"unknown key '{last}'", f"did you mean '{RENAMED_KEYS[last]}'?" if RENAMED_KEYS.get(
-            last
-        ) in known else near(last, known)
+        renamed = RENAMED_KEYS.get(last)
+        return f"unknown key '{last}'", f"did you mean '{renamed}'?" if renamed in known else near(last, known)
     if kind == "missing" and isinstance(error["loc"][-1], int):
-        return f"{_describe(_at(source.data, key))} is too short", f"expected at least {error['loc'][-1] + 1} entries"
+        wanted = int(error["loc"][-1]) + 1
+        return f"{_describe(_value_at(source.data, key))} is too short", f"expected at least {wanted} entries"
     if kind == "missing":
         return f"key '{last}' is missing", "add it; `posttrain recipe schema` describes every key"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _say_tag(key, error, source)
+        return _tag_fault_in_words(key, error, source)
     if "[key]" in error["loc"]:
         return f"'{last}' is not a name", "names are small letters, digits and _, starting with a letter, at most 64"
     if kind == "literal_error":
         expected = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return f"{given} is not one of the values", near(str(error["input"]), expected) if expected else str(
-            context.get("expected")
-        )
+        remedy = near(str(error["input"]), expected) if expected else str(context.get("expected"))
+        return f"{given} is not one of the values", remedy
     if kind == "int_from_float" or (kind == "int_type" and isinstance(error["input"], float)):
         whole = float(error["input"]).is_integer()
-        return (
-            f"{given} is not a whole number",
-            f"write it as {error['input']:.0f}" if whole else "expected a whole number",
-        )
+        remedy = f"write it as {error['input']:.0f}" if whole else "expected a whole number"
+        return f"{given} is not a whole number", remedy
     if len(alternatives) > 1:
-        return f"{given} does not fit", "expected " + " or ".join(sorted({_expected(other) for other in alternatives}))
-    return f"{given} does not fit", f"expected {_expected(error)}"
+        forms = sorted({_expectation(other) for other in alternatives})
+        return f"{given} does not fit", f"expected {' or '.join(forms)}"
+    return f"{given} does not fit", f"expected {_expectation(error)}"
 
 
-def _say_tag(key: Key, error: ErrorDetails, source: Source) -> tuple[str, str]:
+def _tag_fault_in_words(key: Key, error: ErrorDetails, source: Source) -> tuple[str, str]:
     tag, known = ("kind", STAGE_KINDS) if key[:1] == ("stages",) else ("source", DATA_SOURCES)
     value = error["input"] if isinstance(error["input"], dict) else {}
     if tag not in value:
@@ -291,7 +289,7 @@ _EXPECTED = {
 }
 
 
-def _expected(error: ErrorDetails) -> str:
+def _expectation(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _EXPECTED:
         return _EXPECTED[kind]

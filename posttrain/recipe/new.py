@@ -13,7 +13,7 @@ from pathlib import Path
 from posttrain.errors import InputError, RecipeError
 from posttrain.recipe.files import is_hub_id
 from posttrain.recipe.load import read_recipe
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.shipped import find_recipe
 
 
@@ -26,7 +26,7 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
         raise InputError(
             "the file exists", where=str(out), remedy="give another one with --out; nothing is overwritten"
         )
-    local = located(base, Path.cwd())
+    local = full_path(base, Path.cwd())
     if base != "toy" and not local.is_dir():
         if not is_hub_id(base):
             raise InputError(
@@ -42,10 +42,10 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
     source = find_recipe(like)
     text = source.read_text(encoding="utf-8")
     chosen = name or re.sub(r"[^a-z0-9._-]", "-", out.stem.lower())
-    text = _replace(text, "name", json.dumps(chosen))
+    text = _with_value(text, "name", json.dumps(chosen))
     pinned = f", revision: {revision}" if revision else ""
     if path != "toy" or not re.search(r"(?m)^base: *\{path: toy\b", text):  # its toy is as it was measured with
-        text = _replace(text, "base", f"{{path: {json.dumps(path)}{pinned}}}")
+        text = _with_value(text, "base", f"{{path: {json.dumps(path)}{pinned}}}")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     try:
@@ -61,7 +61,7 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
         temporary.unlink(missing_ok=True)
 
 
-def _replace(text: str, key: str, value: str) -> str:
+def _with_value(text: str, key: str, value: str) -> str:
     """One top-level key's value; following indented lines belong to it. The comment behind the old value goes with
     it."""
     return re.sub(rf"(?m)^{key}:.*\n(?:[ \t]+.*\n)*", lambda _: f"{key}: {value}\n", text, count=1)

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 
-def located(path: str | Path, folder: Path) -> Path:
-    """Example: located("data/sums.jsonl", Path("/home/me/recipes")) -> /home/me/recipes/data/sums.jsonl
+def full_path(path: str | Path, folder: Path) -> Path:
+    """Example: full_path("data/sums.jsonl", Path("/home/me/recipes")) -> /home/me/recipes/data/sums.jsonl
 
     The `~` of somebody who has no home here stays as it is, and whoever looks for the path says that nothing is there.
     """

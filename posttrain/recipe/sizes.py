@@ -10,26 +10,15 @@ from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import Lora, Training
 
 FLOAT_BYTES = 4  # trained and published in float32
-CPU_HEADS = (
-    32,
-    64,
-    80,
-    96,
-    112,
-    128,
-    160,
-    192,
-    224,
-    256,
-    512,
-)  # CPUAttentionBackend.get_supported_head_sizes of vLLM 0.31
+# Widths of attention heads that vLLM 0.31 has kernels for on the CPU (CPUAttentionBackend.get_supported_head_sizes).
+CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 OPTIMISER_BYTES = 8  # two moments of Adam in float32
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
 
 def num_parameters(config: Mapping[str, Any]) -> int | None:
-    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for others and odd
-    ones."""
+    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for a config that
+    does not state the sizes of such a decoder."""
     sizes = [_count(config, key) for key in _SIZES]
     if None in sizes:
         return None
@@ -53,12 +42,14 @@ def training_disk_bytes(stage: Training, size: int) -> int:
 
 
 def trained_share(stage: Training) -> float:
-    """Of the parameters; for LoRA roughly: both factors of matrices some 64 ranks wide and more."""
+    """The share of a model's parameters that a stage trains. For LoRA a rough guess, rank / 256: right for matrices 512
+    wide, too much for wider ones."""
     return min(1.0, stage.adapter.rank / 256) if isinstance(stage.adapter, Lora) else 1.0
 
 
 def num_positions(config: Mapping[str, Any]) -> int | None:
-    """Positions that a model knows; with those that a scaled rotary embedding adds to the ones it was trained on."""
+    """Positions that a model knows, those included that a scaled rotary embedding adds; None where the config states no
+    limit."""
     limit = config.get("max_position_embeddings")
     if not isinstance(limit, int):
         return None

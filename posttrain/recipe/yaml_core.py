@@ -96,7 +96,7 @@ def read_text(text: str, name: str, error: type[InputError] = RecipeError) -> Do
     if root is None:
         raise error("empty", where=name, remedy="start from `posttrain recipe new`")
     lines: dict[Key, int] = {}
-    return Document(data=_plain(root, (), root.line, lines), lines=lines)
+    return Document(data=_data_of(root, (), root.line, lines), lines=lines)
 
 
 def scalar(text: str) -> Any:
@@ -147,7 +147,7 @@ def _compose(text: str, name: str, error: type[InputError]) -> _Node | None:
                     where=where,
                     remedy="write the plain value; nothing is instantiated from a recipe",
                 )
-            node = _start(event, line, where, error)
+            node = _node_of(event, line, where, error)
             if event.anchor is not None:
                 anchors[event.anchor] = node
             root = _attach(open_nodes, node, line, where, error) or root
@@ -169,7 +169,7 @@ def _close(done: _Node, name: str, error: type[InputError]) -> None:
         raise error(f"expands to {limit}", where=f"{name}:{done.line}", remedy="remove the aliases that multiply it")
 
 
-def _start(event: Any, line: int, where: str, error: type[InputError]) -> _Node:
+def _node_of(event: Any, line: int, where: str, error: type[InputError]) -> _Node:
     if isinstance(event, yaml.MappingStartEvent):
         return _Node(kind="map", line=line)
     if isinstance(event, yaml.SequenceStartEvent):
@@ -204,12 +204,11 @@ def _attach(open_nodes: list[_Node], node: _Node, line: int, where: str, error: 
     return None
 
 
-def _plain(node: _Node, path: Key, line: int, lines: dict[Key, int]) -> Any:
+def _data_of(node: _Node, path: Key, line: int, lines: dict[Key, int]) -> Any:
     lines[path] = line
     if node.kind == "scalar":
         return node.scalar
     if node.kind == "list":
-        return [
-            _plain(child, (*path, index), child_line, lines) for index, (_, child_line, child) in enumerate(node.items)
-        ]
-    return {key: _plain(child, (*path, key), key_line, lines) for key, key_line, child in node.items}
+        numbered = enumerate(node.items)
+        return [_data_of(child, (*path, index), child_line, lines) for index, (_, child_line, child) in numbered]
+    return {key: _data_of(child, (*path, key), key_line, lines) for key, key_line, child in node.items}

@@ -6,6 +6,7 @@ nothing of recipes, of stages' classes or of how a step runs.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,3 +50,8 @@ class Step:
     def row(self) -> str:
         """The row of the run's table that an evaluation fills. Example: "stem", "base.few_shot"."""
         return f"{self.checkpoint}.few_shot" if self.few_shot else str(self.checkpoint)
+
+
+def derive_seed(seed: int, step_name: str) -> int:
+    """A step's own 31-bit seed, from the recipe's seed and the step's name."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{step_name}".encode()).digest()[:4], "big") & 0x7FFFFFFF

@@ -13,6 +13,21 @@ from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EngineOptions:
+    """How an engine runs. dtype "auto" is float32 on the CPU and bfloat16 on a GPU; device "auto" takes a GPU if any.
+
+    Example: EngineOptions(context_tokens=4096, gpu_memory_share=0.5)
+    """
+
+    dtype: str = "auto"
+    context_tokens: int = 512
+    kv_cache_gb: float = 1.0  # vLLM on the CPU: an upper bound on the cache
+    gpu_memory_share: float = 0.5  # vLLM on a GPU
+    seed: int = 0  # vLLM's own; each sample brings a seed of its own
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EngineHealth:
     """What an engine says of itself. Example: EngineHealth(backend="vllm", version="step-12", device="cpu",
     dtype="float32", pid=4711)."""

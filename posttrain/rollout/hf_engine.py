@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from posttrain.errors import CheckpointError, StageError
-from posttrain.rollout.engine import EngineHealth
+from posttrain.rollout.engine import EngineHealth, EngineOptions
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
 from posttrain.rollout.weights import (
     checkpoint_names_differ,
@@ -48,23 +48,11 @@ class _Row:
 class HfEngine:
     """Engine protocol over one transformers model. Options as for VllmEngine; the cache sizes are not used."""
 
-    def __init__(
-        self,
-        model_dir: str,
-        version: str,
-        *,
-        dtype: str = "auto",
-        context_tokens: int = 512,
-        kv_cache_gb: float = 1.0,
-        gpu_memory_share: float = 0.5,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        del kv_cache_gb, gpu_memory_share, seed  # vLLM's; each sample brings its own seed
-        on_gpu = torch.cuda.is_available() if device == "auto" else device.startswith("cuda")
+    def __init__(self, model_dir: str, version: str, options: EngineOptions = EngineOptions()) -> None:  # noqa: B008 - frozen
+        on_gpu = options.device.startswith("cuda") if options.device != "auto" else torch.cuda.is_available()
         self._device = torch.device("cuda" if on_gpu else "cpu")
-        self._dtype = ("bfloat16" if on_gpu else "float32") if dtype == "auto" else dtype
-        self._context_tokens = context_tokens
+        self._dtype = ("bfloat16" if on_gpu else "float32") if options.dtype == "auto" else options.dtype
+        self._context_tokens = options.context_tokens
         self._start(model_dir, version)
 
     # ------------------------------------------------------------ life and weights

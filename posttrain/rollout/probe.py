@@ -45,12 +45,13 @@ def generates(timeout: float = 180.0) -> tuple[bool, str]:
 
 
 def _main(folder: str) -> None:
+    from posttrain.rollout.engine import EngineOptions
     from posttrain.rollout.tiny import tiny_model
     from posttrain.rollout.vllm_engine import VllmEngine
     from posttrain.types import GenerationRequest, SamplingParams
 
     model_dir = tiny_model(Path(folder))
-    engine = VllmEngine(str(model_dir), "probe", context_tokens=64, kv_cache_gb=0.05)
+    engine = VllmEngine(str(model_dir), "probe", EngineOptions(context_tokens=64, kv_cache_gb=0.05))
     answers = engine.generate(
         [GenerationRequest(prompt_ids=(1, 2, 3), seeds=(0, 1))], SamplingParams(max_tokens=_TOKENS)
     )

@@ -10,7 +10,7 @@ import importlib.util
 from typing import Any
 
 from posttrain.errors import BackendError
-from posttrain.rollout.engine import Engine
+from posttrain.rollout.engine import Engine, EngineOptions
 
 BACKENDS = {"vllm": "posttrain.rollout.vllm_engine:VllmEngine", "hf": "posttrain.rollout.hf_engine:HfEngine"}
 
@@ -31,7 +31,7 @@ def choose_backend(asked: str) -> str:
     return "vllm"
 
 
-def build_engine(backend: str, model_dir: str, version: str, **options: Any) -> Engine:
+def build_engine(backend: str, model_dir: str, version: str, options: EngineOptions) -> Engine:
     """An engine of this backend in this process. Raises BackendError where its library does not import."""
     """The engine of a backend, built in this process. Raises BackendError where its library does not import."""
     module, _, name = BACKENDS[backend].partition(":")
@@ -46,15 +46,15 @@ def build_engine(backend: str, model_dir: str, version: str, **options: Any) -> 
                 "{backend: hf}`"
             ),
         ) from error
-    engine: Engine = kind(model_dir, version, **options)
+    engine: Engine = kind(model_dir, version, options)
     return engine
 
 
 class EngineServer:
     """The object in an engine actor: every method of the engine, and `load_checked`."""
 
-    def __init__(self, backend: str, model_dir: str, version: str, tolerance: float, options: dict[str, Any]) -> None:
-        self._engine = build_engine(backend, model_dir, version, **options)
+    def __init__(self, backend: str, model_dir: str, version: str, tolerance: float, options: EngineOptions) -> None:
+        self._engine = build_engine(backend, model_dir, version, options)
         self._tolerance = tolerance
         self._check(model_dir, version)
 

@@ -37,7 +37,7 @@ if not torch.cuda.is_available():
 import vllm
 
 from posttrain.errors import InputError, StageError
-from posttrain.rollout.engine import EngineHealth
+from posttrain.rollout.engine import EngineHealth, EngineOptions
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
 from posttrain.rollout.weights import (
     in_place_update_lies,
@@ -55,30 +55,18 @@ _MAX_LABELS = 128  # vLLM's own limit on logprob_token_ids
 
 
 class VllmEngine:
-    """Engine protocol over one `vllm.LLM`. dtype "auto" is float32 on the CPU and bfloat16 on a GPU; device "auto"
-    takes a GPU if any.
+    """Engine protocol over one `vllm.LLM`.
 
     kv_cache_gb is an upper bound on the CPU: no more is taken than `_SEQUENCES` contexts of this model can fill.
     """
 
-    def __init__(
-        self,
-        model_dir: str,
-        version: str,
-        *,
-        dtype: str = "auto",
-        context_tokens: int = 512,
-        kv_cache_gb: float = 1.0,
-        gpu_memory_share: float = 0.5,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        self._on_gpu = torch.cuda.is_available() if device == "auto" else device.startswith("cuda")
-        self._dtype = ("bfloat16" if self._on_gpu else "float32") if dtype == "auto" else dtype
-        self._context_tokens = context_tokens
-        self._kv_cache_gb = kv_cache_gb
-        self._gpu_memory_share = gpu_memory_share
-        self._seed = seed
+    def __init__(self, model_dir: str, version: str, options: EngineOptions = EngineOptions()) -> None:  # noqa: B008 - frozen
+        self._on_gpu = options.device.startswith("cuda") if options.device != "auto" else torch.cuda.is_available()
+        self._dtype = ("bfloat16" if self._on_gpu else "float32") if options.dtype == "auto" else options.dtype
+        self._context_tokens = options.context_tokens
+        self._kv_cache_gb = options.kv_cache_gb
+        self._gpu_memory_share = options.gpu_memory_share
+        self._seed = options.seed
         self._llm: vllm.LLM | None = None
         self._start(model_dir, version)
 

@@ -28,9 +28,9 @@ from posttrain.records.codec import as_json
 from posttrain.records.manifest import MachineFacts, Manifest, manifest_of
 from posttrain.records.results import PROGRESS, Progress, ResultsFile, RunResults, Status
 from posttrain.records.run_files import RunFacts, write_run_files
-from posttrain.records.step import Step
+from posttrain.records.step import Step, derive_seed
 from posttrain.run import folder as run_folder
-from posttrain.setup.install import missing_backend
+from posttrain.setup.extras import missing_backend
 from posttrain.signals.progress import Watch
 from posttrain.signals.stopping import StopRequest, giving_up_waits
 from posttrain.stages.protocol import StageKind, StepContext
@@ -373,11 +373,6 @@ def _wait_round(word: str, display: Display, stop: StopRequest) -> Callable[[], 
         time.sleep(POLL_SECONDS)
 
     return wait
-
-
-def derive_seed(seed: int, step_name: str) -> int:
-    """A step's own 31-bit seed, from the recipe's seed and the step's name."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{step_name}".encode()).digest()[:4], "big") & 0x7FFFFFFF
 
 
 def _stage(kind: str) -> StageKind:

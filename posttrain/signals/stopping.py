@@ -33,7 +33,7 @@ EXIT_STOPPED = Stopped.exit_code
 _gives_up_for: ContextVar[Path | None] = ContextVar("gives_up_for", default=None)
 
 
-def _stopped() -> Stopped:
+def _stop_error() -> Stopped:
     return Stopped(
         "stopped on request; finished steps and the last checkpoint are kept", remedy="the same command continues"
     )
@@ -55,7 +55,7 @@ def check_wait() -> None:
     """For whoever waits: raise Stopped if the wait is one to give up and a stop was asked for."""
     stop_file = _gives_up_for.get()
     if stop_file is not None and stop_file.exists():
-        raise _stopped()
+        raise _stop_error()
 
 
 class StopRequest:
@@ -88,7 +88,7 @@ class StopRequest:
     def check(self) -> None:
         """Raise Stopped if a stop was asked for. To be called where everything needed to go on is saved."""
         if self.requested:
-            raise _stopped()
+            raise _stop_error()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:

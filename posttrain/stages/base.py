@@ -10,6 +10,8 @@ from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import ModelRef
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import check_reference, write_reference
+from posttrain.train.entry import toy
+from posttrain.train.hub import fetch
 
 
 class Base:
@@ -18,12 +20,8 @@ class Base:
     def run(self, ctx: StepContext) -> dict[str, Any]:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))
         if ref.path == "toy":
-            made: dict[str, Any] = ctx.machine.train(
-                "posttrain.train.toy_base:make_toy",
-                spec=ref.toy,
-                output=ctx.output,
-                seed=ctx.seed,
-                stop_file=ctx.stop_file,
+            made: dict[str, Any] = ctx.machine.run(
+                toy, spec=ref.toy, output=ctx.output, seed=ctx.seed, stop_file=ctx.stop_file
             )
             return made
         if "model" in ctx.step.files:
@@ -37,12 +35,8 @@ class Base:
                 where=ctx.step.name,
                 remedy="set its revision to 40 hex digits",
             )
-        fetched = ctx.machine.train(
-            "posttrain.train.hub:fetch",
-            path=ref.path,
-            revision=ref.revision,
-            stop_file=ctx.stop_file,
-            where=ctx.step.name,
+        fetched = ctx.machine.run(
+            fetch, path=ref.path, revision=ref.revision, stop_file=ctx.stop_file, where=ctx.step.name
         )
         write_reference(
             ctx.output, Path(fetched["path"]), digest=fetched["digest"], files=fetched["files"], revision=ref.revision

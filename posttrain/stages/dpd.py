@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Dpd
-from posttrain.records.codec import as_json
-from posttrain.records.metrics import PairsSummary
+from posttrain.sampling.job import SamplingJob
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import portions_of, scorer_for
-from posttrain.stages.training import mixture, record, train
+from posttrain.stages.sampling import portions_of, prompts_of, scorer_for, served
+from posttrain.stages.training import job_of, stage_of, train
 from posttrain.store.reference import model_dir
+from posttrain.train import entry
+from posttrain.types import SamplingParams
 
 
 class Pairs:
@@ -19,35 +20,27 @@ class Pairs:
     VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        stage: Dpd = record(ctx)
-        teacher, student = model_dir(ctx.inputs["teacher"]), model_dir(ctx.inputs["checkpoint"])
-        summary: PairsSummary = ctx.machine.train(
-            "posttrain.sampling.jobs:make_pairs",
-            stage=stage,
-            weights=mixture(stage.prompts),
-            data=dict(ctx.recipe.data),
+        from posttrain.sampling.pairs import make_pairs
+
+        stage: Dpd = stage_of(ctx)
+        job = SamplingJob(
+            model=served(ctx, "checkpoint", "policy"),
             chat=ctx.recipe.chat,
-            recipe_dir=ctx.recipe_dir,
-            teacher=teacher,
-            student=student,
-            teacher_engine=ctx.machine.engine("teacher", teacher, ctx.inputs["teacher"].name),
-            student_engine=ctx.machine.engine("policy", student, ctx.inputs["checkpoint"].name),
-            teacher_id=ctx.inputs["teacher"].name,
-            student_id=ctx.inputs["checkpoint"].name,
+            prompts=prompts_of(ctx, stage.prompts, stage.verifier),
             scorer=scorer_for(ctx),
-            seed=ctx.seed,
+            sampling=SamplingParams(temperature=stage.temperature, max_tokens=stage.max_tokens),
+            samples=stage.student_samples,
             output=ctx.output,
             portions=portions_of(ctx),
-            context_tokens=ctx.recipe.engine.context_tokens,
             smoke=ctx.smoke,
         )
+        result = ctx.machine.run(make_pairs, job, served(ctx, "teacher", "teacher"), stage.teacher_samples)
         ctx.machine.release("teacher")
-        metrics: dict[str, Any] = as_json(summary)
-        return metrics
+        return result
 
 
 class DpdStage:
     VERSION = 1
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        return train(ctx, "posttrain.train.dpd:train", extra_inputs={"teacher_model": model_dir(ctx.inputs["teacher"])})
+        return train(ctx, entry.dpd, job_of(ctx), teacher=model_dir(ctx.inputs["teacher"]))

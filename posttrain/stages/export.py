@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.recipe.cards import data_facts, read_card
-from posttrain.recipe.paths import located
+from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import Dpd, ModelRef
 from posttrain.records.results import Evaluation, evaluation_of
-from posttrain.records.step import ModelRole, Step
+from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
 from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
@@ -39,10 +39,11 @@ class Export:
             if file.is_file() and file.name != "README.md" and file.suffix not in PICKLED:
                 shutil.copyfile(file, target / file.name)
         failpoint("export.copy.after")
-        scored = [(step, ctx.inputs[role]) for role, step in ctx.input_steps.items() if step.kind == "evaluate"]
-        scored.sort(key=lambda pair: _place(ctx, pair[0]))
+        scored = [role for role, step in ctx.input_steps.items() if step.kind == "evaluate"]
+        scored.sort(key=lambda role: _place(ctx, role))
+        evaluations = [evaluation_of(ctx.input_steps[role], ctx.inputs[role]) for role in scored]
         overlap = held_out_overlap(ctx.recipe, ctx.recipe_dir)
-        write_card(target, card_facts(ctx, [evaluation_of(step, folder) for step, folder in scored], overlap))
+        write_card(target, card_facts(ctx, evaluations, overlap))
         return {
             "held_out_overlap": overlap,
             "files": len(list(target.iterdir())),
@@ -91,7 +92,7 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
     a hub snapshot."""
     from huggingface_hub import try_to_load_from_cache
 
-    card: Any = located(model.path, recipe_dir) / "README.md"
+    card: Any = full_path(model.path, recipe_dir) / "README.md"
     if model.revision is not None:
         card = try_to_load_from_cache(model.path, "README.md", revision=model.revision)
     try:
@@ -100,8 +101,10 @@ def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
         return None
 
 
-def _place(ctx: StepContext, evaluation: Step) -> tuple[bool, int, str]:
-    """Base, then stages in run order, then rows of reference (teachers, few-shot); suites by name."""
+def _place(ctx: StepContext, input_role: str) -> tuple[bool, int, str]:
+    """Where an evaluation stands in the card: base, then stages in run order, then rows of reference (teachers,
+    few-shot); suites by name."""
+    evaluation = ctx.input_steps[input_role]
     names = [None, *(stage.name for stage in ctx.recipe.stages)]
     reference = evaluation.few_shot or (evaluation.role is not ModelRole.POLICY and evaluation.stage is not None)
     return (reference, names.index(evaluation.stage), str(evaluation.suite))

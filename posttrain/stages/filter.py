@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from posttrain.recipe.schema import Grpo
-from posttrain.records.codec import as_json
-from posttrain.records.metrics import FilterSummary
+from posttrain.recipe.schema import Filter, Grpo
+from posttrain.sampling.job import SamplingJob
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import portions_of, scorer_for
-from posttrain.stages.training import mixture, record
-from posttrain.store.reference import model_dir
+from posttrain.stages.sampling import portions_of, prompts_of, scorer_for, served
+from posttrain.stages.training import stage_of
 from posttrain.types import SamplingParams
 
 
@@ -18,25 +16,19 @@ class FilterStage:
     VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        stage: Grpo = record(ctx)
-        model = model_dir(ctx.inputs["checkpoint"])
-        summary: FilterSummary = ctx.machine.train(
-            "posttrain.sampling.jobs:filter_prompts",
-            model=model,
+        from posttrain.sampling.filter import filter_prompts
+
+        stage: Grpo = stage_of(ctx)
+        assert isinstance(stage.filter, Filter), "the plan makes a filter step only where the recipe asks for one"
+        job = SamplingJob(
+            model=served(ctx, "checkpoint", "policy"),
             chat=ctx.recipe.chat,
-            recipe_dir=ctx.recipe_dir,
-            data=dict(ctx.recipe.data),
-            weights=mixture(stage.prompts),
-            verifier=stage.verifier,
-            engine=ctx.machine.engine("policy", model, ctx.inputs["checkpoint"].name),
+            prompts=prompts_of(ctx, stage.prompts, stage.verifier),
             scorer=scorer_for(ctx),
-            band=stage.filter,
             sampling=SamplingParams(temperature=stage.temperature, top_p=stage.top_p, max_tokens=stage.max_tokens),
-            seed=ctx.seed,
+            samples=stage.filter.k,
             output=ctx.output,
             portions=portions_of(ctx),
-            context_tokens=ctx.recipe.engine.context_tokens,
             smoke=ctx.smoke,
         )
-        metrics: dict[str, Any] = as_json(summary)
-        return metrics
+        return ctx.machine.run(filter_prompts, job, stage.filter)

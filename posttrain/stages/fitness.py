@@ -25,13 +25,16 @@ class Fitness:
     VERSION = 1
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
+        from posttrain.data.survey import read_all
+        from posttrain.train.compatibility import check_base, check_prompts, check_rows, check_tokenizers
+
         stages = [stage for stage in ctx.recipe.stages if stage.name in ctx.step.params["stages"]]
-        common = {"chat": ctx.recipe.chat, "recipe_dir": ctx.recipe_dir}
+        chat, recipe_dir = ctx.recipe.chat, ctx.recipe_dir
         models = {role: model_dir(folder) for role, folder in ctx.inputs.items()}
         teachers = {role: folder for role, folder in models.items() if ctx.input_steps[role].role is ModelRole.TEACHER}
         student = next(role for role in models if role not in teachers)
         for folder in models.values():
-            ctx.machine.train("posttrain.train.compatibility:check_base", model=folder, **common)
+            ctx.machine.run(check_base, model=folder, chat=chat, recipe_dir=recipe_dir)
         configs = {
             role: json.loads((folder / "config.json").read_text(encoding="utf-8")) for role, folder in models.items()
         }
@@ -39,9 +42,9 @@ class Fitness:
             check_positions(config, longest_rows(ctx.recipe, [] if role in teachers else stages), role)
             if on_vllm_cpu(ctx.recipe, stages):
                 check_heads(config, role)
-        ctx.machine.train("posttrain.train.compatibility:check_tokenizers", student=models[student], teachers=teachers)
-        rows = ctx.machine.train(
-            "posttrain.data.survey:read_all",
+        ctx.machine.run(check_tokenizers, student=models[student], teachers=teachers)
+        rows = ctx.machine.run(
+            read_all,
             recipe=ctx.recipe,
             recipe_dir=ctx.recipe_dir,
             stages=[stage.name for stage in stages],
@@ -49,14 +52,15 @@ class Fitness:
         for stage in stages:
             if isinstance(stage, Sft):
                 data = own_data(ctx.recipe, stage)
-                ctx.machine.train(
-                    "posttrain.train.compatibility:check_rows", model=models[student], **common, data=data, stage=stage
+                ctx.machine.run(
+                    check_rows, model=models[student], chat=chat, recipe_dir=recipe_dir, data=data, stage=stage
                 )
         asked, room = asked_data(ctx.recipe, stages), ctx.recipe.engine.context_tokens
-        ctx.machine.train(
-            "posttrain.train.compatibility:check_prompts",
+        ctx.machine.run(
+            check_prompts,
             model=models[student],
-            **common,
+            chat=chat,
+            recipe_dir=recipe_dir,
             data=asked,
             context_tokens=room,
         )

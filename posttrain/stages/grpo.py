@@ -5,27 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
-from posttrain.sampling.filtered import read_kept
+from posttrain.sampling.job import RolloutSource
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import scorer_for
-from posttrain.stages.training import mixture, record, train
-from posttrain.store.reference import model_dir
+from posttrain.stages.sampling import prompts_of, scorer_for, served
+from posttrain.stages.training import job_of, stage_of, train
+from posttrain.train import entry
 
 
 class GrpoStage:
     VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        stage: Grpo = record(ctx)
-        prompts = read_kept(ctx.inputs["filter"]) if "filter" in ctx.inputs else None
-        model = model_dir(ctx.inputs["checkpoint"])
-        return train(
-            ctx,
-            "posttrain.train.policy:train",
-            prompts=prompts,
-            weights=mixture(stage.prompts),
-            engine=ctx.machine.engine("policy", model, ctx.inputs["checkpoint"].name),
+        from posttrain.sampling.filter import read_kept
+
+        stage: Grpo = stage_of(ctx)
+        rollouts = RolloutSource(
+            engine=served(ctx, "checkpoint", "policy").engine,
             scorer=scorer_for(ctx),
+            prompts=prompts_of(ctx, stage.prompts, stage.verifier),
+            kept=tuple(read_kept(ctx.inputs["filter"])) if "filter" in ctx.inputs else None,
             tolerance=ctx.recipe.engine.parity_tolerance,
-            context_tokens=ctx.recipe.engine.context_tokens,
         )
+        return train(ctx, entry.policy, job_of(ctx), rollouts)

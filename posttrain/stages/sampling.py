@@ -1,11 +1,12 @@
-"""What sampling stages share: the scorer with the models that its verifiers need, and where sampled portions are
-kept."""
+"""What sampling stages share: the models that answer, the scorer with the models that its verifiers need, and the
+prompts to ask."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from posttrain.sampling.resumable import SAMPLES_PER_ENGINE, Portions
+from posttrain.sampling.job import SAMPLES_PER_ENGINE, Portions, PromptMixture, ServedModel
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import model_dir
 
@@ -20,11 +21,32 @@ def portions_of(ctx: StepContext) -> Portions:
     )
 
 
+def served(ctx: StepContext, input_role: str, engine_role: str) -> ServedModel:
+    """The model of an input in the engine of a role."""
+    published = ctx.inputs[input_role]
+    folder = model_dir(published)
+    engine = ctx.machine.engine(engine_role, folder, published.name)
+    return ServedModel(engine=engine, folder=folder, id=published.name)
+
+
+def prompts_of(
+    ctx: StepContext, prompts: str | Mapping[str, float], verifier: str | Mapping[str, str]
+) -> PromptMixture:
+    """The prompts that a stage names, with what it takes to read, judge and ask them."""
+    return PromptMixture(
+        weights={prompts: 1.0} if isinstance(prompts, str) else dict(prompts),
+        data=dict(ctx.recipe.data),
+        recipe_dir=ctx.recipe_dir,
+        verifier=verifier,
+        seed=ctx.seed,
+        context_tokens=ctx.recipe.engine.context_tokens,
+    )
+
+
 def scorer_for(ctx: StepContext) -> Any:
     """The pipeline's scorer. A step whose verifier asks a stage's model has that stage as its input "judge"."""
     models: dict[str, Any] = {}
     if "judge" in ctx.inputs:
-        folder = model_dir(ctx.inputs["judge"])
-        engine = ctx.machine.engine("judge", folder, ctx.inputs["judge"].name)
-        models = {ctx.step.inputs["judge"]: (engine, folder)}
+        judge = served(ctx, "judge", "judge")
+        models = {ctx.step.inputs["judge"]: (judge.engine, judge.folder)}
     return ctx.machine.scorer(models)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.training import train
+from posttrain.stages.training import job_of, train
+from posttrain.train import entry
 
 
 class SftStage:
     VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        return train(ctx, "posttrain.train.sft:train")
+        return train(ctx, entry.sft, job_of(ctx))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from posttrain.errors import StageError
 from posttrain.stages.protocol import StepContext
@@ -13,23 +14,21 @@ from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
 from posttrain.train.job import Job
 
+P = ParamSpec("P")
 
-def record(ctx: StepContext) -> Any:
+
+def stage_of(ctx: StepContext) -> Any:
     """The recipe's record of the stage that this step belongs to: a filter step and its GRPO step have the same."""
     return next(stage for stage in ctx.recipe.stages if stage.name == ctx.step.stage)
 
 
-def mixture(data: str | dict[str, float]) -> dict[str, float]:
-    return {data: 1.0} if isinstance(data, str) else dict(data)
-
-
-def job_of(ctx: StepContext, stage: Any, model: Path) -> Job:
+def job_of(ctx: StepContext) -> Job:
     """The part of a step's context that travels to the workers."""
     return Job(
-        stage=stage,
+        stage=stage_of(ctx),
         step_name=ctx.step.name,
         owner=ctx.step.id,
-        model=model,
+        model=model_dir(ctx.inputs["checkpoint"]),
         chat=ctx.recipe.chat,
         data=ctx.recipe.data,
         recipe_dir=ctx.recipe_dir,
@@ -43,16 +42,15 @@ def job_of(ctx: StepContext, stage: Any, model: Path) -> Job:
 
 
 def train(
-    ctx: StepContext, function: str, *, extra_inputs: dict[str, Path] | None = None, **kwargs: Any
+    ctx: StepContext,
+    function: Callable[Concatenate[Job, P], dict[str, Any]],
+    job: Job,
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> dict[str, Any]:
     """Run a training function on the workers, then publish its metrics, rollouts and the card's facts beside the model
     it wrote."""
-    from dataclasses import replace
-
-    job = job_of(ctx, record(ctx), model_dir(ctx.inputs["checkpoint"]))
-    if extra_inputs:
-        job = replace(job, inputs={**job.inputs, **extra_inputs})
-    result: dict[str, Any] = ctx.machine.train(function, job=job, **kwargs)
+    result = ctx.machine.run(function, job, *args, **kwargs)
     if result.get("stopped"):
         ctx.check_stop()
         raise StageError(

@@ -1,11 +1,10 @@
 """Resume state that is either whole or ignored: a checkpoint folder counts only with a seal that digests every file in
 it.
 
-    folder = write_sealed(ctx.attempt, step=50, owner=ctx.step.id, fill=save_into)     or seal(folder, ...) after a
-        library wrote it
-    good = newest_good(ctx.previous, owner=ctx.step.id)                                 digests checked; torn and
-        foreign ones passed over
-    cut_rows(old / "metrics.jsonl", ctx.attempt / "metrics.jsonl", last_step=good.step) no row twice after a resume
+    write_sealed(ctx.attempt, step=50, owner=ctx.step.id, fill=save_into)    make a folder and seal it
+    seal(folder, step=50, owner=ctx.step.id)                                 seal one that a library wrote
+    good = newest_good(ctx.previous, owner=ctx.step.id)                      torn and foreign ones are passed over
+    cut_rows(old, new, last_step=good.step)                                  no row of metrics twice after a resume
 
 Knows nothing of torch or of what the files mean.
 """

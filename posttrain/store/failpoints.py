@@ -1,8 +1,7 @@
 """Named places where a test can kill this process, as a power cut or an out-of-memory killer would.
 
     POSTTRAIN_FAILPOINT=publish.before_rename:2   SIGKILL at the second hit of that name in a process
-    POSTTRAIN_FAILPOINT_LOG=hits.txt              append one line "name:n" a hit, so that a test can enumerate all of
-                                                  them
+    POSTTRAIN_FAILPOINT_LOG=hits.txt              append one line "name:n" a hit: a test can list all of them
 
 Without either variable a failpoint is one comparison. Knows nothing of what surrounds it. SIGKILL runs no handler, no
 `finally` and no buffer flush: what a rerun then finds is what the disk holds.

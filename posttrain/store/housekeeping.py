@@ -1,8 +1,9 @@
 """Keeping the store in order: what is in it, who uses it, and what nobody needs any more.
 
-    with gc_guard(store, exclusive=False): register_run(store, run_dir)      what a run does before it starts
-    collect(store)                                                           what could go; collect(store, remove=True)
-                                                                             deletes it
+    with gc_guard(store, exclusive=False):      what a run does before it starts
+        register_run(store, run_dir)
+    collect(store)                              what could go
+    collect(store, remove=True)                 delete it
 
 A run folder's plan.json and its links protect artefacts, and those their ancestors. Knows nothing of how artefacts are
 made.
@@ -104,8 +105,8 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 
 def register_run(store: Store, run_dir: Path) -> None:
-    """Remember that this run folder uses the store; its plan.json protects artefacts from gc. By its way from here, as
-    its links are from there: both can move together.
+    """Remember that this run folder uses the store: its plan.json protects artefacts from gc. The folder is recorded by
+    its path relative to the store, as its links into the store are relative to it: both can move together.
     """
     path = os.path.relpath(run_dir.resolve(), store.runs.resolve())
     record = store.runs / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.json"
@@ -129,7 +130,7 @@ def collect(store: Store, *, remove: bool = False) -> list[Garbage]:
                 (store.stats / f"{item.path.name}.json").unlink(missing_ok=True)
                 if item.path.parent == store.artefacts:
                     place_file(item.path).unlink(missing_ok=True)
-            for record, run_dir in _registered(store):
+            for record, run_dir in _run_records(store):
                 if not run_dir.exists():
                     record.unlink()
     return garbage
@@ -138,11 +139,11 @@ def collect(store: Store, *, remove: bool = False) -> list[Garbage]:
 def missing_runs(store: Store) -> list[Path]:
     """Registered run folders that are not there: removed, moved, or on a disk that is not mounted. They protect
     nothing."""
-    return sorted(run_dir for _, run_dir in _registered(store) if not run_dir.exists())
+    return sorted(run_dir for _, run_dir in _run_records(store) if not run_dir.exists())
 
 
 def _garbage(store: Store) -> Iterator[Garbage]:
-    named = _referenced(store)
+    named = _needed_ids(store)
     for entry in entries(store.artefacts):
         if entry.name not in named and not _is_building(store, entry.name):
             why = "no run folder names it" if store.is_published(entry.name) else "not a published folder"
@@ -158,7 +159,7 @@ def _garbage(store: Store) -> Iterator[Garbage]:
             )
 
 
-def _referenced(store: Store) -> set[str]:
+def _needed_ids(store: Store) -> set[str]:
     """Ids that run folders name, and everything those were made from."""
     todo = [id for named in _users(store).values() for id in named]
     seen: set[str] = set()
@@ -172,20 +173,18 @@ def _referenced(store: Store) -> set[str]:
 
 
 def _users(store: Store) -> dict[Path, set[str]]:
-    return {run_dir: _planned_ids(run_dir) for _, run_dir in _registered(store)}
+    return {run_dir: _planned_ids(run_dir) for _, run_dir in _run_records(store)}
 
 
-def _registered(store: Store) -> Iterator[tuple[Path, Path]]:
+def _run_records(store: Store) -> Iterator[tuple[Path, Path]]:
     """(record, run folder) of every run folder that ever used the store."""
     for record in entries(store.runs):
         if record.suffix == ".json":
-            yield (
-                record,
-                Path(os.path.normpath(store.runs.resolve() / _parsed(record, lambda value: str(value["path"])))),
-            )
+            path = _value_in(record, lambda value: str(value["path"]))
+            yield record, Path(os.path.normpath(store.runs.resolve() / path))
 
 
-def _parsed(path: Path, pick: Callable[[Any], Found]) -> Found:
+def _value_in(path: Path, pick: Callable[[Any], Found]) -> Found:
     try:
         return pick(json.loads(path.read_bytes()))
     except (ValueError, KeyError, TypeError) as error:
@@ -197,7 +196,7 @@ def _parsed(path: Path, pick: Callable[[Any], Found]) -> Found:
 
 def _is_building(store: Store, id: str) -> bool:
     holder = locking.read_holder(store.locks / id)
-    return holder is not None and not holder.released and locking.judge(holder) != "dead"
+    return holder is not None and not holder.released and locking.liveness(holder) != "dead"
 
 
 def _planned_ids(run_dir: Path) -> set[str]:
@@ -205,7 +204,7 @@ def _planned_ids(run_dir: Path) -> set[str]:
     removed."""
     linked = {Path(os.readlink(link)).name for link in entries(run_dir / "stages") if link.is_symlink()}
     plan = run_dir / "plan.json"
-    return linked | (_parsed(plan, lambda value: {step["id"] for step in value["steps"]}) if plan.exists() else set())
+    return linked | (_value_in(plan, lambda value: {step["id"] for step in value["steps"]}) if plan.exists() else set())
 
 
 def _tree_bytes(folder: Path) -> int:

@@ -112,7 +112,7 @@ def acquire(path: Path, *, what: str, take_over: bool = False) -> Lock:
     with _guard(path):
         holder = read_holder(path)
         if holder is not None and not holder.released:
-            state = judge(holder)
+            state = liveness(holder)
             if state == "alive" or (state == "elsewhere" and not take_over):
                 raise _refusal(holder, state, path.parent, what)
         fence = holder.fence + 1 if holder is not None else 1
@@ -133,7 +133,7 @@ def read_holder(path: Path) -> Holder | None:
         raise RunFolderError(f"the lock record cannot be read ({error})", where=str(path), remedy=remedy) from error
 
 
-def judge(holder: Holder) -> str:
+def liveness(holder: Holder) -> str:
     """alive, dead, or elsewhere (another machine or pid namespace, which cannot be judged from here)."""
     me = _identity()
     if (holder.host, holder.machine) != (me["host"], me["machine"]):

@@ -2,8 +2,9 @@
 whose digest was taken.
 
     <store>/artefacts/<id>/reference.json    {"path", "digest", "files", "revision"}: as the step published it
-    <store>/places/<id>.json                 {"paths"}: other folders that were seen to hold the same content; the id
-                                             hangs on that alone
+    <store>/places/<id>.json                 {"paths"}: other folders that were seen to hold the same content
+
+A step's id follows from the content alone, so any of these folders will do.
 
 Knows nothing of recipes or of how a model is fetched.
 """
@@ -114,9 +115,6 @@ def place_file(published: Path) -> Path:
 
 def _places(published: Path) -> list[Path]:
     own = str(read_reference(published)["path"])
-    known = (
-        json.loads(place_file(published).read_text(encoding="utf-8"))["paths"]
-        if place_file(published).is_file()
-        else []
-    )
+    noted = place_file(published)
+    known = json.loads(noted.read_text(encoding="utf-8"))["paths"] if noted.is_file() else []
     return [Path(place) for place in dict.fromkeys([*known, own])]

@@ -11,7 +11,7 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.files import check_model_folder
 from posttrain.recipe.schema import Chat, Data, Sft
-from posttrain.sampling.sampler import refusals
+from posttrain.sampling.prompts import encode_rows
 from posttrain.types import Conversation
 
 SAMPLE = 256
@@ -86,7 +86,7 @@ def check_prompts(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, 
     fitting = 0
     for name, spec in data.items():
         rows = load_prompts(name, spec, recipe_dir)
-        fitting += len(set_aside(rows, spec, refusals(rows.items, template, context_tokens)).items)
+        fitting += len(encode_rows(rows, spec, template, context_tokens)[0])
     return f"{fitting:,} prompts fit in a context of {context_tokens:,} tokens"
 
 

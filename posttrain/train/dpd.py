@@ -19,6 +19,7 @@ from posttrain.data.mix import draw
 from posttrain.data.source import read_pairs
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
+from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Dpd
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import DpdMetrics
@@ -33,12 +34,10 @@ from posttrain.train.trainer import (
     chunks,
     global_max,
     global_sum,
-    is_first_rank,
     micro_split,
     pad_right,
     run_trainer,
     settings,
-    world_size,
 )
 
 
@@ -173,14 +172,12 @@ def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: P
     return done
 
 
-def train(job: Job) -> dict[str, Any]:
-    """Runs in every trainer worker; job.inputs holds the teacher's model folder under "teacher_model". Writes
-    job.output/model."""
+def train(job: Job, teacher: Path) -> dict[str, Any]:
+    """Runs in every trainer worker. teacher: its model folder. Writes job.output/model."""
     stage: Dpd = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
-    teacher_dir = Path(job.inputs["teacher_model"])
-    its = ChatTemplate.load(teacher_dir, job.chat, job.recipe_dir).tokenizer.get_vocab()
-    compare_vocabularies(template.tokenizer.get_vocab(), its, f"{job.step_name}: {teacher_dir}")
+    its = ChatTemplate.load(teacher, job.chat, job.recipe_dir).tokenizer.get_vocab()
+    compare_vocabularies(template.tokenizer.get_vocab(), its, f"{job.step_name}: {teacher}")
     rows = _pair_rows(job, template)
     steps = stage.steps or max(1, round((stage.epochs or 1.0) * len(rows) / stage.batch_size))
     micro, _ = micro_split(stage)
@@ -195,7 +192,7 @@ def train(job: Job) -> dict[str, Any]:
     recorder = Recorder(job)
     trainer = DpdTrainer(
         model=model, args=arguments, train_dataset=[{"pair": row} for row in drawn],
-        teacher=load_model(teacher_dir), stage=stage, micro=micro, recorder=recorder,
+        teacher=load_model(teacher), stage=stage, micro=micro, recorder=recorder,
     )  # fmt: skip
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:

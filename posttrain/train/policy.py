@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import TrainingArguments
@@ -22,19 +22,20 @@ from transformers import TrainingArguments
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
+from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Grpo
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import PolicyMetrics, metrics_rows
-from posttrain.rollout.engine import Engine
 from posttrain.rollout.parity import hand_over
-from posttrain.sampling.jobs import pick_prompts
+from posttrain.sampling.job import RolloutSource
+from posttrain.sampling.prompts import encode, pick_prompts
 from posttrain.sampling.rollout_files import write_groups
 from posttrain.sampling.sampler import sample
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.job import Job
-from posttrain.train.losses.policy import group_advantages, has_signal, policy_loss
+from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
 from posttrain.train.model import load_model, merged, num_parameters, save_model
 from posttrain.train.trainer import (
     Recorder,
@@ -42,14 +43,14 @@ from posttrain.train.trainer import (
     chunks,
     global_max,
     global_sum,
-    is_first_rank,
     pad_right,
     run_trainer,
     settings,
-    world_size,
 )
-from posttrain.types import Prompt, RolloutGroup, SamplingParams, StopReason
+from posttrain.types import EncodedPrompt, RolloutGroup, SamplingParams, StopReason
 from rewards.types import Outcome
+
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +63,10 @@ class PolicyRow:
     advantage: float
 
 
-def step_prompts(prompts: Sequence[Prompt], step: int, count: int, seed: int) -> list[Prompt]:
+def step_prompts(prompts: Sequence[Drawn], step: int, count: int, seed: int) -> list[Drawn]:
     """The prompts of a step (from 0): passes over a fresh shuffle each time. Depends on its arguments alone, so a
     resume repeats it."""
-    order: list[Prompt] = []
+    order: list[Drawn] = []
     start = step * count
     first_pass, last_pass = start // len(prompts), (start + count - 1) // len(prompts)
     for number in range(first_pass, last_pass + 1):
@@ -138,22 +139,14 @@ class Feed:
     disk."""
 
     def __init__(
-        self,
-        *,
-        job: Job,
-        stage: Grpo,
-        template: ChatTemplate,
-        prompts: Sequence[Prompt],
-        engine: Engine,
-        scorer: Any,
-        tolerance: float,
+        self, job: Job, template: ChatTemplate, prompts: Sequence[EncodedPrompt], rollouts: RolloutSource
     ) -> None:
-        self.job, self.stage, self.template, self.prompts = job, stage, template, prompts
-        self.engine, self.scorer, self.tolerance = engine, scorer, tolerance
+        self.job, self.template, self.prompts, self.rollouts = job, template, prompts, rollouts
+        self.stage: Grpo = job.stage
         self.sampling = SamplingParams(
-            temperature=stage.temperature,
-            top_p=stage.top_p,
-            max_tokens=stage.max_tokens,
+            temperature=self.stage.temperature,
+            top_p=self.stage.top_p,
+            max_tokens=self.stage.max_tokens,
             stop_token_ids=template.stop_ids,
         )
         self.gap = 0.0
@@ -168,20 +161,18 @@ class Feed:
             try:
                 if is_first_rank():
                     self.gap = hand_over(
-                        self.engine, merged(model), version, like=self.job.model, tolerance=self.tolerance
+                        self.rollouts.engine,
+                        merged(model),
+                        version,
+                        like=self.job.model,
+                        tolerance=self.rollouts.tolerance,
                     )
             finally:
                 if workers > 1:
                     torch.distributed.barrier()  # also where the hand-over was given up: the others wait here
-            sampled = sample(
-                self.engine,
-                chosen,
-                self.template,
-                self.stage.group,
-                self.sampling,
-                (self.job.seed, self.job.step_name, step),
-            )
-            groups: list[RolloutGroup] = self.scorer.score(self.stage.verifier, sampled)
+            seed_parts = (self.job.seed, self.job.step_name, step)
+            sampled = sample(self.rollouts.engine, chosen, self.stage.group, self.sampling, seed_parts)
+            groups: list[RolloutGroup] = self.rollouts.scorer.score(self.stage.verifier, sampled)
         suffix = f"-{rank}" if workers > 1 else ""
         write_groups(self.job.attempt / "rollouts" / f"step-{step + 1:05d}{suffix}.jsonl", groups)
         faults = group_metrics(groups)["fault_share"]
@@ -262,10 +253,18 @@ class PolicyTrainer(StepTrainer):
         old = behaviour if raw else logprobs.detach()
         advantages = torch.tensor([row.advantage for row in micro], device=device)
         loss, found = policy_loss(
-            logprobs, old, advantages, mask,
-            kind=stage.loss, clip_low=stage.clip_low, clip_high=stage.clip_high,
-            num_answers=self.num_answers, num_tokens=self.num_tokens, max_tokens=stage.max_tokens,
-        )  # fmt: skip
+            logprobs,
+            old,
+            advantages,
+            mask,
+            Clip(low=stage.clip_low, high=stage.clip_high),
+            Divisor(
+                kind=stage.loss,
+                num_answers=self.num_answers,
+                num_tokens=self.num_tokens,
+                max_tokens=stage.max_tokens,
+            ),
+        )
         with torch.no_grad():
             entropy = (-(log_softmax.exp() * log_softmax).sum(dim=-1) * mask).sum()
             extra = self.recorder.extra
@@ -287,55 +286,43 @@ def _carry_rollouts(job: Job) -> None:
     failpoint("rollouts.carry.after")
 
 
-def train(
-    job: Job, *, prompts: Sequence[Prompt] | None, weights: Mapping[str, float], engine: Engine, scorer: Any,
-    tolerance: float,
-    context_tokens: int,
-) -> dict[str, Any]:  # fmt: skip
-    """Runs in every trainer worker; without kept prompts all of the mixture are used. Returns headline metrics, or
-    {"stopped": True}."""
+def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
+    """Runs in every trainer worker. Returns headline metrics, or {"stopped": True}."""
     stage: Grpo = job.stage
     steps = stage.steps or 1
-    faulty: dict[str, Sequence[Fault]] = {}
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
-    if prompts is None:
-        prompts, faulty = pick_prompts(
-            weights,
-            job.data,
-            job.recipe_dir,
-            job.seed,
-            scorer,
-            stage.verifier,
-            encoder=template,
-            context_tokens=context_tokens,
-        )
+    prompts, faulty = _prompts(rollouts, template)
     model = load_model(job.model, adapter=stage.adapter)
     recorder = Recorder(job)
     _carry_rollouts(job)
-    feed = Feed(
-        job=job, stage=stage, template=template, prompts=prompts, engine=engine, scorer=scorer, tolerance=tolerance
-    )
+    feed = Feed(job, template, prompts, rollouts)
     arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1))
     rows = [{"step": step} for step in range(steps * world_size())]
     trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=stage, recorder=recorder)
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
-    if is_first_rank():
-        save_model(
-            trainer.model,
-            job.output / "model",
-            source=job.model,
-            chat=job.chat,
-            stop_ids=template.stop_ids,
-            recipe_dir=job.recipe_dir,
-        )
-        write_set_aside(job.output, faulty)
     if not is_first_rank():
         return {}
+    save_model(
+        trainer.model,
+        job.output / "model",
+        source=job.model,
+        chat=job.chat,
+        stop_ids=template.stop_ids,
+        recipe_dir=job.recipe_dir,
+    )
+    write_set_aside(job.output, faulty)
     history = [dict(row.values) for row in metrics_rows(recorder.path)]
     metrics = policy_metrics(history, steps=steps, prompts=len(prompts), parameters=num_parameters(trainer.model))
     return dict(as_json(metrics))
+
+
+def _prompts(rollouts: RolloutSource, template: ChatTemplate) -> tuple[list[EncodedPrompt], dict[str, Sequence[Fault]]]:
+    """What the filter kept (it asked them before, so one that cannot be asked is an error), or all of the mixture."""
+    if rollouts.kept is None:
+        return pick_prompts(rollouts.prompts, rollouts.scorer, template)
+    return [encode(prompt, template, rollouts.prompts.context_tokens) for prompt in rollouts.kept], {}
 
 
 def policy_metrics(

@@ -18,6 +18,7 @@ from posttrain.data.mix import draw, num_rows
 from posttrain.data.source import Fault, load_pairs, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
+from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import RewardModel
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import RewardModelMetrics
@@ -28,12 +29,10 @@ from posttrain.train.trainer import (
     StepTrainer,
     chunks,
     global_sum,
-    is_first_rank,
     micro_split,
     pad_right,
     run_trainer,
     settings,
-    world_size,
 )
 from posttrain.types import PreferencePair
 from rewards.models.pairwise import LABELS, pairwise_prompt

@@ -14,6 +14,7 @@ from posttrain.data.mix import draw, num_rows
 from posttrain.data.source import Fault, load_conversations, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate, Encoded
 from posttrain.errors import DataError
+from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Sft
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import SftMetrics
@@ -84,7 +85,7 @@ def train(job: Job) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.model import load_model, num_parameters, save_model
-    from posttrain.train.trainer import Recorder, is_first_rank, micro_split, run_trainer, settings
+    from posttrain.train.trainer import Recorder, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import Stopped
+from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import ToyModel
 from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
 from posttrain.store.jsonl import write_lines
 from posttrain.toy.make import make_model
-from posttrain.train.trainer import is_first_rank
 
 
 def make_toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) -> dict[str, Any]:

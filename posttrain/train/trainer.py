@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from posttrain.errors import StageError
+from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Supervised, Training
 from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
@@ -39,14 +39,6 @@ UNPUBLISHED = (
     "num_tokens",
 )
 """What the Trainer logs and we do not: clock times (published bytes must not hold any), sums that restart on resume."""
-
-
-def world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first_rank() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, accumulation: int) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class CodeVerifier(Built):
         return [[verdict for _ in group if (verdict := next(rest)) is not None] for group in groups]
 
     def check_gold(self, gold: Any) -> None:
-        from sandbox.assert_to_call import lift
+        from sandbox.judging.runnable_tests import runnable_test
 
         if not isinstance(gold, dict) or not gold.get("tests"):
             raise VerifierError(
@@ -68,7 +68,7 @@ class CodeVerifier(Built):
         try:
             program = self._read("gold", "pass", gold)
             for test in program.tests:
-                lift(test, program)
+                runnable_test(test, program)
         except ValueError as error:
             said = str(error).replace("\n  remedy: ", "; ")  # on one line: it becomes the reason of a row
             raise VerifierError(

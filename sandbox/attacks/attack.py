@@ -1,6 +1,6 @@
 """One attack, and the builders that put a program into every form of test that applies.
 
-Knows the shape of a row (rows.py) and which naive grader a row claims to fool; nothing of how either is run.
+Knows the shape of a row (program_json.py) and which naive grader a row claims to fool; nothing of how either is run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Attack:
         }
 
 
-def function(
+def function_rows(
     name: str,
     program: str,
     *,
@@ -73,7 +73,7 @@ def function(
     )
 
 
-def asserted(name: str, program: str, source: str, **rest: Any) -> tuple[Attack, ...]:
+def assert_rows(name: str, program: str, source: str, **rest: Any) -> tuple[Attack, ...]:
     """`source` is a test of its own that calls f: as an assert, and as the body of a check."""
     body = "".join(f"    {line}\n" for line in source.replace("f(3)", "candidate(3)").split("\n"))
     check = {"check": f"def check(candidate):\n{body}"}
@@ -83,13 +83,15 @@ def asserted(name: str, program: str, source: str, **rest: Any) -> tuple[Attack,
     )
 
 
-def script(name: str, program: str, *pairs: tuple[str, str], fools: str = "plain", **rest: Any) -> tuple[Attack, ...]:
+def script_rows(
+    name: str, program: str, *pairs: tuple[str, str], fools: str = "plain", **rest: Any
+) -> tuple[Attack, ...]:
     """A program judged by what it prints; each pair is a test's stdin and stdout."""
     tests = [{"stdin": stdin, "stdout": stdout} for stdin, stdout in pairs or (("", str(SECRET)),)]
     return (Attack(name=name, form="stdin", program=program, tests=tests, fools=fools, **rest),)
 
 
-def by_pytest(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
+def pytest_rows(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
     """A pytest file that imports the program. It shares a process with it at every level: such a pass is of low
     trust."""
     source = "from solution import f\n\ndef test_f():\n    assert f(3) == 9731\n"
@@ -101,13 +103,13 @@ _CHECKER = (
 )
 
 
-def checked(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
+def checker_rows(name: str, program: str, **rest: Any) -> tuple[Attack, ...]:
     """A program whose output a checker reads. The control leaves checker and answer in the program's folder."""
     tests = [{"stdin": "", "checker": _CHECKER, "answer": str(SECRET)}]
     return (Attack(name=name, form="checker", program=program, tests=tests, fools="checker", **rest),)
 
 
-def greedy(
+def exhausting_rows(
     name: str,
     body: str,
     outcome: Outcome | None,
@@ -122,6 +124,6 @@ def greedy(
     indented = "".join(f"    {line}\n" for line in body.split("\n"))
     rest = {"harmful": True, "outcome": outcome, "more": {"limits": limits}} | rest
     return (
-        *script(name, f"{setup}\n{body}\nprint({SECRET})\n", ("", f"{printed}{SECRET}"), **rest),
-        *function(name, f"{setup}\ndef f(x):\n{indented}    return {SECRET}\n", forms=("call", "check"), **rest),
+        *script_rows(name, f"{setup}\n{body}\nprint({SECRET})\n", ("", f"{printed}{SECRET}"), **rest),
+        *function_rows(name, f"{setup}\ndef f(x):\n{indented}    return {SECRET}\n", forms=("call", "check"), **rest),
     )

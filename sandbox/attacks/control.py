@@ -47,9 +47,8 @@ def _bwrap(folder: str) -> list[str]:
     ]
     files = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
     bound: list[str] = []
-    for needed in sorted(
-        {sys.prefix, sys.base_prefix, str(_HERE.parents[1])}
-    ):  # a folder before what lies in it, which is then there
+    # A folder before what lies in it, which is then there.
+    for needed in sorted({sys.prefix, sys.base_prefix, str(_HERE.parents[1])}):
         if needed.startswith("/tmp/") and not any(needed.startswith(f"{outer}/") for outer in bound):
             bound.append(needed)
             files += ["--ro-bind", needed, needed]
@@ -58,7 +57,7 @@ def _bwrap(folder: str) -> list[str]:
     return ["bwrap", *flags, *files, "--"]
 
 
-def show(attack: Attack) -> str:
+def control_word(attack: Attack) -> str:
     """FOOLED, or why this row counts for nothing here."""
     alone = has_namespaces()
     if not alone and (attack.harmful or attack.served or attack.stopped_from > Level.NONE):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.attacks.attack import Attack, function, script
+from sandbox.attacks.attack import Attack, function_rows, script_rows
 from sandbox.types import Level
 
 _OUTSIDE: dict[str, Any] = {"stopped_from": Level.NAMESPACES}
@@ -23,8 +23,8 @@ def _reach(name: str, setup: str, reached: str, **rest: Any) -> tuple[Attack, ..
     clean exit."""
     inside = "".join(f"    {line}\n" for line in setup.split("\n"))
     return (
-        *script(name, f"{setup}\nprint(9731 if {reached} else 0)", **rest),
-        *function(
+        *script_rows(name, f"{setup}\nprint(9731 if {reached} else 0)", **rest),
+        *function_rows(
             name,
             f"def f(x):\n{inside}    return 9731 if {reached} else 0",
             forms=("call", "check"),

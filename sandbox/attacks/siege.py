@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.attacks.attack import Attack
-from sandbox.attacks.control import FOOLED, show
+from sandbox.attacks.control import FOOLED, control_word
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
@@ -72,7 +72,7 @@ class Result:
         return self.outcome in (Outcome.FAULT, Outcome.INVALID) or (bool(self.outcome) and self.score is None)
 
 
-def not_run(attack: Attack, level: Level) -> str:
+def reason_not_run(attack: Attack, level: Level) -> str:
     """Why this row is not run at `level`; empty when it is."""
     if level is Level.NONE and attack.harmful:
         return "exhausts resources or signals other processes"
@@ -83,10 +83,10 @@ def not_run(attack: Attack, level: Level) -> str:
     return ""
 
 
-def shown(attacks: Iterable[Attack], workers: int) -> list[str]:
+def control_words(attacks: Iterable[Attack], workers: int) -> list[str]:
     """The control's word on each attack, several at a time. One first: it asks whether there are namespaces."""
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(show, attacks))
+        return list(pool.map(control_word, attacks))
 
 
 def besiege(judge: Judge, group: str, attacks: tuple[Attack, ...], controls: list[str]) -> Iterator[Result]:
@@ -94,7 +94,7 @@ def besiege(judge: Judge, group: str, attacks: tuple[Attack, ...], controls: lis
     for attack, control in zip(attacks, controls, strict=True):
         named = attack.outcome.value if attack.outcome else ""
         base: dict[str, Any] = {"group": group, "name": attack.name, "form": attack.form, "named": named}
-        reason = not_run(attack, judge.level)
+        reason = reason_not_run(attack, judge.level)
         if reason:
             yield Result(**base, counts=False, why=reason)
             continue

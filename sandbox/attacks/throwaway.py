@@ -103,7 +103,7 @@ def plant(row: dict[str, Any]) -> None:
         open(path, "w").close()
 
 
-def believed(row: dict[str, Any], fools: str) -> bool:
+def is_fooled(row: dict[str, Any], fools: str) -> bool:
     """Whether a judge that believes `fools` lets the row pass."""
     here = os.getcwd()
     environment = {
@@ -131,7 +131,7 @@ def believed(row: dict[str, Any], fools: str) -> bool:
             == 0
         )
     if fools == "checker":
-        return believed_by_a_checker(row["tests"][0], environment)
+        return is_checker_fooled(row["tests"][0], environment)
     grader = [sys.executable, "grader.py", "tests.json"]
     out, verdict, status = run(grader, {**environment, "TESTS": os.environ["TESTS"]}, b"")
     lines = out.decode("utf-8", "replace").split("\n")
@@ -146,7 +146,7 @@ def believed(row: dict[str, Any], fools: str) -> bool:
     }[fools]
 
 
-def believed_by_a_checker(test: dict[str, str], environment: dict[str, str]) -> bool:
+def is_checker_fooled(test: dict[str, str], environment: dict[str, str]) -> bool:
     """Program and checker in one folder, one after the other, with the answer beside them."""
     for name, text in (("input.txt", test["stdin"]), ("answer.txt", test["answer"]), ("checker.py", test["checker"])):
         with open(name, "w") as file:
@@ -169,7 +169,7 @@ def main() -> None:
     plant(row)
     if alone:
         serve()
-    print("fooled" if believed(row, fools) else "the control was not fooled", flush=True)
+    print("fooled" if is_fooled(row, fools) else "the control was not fooled", flush=True)
     os._exit(0)
 
 

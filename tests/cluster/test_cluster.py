@@ -17,9 +17,9 @@ import pytest
 
 from posttrain.errors import BackendError, DataError, StageError, Stopped
 from posttrain.signals.stopping import giving_up_waits
+from tests.cluster.pieces import Piece
 
 pytestmark = pytest.mark.ray
-PIECE = "tests.cluster.pieces:Piece"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 def start(cluster, name, **options):  # type: ignore[no-untyped-def]
     from posttrain.machine.cluster import ActorSpec
 
-    return cluster.start(ActorSpec(name=name, target=PIECE, **{"kwargs": {"value": 3}, **options}))
+    return cluster.start(ActorSpec(name=name, target=Piece, **{"kwargs": {"value": 3}, **options}))
 
 
 def alive(pid: int) -> bool:
@@ -133,8 +133,9 @@ _DRIVER = """
 import sys, time
 from pathlib import Path
 from posttrain.machine.cluster import ActorSpec, Cluster
+from tests.cluster.pieces import Piece
 cluster = Cluster(address="local", placement_timeout_seconds=30, logs=Path(sys.argv[1]))
-pieces = [cluster.start(ActorSpec(name=f"piece-{n}", target="tests.cluster.pieces:Piece", kwargs={})) for n in range(2)]
+pieces = [cluster.start(ActorSpec(name=f"piece-{n}", target=Piece, kwargs={})) for n in range(2)]
 print(*[piece.pid() for piece in pieces], flush=True)
 pieces[0].submit("write_for_ever", sys.argv[2])
 time.sleep(600)
@@ -145,9 +146,10 @@ _STOPPED_DRIVER = """
 import signal, sys, time
 from pathlib import Path
 from posttrain.machine.cluster import ActorSpec, Cluster
+from tests.cluster.pieces import Piece
 asked = []
 cluster = Cluster(address="local", placement_timeout_seconds=30, logs=Path(sys.argv[1]))
-piece = cluster.start(ActorSpec(name="p", target="tests.cluster.pieces:Piece", kwargs={"value": 3}))
+piece = cluster.start(ActorSpec(name="p", target=Piece, kwargs={"value": 3}))
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 print("up", flush=True)
 while not asked:

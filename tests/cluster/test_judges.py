@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 
 from posttrain.errors import BackendError, StageError
-from sandbox.doctor import SENTENCE
+from posttrain.machine.judges import JudgeServer
 from sandbox.errors import Fault
 from sandbox.interpreter import LimitReached, SessionLimits
 from sandbox.program_json import parse_program
-from sandbox.types import Level, Limits, Outcome, Program
+from sandbox.types import UNSAFE_SENTENCE, Level, Limits, Outcome, Program
+from tests.cluster.hanging import Hanging
 
 pytestmark = pytest.mark.ray
-PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": SENTENCE, "slots": 2}
+PLAIN = {"backend": "local", "min_level": "none", "allow_unsafe": UNSAFE_SENTENCE, "slots": 2}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made.close()
 
 
-def pool_of(
-    cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN, target: str = "posttrain.machine.judges:JudgeServer"
-) -> Any:
+def pool_of(cluster: Any, judges: int, sandbox: dict[str, Any] = PLAIN, target: Any = JudgeServer) -> Any:
     """Judges on this machine's one node, named as those of several nodes are."""
     from posttrain.machine.cluster import ActorSpec
     from posttrain.machine.judges import JudgePool
@@ -161,7 +160,7 @@ def test_a_judge_that_hangs_while_it_is_alive_is_ended_and_its_programs_are_judg
 
 @pytest.mark.usefixtures("impatient")
 def test_a_program_over_which_every_judge_hangs_is_a_fault_and_no_other_is(cluster: Any) -> None:
-    pool = pool_of(cluster, 1, target="tests.cluster.hanging:Hanging")
+    pool = pool_of(cluster, 1, target=Hanging)
     hang = parse_program({"id": "hang", "program": "1", "tests": [{"stdin": "", "stdout": ""}] * 2})
     found = pool.run([*programs(3), hang, *programs(2)])
     assert [one.id for one in found] == ["0", "1", "2", "hang", "0", "1"]

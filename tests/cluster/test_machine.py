@@ -14,9 +14,9 @@ import pytest
 from posttrain.errors import DataError
 from posttrain.records.manifest import EngineFacts
 from posttrain.types import Completion, GenerationRequest, Prompt, RolloutGroup, SamplingParams, Segment, StopReason
+from tests.cluster import pieces
 
 pytestmark = pytest.mark.ray
-PIECES = "tests.cluster.pieces"
 
 
 def recipe(**parts: Any) -> Any:
@@ -37,6 +37,16 @@ def machine_for(tmp_path: Path, **parts: Any) -> Any:
     from posttrain.machine.machine import Machine
 
     return Machine(recipe(**parts), tmp_path / "logs")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for every machine of this file: each joins what runs, and ends its own actors when it closes."""
+    from posttrain.machine.cluster import Cluster
+
+    cluster = Cluster(address="local", placement_timeout_seconds=60, logs=tmp_path_factory.mktemp("ray"))
+    yield
+    cluster.close()
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +84,18 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def test_two_trainers_reduce_together_and_a_failure_of_one_frees_the_other(tmp_path: Path) -> None:
     with machine_for(tmp_path, cluster={"trainers": 2}) as machine:
-        seen = machine.train(f"{PIECES}:sum_of_ranks", extra=10)
+        seen = machine.run(pieces.sum_of_ranks, extra=10)
         assert (seen["world"], seen["sum"], seen["rank_in_environment"]) == (2, 13, "0")
         assert seen["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
         with pytest.raises(DataError, match="rank 1"):
-            machine.train(f"{PIECES}:second_worker_fails")
-        again = machine.train(f"{PIECES}:sum_of_ranks", extra=0)
+            machine.run(pieces.second_worker_fails)
+        again = machine.run(pieces.sum_of_ranks, extra=0)
         assert again["sum"] == 3 and again["pid"] != seen["pid"]
 
 
 def test_one_trainer_is_warm_and_has_no_process_group(alone: Any) -> None:
-    first = alone.train(f"{PIECES}:sum_of_ranks", extra=1)
-    second = alone.train(f"{PIECES}:sum_of_ranks", extra=1)
+    first = alone.run(pieces.sum_of_ranks, extra=1)
+    second = alone.run(pieces.sum_of_ranks, extra=1)
     assert first == second == {"world": 1, "sum": 2, "rank_in_environment": None, "pid": first["pid"]}
 
 
@@ -99,7 +109,7 @@ def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(
     pid = engine.health().pid
     answers = engine.generate(request, SamplingParams(max_tokens=8))
 
-    gap, version = alone.train(f"{PIECES}:hand_over_from_a_trainer", engine=engine, model_dir=str(base))
+    gap, version = alone.run(pieces.hand_over_from_a_trainer, engine=engine, model_dir=str(base))
     assert gap < 1e-4 and version == "step-1"
 
     again = alone.engine("policy", base, "base")  # the trainer left other weights in it

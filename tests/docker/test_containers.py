@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.image import PLAIN
-from sandbox.judge import Judge, Slot
+from sandbox.images.root_tree import PLAIN
+from sandbox.judge import Judge
+from sandbox.judging.slot import Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import ATTACKS, HONEST, ISOLATED_ATTACKS, LEFTOVERS, script
@@ -40,7 +41,7 @@ def slot(judge: Judge) -> Iterator[Slot]:
 
 
 def containers(**labels: str) -> list[dict[str, Any]]:
-    from sandbox.docker_backend import connect
+    from sandbox.backends.docker_backend import connect
 
     client = connect()
     filters = [
@@ -176,7 +177,7 @@ def test_no_container_is_left_when_the_owner_is_killed(with_guardian: bool) -> N
 
 
 def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
-    from sandbox.docker_backend import clean
+    from sandbox.backends.docker_backend import remove_orphans
 
     slot.box("candidate").ping()
     backend: Any = slot.backend
@@ -188,7 +189,7 @@ def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
     }
     late = {"posttrain.run": "late", "posttrain.owner": "another-boot:1:1", "posttrain.deadline": "1"}
     made = [api.create_container(image=image, command=["x"], labels=labels)["Id"] for labels in (gone, late)]
-    clean(backend.client)
+    remove_orphans(backend.client)
     left = {container["Id"] for container in containers(posttrain_run="")}
     assert not left & set(made)
     assert slot.box("candidate").channel._id in left  # type: ignore[attr-defined]
@@ -196,9 +197,9 @@ def test_clean_takes_orphans_and_spares_the_living(slot: Slot) -> None:
 
 
 def backend_owner_of_the_dead() -> str:
-    from sandbox.docker_backend import owner
+    from sandbox.backends.docker_backend import owner_label
 
-    boot = owner().partition(":")[0]
+    boot = owner_label().partition(":")[0]
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     return f"{boot}:{done.pid}:1"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import sandbox.judge
+import sandbox.judging.slot
 from benchmarks.second_daemon import Daemon, cannot, fill, second_daemon
-from sandbox import image
-from sandbox.docker_backend import connect
-from sandbox.docker_image import ensure_image, load, prune
+from sandbox.backends.docker_backend import connect
 from sandbox.errors import LevelError
+from sandbox.images import root_tree
+from sandbox.images.docker_image import ensure_image, load, prune
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome, Program
@@ -54,7 +54,7 @@ def test_a_daemon_that_dies_and_returns_costs_no_score(daemon: Daemon, monkeypat
         assert judge.run([parse_program(rows[0])])[0].outcome is Outcome.PASS, "it goes on once the daemon is back"
 
         daemon.kill()
-        monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
+        monkeypatch.setattr(sandbox.judging.slot, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
         result = judge.run([parse_program(rows[1])])[0]
         assert (result.outcome, result.score) == (Outcome.FAULT, None)
         with pytest.raises(LevelError):
@@ -70,7 +70,7 @@ def lose_boxes(judge: Judge) -> None:
 
 def remove_image(judge: Judge) -> None:
     lose_boxes(judge)
-    judge.backend.client.images.remove(judge.backend.images[image.PLAIN], force=True)  # type: ignore[attr-defined]
+    judge.backend.client.images.remove(judge.backend.images[root_tree.PLAIN], force=True)  # type: ignore[attr-defined]
 
 
 def judged_once(results: list[Judgement], count: int) -> list[Outcome]:
@@ -96,7 +96,7 @@ def test_an_image_that_is_removed_is_loaded_again(daemon: Daemon) -> None:
 def test_a_given_image_that_is_removed_is_a_fault_until_it_is_back(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
+    monkeypatch.setattr(sandbox.judging.slot, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
     client = connect()
     given = ensure_image(client)
     with Judge("docker", "container", slots=1, image=given) as judge:
@@ -114,7 +114,7 @@ def test_images_that_no_tree_stands_for_are_pruned(daemon: Daemon, tmp_path: Pat
     client = connect()
     current = ensure_image(client)
     changed = tmp_path / "root"
-    shutil.copytree(image.tree(), changed, symlinks=True)
+    shutil.copytree(root_tree.tree(), changed, symlinks=True)
     (changed / "etc/older").touch()
     older = load(client, changed)
     assert prune(client) == [], "it was loaded just now"
@@ -125,7 +125,7 @@ def test_images_that_no_tree_stands_for_are_pruned(daemon: Daemon, tmp_path: Pat
 
 @pytest.mark.parametrize("daemon", ["700m"], indirect=True)
 def test_a_full_disk_is_a_fault_until_there_is_room(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
+    monkeypatch.setattr(sandbox.judging.slot, "_PAUSES_SECONDS", (0.0, 0.1, 0.1))
     with Judge("docker", "container", slots=2) as judge:
         assert set(judged_once(judge.run(programs(4)), 4)) == {Outcome.PASS}
         ballast = daemon.folder / "data" / "ballast"
@@ -143,4 +143,4 @@ def test_a_full_disk_is_a_fault_until_there_is_room(daemon: Daemon, monkeypatch:
 
 
 def test_no_program_waits_ten_seconds_for_a_daemon_that_is_back() -> None:
-    assert max(sandbox.judge._PAUSES_SECONDS) < 10
+    assert max(sandbox.judging.slot._PAUSES_SECONDS) < 10

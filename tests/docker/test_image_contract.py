@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import debian, image
-from sandbox.docker_backend import connect
-from sandbox.docker_image import ensure_image, from_debian, from_dockerfile, load
+from sandbox.backends.docker_backend import connect
 from sandbox.errors import ImageError, LevelError
-from sandbox.frames import INSIDE_FILES
+from sandbox.images import debian, root_tree
+from sandbox.images.docker_image import ensure_image, from_debian, from_dockerfile, load
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from tests.sandbox.worlds import HONEST, ISOLATED_ATTACKS, check, script
@@ -57,10 +56,20 @@ print(os.getuid() == 0, [folder for folder in places if writable(folder)])
 """
 
 
+SUPERVISOR_OF_OLD = """
+import json, struct, sys
+def main():
+    body = json.dumps({"op": "ready", "pid": 1, "inside": 17}).encode()
+    sys.stdout.buffer.write(struct.pack(">I", len(body)) + body)
+    sys.stdout.buffer.flush()
+    sys.stdin.read()
+"""
+
+
 def stranger_base() -> Path:
     """A root laid out as language images are: the interpreter in /usr/local, its packages in site-packages, nothing of
     the judge's."""
-    root = image.tree(image.SCIENCE)
+    root = root_tree.tree(root_tree.SCIENCE)
     made = root.with_name("draft-stranger")
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(root, made, symlinks=True)
@@ -107,7 +116,7 @@ def judge(request: pytest.FixtureRequest, client: Any) -> Iterator[Judge]:
             made.append(from_dockerfile(client, load(client, base)))
             shutil.rmtree(base)
         with Judge("docker", "container", slots=2, image=made[0] if made else None) as judge:
-            assert not made or judge.backend.images == {image.PLAIN: made[0]}
+            assert not made or judge.backend.images == {root_tree.PLAIN: made[0]}
             yield judge
 
 
@@ -138,8 +147,8 @@ def test_a_judgement_names_the_image_that_it_ran_in(judge: Judge) -> None:
     for result in (plain, science):
         assert judge.backend.client.images.get(result.image).id == result.image  # type: ignore[attr-defined]
     assert [plain.image, science.image] == [
-        judge.backend.images[image.PLAIN],
-        judge.backend.images.get(image.SCIENCE, plain.image),
+        judge.backend.images[root_tree.PLAIN],
+        judge.backend.images.get(root_tree.SCIENCE, plain.image),
     ]
 
 
@@ -152,11 +161,24 @@ def test_a_session_counts_on(judge: Judge) -> None:
 def test_an_image_of_another_version_is_refused(client: Any, tmp_path: Path) -> None:
     """Its inside files are not those of this judge: found when the first box starts, not when an answer is misread."""
     changed = tmp_path / "root"
-    shutil.copytree(image.tree(), changed, symlinks=True)
-    with (changed / "opt/judge/sandbox/candidate.py").open("a") as file:
+    shutil.copytree(root_tree.tree(), changed, symlinks=True)
+    with (changed / "opt/judge/sandbox/inside/child.py").open("a") as file:
         file.write("\n# another version\n")
     with forgetting(client) as made:
         made.append(load(client, changed))
+        with pytest.raises(LevelError, match="another version"):
+            Judge("docker", "container", image=made[0])
+
+
+def test_an_image_from_before_the_folder_inside_is_refused_for_its_version(client: Any, tmp_path: Path) -> None:
+    """Its supervisor lies elsewhere, and is started all the same to say which version it is."""
+    older = tmp_path / "root"
+    shutil.copytree(root_tree.tree(), older, symlinks=True)
+    package = older / "opt/judge/sandbox"
+    shutil.rmtree(package / "inside")
+    (package / "supervisor.py").write_text(SUPERVISOR_OF_OLD)
+    with forgetting(client) as made:
+        made.append(load(client, older))
         with pytest.raises(LevelError, match="another version"):
             Judge("docker", "container", image=made[0])
 
@@ -179,12 +201,3 @@ def test_the_interpreters_image_is_the_same_laid_out_anew(
         monkeypatch.setenv("POSTTRAIN_SANDBOX_CACHE", str(tmp_path / name))
         made.append(ensure_image(client))
     assert made[0] == made[1]
-
-
-def test_the_dockerfile_copies_every_inside_file() -> None:
-    copied = next(
-        line
-        for line in (Path(image.__file__).with_name("Dockerfile")).read_text().splitlines()
-        if line.startswith("COPY supervisor")
-    )
-    assert copied.split()[1:-1] == [f"{name}.py" for name in INSIDE_FILES]

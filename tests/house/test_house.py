@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BEGIN_WITH
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("posttrain", "rewards", "sandbox")
 HEAVY = ("torch", "transformers", "ray", "vllm", "sympy", "docker")
@@ -22,7 +24,43 @@ ATTICS = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.p
 ONLY_HERE = {
     "vllm": {"posttrain/rollout/vllm_engine.py"},
     "ray": {"posttrain/machine/cluster.py"},
-    "docker": {"sandbox/docker_backend.py", "sandbox/docker_image.py"},
+    "docker": {"sandbox/backends/docker_backend.py", "sandbox/images/docker_image.py"},
+}
+# The rooms of each package, bottom to top: files at a package's root by their names, folders by theirs. A room imports
+# from itself and from those before it, also inside functions and under TYPE_CHECKING.
+ROOMS = {
+    "posttrain": (
+        *("__init__", "errors", "types", "telemetry"),
+        *(
+            "store",
+            "signals",
+            "recipe",
+            "toy",
+            "data",
+            "records",
+            "evaluate",
+            "report",
+            "rollout",
+            "machine",
+            "sampling",
+        ),
+        *("train", "stages", "plan", "preflight", "setup", "run", "cli", "__main__"),
+    ),
+    "sandbox": (
+        *(
+            "__init__",
+            "inside",
+            "errors",
+            "types",
+            "program_json",
+            "images",
+            "backends",
+            "judging",
+            "interpreter",
+            "judge",
+        ),
+        *("proof", "attacks"),
+    ),
 }
 MAY_NOT_IMPORT = {"sandbox": {"posttrain", "rewards"}, "rewards": {"posttrain"}, "posttrain": set()}
 
@@ -69,6 +107,82 @@ def test_imports_follow_posttrain_then_rewards_then_sandbox() -> None:
         if imported.split(".")[0] in MAY_NOT_IMPORT[path.relative_to(ROOT).parts[0]]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in OURS}
+
+
+def ours_imported_by(path: Path) -> Iterator[tuple[str, int]]:
+    """(module of ours, line): `from x import y` means x.y where that is a module."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if (found := name if name in MODULES else node.module) in MODULES:
+                    yield found, node.lineno
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_is_in_the_table(package: str) -> None:
+    found = {room_of(module) for module in MODULES if module.split(".")[0] == package}
+    assert found == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_only_from_rooms_below_it(package: str) -> None:
+    height = {room: place for place, room in enumerate(ROOMS[package])}
+    upward = [
+        f"{name_of(path)}:{line} imports {imported}"
+        for module, path in MODULES.items()
+        if module.split(".")[0] == package
+        for imported, line in ours_imported_by(path)
+        if imported.split(".")[0] == package and height[room_of(imported)] > height[room_of(module)]
+    ]
+    assert not upward, "\n".join(upward)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    needs = {
+        module: {found for found, _ in ours_imported_by(path) if found.startswith("posttrain")} - {module}
+        for module, path in MODULES.items()
+        if module.startswith("posttrain")
+    }
+    # What imports nothing that is left goes, and what nothing that is left imports: circles, and the ways between them.
+    while True:
+        wanted = {found for wants in needs.values() for found in wants}
+        ends = {module for module, wants in needs.items() if not wants or module not in wanted}
+        if not ends:
+            break
+        needs = {module: wants - ends for module, wants in needs.items() if module not in ends}
+    assert not needs, "in a circle, or between two: " + ", ".join(sorted(needs))
+
+
+MOST_PARAMETERS = 7
+
+
+def test_a_function_has_at_most_seven_parameters() -> None:
+    """`self` aside. Commands of the command line are exempt: their parameters are the options that a user sees."""
+    wide = []
+    for path in OURS:
+        if path.relative_to(ROOT).parts[:2] == ("posttrain", "cli"):
+            continue
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                count = len([arg for arg in named if arg.arg not in ("self", "cls")])
+                if count > MOST_PARAMETERS:
+                    wide.append(f"{name_of(path)}:{node.lineno} {node.name} has {count}")
+    assert not wide, "\n".join(wide)
 
 
 @pytest.mark.parametrize("library", ONLY_HERE)
@@ -141,7 +255,7 @@ def test_nothing_is_left_to_do_later() -> None:
 
 
 # Running a program's text is what these files are for; their docstrings say inside what.
-RUNS_CODE = {"sandbox/candidate.py": {"exec"}}
+RUNS_CODE = {f"sandbox/inside/{name}.py": {"exec"} for name in ("script_mode", "program", "cell_mode")}
 RISKY = {"torch.load", "pickle.load", "pickle.loads", "yaml.load", "eval", "exec", "os.system"}
 
 
@@ -185,6 +299,24 @@ def test_a_skip_names_its_remedy() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
                 silent.append(f"{name_of(path)}:{node.lineno} importorskip: use a marker of tests/conftest.py")
     assert not silent, "\n".join(silent)
+
+
+def test_the_files_that_tests_begin_with_are_there() -> None:
+    assert not [name for name in BEGIN_WITH if not (ROOT / "tests" / name).is_file()]
+
+
+def test_tests_and_benchmarks_climb_no_higher_than_the_checkout() -> None:
+    """What they read lies in it: a stranger's clone has nothing beside it. A step up from `__file__` is written as
+    parents[number]."""
+    outside = [
+        f"{name_of(path)}:{node.lineno} {ast.unparse(node)}"
+        for path in sources("tests", "benchmarks")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Subscript) and "__file__" in ast.unparse(node.value)
+        if ast.unparse(node.value).endswith(".parents")
+        if not (isinstance(node.slice, ast.Constant) and node.slice.value < len(path.relative_to(ROOT).parts))
+    ]
+    assert not outside, "\n".join(outside)
 
 
 LIGHT = (

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from posttrain.setup.doctor import disk_finding, packages_finding, ray_finding, vllm_finding
+from posttrain.setup.doctor import packages_finding, ray_finding, vllm_finding
+from posttrain.setup.hardware import disk_finding
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -65,7 +65,7 @@ def silent(line: str) -> None:
 def test_a_step_runs_once_and_again_when_what_decides_it_changes(tmp_path: Path) -> None:
     done: list[str] = []
     for key in ("a", "a", "b"):
-        install.step(tmp_path, "torch", key, silent, partial(done.append, key))
+        install.unless_stamped(tmp_path, "torch", key, silent, partial(done.append, key))
     assert done == ["a", "b"]
 
 
@@ -74,14 +74,14 @@ def test_a_failed_step_is_repeated(tmp_path: Path) -> None:
         raise BackendError("no network")
 
     with pytest.raises(BackendError):
-        install.step(tmp_path, "torch", "a", silent, fails)
-    assert install.step(tmp_path, "torch", "a", silent, lambda: None)
+        install.unless_stamped(tmp_path, "torch", "a", silent, fails)
+    assert install.unless_stamped(tmp_path, "torch", "a", silent, lambda: None)
 
 
 def test_a_repeated_step_repeats_the_later_ones(tmp_path: Path) -> None:
     for name in install.STEPS:
-        install.step(tmp_path, name, "a", silent, lambda: None)
-    install.step(tmp_path, "package", "b", silent, lambda: None)
+        install.unless_stamped(tmp_path, name, "a", silent, lambda: None)
+    install.unless_stamped(tmp_path, "package", "b", silent, lambda: None)
     assert install.read_stamp(tmp_path) == {"torch": "a", "package": "b"}
 
 
@@ -114,7 +114,7 @@ def test_the_locked_lists_agree_with_each_other_and_with_the_extras() -> None:
     locked, engine = pins("cpu.txt"), pins("vllm_cpu.txt")
     assert {name: version for name, version in engine.items() if name in locked and locked[name] != version} == {}
     assert engine.keys() - locked.keys() == {"triton"}
-    project = tomllib.loads((install.LOCKS.parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((install.HOME / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     asked = [Requirement(line) for line in [*project["dependencies"], *extras["cpu"], *extras["dev"]]]
     for requirement in asked:
@@ -147,5 +147,9 @@ def test_where_imports_leave_no_bytecode_set_up_does_once_after_each_change(
     assert install.bytecode_step(python, prefix, said.append)
     assert [path.name.split(".")[0] for path in folder.rglob("*.pyc")] == ["library"]
     assert not install.bytecode_step(python, prefix, said.append)
-    install.step(prefix, "engine", "another", said.append, lambda: None)
-    assert install.bytecode_step(python, prefix, said.append)
+    install.unless_stamped(prefix, "engine", "another", said.append, lambda: None)
+    for package in ("posttrain", "rewards", "sandbox"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "module.py").write_text("one = 1\n")
+    assert install.bytecode_step(python, prefix, said.append, checkout=tmp_path)
+    assert len(list(tmp_path.glob("*/__pycache__/module.*.pyc"))) == 3, "a checkout used in place starts as fast"

@@ -1,5 +1,5 @@
-"""The wheel as a user gets it: what it holds, and what a bare installation of it can do in a clean environment without
-torch."""
+"""The wheel as a user gets it, and the sdist: what they hold, and what a bare installation can do in a clean
+environment without torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,12 +26,19 @@ def run(command: Sequence[str | Path], cwd: Path) -> subprocess.CompletedProcess
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built once, without isolation: hatchling is among the [dev] requirements."""
-    out = tmp_path_factory.mktemp("wheel")
-    built = run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)], out)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (found,) = out.glob("posttrain-*.whl")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheel and sdist, both built from the checkout, once, without isolation: hatchling is among the [dev]
+    requirements."""
+    out = tmp_path_factory.mktemp("built")
+    options = ["--wheel", "--sdist", "--no-isolation", "--outdir", str(out)]
+    done = run([sys.executable, "-m", "build", *options, str(ROOT)], out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("posttrain-*.whl")
     return found
 
 
@@ -39,13 +47,13 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bin/ of a fresh environment with the bare wheel in it, as `pip install posttrain` would put it there, at the
     locked versions."""
     place = tmp_path_factory.mktemp("clean")
-    made = run([sys.executable, "-m", "venv", place / "venv"], place)
+    made = run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], place)  # filled by our pip
     assert made.returncode == 0, made.stderr
     python = place / "venv" / "bin" / "python"
     locks = ROOT / "posttrain" / "setup" / "locks" / "cpu.txt"
     # uncompiled: what the tests below import is compiled on its way in, the rest (most of sympy) never
     install = ["install", "-qq", "--no-compile", "--disable-pip-version-check", "--constraint", str(locks), str(wheel)]
-    installed = run([python, "-m", "pip", *install], place)
+    installed = run([sys.executable, "-m", "pip", "--python", python, *install], place)
     assert installed.returncode == 0, installed.stdout + installed.stderr
     return python.parent
 
@@ -73,6 +81,16 @@ def test_the_wheel_holds_recipes_cards_and_locks(wheel: Path) -> None:
 def test_the_wheel_holds_no_more_than_that(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"posttrain", "rewards", "sandbox"}
+
+
+def test_the_sdist_holds_the_rows_that_tests_read_with_their_licences(built: Path) -> None:
+    (sdist,) = built.glob("posttrain-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    rows = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "data" / "rows").iterdir()}
+    assert {"gsm8k_test_500.jsonl", "human_eval.jsonl.gz"} <= {Path(name).name for name in rows}
+    assert {"LICENSE.gsm8k", "LICENSE.human_eval"} <= {Path(name).name for name in rows}
+    assert rows | python_files("tests") | python_files("benchmarks") <= held
 
 
 def test_a_bare_installation_has_no_torch(clean: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from posttrain.plan import Plan, build_plan
 from posttrain.recipe import load_recipe
 from posttrain.recipe.schema import Dpd, Grpo, RewardModel, Sft
-from posttrain.run.driver import derive_seed
+from posttrain.records.step import derive_seed
 from posttrain.store.digests import Digests
 from rewards import load
 from tests.recipe.world import write_jsonl, write_model, write_world

@@ -14,7 +14,7 @@ from posttrain.errors import InputError, RecipeError, RunFolderError
 from posttrain.plan import Plan, build_plan, estimate, recorded_steps
 from posttrain.plan.prepare import parse_starts
 from posttrain.recipe import load_recipe
-from posttrain.recipe.resolve import kept_counts, start_of
+from posttrain.recipe.resolve import counts_in_band, start_of
 from posttrain.recipe.schema import Filter, Grpo, Sft
 from posttrain.store.digests import Digests
 from tests.recipe.world import RECIPE, write_jsonl, write_model, write_world
@@ -190,7 +190,7 @@ def test_the_default_start_is_the_policy_before_and_never_a_reward_model(tmp_pat
     ("k", "kept"), [(16, list(range(2, 15))), (10, list(range(2, 9))), (8, list(range(1, 8))), (5, [1, 2, 3, 4])]
 )
 def test_the_band_is_strict_and_exact(k: int, kept: list[int]) -> None:
-    assert kept_counts(Filter(k=k, low=0.1, high=0.9)) == kept
+    assert counts_in_band(Filter(k=k, low=0.1, high=0.9)) == kept
 
 
 def test_a_recorded_plan_reads_back_and_a_torn_one_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 from benchmarks.judge_attacks.server import ScriptedServer
 from posttrain.errors import InputError
 from posttrain.plan import Plan, build_plan
-from posttrain.preflight.check import Finding, _accepts, check_plan
+from posttrain.preflight.check import QUESTIONS, check_plan
+from posttrain.preflight.finding import Finding
+from posttrain.preflight.golds import right_answers, try_answers
 from posttrain.recipe import load_recipe
 from posttrain.recipe.shipped import shipped_dir
 from posttrain.store.digests import Digests
@@ -65,6 +67,25 @@ def test_a_sound_recipe_has_no_failure_and_says_what_is_left(world: Path) -> Non
     }
     assert found["tokenizer of distil.teacher"].detail == "same 11 ids as the student's"
     assert found["verifier math on questions"].detail == "accepts the answers of 8 of 8 sampled rows"
+
+
+def test_findings_come_in_the_order_of_the_questions(world: Path) -> None:
+    marks = {
+        "chat templates": "chat template of base",
+        "tokenizers": "tokenizer of distil.teacher",
+        "context lengths": "context length",
+        "data sets": "data warmup",
+        "rows to imitate": "rows of cold_start",
+        "prompts": "prompts of questions",
+        "held-out problems": "held-out problems",
+        "golds": "verifier math on questions",
+        "disk": "disk",
+    }
+    names = list(findings(world))
+    assert [question for question in QUESTIONS if question in marks] == sorted(
+        marks, key=lambda question: names.index(marks[question])
+    )
+    assert QUESTIONS.keys() - marks.keys() == {"model servers", "code judge"}, "asked where a verifier needs them"
 
 
 def test_differing_tokenizers_are_named_with_their_first_ids(world: Path) -> None:
@@ -147,7 +168,7 @@ def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(
     def no_docker(*_: object, **__: object) -> None:
         raise LevelError("level container cannot be had here", where="sandbox", remedy="start Docker")
 
-    monkeypatch.setattr("sandbox.judge.choose", no_docker)
+    monkeypatch.setattr("sandbox.judge.choose_backend", no_docker)
     assert "code judge" not in findings(world), "no verifier of the plan runs code"
     finding = findings(world, "stages.stem.prompts=programs", "stages.stem.verifier=code")["code judge"]
     assert (finding.status, finding.remedy) == ("fail", "start Docker")
@@ -247,8 +268,9 @@ def test_golds_of_every_form_are_tried_with_all_that_the_row_brings(
 ) -> None:
     built = build_verifier({"kind": kind}, Services(workers=1))
     prompt = Prompt(id="1", source="s", messages=({"role": "user", "content": "q"},), gold=gold, metadata=metadata)
+    rows = [(prompt, right_answers(prompt, {}, ("<think>", "</think>")))]
     if accepted:
-        assert _accepts(built, (prompt,), {}, ("<think>", "</think>")) == "accepts the answers of 1 of 1 sampled rows"
+        assert try_answers(built, rows) == "accepts the answers of 1 of 1 sampled rows"
     else:
         with pytest.raises(InputError, match="its own gold"):
-            _accepts(built, (prompt,), {}, ("<think>", "</think>"))
+            try_answers(built, rows)

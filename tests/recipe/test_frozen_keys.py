@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pydantic import BaseModel
 
 from posttrain.recipe import schema
+from sandbox.types import Level
 
 KEYS = {
     "Chat": "template think stop",
@@ -96,3 +99,7 @@ def test_every_key_says_what_it_is() -> None:
 
 def test_a_stage_kind_has_at_most_40_keys() -> None:
     assert max(len(model.model_fields) for model in _models().values()) <= 40
+
+
+def test_the_levels_of_isolation_are_those_of_the_judge() -> None:
+    assert get_args(schema.Sandbox.model_fields["min_level"].annotation) == tuple(Level)

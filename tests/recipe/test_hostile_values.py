@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from posttrain.errors import RecipeError
+from posttrain.recipe.checks import check_references
 from posttrain.recipe.load import Loaded, validate
 from posttrain.recipe.location import Source
-from posttrain.recipe.resolve import check_references
 from posttrain.recipe.yaml_core import Key, read_text
 from tests.recipe.world import RECIPE
 

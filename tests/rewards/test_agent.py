@@ -18,9 +18,9 @@ from rewards.models.agent import gold_text
 from rewards.models.agent_prompt import decoy_for, exactly_same, is_numeric, several_answers
 from rewards.services import Services
 from rewards.types import Outcome, Request
-from sandbox.doctor import SENTENCE
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
+from sandbox.types import UNSAFE_SENTENCE
 
 SURE = {"E": 0.97, "D": 0.03}
 UNSURE = {"E": 0.6, "D": 0.4}
@@ -34,7 +34,7 @@ def judge() -> Iterator[Judge]:
     try:
         opened = Judge("namespaces", "namespaces")
     except LevelError:
-        opened = Judge("local", "none", SENTENCE)
+        opened = Judge("local", "none", UNSAFE_SENTENCE)
     with opened:
         yield opened
 

@@ -13,9 +13,9 @@ from rewards.load import build_verifier
 from rewards.rules.code import extract_program
 from rewards.services import Services
 from rewards.types import Outcome, Request
-from sandbox.doctor import SENTENCE
 from sandbox.errors import LevelError
 from sandbox.judge import Judge
+from sandbox.types import UNSAFE_SENTENCE
 
 GOLD = {"entry_point": "double", "tests": [{"args": [2], "expected": 4}, {"args": [0], "expected": 0}]}
 THINK = ("<think>", "</think>")
@@ -27,7 +27,7 @@ def judge() -> Iterator[Judge]:
     try:
         opened = Judge("namespaces", "namespaces")
     except LevelError:
-        opened = Judge("local", "none", SENTENCE)
+        opened = Judge("local", "none", UNSAFE_SENTENCE)
     with opened:
         yield opened
 

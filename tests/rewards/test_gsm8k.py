@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
 from benchmarks.math_answers import gsm8k
 from rewards.load import build_verifier
 from rewards.services import Services
@@ -16,12 +14,8 @@ MATH = build_verifier({"kind": "math"}, Services())
 
 
 def problems(limit: int) -> list[tuple[str, str, str]]:
-    """(question, worked solution, gold); skips the test where the data is missing."""
-    if not gsm8k.PATH.is_file():
-        pytest.skip(
-            f"no GSM8K answers at {gsm8k.PATH}; remedy: put gsm8k_test_500.jsonl of openai/grade-school-math there"
-        )
-    return gsm8k.problems(gsm8k.PATH)[:limit]
+    """(question, worked solution, gold) of the first problems."""
+    return gsm8k.problems()[:limit]
 
 
 def test_golds_are_accepted_in_every_rendering() -> None:

@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -258,10 +259,12 @@ def test_idle_workers_killed_from_outside_are_replaced_without_a_loss() -> None:
 
 
 @pytest.mark.ray
-def test_works_in_a_ray_actor() -> None:
+def test_works_in_a_ray_actor(tmp_path: Path) -> None:
     import ray
 
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    from posttrain.machine.cluster import Cluster
+
+    cluster = Cluster(address="local", placement_timeout_seconds=60, logs=tmp_path)
     try:
 
         @ray.remote(num_cpus=0)
@@ -274,7 +277,7 @@ def test_works_in_a_ray_actor() -> None:
         assert told_there == ["correct", "timeout", "error"]
         assert [tuple(entry) for entry in kinds_there] == every_kind()
     finally:
-        ray.shutdown()
+        cluster.close()
 
 
 def test_memory_taken_by_an_answer_is_the_answers_failure() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from posttrain.rollout.engine import EngineOptions
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
@@ -32,13 +34,13 @@ def vllm_engine(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vllm is not installed; remedy: posttrain setup")
     from posttrain.machine.cluster import ActorSpec, Cluster
+    from posttrain.rollout.vllm_engine import VllmEngine
 
     cluster = Cluster(address="local", placement_timeout_seconds=30, logs=tmp_path_factory.mktemp("logs"))
-    kwargs = {"model_dir": str(tiny()), "version": "start", "context_tokens": 160, "kv_cache_gb": 0.05}
+    options = EngineOptions(context_tokens=160, kv_cache_gb=0.05)
+    kwargs = {"model_dir": str(tiny()), "version": "start", "options": options}
     env = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    yield cluster.start(
-        ActorSpec(name="engine", target="posttrain.rollout.vllm_engine:VllmEngine", kwargs=kwargs, env=env)
-    )
+    yield cluster.start(ActorSpec(name="engine", target=VllmEngine, kwargs=kwargs, env=env))
     cluster.close()
 
 
@@ -50,7 +52,7 @@ def engine(request: pytest.FixtureRequest, tiny: Callable[..., Path]) -> Any:
     if request.param == "hf":
         from posttrain.rollout.hf_engine import HfEngine
 
-        return HfEngine(str(tiny()), "start", context_tokens=160)
+        return HfEngine(str(tiny()), "start", EngineOptions(context_tokens=160))
     served = request.getfixturevalue("vllm_engine")
     if served.health().version != "start":
         served.rebuild(str(tiny()), "start")

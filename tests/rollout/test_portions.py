@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from posttrain.errors import Stopped
-from posttrain.sampling.resumable import Portions, answers
+from posttrain.recipe.schema import Chat
+from posttrain.sampling.job import Portions, PromptMixture, SamplingJob, ServedModel
+from posttrain.sampling.prompts import encode
+from posttrain.sampling.resumable import judged_answers
 from posttrain.signals.stopping import check_wait
 from posttrain.types import Prompt, RolloutGroup, SamplingParams
 from rewards.types import Outcome, Verdict
@@ -53,10 +56,17 @@ def ask(
 ) -> list[RolloutGroup]:
     earlier = tuple(folder / f"attempt-{number}" for number in range(attempt - 1, 0, -1))
     portions = Portions(folder=folder / f"attempt-{attempt}", earlier=earlier, stop_file=scorer.stop_file, samples=6)
-    return answers(
-        portions, "suite", prompts, engine=engine, encoder=Bytes(), scorer=scorer, verifier="parity", group=3,
-        sampling=SamplingParams(), seed_parts=(0, "suite", 0),
-    )  # fmt: skip
+    job = SamplingJob(
+        model=ServedModel(engine=engine, folder=folder, id="echo"),  # type: ignore[arg-type]
+        chat=Chat(),
+        prompts=PromptMixture(weights={}, data={}, recipe_dir=folder, verifier="parity", seed=0, context_tokens=64),
+        scorer=scorer,
+        sampling=SamplingParams(),
+        samples=3,
+        output=folder,
+        portions=portions,
+    )
+    return judged_answers(job, [encode(prompt, Bytes(), 64) for prompt in prompts], (), asker="suite")
 
 
 def test_a_stopped_run_keeps_whole_portions_and_its_successor_gives_the_same_answers(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from posttrain.errors import DataError, InputError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.parity import largest_gap
+from posttrain.sampling.prompts import encode
 from posttrain.sampling.sampler import sample, sample_seed
-from posttrain.types import Completion, GenerationRequest, Prompt, SamplingParams, Segment, StopReason
+from posttrain.types import Completion, EncodedPrompt, GenerationRequest, Prompt, SamplingParams, Segment, StopReason
 
 
 def prompt(number: int, source: str = "sums") -> Prompt:
@@ -77,10 +78,14 @@ class Echo:
         return type("Done", (), {"result": lambda _: answer})()
 
 
+def encoded(one: Prompt) -> EncodedPrompt:
+    return encode(one, Bytes(), 64)
+
+
 def test_every_sample_has_a_seed_of_its_own_that_survives_a_rerun_and_a_reordering() -> None:
-    prompts = [prompt(n) for n in range(5)]
-    groups = sample(Echo(), prompts, Bytes(), 4, SamplingParams(), (0, "stem", 3))
-    again = sample(Echo(), prompts[::-1], Bytes(), 4, SamplingParams(), (0, "stem", 3))[::-1]
+    prompts = [encoded(prompt(n)) for n in range(5)]
+    groups = sample(Echo(), prompts, 4, SamplingParams(), (0, "stem", 3))
+    again = sample(Echo(), prompts[::-1], 4, SamplingParams(), (0, "stem", 3))[::-1]
     seeds = {completion.seed for group in groups for completion in group.completions}
     assert groups == again and len(seeds) == 20
     assert [group.completions[0].text.partition("?")[0] for group in groups] == ["0", "1", "2", "3", "4"]
@@ -96,14 +101,14 @@ def test_seeds_are_pinned_for_they_decide_published_bytes() -> None:
 
 
 def test_a_prompt_that_comes_twice_is_answered_twice() -> None:
-    first, second = sample(Echo(), [prompt(1), prompt(1)], Bytes(), 2, SamplingParams(), (0, "stem", 0))
+    first, second = sample(Echo(), [encoded(prompt(1))] * 2, 2, SamplingParams(), (0, "stem", 0))
     assert {c.seed for c in first.completions}.isdisjoint(c.seed for c in second.completions)
 
 
 def test_a_prompt_that_is_empty_once_encoded_is_named() -> None:
     empty = replace(prompt(7), messages=({"role": "user", "content": ""},))
     with pytest.raises(DataError, match="row 7"):
-        sample(Echo(), [empty], Bytes(), 1, SamplingParams(), (0, "stem", 0))
+        encoded(empty)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 7])

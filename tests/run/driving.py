@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from posttrain.cli import say
+from posttrain.cli import report_error
 from posttrain.recipe.schema import Recipe
 from posttrain.records.codec import as_json
 from posttrain.records.step import Step
@@ -81,7 +81,7 @@ def run_main(run_dir: str, store: str, steps: list[dict[str, Any]], name: str = 
             mode="auto",
         )
     except Exception as error:  # noqa: BLE001 - as the command line does
-        return say(error)
+        return report_error(error)
     return 0
 
 

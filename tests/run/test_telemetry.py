@@ -9,7 +9,17 @@ import os
 import pytest
 
 from posttrain import telemetry
-from posttrain.telemetry import BarDisplay, JsonDisplay, LineDisplay, headline, open_display, redact, redact_json
+from posttrain.telemetry import (
+    BarDisplay,
+    JsonDisplay,
+    LineDisplay,
+    TimeLeft,
+    headline,
+    open_display,
+    redact,
+    redact_json,
+    time_left_words,
+)
 
 
 def walk_through(display: telemetry.Display) -> None:
@@ -50,15 +60,84 @@ def test_json_is_one_object_a_line() -> None:
 
 
 def test_a_terminal_gets_a_bar_and_the_line_that_stays() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     stream = Terminal()
     display = open_display("auto", stream=stream)
     assert isinstance(display, BarDisplay)
     walk_through(display)
     assert "40/40" in stream.getvalue() and "[2/9] general ran 12.3s loss=1.25" in stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_time_left_follows_from_the_pace_since_the_first_unit() -> None:
+    left = TimeLeft()
+    assert left.seconds("training", 0, 500, 0.0) is None, "nothing is done, so there is no pace"
+    assert left.seconds("training", 10, 500, 100.0) is None, "a minute and more went into starting, or into nothing"
+    assert left.seconds("training", 60, 500, 150.0) == pytest.approx(440.0)
+    assert left.seconds("training", 500, 500, 590.0) == 0.0
+
+
+def test_a_time_left_that_cannot_be_known_is_not_said() -> None:
+    left = TimeLeft()
+    assert [left.seconds("sampling", done, None, 60.0 * done) for done in range(1, 9)] == [None] * 8, "no total"
+    left = TimeLeft()
+    assert left.seconds("sampling", 1, 100, 0.0) is None
+    assert left.seconds("sampling", 2, 100, 60.0) is None, "one unit is no pace"
+    assert left.seconds("sampling", 3, 100, 120.0) == pytest.approx(97 * 60.0)
+    assert TimeLeft().seconds("sampling", 90, 100, 1.0) is None, "a step that goes on where it was has no pace yet"
+
+
+def test_other_work_in_the_same_step_has_a_pace_of_its_own() -> None:
+    left = TimeLeft()
+    left.seconds("sampling", 1, 10, 0.0)
+    assert left.seconds("sampling", 9, 10, 80.0) == pytest.approx(10.0)
+    assert left.seconds("training", 1, 100, 81.0) is None
+    assert left.seconds("training", 11, 100, 91.0) == pytest.approx(89.0)
+    assert left.seconds("training", 1, 100, 92.0) is None, "the same work once more starts anew"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, ""),
+        (0.0, "a few seconds left"),
+        (9.9, "a few seconds left"),
+        (44.0, "about 40 s left"),
+        (89.0, "about 90 s left"),
+        (120.0, "about 2 min left"),
+        (3550.0, "about 59 min left"),
+        (3590.0, "about 1 h left"),
+        (5000.0, "about 1 h 23 min left"),
+        (200_000.0, "about 56 h left"),
+    ],
+)
+def test_a_time_left_in_words(seconds: float | None, words: str) -> None:
+    assert time_left_words(seconds) == words
+
+
+def test_a_line_of_progress_says_how_long_is_left() -> None:
+    stream, times = io.StringIO(), iter([0.0, 1.0, 41.0, 71.0, 80.0])
+    display = LineDisplay(stream, clock=lambda: next(times))
+    display.step_started("general", 2, 9, "")
+    for what, done, total in (("started", 0, None), ("training", 1, 100), ("training", 31, 100), ("training", 40, 100)):
+        display.progress(what, done, total)
+    first, second = "[2/9] general: training 1/100", "[2/9] general: training 31/100, about 70 s left"
+    assert stream.getvalue().splitlines() == [first, second]
+
+
+def test_a_bar_says_how_long_is_left() -> None:
+    stream, times = Terminal(), iter([0.0, 1.0, 241.0])
+    display = BarDisplay(stream, clock=lambda: next(times))
+    display.step_started("general", 2, 9, "")
+    display.progress("training", 1, 100)
+    display.progress("training", 81, 100)
+    display.close()
+    assert "about 60 s left" in stream.getvalue()
 
 
 @pytest.mark.parametrize("display_class", [LineDisplay, JsonDisplay])

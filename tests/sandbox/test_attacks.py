@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.judge import Judge, Slot
-from sandbox.local_backend import LocalBackend
-from sandbox.namespace_backend import NamespaceBackend
+from sandbox.backends.local_backend import LocalBackend
+from sandbox.backends.namespace_backend import NamespaceBackend
+from sandbox.judge import Judge
+from sandbox.judging.slot import Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome
 from tests.sandbox.worlds import ATTACKS, ISOLATED_ATTACKS, LEFTOVERS, SENTENCE, need_namespaces, script

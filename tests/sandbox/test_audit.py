@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.honest_programs import find_human_eval, human_eval, own
+from benchmarks.honest_programs import human_eval, own
 from benchmarks.judge_honest import count
 from benchmarks.judge_stability import corpus
-from sandbox.audit import Finding, audit
-from sandbox.bench import OVERSHOOTS, measure
 from sandbox.judge import Judge
-from sandbox.mutate import mutants
 from sandbox.program_json import parse_program
+from sandbox.proof.audit import Finding, audit_problems
+from sandbox.proof.bench import OVERSHOOTS, measure
+from sandbox.proof.mutants import mutants
 from tests.sandbox.test_command import lines, posttrain
 from tests.sandbox.worlds import SENTENCE, call, script
 
@@ -46,7 +46,7 @@ def test_as_many_mutants_as_asked_for_at_most(most: int) -> None:
 
 
 def examined(judge: Judge, row: dict[str, Any]) -> Finding:
-    return audit(judge, [parse_program(row)], most_mutants=6, reruns=2)[0]
+    return audit_problems(judge, [parse_program(row)], most_mutants=6, reruns=2)[0]
 
 
 def test_good_tests_are_kept(judge: Judge) -> None:
@@ -77,7 +77,7 @@ def test_a_blind_test_beside_a_good_one_is_named(judge: Judge) -> None:
 
 def test_flaky_tests_are_named(judge: Judge) -> None:
     flips = "import os\nprint(os.getpid() % 2)"
-    found = audit(judge, [parse_program(script(flips, "", "1"))], most_mutants=1, reruns=8)[0]
+    found = audit_problems(judge, [parse_program(script(flips, "", "1"))], most_mutants=1, reruns=8)[0]
     assert found.flaky == (0,) and found.drop == ("flaky: test 0",)
 
 
@@ -116,7 +116,8 @@ def test_the_command_explains_a_missing_or_empty_file(tmp_path: Path) -> None:
     assert done.returncode == 2 and b"remedy" in done.stderr
 
 
-def test_figures_are_measured_and_positive() -> None:
+def test_figures_are_measured_and_positive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.bench._OVER_ROUNDS", 1)  # that it is measured shows in one
     found = {
         figure.name: figure.value for figure in measure(lambda slots: Judge("local", "none", SENTENCE, slots), tests=20)
     }
@@ -159,12 +160,7 @@ def test_honest_programs_pass_and_their_twins_fail(judge: Judge) -> None:
 
 
 def test_reference_solutions_pass_and_a_mutant_fails(judge: Judge) -> None:
-    found = find_human_eval()
-    if found is None:
-        pytest.skip(
-            "HumanEval is not on this machine; remedy: put human_eval.jsonl.gz into shared/data beside the checkout"
-        )
-    every = list(human_eval(found))
+    every = list(human_eval())
     counts = count(judge, every[::20], 1)
     assert (len(every), counts.false_fails, counts.unseen) == (164, (), ())
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.codec import MOST_ITEMS, Malformed, pack, unpack, validate
-from sandbox.compare import Equality, Tolerance, same_output, same_value, truth
+from sandbox.inside.codec import MOST_ITEMS, Malformed, pack, unpack
+from sandbox.judging.compare import Equality, Tolerance, same_output, same_value, truth
+from sandbox.judging.packed_values import validate
 
 PYTHON, JSON = Equality(json=False), Equality(json=True)
 

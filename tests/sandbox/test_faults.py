@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-import sandbox.judge
-from sandbox import executor
-from sandbox.doctor import choose, levels
+import sandbox.judging.slot
+from sandbox.backends.box import Box, PipeChannel
+from sandbox.backends.isolation import choose_backend, levels
+from sandbox.backends.local_backend import LocalBackend
+from sandbox.backends.namespace_backend import NamespaceBackend
 from sandbox.errors import Fault, LevelError
-from sandbox.executor import Box, PipeChannel
-from sandbox.frames import inside_version, pack_frame
-from sandbox.judge import Slot
-from sandbox.local_backend import LocalBackend
-from sandbox.namespace_backend import NamespaceBackend
+from sandbox.inside.contract import inside_version
+from sandbox.inside.frames import pack_frame
+from sandbox.judging.slot import Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import SENTENCE, need_namespaces, script
@@ -56,7 +56,7 @@ def test_a_box_killed_from_outside_is_retried_and_the_program_judged() -> None:
 
 
 def test_a_stopped_supervisor_is_a_fault_that_a_fresh_box_mends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox.judge, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(sandbox.judging.slot, "GRACE_SECONDS", 1.0)
     slot = Slot(LocalBackend(), 0)
     victim = slot.box("candidate").channel.process.pid  # type: ignore[attr-defined]
     os.kill(victim, signal.SIGSTOP)
@@ -69,7 +69,7 @@ def test_a_stopped_supervisor_is_a_fault_that_a_fresh_box_mends(monkeypatch: pyt
 
 def test_boxes_that_cannot_start_are_a_fault_without_a_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("POSTTRAIN_SANDBOX_CACHE", str(tmp_path))
-    monkeypatch.setattr(sandbox.judge, "_PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(sandbox.judging.slot, "_PAUSES_SECONDS", (0.0, 0.0, 0.0))
     os.chmod(tmp_path, 0o755)
     for folder in list(tmp_path.parents)[:3]:
         if os.stat(folder).st_uid == os.getuid():
@@ -162,32 +162,32 @@ def test_a_level_that_cannot_be_had_is_an_error_with_a_remedy(monkeypatch: pytes
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     for backend in ("auto", "docker"):
         with pytest.raises(LevelError) as caught:
-            choose(backend, "container", SENTENCE)
+            choose_backend(backend, "container", SENTENCE)
         assert caught.value.exit_code == 69
         assert caught.value.remedy
         assert "Docker" in caught.value.what
     with pytest.raises(LevelError, match="cannot"):
-        choose("namespaces", "container", None)
+        choose_backend("namespaces", "container", None)
 
 
 def test_plain_subprocess_only_on_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     for sentence in (None, "yes", SENTENCE.lower()):
         with pytest.raises(LevelError, match="isolates nothing"):
-            choose("local", "none", sentence)
+            choose_backend("local", "none", sentence)
     with pytest.raises(LevelError):
-        choose("local", "namespaces", SENTENCE)
-    assert choose("local", "none", SENTENCE).level is Level.NONE
+        choose_backend("local", "namespaces", SENTENCE)
+    assert choose_backend("local", "none", SENTENCE).level is Level.NONE
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(LevelError):
-        choose("auto", "none", None)
-    assert choose("auto", "none", SENTENCE).level is Level.NONE
+        choose_backend("auto", "none", None)
+    assert choose_backend("auto", "none", SENTENCE).level is Level.NONE
 
 
 def test_auto_prefers_isolation_even_with_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     namespace_slot().drop()
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    assert choose("auto", "none", SENTENCE).level is Level.NAMESPACES
+    assert choose_backend("auto", "none", SENTENCE).level is Level.NAMESPACES
 
 
 def test_closing_a_box_does_not_wait_for_what_outlives_its_supervisor() -> None:
@@ -202,7 +202,7 @@ def test_closing_a_box_does_not_wait_for_what_outlives_its_supervisor() -> None:
 
 
 def test_a_box_that_does_not_read_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sandbox.backends.box.SEND_SECONDS", 0.2)
     ready = pack_frame({"op": "ready", "inside": inside_version()})
     channel = PipeChannel([sys.executable, "-c", f"import os, time; os.write(1, {ready!r}); time.sleep(60)"])
     box = Box(channel)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.image import PLAIN, SCIENCE, digest, profile_of, prune
+from sandbox.images.root_tree import PLAIN, SCIENCE, digest, profile_of, prune
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from sandbox.types import Judgement, Outcome

@@ -13,17 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.assert_to_call import Call
-from sandbox.codec import Malformed, pack, unpack, validate
-from sandbox.compare import Equality, Tolerance, same_output, same_value
+from sandbox.backends.box import Box
 from sandbox.errors import Fault
-from sandbox.executor import Box
-from sandbox.frames import FrameBuffer, FrameError, inside_version, pack_frame, to_text
+from sandbox.inside.codec import Malformed, pack, unpack
+from sandbox.inside.contract import inside_version
+from sandbox.inside.frames import FrameBuffer, FrameError, pack_frame, to_text
+from sandbox.judging.compare import Equality, Tolerance, same_output, same_value
+from sandbox.judging.packed_values import validate
+from sandbox.judging.runnable_tests import CallCase
+from sandbox.judging.verdicts import judge_call, read_message
 from sandbox.types import Limits, Outcome
-from sandbox.verdicts import judge_call, read_message
 
 SECRET = "what no candidate knows"
-CALL = Call(name="f", args=[], kwargs={}, expected=SECRET, how=Equality(json=True))
+CALL = CallCase(name="f", args=[], kwargs={}, expected=SECRET, how=Equality(json=True))
 anything = st.recursive(
     st.none()
     | st.booleans()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.judge import Judge, Slot
+from sandbox.judge import Judge
+from sandbox.judging.slot import Slot
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
 from tests.sandbox.worlds import HONEST, SENTENCE, asserting, call, check, need_namespaces, script
@@ -106,7 +107,7 @@ def test_outcome_is_the_first_failure_and_all_tests_run(judge: Judge) -> None:
     assert quick.score == 0.0
 
 
-def test_names_borrowed_from_the_program_lower_the_trust(judge: Judge) -> None:
+def test_further_names_of_the_program_lower_the_trust(judge: Judge) -> None:
     program = "def helper(x): return x * 2\ndef f(x): return helper(x)"
     result = judge.run([parse_program(check(program, "assert candidate(2) == helper(2)"))])[0]
     assert (result.outcome, result.trust) == (Outcome.PASS, "low")

@@ -15,11 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import container_profile, errors, processes, seccomp
-from sandbox.assert_to_call import Call, Split, lift
+from sandbox import errors
+from sandbox.backends import seccomp_profile
 from sandbox.errors import ProgramError
-from sandbox.frames import FrameBuffer, FrameError, pack_frame
-from sandbox.processes import Family, wipe
+from sandbox.inside import processes, seccomp
+from sandbox.inside.frames import FrameBuffer, FrameError, pack_frame
+from sandbox.inside.processes import ProcessTree
+from sandbox.inside.scratch_folder import wipe
+from sandbox.judging.runnable_tests import CallCase, SplitTest, runnable_test
 from sandbox.program_json import parse_program
 from sandbox.types import AssertTest, Program
 from tests.sandbox.worlds import script
@@ -83,7 +86,7 @@ def test_a_bad_row_is_an_error_that_names_its_key(row: dict[str, Any], named: st
     assert caught.value.exit_code == 2
 
 
-LIFTED = {
+BECOMES_A_CALL = {
     "assert f(1, k='a') == [1, (2,)]": True,
     "assert 3 == f([1, 2])": True,
     "assert f(-1) is None": True,
@@ -98,20 +101,20 @@ LIFTED = {
 }
 
 
-@pytest.mark.parametrize("source", LIFTED)
-def test_only_simple_asserts_are_lifted(source: str) -> None:
+@pytest.mark.parametrize("source", BECOMES_A_CALL)
+def test_only_simple_asserts_become_calls(source: str) -> None:
     test = AssertTest(source=source)
-    judged = lift(test, Program(id="1", program="", tests=(test,)))
-    assert isinstance(judged, Call if LIFTED[source] else Split)
+    runnable = runnable_test(test, Program(id="1", program="", tests=(test,)))
+    assert isinstance(runnable, CallCase if BECOMES_A_CALL[source] else SplitTest)
 
 
-def test_borrowed_names_are_those_nobody_binds() -> None:
+def test_names_of_the_program_are_those_nobody_binds() -> None:
     source = "import math\ny = [i for i in range(3)]\nassert f(y) == math.pi + g(1) + HELP"
     test = AssertTest(source=source)
-    judged = lift(test, Program(id="1", program="", tests=(test,), preamble="HELP = 1", entry_point="f"))
-    assert isinstance(judged, Split)
-    assert set(judged.borrowed) == {"f", "g"}
-    assert judged.low_trust
+    runnable = runnable_test(test, Program(id="1", program="", tests=(test,), preamble="HELP = 1", entry_point="f"))
+    assert isinstance(runnable, SplitTest)
+    assert set(runnable.program_names) == {"f", "g"}
+    assert runnable.low_trust
 
 
 @pytest.mark.parametrize("kind", [errors.ProgramError, errors.LevelError, errors.ImageError, errors.Fault])
@@ -133,7 +136,7 @@ def test_the_filter_ends_in_allow_and_jumps_stay_inside(machine: str) -> None:
 
 def test_everyone_is_killed_only_as_first_process_of_a_namespace() -> None:
     with pytest.raises(RuntimeError, match="PID 1"):
-        Family(alone=True)
+        ProcessTree(alone=True)
 
 
 def _in_a_process_of_its_own(code: str) -> None:
@@ -146,8 +149,8 @@ def _in_a_process_of_its_own(code: str) -> None:
 def test_a_rehearsal_leaves_everything_that_programs_see_as_it_was() -> None:
     _in_a_process_of_its_own(
         "import atexit, os, sys, threading\n"
-        "from sandbox import candidate, rehearsal\n"
-        "candidate.warm_up([])\n"
+        "from sandbox.inside import preparation, rehearsal\n"
+        "preparation.warm_up([])\n"
         "null = os.open('/dev/null', os.O_RDWR)\n"
         "for fd in (0, 1, 3, 4): os.dup2(null, fd)\n"
         "null = os.dup2(null, 20)\n"
@@ -167,7 +170,7 @@ def test_a_rehearsal_leaves_everything_that_programs_see_as_it_was() -> None:
 def test_a_lighter_process_has_fewer_mappings_and_none_that_can_be_written_and_run() -> None:
     _in_a_process_of_its_own(
         "import ctypes, math, random, json, datetime\n"
-        "from sandbox import footprint\n"
+        "from sandbox.inside import footprint\n"
         "def maps(): return [line.split()[:2] for line in open('/proc/self/maps')]\n"
         "before = maps()\n"
         "footprint.lighten(ctypes.CDLL(None))\n"
@@ -181,7 +184,7 @@ def test_a_lighter_process_has_fewer_mappings_and_none_that_can_be_written_and_r
 def test_a_program_may_share_a_page_and_set_what_it_likes_on_its_sockets() -> None:
     _in_a_process_of_its_own(
         "import ctypes, errno, mmap, socket\n"
-        "from sandbox import seccomp\n"
+        "from sandbox.inside import seccomp\n"
         "libc = ctypes.CDLL(None, use_errno=True)\n"
         "libc.prctl(38, 1, 0, 0, 0)\n"
         "taken = seccomp.apply(libc)\n"
@@ -232,8 +235,9 @@ def test_wiping_never_follows_a_link(tmp_path: Path) -> None:
 
 def test_importing_the_package_needs_only_the_standard_library() -> None:
     code = (
-        "import sys, sandbox, sandbox.judge, sandbox.doctor, sandbox.program_json, sandbox.namespace_backend, "
-        "sandbox.local_backend\n"
+        "import sys, sandbox, sandbox.judge, sandbox.backends.isolation, sandbox.program_json\n"
+        "import sandbox.backends.namespace_backend, "
+        "sandbox.backends.local_backend\n"
         "print([m for m in ('docker', 'posttrain', 'rewards', 'pydantic', 'requests') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -243,7 +247,7 @@ def test_importing_the_package_needs_only_the_standard_library() -> None:
 
 
 def test_the_containers_profile_allows_nothing_that_the_inner_filter_refuses() -> None:
-    made = json.loads(container_profile.profile())
+    made = json.loads(seccomp_profile.profile())
     assert made["defaultAction"] == "SCMP_ACT_ERRNO"
     allowed = [name for rule in made["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]]
     assert len(allowed) == len(set(allowed))

@@ -12,10 +12,10 @@ from dataclasses import replace
 import pytest
 
 from posttrain.cli.sandbox_proof import complaints, table
-from sandbox.attacks.attack import Attack, function, greedy, script
-from sandbox.attacks.control import FOOLED, has_namespaces, show
+from sandbox.attacks.attack import Attack, exhausting_rows, function_rows, script_rows
+from sandbox.attacks.control import FOOLED, control_word, has_namespaces
 from sandbox.attacks.corpus import GROUPS
-from sandbox.attacks.siege import Result, besiege, not_run
+from sandbox.attacks.siege import Result, besiege, reason_not_run
 from sandbox.judge import Judge
 from sandbox.program_json import parse_program
 from sandbox.types import Level, Outcome
@@ -57,7 +57,7 @@ def test_the_corpus_has_its_size_and_every_row_can_be_read() -> None:
 
 @pytest.mark.parametrize(("group", "attack"), CHOSEN, ids=[attack.row["id"] for _, attack in CHOSEN])
 def test_a_row_fools_the_naive_control(group: str, attack: Attack) -> None:
-    seen = show(attack)
+    seen = control_word(attack)
     if not has_namespaces() and seen.startswith("not shown"):
         pytest.skip(
             "the control needs throw-away namespaces for this row; remedy: apt-get install bubblewrap, as a user "
@@ -67,19 +67,19 @@ def test_a_row_fools_the_naive_control(group: str, attack: Attack) -> None:
 
 
 def test_an_honest_failure_fools_no_control() -> None:
-    wrong = function("wrong", "def f(x): return 0")
+    wrong = function_rows("wrong", "def f(x): return 0")
     for fools in ("status", "marker", "score", "pipe", "file"):
-        assert show(replace(wrong[0], fools=fools)) != FOOLED
+        assert control_word(replace(wrong[0], fools=fools)) != FOOLED
     assert all(
-        show(one) != FOOLED
-        for one in (*wrong[1:], *script("wrong", "print(0)"), *script("wrong", "print(0)", fools="status"))
+        control_word(one) != FOOLED
+        for one in (*wrong[1:], *script_rows("wrong", "print(0)"), *script_rows("wrong", "print(0)", fools="status"))
     )
 
 
 def test_a_right_program_passes_every_control() -> None:
-    right = function("right", "def f(x): return 9731")
+    right = function_rows("right", "def f(x): return 9731")
     for fools in ("status", "marker", "score", "pipe", "file"):
-        assert show(replace(right[0], fools=fools)) == FOOLED
+        assert control_word(replace(right[0], fools=fools)) == FOOLED
 
 
 @pytest.mark.parametrize("backend", ["namespaces", "local"])
@@ -91,7 +91,7 @@ def test_no_attack_of_the_sample_passes_or_stays(backend: str) -> None:
     assert [line for result in results for line in complaints(result)] == []
     ran = [result for result in results if result.outcome]
     assert len(ran) == (
-        len(CHOSEN) if backend == "namespaces" else len([1 for _, one in CHOSEN if not not_run(one, Level.NONE)])
+        len(CHOSEN) if backend == "namespaces" else len([1 for _, one in CHOSEN if not reason_not_run(one, Level.NONE)])
     )
     assert all(result.counts and result.score == 0.0 for result in ran)
 
@@ -100,7 +100,7 @@ def test_what_is_left_behind_is_seen_and_named() -> None:
     """Without isolation nobody wipes what was written outside the box's folder: the probe looks where it may."""
     need_namespaces()
     with Judge("namespaces", "none", SENTENCE, slots=1) as judge:
-        seen = [result for result in besiege(judge, "g", script("clean", "print(1)"), [FOOLED])]
+        seen = [result for result in besiege(judge, "g", script_rows("clean", "print(1)"), [FOOLED])]
     assert seen[0].left == ()
     left = replace(seen[0], left=("file ./mark", "process 7"))
     assert complaints(left) == ["LEFT BEHIND g clean/stdin: file ./mark; process 7"]
@@ -117,11 +117,11 @@ def test_a_pass_is_a_false_pass_and_a_fault_hurts() -> None:
 
 
 def test_without_isolation_harmful_rows_are_never_run() -> None:
-    harmful = greedy("harm", "pass", Outcome.CPU_LIMIT, {})
-    assert all(not_run(one, Level.NONE) and not not_run(one, Level.NAMESPACES) for one in harmful)
-    assert all(not_run(one, Level.NONE) for one in GROUPS["exhausting"])
+    harmful = exhausting_rows("harm", "pass", Outcome.CPU_LIMIT, {})
+    assert all(reason_not_run(one, Level.NONE) and not reason_not_run(one, Level.NAMESPACES) for one in harmful)
+    assert all(reason_not_run(one, Level.NONE) for one in GROUPS["exhausting"])
     signals = [one for one in GROUPS["escaping"] if "kill" in one.name or "parent" in one.name]
-    assert signals and all(not_run(one, Level.NONE) for one in signals)
+    assert signals and all(reason_not_run(one, Level.NONE) for one in signals)
 
 
 def test_the_command_lists_what_it_does_not_run_and_has_no_way_round_it() -> None:

@@ -276,7 +276,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"early_exit"},
     ),
     "patches_the_encoder": (
-        call("import sandbox.codec as c\nc.pack = lambda v, d=0: 42\ndef f(x): return 1", [1], 43),
+        call("import sandbox.inside.codec as c\nc.pack = lambda v, d=0: 42\ndef f(x): return 1", [1], 43),
         {"wrong", "runtime_error"},
     ),
     "patches_json_and_os": (

@@ -22,11 +22,8 @@ TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
 METRICS = ("records/codec.py", "records/metrics.py")
 TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
 SAMPLING = (
-    "sampling/jobs.py",
-    "sampling/resumable.py",
-    "sampling/rollout_files.py",
-    "sampling/sampler.py",
-    "sampling/score.py",
+    *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
+    "machine/scorer.py",
     "stages/sampling.py",
     "records/rollouts.py",
     *METRICS,
@@ -47,9 +44,9 @@ STAGE_CODE = {
     ),
     "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
     "sft": ("stages/sft.py", "train/sft.py", *TRAINER, *TOY),
-    "pairs": ("stages/dpd.py", *SAMPLING, *TOY),
+    "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
-    "filter": ("stages/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
+    "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
     "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TRAINER, *TOY),
     "grpo": (
         "stages/grpo.py",
@@ -60,7 +57,14 @@ STAGE_CODE = {
         *TRAINER,
         *SAMPLING,
     ),
-    "evaluate": ("stages/evaluate.py", "evaluate/statistics.py", "records/scores.py", *SAMPLING, *TOY),
+    "evaluate": (
+        "stages/evaluate.py",
+        "sampling/evaluate.py",
+        "evaluate/statistics.py",
+        "records/scores.py",
+        *SAMPLING,
+        *TOY,
+    ),
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"
@@ -72,7 +76,7 @@ LENT = {
 # reached, and yet without a say in a verdict of ours
 NO_VERDICT = (
     *("rewards/plugins/plugin.py", "rewards/plugins/adapters.py"),
-    *("sandbox/doctor.py", "sandbox/debian.py", "sandbox/docker_image.py"),
+    *("sandbox/backends/isolation.py", "sandbox/images/debian.py", "sandbox/images/docker_image.py"),
 )
 
 
@@ -97,10 +101,10 @@ def digest_of(files: Iterable[str]) -> str:
 def modules_of(kind: str) -> tuple[str, ...]:
     """Where a verifier kind begins."""
     from rewards.rules.base import RULES
-    from sandbox.frames import INSIDE_FILES
+    from sandbox.inside.contract import inside_files
 
     module = RULES[kind].partition(":")[0] if kind in RULES else ASKING_MODULES.get(kind, COMPOSITION)
-    inside = [f"sandbox.{name}" for name in INSIDE_FILES] if kind in LENT else []
+    inside = [f"sandbox.inside.{Path(path).stem}" for path in inside_files()] if kind in LENT else []
     return (module, *LENT.get(kind, ()), *inside)
 
 

@@ -20,7 +20,7 @@ def test_pickled_files_beside_the_weights_are_left_behind(tmp_path: Path) -> Non
     step = SimpleNamespace(inputs={"checkpoint": "preference"})
     inputs = {"checkpoint": tmp_path / "checkpoint"}
     context: Any = SimpleNamespace(
-        recipe=recipe, recipe_dir=tmp_path, inputs=inputs, input_steps={}, output=tmp_path / "output", step=step
+        recipe=recipe, recipe_dir=tmp_path, inputs=inputs, output=tmp_path / "output", step=step, input_steps={}
     )
     assert Export().run(context)["files"] == 5
     handed = {path.name: path for path in (tmp_path / "output" / "model").iterdir()}

@@ -12,8 +12,9 @@ from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Recipe
 from posttrain.records.step import Step
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.training import job_of, mixture, record, train
+from posttrain.stages.training import job_of, stage_of, train
 from posttrain.store.checkpoints import seal
+from posttrain.train import entry
 
 RECIPE = Recipe.model_validate(
     {
@@ -34,7 +35,7 @@ class Machine:
     def __init__(self, result: dict[str, Any], writes: dict[str, str]) -> None:
         self.result, self.writes = result, writes
 
-    def train(self, function: str, *, job: Any, **kwargs: Any) -> dict[str, Any]:
+    def run(self, function: Any, job: Any) -> dict[str, Any]:
         for name, text in self.writes.items():
             path = job.attempt / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,11 +77,17 @@ def context(
     )
 
 
+def trained(ctx: StepContext) -> dict[str, Any]:
+    """Through `train`, with a machine that runs nothing."""
+    return train(ctx, entry.sft, job_of(ctx))
+
+
 def test_a_step_and_its_filter_belong_to_the_same_record(tmp_path: Path) -> None:
     assert (
-        record(context(tmp_path, "stem")) == record(context(tmp_path, "stem.filter", stage="stem")) == RECIPE.stages[1]
+        stage_of(context(tmp_path, "stem"))
+        == stage_of(context(tmp_path, "stem.filter", stage="stem"))
+        == RECIPE.stages[1]
     )
-    assert mixture("a") == {"a": 1.0} and mixture({"a": 0.3}) == {"a": 0.3}
 
 
 def test_metrics_and_rollouts_of_the_attempt_are_published(tmp_path: Path) -> None:
@@ -88,7 +95,7 @@ def test_metrics_and_rollouts_of_the_attempt_are_published(tmp_path: Path) -> No
         {"loss": 1.0},
         {"metrics.jsonl": "{}\n", "rollouts/step-00001.jsonl": "[]\n", "checkpoints/checkpoint-1/x": "no"},
     )
-    assert train(context(tmp_path, "warm", machine), "module:function") == {"loss": 1.0}
+    assert trained(context(tmp_path, "warm", machine)) == {"loss": 1.0}
     found = sorted(
         str(path.relative_to(tmp_path / "output")) for path in (tmp_path / "output").rglob("*") if path.is_file()
     )
@@ -97,7 +104,7 @@ def test_metrics_and_rollouts_of_the_attempt_are_published(tmp_path: Path) -> No
 
 def test_the_rollouts_of_several_workers_are_one_file_a_step_in_order_of_rank(tmp_path: Path) -> None:
     writes = {f"rollouts/step-0000{step}-{rank}.jsonl": f"{step} {rank}\n" for step in (1, 2) for rank in (10, 0, 2)}
-    train(context(tmp_path, "warm", Machine({}, {"metrics.jsonl": "", **writes})), "module:function")
+    trained(context(tmp_path, "warm", Machine({}, {"metrics.jsonl": "", **writes})))
     published = {path.name: path.read_text() for path in (tmp_path / "output" / "rollouts").iterdir()}
     assert published == {f"step-0000{step}.jsonl": f"{step} 0\n{step} 2\n{step} 10\n" for step in (1, 2)}
 
@@ -105,9 +112,9 @@ def test_the_rollouts_of_several_workers_are_one_file_a_step_in_order_of_rank(tm
 def test_a_stop_that_was_asked_for_is_a_stop_and_another_is_a_failure(tmp_path: Path) -> None:
     machine = Machine({"stopped": True}, {"metrics.jsonl": "{}\n"})
     with pytest.raises(Stopped):
-        train(context(tmp_path, "warm", machine, stop=True), "module:function")
+        trained(context(tmp_path, "warm", machine, stop=True))
     with pytest.raises(StageError, match="no stop was asked for"):
-        train(context(tmp_path, "warm", machine), "module:function")
+        trained(context(tmp_path, "warm", machine))
     assert not list((tmp_path / "output").iterdir())
 
 
@@ -118,8 +125,8 @@ def test_a_job_resumes_from_the_newest_whole_checkpoint_of_its_own_step(tmp_path
         (folder / "state").write_text(str(step))
         seal(folder, step=step, owner=owner)
     previous = (tmp_path / "two", tmp_path / "one")
-    found = job_of(context(tmp_path, "warm", previous=previous), RECIPE.stages[0], tmp_path).resume
+    found = job_of(context(tmp_path, "warm", previous=previous)).resume
     assert found is not None and found.step == 4
     (tmp_path / "two" / "checkpoints" / "checkpoint-4" / "state").write_text("torn")
-    found = job_of(context(tmp_path, "warm", previous=previous), RECIPE.stages[0], tmp_path).resume
+    found = job_of(context(tmp_path, "warm", previous=previous)).resume
     assert found is not None and found.step == 2

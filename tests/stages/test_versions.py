@@ -9,15 +9,15 @@ from posttrain.stages import STAGES
 from rewards.load import KINDS
 from tests.stages.code_digest import PINS, STAGE_CODE, closure, current, digest_of, modules_of
 
+PINNED = sorted({f"stage {kind}" for kind in STAGES} | {f"verifier {kind}" for kind in KINDS})
+
 
 def test_every_kind_is_pinned():
     assert set(STAGE_CODE) == set(STAGES)
-    assert set(json.loads(PINS.read_text())) == {f"stage {kind}" for kind in STAGES} | {
-        f"verifier {kind}" for kind in KINDS
-    }
+    assert sorted(json.loads(PINS.read_text())) == sorted(current()) == PINNED
 
 
-@pytest.mark.parametrize("what", sorted(current()))
+@pytest.mark.parametrize("what", PINNED)
 def test_code_changed_only_with_a_decision(what):
     pinned, now = json.loads(PINS.read_text())[what], current()[what]
     assert now == pinned, (
@@ -34,9 +34,12 @@ def test_a_verifiers_code_is_all_that_it_reaches():
         "rewards/math/units.py",
         "rewards/prose/visible.py",
     } <= closure(modules_of("math"))
-    assert {"rewards/rules/code.py", "sandbox/judge.py", "sandbox/compare.py", "sandbox/assert_to_call.py"} <= closure(
-        modules_of("code")
-    )
+    assert {
+        "rewards/rules/code.py",
+        "sandbox/judge.py",
+        "sandbox/judging/compare.py",
+        "sandbox/judging/runnable_tests.py",
+    } <= closure(modules_of("code"))
     assert not any(path.startswith("sandbox/") for path in closure(modules_of("math")))
 
 

@@ -27,7 +27,7 @@ def rewrite(path: Path, **fields: Any) -> None:
 
 
 def dead_holder(path: Path) -> None:
-    code = f"from pathlib import Path; from posttrain import lock; lock.acquire(Path({str(path)!r}), what='x')"
+    code = f"from pathlib import Path; from posttrain.store import lock; lock.acquire(Path({str(path)!r}), what='x')"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

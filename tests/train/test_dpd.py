@@ -15,7 +15,8 @@ from posttrain.data.mix import draw
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.schema import Dpd
-from posttrain.train.dpd import train
+from posttrain.train import dpd
+from posttrain.train.job import Job
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics
 
 PAIRS = [
@@ -47,6 +48,10 @@ def stage(**options: Any) -> Dpd:
         "warmup_share": 0.0,
     }
     return Dpd.model_validate(values | options)
+
+
+def train(job: Job) -> dict[str, Any]:
+    return dpd.train(job, job.inputs["teacher_model"])
 
 
 @pytest.fixture

@@ -12,14 +12,17 @@ import pytest
 from posttrain.data.source import load_prompts, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError, InputError, RecipeError, StageError
-from posttrain.recipe.schema import Dpd, FileData, Filter, Grpo
-from posttrain.sampling import jobs as sampling_jobs
-from posttrain.sampling.jobs import checked_prompts, pick_prompts
-from posttrain.sampling.resumable import Portions
-from posttrain.sampling.score import Scorer
+from posttrain.machine.scorer import Scorer
+from posttrain.recipe.schema import FileData, Filter, Grpo
+from posttrain.sampling import evaluate as sampling_evaluate
+from posttrain.sampling import filter as sampling_filter
+from posttrain.sampling import pairs
+from posttrain.sampling.evaluate import ScoredSuite
+from posttrain.sampling.job import Portions, PromptMixture, RolloutSource, SamplingJob, ServedModel
+from posttrain.sampling.prompts import checked_prompts, pick_prompts
 from posttrain.train.compatibility import check_prompts
 from posttrain.train.policy import train
-from posttrain.types import Completion, Prompt, RolloutGroup, SamplingParams, StopReason
+from posttrain.types import Completion, EncodedPrompt, RolloutGroup, SamplingParams, StopReason
 from rewards.types import Outcome, Verdict
 from tests.train.conftest import CHAT, Jobs
 
@@ -35,14 +38,6 @@ SPECS = {
 }
 CONTEXT = 64
 GRPO = {"kind": "grpo", "name": "rl", "prompts": "questions", "verifier": "math", "filter": None, "steps": 1}
-DPD = {
-    "kind": "dpd",
-    "name": "distil",
-    "teacher": {"path": "t"},
-    "prompts": "questions",
-    "verifier": "math",
-    "steps": 1,
-}
 
 
 @pytest.fixture(scope="module")
@@ -57,46 +52,48 @@ def questions(jobs: Jobs, rows: list[dict[str, Any]], **options: Any) -> FileDat
     return FileData.model_validate({"source": "jsonl", "path": "questions.jsonl", "card": "card.md", **options})
 
 
-def evaluate(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
-    sampling_jobs.evaluate(
-        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data=data, name="questions", suite="s", checkpoint="c",
-        verifier="math",
-        engine=unasked(), scorer=scorer, k=1, sampling=SamplingParams(), seed=0, output=jobs.folder,
-        portions=portions(jobs),
+def mixture(jobs: Jobs, data: FileData, verifier: str = "math") -> PromptMixture:
+    return PromptMixture(
+        weights={"questions": 1.0},
+        data={"questions": data},
+        recipe_dir=jobs.folder,
+        verifier=verifier,
+        seed=0,
         context_tokens=CONTEXT,
-    )  # fmt: skip
+    )
+
+
+def sampling_job(jobs: Jobs, data: FileData, scorer: Scorer, samples: int = 1) -> SamplingJob:
+    return SamplingJob(
+        model=ServedModel(engine=unasked(), folder=jobs.model, id="s"),
+        chat=CHAT,
+        prompts=mixture(jobs, data),
+        scorer=scorer,
+        sampling=SamplingParams(max_tokens=16384),
+        samples=samples,
+        output=jobs.folder,
+        portions=Portions(folder=jobs.folder / "portions", earlier=(), stop_file=jobs.folder / "stop", samples=8),
+    )
+
+
+def evaluate(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
+    sampling_evaluate.evaluate(sampling_job(jobs, data, scorer), ScoredSuite(name="s", checkpoint="c"))
 
 
 def filter_prompts(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
-    sampling_jobs.filter_prompts(
-        model=jobs.model, chat=CHAT, recipe_dir=jobs.folder, data={"questions": data}, weights={"questions": 1.0},
-        verifier="math",
-        engine=unasked(), scorer=scorer, band=Filter(), sampling=SamplingParams(), seed=0, output=jobs.folder,
-        portions=portions(jobs),
-        context_tokens=CONTEXT,
-    )  # fmt: skip
+    sampling_filter.filter_prompts(sampling_job(jobs, data, scorer, Filter().k), Filter())
 
 
 def make_pairs(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
-    sampling_jobs.make_pairs(
-        stage=Dpd.model_validate(DPD), weights={"questions": 1.0}, data={"questions": data}, chat=CHAT,
-        recipe_dir=jobs.folder,
-        teacher=jobs.model, student=jobs.model, teacher_engine=unasked(), student_engine=unasked(), teacher_id="t",
-        student_id="s",
-        scorer=scorer, seed=0, output=jobs.folder, portions=portions(jobs), context_tokens=CONTEXT,
-    )  # fmt: skip
+    teacher = ServedModel(engine=unasked(), folder=jobs.model, id="t")
+    pairs.make_pairs(sampling_job(jobs, data, scorer, 4), teacher, 4)
 
 
 def policy(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
     job = jobs.make(Grpo.model_validate(GRPO), {"questions": data})
     train(
         job,
-        prompts=None,
-        weights={"questions": 1.0},
-        engine=unasked(),
-        scorer=scorer,
-        tolerance=1e-3,
-        context_tokens=CONTEXT,
+        RolloutSource(engine=unasked(), scorer=scorer, prompts=mixture(jobs, data), kept=None, tolerance=1e-3),
     )
 
 
@@ -105,22 +102,20 @@ def unasked() -> Any:
     return None
 
 
-def portions(jobs: Jobs) -> Portions:
-    return Portions(folder=jobs.folder / "portions", earlier=(), stop_file=jobs.folder / "stop", samples=8)
-
-
 def test_a_dpd_stage_without_a_pair_says_how_many_answers_were_right_and_how_many_cut_off(
     jobs: Jobs, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut_off(*, prompts: list[Prompt], count: int, **_: Any) -> list[RolloutGroup]:
+    def cut_off(job: SamplingJob, prompts: list[EncodedPrompt], *_: Any, **__: Any) -> list[RolloutGroup]:
         cut = Completion(segments=(), text="", stop_reason=StopReason.LENGTH, policy_version="0", seed=0)
         wrong = Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_answer")
         return [
-            RolloutGroup(prompt=prompt, prompt_ids=(), completions=(cut,) * count, verdicts=(wrong,) * count)
-            for prompt in prompts
+            RolloutGroup(
+                prompt=one.prompt, prompt_ids=(), completions=(cut,) * job.samples, verdicts=(wrong,) * job.samples
+            )
+            for one in prompts
         ]
 
-    monkeypatch.setattr(sampling_jobs, "sample_answers", cut_off)
+    monkeypatch.setattr(pairs, "judged_answers", cut_off)
     with pytest.raises(
         StageError, match=r"Teacher: 0 of 36 right, 36 cut off; student: 0 of 36 right, 36 cut off"
     ) as caught:
@@ -157,16 +152,7 @@ def test_every_stage_that_samples_names_a_prompt_that_cannot_be_asked_before_it_
 def test_prompts_that_cannot_be_asked_are_set_aside_within_the_stated_share(jobs: Jobs, scorer: Scorer) -> None:
     data = questions(jobs, [*GOOD, {"prompt": "x" * 99, "gold": "4"}], max_faulty_share=0.1)
     template = ChatTemplate.load(jobs.model, CHAT)
-    prompts, faulty = pick_prompts(
-        {"questions": 1.0},
-        {"questions": data},
-        jobs.folder,
-        0,
-        scorer,
-        "math",
-        encoder=template,
-        context_tokens=CONTEXT,
-    )
+    prompts, faulty = pick_prompts(mixture(jobs, data), scorer, template)
     assert len(prompts) == len(GOOD) and [fault.row for fault in faulty["questions"]] == [10]
     check_prompts(jobs.model, CHAT, jobs.folder, {"questions": data}, CONTEXT)
     with pytest.raises(DataError, match="row 10"):
@@ -183,11 +169,11 @@ def test_unusable_golds_within_the_stated_share_are_set_aside_and_counted_with_t
     assert [prompt.id for prompt in rows.items] == [row["id"] for row in GOOD] and rows.numbers == tuple(range(2, 11))
     assert [fault.row for fault in rows.faults] == [1, 11] and "braces" in rows.faults[0].reason
     template = ChatTemplate.load(jobs.model, CHAT)
-    weights = {"questions": 1.0}
-    prompts, faulty = pick_prompts(
-        weights, {"questions": data}, jobs.folder, 0, scorer, "math", encoder=template, context_tokens=CONTEXT
+    prompts, faulty = pick_prompts(mixture(jobs, data), scorer, template)
+    assert ([one.prompt for one in prompts], [fault.row for fault in faulty["questions"]]) == (
+        list(rows.items),
+        [1, 11],
     )
-    assert (prompts, [fault.row for fault in faulty["questions"]]) == (list(rows.items), [1, 11])
     assert write_set_aside(jobs.folder, faulty) == 2
     said = [json.loads(line) for line in (jobs.folder / "set_aside.jsonl").read_text().splitlines()]
     assert [(row["data"], row["row"]) for row in said] == [("questions", 1), ("questions", 11)] and "braces" in said[0][

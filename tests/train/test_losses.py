@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from posttrain.train.losses.dpd import dpd_loss, dpo_loss, token_divergence
-from posttrain.train.losses.policy import group_advantages, has_signal, policy_loss
+from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
 
 TEACHER = torch.tensor([[2.0, 1.0, 0.0]], dtype=torch.float64)
 STUDENT = torch.zeros((1, 3), dtype=torch.float64)
@@ -100,7 +100,7 @@ def _loss(ratio, advantage, kind="grpo", high=0.2):
     logprobs = torch.tensor([[math.log(ratio)]], dtype=torch.float64)
     return policy_loss(
         logprobs, torch.zeros_like(logprobs), torch.tensor([advantage], dtype=torch.float64), torch.ones_like(logprobs),
-        kind=kind, clip_low=0.2, clip_high=high, num_answers=1, num_tokens=1.0, max_tokens=8,
+        Clip(low=0.2, high=high), Divisor(kind=kind, num_answers=1, num_tokens=1.0, max_tokens=8),
     )[0].item()  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_aggregation_vectors(kind, expected):
     mask = torch.tensor([[1.0, 1, 0, 0], [1, 1, 1, 1]], dtype=torch.float64)
     loss, _ = policy_loss(
         logprobs, logprobs, torch.tensor([1.0, -0.25], dtype=torch.float64), mask,
-        kind=kind, clip_low=0.2, clip_high=0.2, num_answers=2, num_tokens=6.0, max_tokens=8,
+        Clip(low=0.2, high=0.2), Divisor(kind=kind, num_answers=2, num_tokens=6.0, max_tokens=8),
     )  # fmt: skip
     assert loss.item() == pytest.approx(expected)
 
@@ -130,7 +130,7 @@ def test_gspo_uses_one_ratio_a_sequence():
     logprobs = torch.tensor([[0.3, -0.1, 0.1]], dtype=torch.float64)
     loss, _ = policy_loss(
         logprobs, torch.zeros_like(logprobs), torch.ones(1, dtype=torch.float64), torch.ones_like(logprobs),
-        kind="gspo", clip_low=0.2, clip_high=0.2, num_answers=1, num_tokens=3.0, max_tokens=8,
+        Clip(low=0.2, high=0.2), Divisor(kind="gspo", num_answers=1, num_tokens=3.0, max_tokens=8),
     )  # fmt: skip
     assert loss.item() == pytest.approx(-1.105170918, abs=1e-9)
 
@@ -143,17 +143,13 @@ def test_splitting_a_step_into_micro_batches_changes_nothing(kind):
     mask = (torch.rand((6, 5), generator=generator) > 0.3).double()
     mask[:, 0] = 1.0
     advantages = torch.randn(6, generator=generator, dtype=torch.float64)
-    common = {
-        "kind": kind,
-        "clip_low": 0.2,
-        "clip_high": 0.28,
-        "num_answers": 6,
-        "num_tokens": mask.sum().item(),
-        "max_tokens": 5,
-    }
-    whole, _ = policy_loss(logprobs, old, advantages, mask, **common)
+    common = (
+        Clip(low=0.2, high=0.28),
+        Divisor(kind=kind, num_answers=6, num_tokens=mask.sum().item(), max_tokens=5),
+    )
+    whole, _ = policy_loss(logprobs, old, advantages, mask, *common)
     parts = [
-        policy_loss(logprobs[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], **common)[0]
+        policy_loss(logprobs[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], *common)[0]
         for i in (0, 2, 4)
     ]
     assert sum(part.item() for part in parts) == pytest.approx(whole.item(), abs=1e-12)
@@ -164,7 +160,7 @@ def test_padding_contributes_nothing():
     loss, _ = policy_loss(
         logprobs, torch.zeros((1, 2), dtype=torch.float64), torch.ones(1, dtype=torch.float64),
         torch.tensor([[1.0, 0.0]], dtype=torch.float64),
-        kind="dapo", clip_low=0.2, clip_high=0.28, num_answers=1, num_tokens=1.0, max_tokens=2,
+        Clip(low=0.2, high=0.28), Divisor(kind="dapo", num_answers=1, num_tokens=1.0, max_tokens=2),
     )  # fmt: skip
     loss.backward()
     assert logprobs.grad[0, 1].item() == 0.0

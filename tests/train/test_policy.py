@@ -16,6 +16,9 @@ from transformers import TrainingArguments
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Grpo
+from posttrain.rollout.engine import EngineOptions
+from posttrain.sampling.job import PromptMixture, RolloutSource
+from posttrain.sampling.prompts import encode
 from posttrain.signals.stopping import check_wait
 from posttrain.train.model import load_model
 from posttrain.train.policy import Feed, PolicyTrainer, group_metrics, policy_metrics, policy_rows, step_prompts, train
@@ -218,20 +221,23 @@ class Parity:
 def engine(tiny: Callable[..., Path]) -> Any:
     from posttrain.rollout.hf_engine import HfEngine
 
-    return HfEngine(str(tiny()), "start", context_tokens=96)
+    return HfEngine(str(tiny()), "start", EngineOptions(context_tokens=96))
+
+
+def rollouts(job: Any, engine: Any, scorer: Any) -> RolloutSource:
+    mixture = PromptMixture(
+        weights={"questions": 1.0},
+        data=job.data,
+        recipe_dir=job.recipe_dir,
+        verifier=job.stage.verifier,
+        seed=job.seed,
+        context_tokens=64,
+    )
+    return RolloutSource(engine=engine, scorer=scorer, prompts=mixture, kept=tuple(PROMPTS), tolerance=1e-3)
 
 
 def run(job: Any, engine: Any, scorer: Any = None) -> dict[str, Any]:
-    weights = {"questions": 1.0}
-    return train(
-        job,
-        prompts=PROMPTS,
-        weights=weights,
-        engine=engine,
-        scorer=scorer or Parity(),
-        tolerance=1e-3,
-        context_tokens=64,
-    )
+    return train(job, rollouts(job, engine, scorer or Parity()))
 
 
 @pytest.mark.parametrize("adapter", ["full", {"rank": 4, "alpha": 8.0}], ids=["full", "lora"])
@@ -336,9 +342,7 @@ def test_too_many_faults_stop_the_stage_and_few_do_not(jobs: Jobs, engine: Any) 
 def test_a_feed_hands_over_before_it_samples(jobs: Jobs, engine: Any) -> None:
     job = jobs.make(stage())
     template = ChatTemplate.load(jobs.model, CHAT)
-    feed = Feed(
-        job=job, stage=job.stage, template=template, prompts=PROMPTS, engine=engine, scorer=Parity(), tolerance=1e-3
-    )
+    feed = Feed(job, template, [encode(prompt, template, 256) for prompt in PROMPTS], rollouts(job, engine, Parity()))
     other = load_model(jobs.model)
     with torch.no_grad():
         other.lm_head.weight[7] += 1.0

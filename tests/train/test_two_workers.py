@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from posttrain.recipe.schema import Grpo, Recipe
+from posttrain.train import entry
 from posttrain.types import RolloutGroup
 from tests.train.conftest import Jobs, metrics, weights, write_rows
 
 pytestmark = pytest.mark.ray
-HERE = "tests.train.test_two_workers"
 SFT = {
     "kind": "sft",
     "name": "warm",
@@ -63,9 +63,10 @@ def train_on_halves(job: Any) -> dict[str, Any]:
     """What policy.train does, with that feed. Runs in a worker."""
     from transformers import TrainingArguments
 
+    from posttrain.machine.ranks import is_first_rank, world_size
     from posttrain.train.model import load_model, save_model
     from posttrain.train.policy import PolicyTrainer
-    from posttrain.train.trainer import Recorder, is_first_rank, run_trainer, settings, world_size
+    from posttrain.train.trainer import Recorder, run_trainer, settings
 
     recorder = Recorder(job)
     arguments = TrainingArguments(**settings(job, job.stage, job.stage.steps, rows_per_forward=1, accumulation=1))
@@ -118,19 +119,19 @@ def test_sft_has_the_same_curve_and_resumes_from_a_checkpoint_of_both(two: Any, 
     alone = jobs.make(Sft.model_validate(SFT), data)
     train(alone)
     shared = jobs.make(Sft.model_validate(SFT), data)
-    two.train("posttrain.train.sft:train", job=shared)
+    two.run(entry.sft, shared)
     assert_close(curve(shared), curve(alone))
     assert [row["step"] for row in metrics(shared)] == [1, 2, 3, 4]
 
     # both workers stop after the same step when asked to, and both of their random states are in the sealed folder
     stopped = jobs.make(Sft.model_validate(SFT), data)
     stopped.stop_file.write_text("")
-    assert two.train("posttrain.train.sft:train", job=stopped) == {"stopped": True}
+    assert two.run(entry.sft, stopped) == {"stopped": True}
     stopped.stop_file.unlink()
     resumed = jobs.make(Sft.model_validate(SFT), data, resume=True)
     assert resumed.resume is not None and resumed.resume.step == 1
     assert {path.name for path in resumed.resume.path.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
-    two.train("posttrain.train.sft:train", job=resumed)
+    two.run(entry.sft, resumed)
     assert (resumed.attempt / "metrics.jsonl").read_bytes() == (shared.attempt / "metrics.jsonl").read_bytes()
     model = (resumed.output / "model" / "model.safetensors").read_bytes()
     assert model == (shared.output / "model" / "model.safetensors").read_bytes()
@@ -142,11 +143,11 @@ def test_distillation_has_the_same_curve_and_the_same_metrics(two: Any, jobs: Jo
     from tests.train.test_dpd import KEYS, PAIRS, stage
 
     (jobs.folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PAIRS))
-    inputs = {"pairs": jobs.folder, "teacher_model": tiny(seed=1)}
+    inputs = {"pairs": jobs.folder}
     configured: Dpd = stage(micro_batch_size=2)
     alone, shared = jobs.make(configured, inputs=inputs), jobs.make(configured, inputs=inputs)
-    train(alone)
-    two.train("posttrain.train.dpd:train", job=shared)
+    train(alone, tiny(seed=1))
+    two.run(entry.dpd, shared, tiny(seed=1))
     assert_close(curve(shared), curve(alone))
     assert_close(
         [[row[key] for key in KEYS] for row in metrics(shared)], [[row[key] for key in KEYS] for row in metrics(alone)]
@@ -157,7 +158,7 @@ def test_a_worker_with_nothing_to_train_on_does_not_hold_up_the_other(two: Any, 
     configured = Grpo.model_validate(RL)
     alone, shared = jobs.make(configured), jobs.make(configured)
     train_on_halves(alone)
-    two.train(f"{HERE}:train_on_halves", job=shared)
+    two.run(train_on_halves, shared)
     assert_close(curve(shared), curve(alone))
     for one, other in zip(metrics(alone), metrics(shared), strict=True):
         assert one.keys() == other.keys()

@@ -7,6 +7,8 @@ prompts, rewards' origin or models.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 EPSILON = 1e-4  # as in TRL: keeps the division finite; groups without spread have been dropped before
@@ -35,42 +37,60 @@ def has_signal(rewards: list[float | None]) -> bool:
     return len(present) >= 2 and max(present) - min(present) > 1e-8
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clip:
+    """How far the ratio may leave 1 before an answer's tokens give no more gradient.
+
+    Example: Clip(low=0.2, high=0.28)
+    """
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Divisor:
+    """What a step's token losses are divided by. kind: grpo, dapo, dr_grpo or gspo.
+
+    Example: Divisor(kind="dapo", num_answers=128, num_tokens=51200.0, max_tokens=1024)
+    """
+
+    kind: str
+    num_answers: int  # of the whole step, over all workers
+    num_tokens: float  # likewise
+    max_tokens: int  # the longest answer that may be sampled
+
+
 def policy_loss(
     logprobs_BT: torch.Tensor,
     old_logprobs_BT: torch.Tensor,
     advantages_B: torch.Tensor,
     mask_BT: torch.Tensor,
-    *,
-    kind: str,
-    clip_low: float,
-    clip_high: float,
-    num_answers: int,
-    num_tokens: float,
-    max_tokens: int,
+    clip: Clip,
+    divisor: Divisor,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """This micro-batch's share of the step's loss, and diagnostics (sums over its tokens).
 
-    num_answers and num_tokens count the whole step over all workers, so that splitting a step into micro-batches or
-    workers changes nothing: grpo divides each answer by its own length, dapo by num_tokens, dr_grpo by num_answers *
-    max_tokens.
+    The divisor counts the whole step over all workers, so that splitting a step into micro-batches or workers changes
+    nothing: grpo divides each answer by its own length, dapo by num_tokens, dr_grpo by num_answers * max_tokens.
     """
     log_ratio = (logprobs_BT - old_logprobs_BT) * mask_BT
     lengths = mask_BT.sum(dim=1).clamp(min=1.0)
     advantages = advantages_B.unsqueeze(1)
     sequence_ratio = torch.exp(log_ratio.sum(dim=1) / lengths).unsqueeze(1).expand_as(logprobs_BT)
-    ratio = sequence_ratio if kind == "gspo" else torch.exp(log_ratio)
-    clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
+    ratio = sequence_ratio if divisor.kind == "gspo" else torch.exp(log_ratio)
+    clipped = ratio.clamp(1.0 - clip.low, 1.0 + clip.high)
     token_loss = -torch.minimum(ratio * advantages, clipped * advantages) * mask_BT
-    if kind in ("grpo", "gspo"):
-        loss = (token_loss.sum(dim=1) / lengths).sum() / num_answers
-    elif kind == "dapo":
-        loss = token_loss.sum() / num_tokens
-    elif kind == "dr_grpo":
-        loss = token_loss.sum() / (num_answers * max_tokens)
+    if divisor.kind in ("grpo", "gspo"):
+        loss = (token_loss.sum(dim=1) / lengths).sum() / divisor.num_answers
+    elif divisor.kind == "dapo":
+        loss = token_loss.sum() / divisor.num_tokens
+    elif divisor.kind == "dr_grpo":
+        loss = token_loss.sum() / (divisor.num_answers * divisor.max_tokens)
     else:
-        raise ValueError(f"loss is {kind!r}, not grpo, dapo, dr_grpo or gspo")
+        raise ValueError(f"loss is {divisor.kind!r}, not grpo, dapo, dr_grpo or gspo")
     with torch.no_grad():
-        outside = ((ratio < 1.0 - clip_low) & (advantages < 0)) | ((ratio > 1.0 + clip_high) & (advantages > 0))
+        outside = ((ratio < 1.0 - clip.low) & (advantages < 0)) | ((ratio > 1.0 + clip.high) & (advantages > 0))
         diagnostics = {
             "clip_ratio": (outside * mask_BT).sum(),
             "log_ratio": log_ratio.sum(),

@@ -1,0 +1,50 @@
+"""The recipe that `--smoke` runs in place of one: real shapes, two optimiser steps a stage, few rows and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from posttrain.recipe.resolve import data_of
+from posttrain.recipe.schema import Recipe
+
+
+def smoke_recipe(recipe: Recipe) -> Recipe:
+    """The same recipe with real shapes but two optimiser steps a stage, few rows and prompts, and a name of its own."""
+    trained = {name for stage in recipe.stages for name in data_of(stage)}
+    raw = recipe.model_dump(mode="json", by_alias=True)
+    raw["name"] = f"{recipe.name[:58]}-smoke"
+    for stage in raw["stages"]:
+        if "steps" in stage:
+            stage.update(steps=2, save_every=1)
+        if "epochs" in stage:
+            stage["epochs"] = None
+        if stage.get("filter"):
+            stage["filter"]["k"] = max(2, min(stage["filter"]["k"], 4))
+            stage["filter"].update(low=0.0, high=1.0)
+        for key in ("teacher_samples", "student_samples"):
+            if key in stage:
+                stage[key] = min(stage[key], 2)
+        if (stage.get("teacher") or {}).get("path") == "toy":
+            stage["teacher"]["toy"] = {**(stage["teacher"]["toy"] or {}), "steps": 2}
+    if raw["base"]["path"] == "toy":
+        raw["base"]["toy"] = {**(raw["base"]["toy"] or {}), "steps": 2}
+    for name, data in raw["data"].items():
+        few = 32 if name in trained else 4
+        if "rows" in data:
+            data["rows"] = min(data["rows"], few)
+        if "limit" in data:
+            data["limit"] = min(data["limit"] or few, few)
+    raw["evaluate"]["k"] = min(recipe.evaluate.k, 2)
+    raw["verifiers"] = _without_canaries(raw["verifiers"])
+    return Recipe.model_validate_json(json.dumps(raw))
+
+
+def _without_canaries(spec: Any) -> Any:
+    """A verifier's arguments without canaries on a reward model of the recipe: trained for two steps, it is fooled by
+    chance."""
+    if isinstance(spec, Mapping):
+        mine = spec.get("kind") == "pairwise" and isinstance(spec.get("model"), Mapping) and "stage" in spec["model"]
+        return {key: _without_canaries(value) for key, value in spec.items()} | ({"canaries": 0} if mine else {})
+    return [_without_canaries(value) for value in spec] if isinstance(spec, list | tuple) else spec

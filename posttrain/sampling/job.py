@@ -1,0 +1,89 @@
+"""One record for sampling work, beside the one for training (train/job.py): what a step hands to a trainer worker,
+which has the tokenizer. Picklable; imports no torch.
+
+    stage ── SamplingJob(model, prompts, ...) ──> machine.run(evaluate | filter_prompts | make_pairs, job, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posttrain.recipe.schema import Chat, Data
+from posttrain.rollout.engine import Engine
+from posttrain.types import Prompt, SamplingParams
+
+SAMPLES_PER_ENGINE = 2048
+"""Some times what an engine decodes together, so that the wait for the last answers of a portion costs little."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedModel:
+    """A model that can be asked: its engine, the folder of its tokenizer, and the id of the artefact it is.
+
+    Example: ServedModel(engine=engine, folder=Path("runs/.store/artefacts/sft-3f9a/model"), id="sft-3f9a")
+    """
+
+    engine: Engine
+    folder: Path
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptMixture:
+    """The prompts that a step asks: data sets by weight, the verifier of each, and the room that an answer needs.
+
+    Example: PromptMixture(weights={"sums": 1.0}, data={"sums": ToyData(...)}, recipe_dir=Path("recipes"),
+    verifier="math", seed=7, context_tokens=4096)
+    """
+
+    weights: Mapping[str, float]  # data set -> weight
+    data: Mapping[str, Data]
+    recipe_dir: Path
+    verifier: str | Mapping[str, str]  # a name for all prompts, or one a data set
+    seed: int
+    context_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Portions:
+    """Where finished portions are kept and looked for. earlier: the same folder of previous attempts; samples: answers
+    a portion."""
+
+    folder: Path
+    earlier: tuple[Path, ...]
+    stop_file: Path
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingJob:
+    """One step's sampling: `samples` answers of `model` to each prompt, judged by `scorer`, published in `output`.
+
+    Example: SamplingJob(model=ServedModel(...), chat=Chat(...), prompts=PromptMixture(...), scorer=scorer,
+    sampling=SamplingParams(max_tokens=96), samples=16, output=Path(...), portions=Portions(...))
+    """
+
+    model: ServedModel
+    chat: Chat
+    prompts: PromptMixture
+    scorer: Any  # the machine's Scorer, or a proxy to it
+    sampling: SamplingParams
+    samples: int
+    output: Path
+    portions: Portions
+    smoke: bool = False  # models after two steps are neither right nor done: every prompt and answer is taken
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutSource:
+    """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
+    filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over."""
+
+    engine: Engine
+    scorer: Any
+    prompts: PromptMixture
+    kept: tuple[Prompt, ...] | None
+    tolerance: float

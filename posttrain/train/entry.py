@@ -1,0 +1,49 @@
+"""The functions that stages hand to the trainer workers, light to import: each method's libraries are imported where it
+runs, so that the driver, which passes the function, loads no torch.
+
+Each writes job.output/model and returns headline metrics, or {"stopped": True} where a stop was asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from posttrain.recipe.schema import ToyModel
+from posttrain.sampling.job import RolloutSource
+from posttrain.train.job import Job
+
+
+def sft(job: Job) -> dict[str, Any]:
+    """Supervised fine-tuning."""
+    from posttrain.train.sft import train
+
+    return train(job)
+
+
+def dpd(job: Job, teacher: Path) -> dict[str, Any]:
+    """Dual-Level Preference Distillation. teacher: its model folder."""
+    from posttrain.train.dpd import train
+
+    return train(job, teacher)
+
+
+def reward_model(job: Job) -> dict[str, Any]:
+    """The pairwise reward model."""
+    from posttrain.train.reward_model import train
+
+    return train(job)
+
+
+def policy(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
+    """GRPO on fresh rollouts."""
+    from posttrain.train.policy import train
+
+    return train(job, rollouts)
+
+
+def toy(spec: ToyModel | None, output: Path, seed: int, stop_file: Path) -> dict[str, Any]:
+    """A toy base or teacher, pre-trained on the toy's corpus."""
+    from posttrain.train.toy_base import make_toy
+
+    return make_toy(spec, output, seed, stop_file)
