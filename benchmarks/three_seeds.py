@@ -11,7 +11,6 @@ problems and pooled over seeds.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,9 @@ import yaml
 
 from posttrain.evaluate.statistics import Key, paired_difference, problem_means
 from posttrain.recipe.yaml_core import read_text
+from posttrain.records.codec import from_json
+from posttrain.records.reader import read_run
+from posttrain.records.rollouts import SAMPLES, Sample, json_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ("base", "base.few_shot", "cold_start", "general", "control", "dpd", "stem", "code", "preference", "dpd.teacher")
@@ -69,19 +71,25 @@ def recipe_text(problems: int) -> str:
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
 
 
-def samples(run: Path, checkpoint: str, suite: str, seed: int) -> dict[Key, float]:
-    path = run / "stages" / f"{checkpoint}.eval.{suite}" / "samples.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {(seed, suite, problem): mean for problem, mean in problem_means(rows).items()}
+def problem_scores(run: Path, seed: int) -> dict[str, dict[Key, float]]:
+    """Checkpoint -> (seed, suite, problem) -> share of its samples that passed, of every evaluation of a run."""
+    found: dict[str, dict[Key, float]] = {}
+    for evaluation in read_run(run).evaluations:
+        path = run / "stages" / evaluation.step / SAMPLES
+        samples = [from_json(Sample, row, str(path)) for row in json_rows(path)]
+        found.setdefault(evaluation.checkpoint, {}).update(
+            {(seed, evaluation.suite, problem): mean for problem, mean in problem_means(samples).items()}
+        )
+    return found
 
 
 def report(runs: dict[int, Path], suites: list[str]) -> str:
-    means: dict[str, dict[Key, float]] = {}
-    for checkpoint in ROWS:
-        means[checkpoint] = {}
-        for seed, run in runs.items():
-            for suite in suites:
-                means[checkpoint] |= samples(run, checkpoint, suite, seed)
+    """The two tables, as Markdown."""
+    means: dict[str, dict[Key, float]] = {checkpoint: {} for checkpoint in ROWS}
+    for seed, run in runs.items():
+        scores = problem_scores(run, seed)
+        for checkpoint in ROWS:
+            means[checkpoint] |= scores[checkpoint]
     lines = [f"| checkpoint | {' | '.join(suites)} | mean |", "|---" * (len(suites) + 2) + "|"]
     for checkpoint in ROWS:
         per_suite = []

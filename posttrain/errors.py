@@ -6,6 +6,7 @@
     │   ├── DataError                                 a row, a file, a card, a digest
     │   ├── CheckpointError                           a model folder that is missing, torn, foreign or incomplete
     │   └── RunFolderError                            a folder of another recipe, or held by another process
+    │       └── RecordError                           a file of a run that does not hold what such a file holds
     ├── BackendError(RuntimeError)           exit 69  a part this machine lacks: Docker, vLLM, torch, a GPU, Ray
     ├── StageError(RuntimeError)             exit 1   a stage failed; the same command resumes
     └── Stopped(RuntimeError)                exit 75  stopped on request at a safe point
@@ -61,6 +62,10 @@ class CheckpointError(InputError):
 
 class RunFolderError(InputError):
     """The run folder belongs to another recipe, or another live process holds it."""
+
+
+class RecordError(RunFolderError):
+    """A file that a run left does not hold what this version writes there."""
 
 
 class BackendError(PosttrainError, RuntimeError):

@@ -10,16 +10,22 @@ seed alone. Options of the hostile kind (fail_at, sleep, fill) do what their nam
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+from posttrain.records.codec import as_json
+from posttrain.records.manifest import Manifest
+from posttrain.records.scores import SCORES, Scores
+from posttrain.records.step import Step
 from posttrain.signals.stopping import check_wait
 from posttrain.stages.protocol import StepContext
 from posttrain.store.checkpoints import cut_rows, newest_good, write_sealed
 from posttrain.store.failpoints import failpoint
+from posttrain.store.jsonl import write_record
 from posttrain.store.reference import folder_digest, model_dir, write_reference
 
 
@@ -150,24 +156,55 @@ class Leaver:
         raise SystemExit(0)
 
 
-class Scores:
+SOME_SCORES = Scores(
+    k=8,
+    n=100,
+    avg_at_k=0.5,
+    ci95=(0.4, 0.6),
+    pass_at_k=0.8,
+    format_valid=1.0,
+    faults=0,
+    mean_tokens=30.0,
+    truncated_share=0.0,
+    generated_tokens=24000,
+    outcomes={"correct": 400, "wrong": 400},
+)
+
+
+class Scored:
     """An evaluation with fixed scores."""
 
     VERSION = 1
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        scores = {
-            "checkpoint": "x",
-            "suite": "y",
-            "k": 8,
-            "n": 3,
-            "avg_at_k": 0.5,
-            "ci95": [0.25, 0.75],
-            "pass_at_k": 1.0,
-        }
-        (ctx.output / "scores.json").write_text(json.dumps(scores))
+        write_record(ctx.output / SCORES, as_json(SOME_SCORES))
         return {"avg_at_k": 0.5}
 
 
 def _options(ctx: StepContext) -> dict[str, Any]:
     return dict(ctx.step.params.get("options", ctx.step.params))
+
+
+def manifest_for(step: Step, **changes: Any) -> Manifest:
+    """The manifest of a step that was published by hand, with nothing to tell but for `changes`."""
+    plain = Manifest(
+        step=step.name,
+        kind=step.kind,
+        version=step.version,
+        params=step.params,
+        inputs={},
+        digests=step.digests,
+        seed=0,
+        smoke=False,
+        versions={},
+        machine=None,
+        judge_level=None,
+        command=("posttrain", "run"),
+        host="box",
+        started="",
+        finished="",
+        seconds=1.0,
+        attempts=1,
+        metrics={},
+    )
+    return dataclasses.replace(plain, **changes)

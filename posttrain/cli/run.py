@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from posttrain.records.results import RunResults
+    from posttrain.run.status import RunStatus
 
 DEFAULT_STORE = Path("runs/.store")
 PIPED_WIDTH = 200
@@ -99,11 +103,12 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What a run has done, does, and who holds it."""
+    from posttrain.records.codec import as_json as record_json
     from posttrain.run.status import read_status
 
     status = read_status(run_dir)
     if as_json:
-        print(json.dumps(status))
+        print(json.dumps(record_json(status)))
     else:
         _print_status(status)
 
@@ -115,9 +120,9 @@ def stop_command(run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Ru
     print(request_stop(run_dir))
 
 
-def _print_outcome(run_dir: Path, results: dict[str, Any]) -> None:
+def _print_outcome(run_dir: Path, results: RunResults) -> None:
     """The table of scores, where there are any, and where to look."""
-    if results["evaluations"]:
+    if results.evaluations:
         from posttrain.evaluate.table import print_table
 
         print_table(run_dir)
@@ -126,20 +131,18 @@ def _print_outcome(run_dir: Path, results: dict[str, Any]) -> None:
             print(f"{what}: {run_dir / name}")
 
 
-def _print_status(status: dict[str, Any]) -> None:
+def _print_status(status: RunStatus) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)  # Rich takes a pipe for 80 columns
-    at_work = (status["progress"] or {}).get("step")
+    at_work = status.progress.step if status.progress is not None else None
     rows = []
-    for row in status["stages"]:
-        shown = "running" if row["name"] == at_work and row["status"] == "pending" else row["status"]
-        rows.append(
-            (row["name"], row["kind"], shown, f"{row['seconds']:.1f}" if row["seconds"] else "", row.get("note", ""))
-        )
+    for row in status.stages:
+        shown = "running" if row.name == at_work and row.status == "pending" else str(row.status)
+        rows.append((row.name, row.kind, shown, f"{row.seconds:.1f}" if row.seconds is not None else "", row.note))
     titles = ("stage", "kind", "status", "seconds", "")
     widths = [
         max(len(title), *(len(row[i]) for row in rows)) if rows else len(title) for i, title in enumerate(titles[:4])
@@ -149,5 +152,5 @@ def _print_status(status: dict[str, Any]) -> None:
         table.add_column(title, no_wrap=True, min_width=width, overflow="ellipsis")
     for cells in rows:
         table.add_row(*map(Text, cells))
-    console.print(f"{status['run']}: {status['shown']}", markup=False, highlight=False)
+    console.print(f"{status.run}: {status.shown}", markup=False, highlight=False)
     console.print(table)

@@ -59,10 +59,11 @@ def evaluate_command(
         Path | None, typer.Option(help="Recipe that defines the suite; a run's stage brings its own.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for samples.jsonl and scores.json.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print scores.json.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print checkpoint, suite and scores as JSON.")] = False,
 ) -> None:
     """Score a checkpoint on one suite."""
     from posttrain.errors import RecipeError
+    from posttrain.records.codec import as_json as record_json
     from posttrain.run.one_checkpoint import find_model, find_recipe, score
 
     find_model(checkpoint)
@@ -76,12 +77,12 @@ def evaluate_command(
     with tempfile.TemporaryDirectory(prefix="posttrain-logs-") as logs:
         scores = score(checkpoint, found[0], found[1], suite, Path(logs), out)
     if as_json:
-        print(json.dumps(scores))
+        print(json.dumps({"checkpoint": str(checkpoint), "suite": suite, **record_json(scores)}))
     else:
-        low, high = scores["ci95"]
+        low, high = scores.ci95
         print(
-            f"{suite}: avg@{scores['k']} {scores['avg_at_k']:.1%} [{low:.1%}, {high:.1%}] on {scores['n']} problems, "
-            f"format valid {scores['format_valid']:.1%}"
+            f"{suite}: avg@{scores.k} {scores.avg_at_k:.1%} [{low:.1%}, {high:.1%}] on {scores.n} problems, "
+            f"format valid {scores.format_valid:.1%}"
         )
 
 

@@ -7,19 +7,9 @@ right: 2 to 14.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """One prompt's outcome. Example: Decision(id="stem/3", right=5, wrong=11, none=0, kept=True)."""
-
-    id: str
-    right: int
-    wrong: int
-    none: int
-    kept: bool
+from posttrain.records.metrics import Decision
 
 
 def in_band(right: int, k: int, low: float, high: float) -> bool:

@@ -9,14 +9,15 @@ Shape legend: N problems, R resamples.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from posttrain.errors import StageError
+from posttrain.records.rollouts import Sample
+from posttrain.records.scores import Scores
 
 RESAMPLES = 10_000
 SEED = 20_251_122
@@ -25,44 +26,6 @@ _CHUNK_CELLS = 2_000_000  # R x N indices held at once (16 MB); the stream of dr
 
 Key = tuple[int, str, str]
 """(seed, suite, problem)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
-    """One checkpoint on one suite. Shares and scores are fractions 0 to 1.
-
-    `n` problems with at least one judgement, `k` samples a problem. `pass_at_k` is None when no problem has k
-    judgements. `faults` samples without a judgement (ours, not the model's): they leave the mean and are counted.
-    Example: Scores(n=100, k=8, avg_at_k=0.4125, ci95=(0.34, 0.4875), pass_at_k=0.71, format_valid=0.98, faults=0,
-    mean_tokens=31.4,
-                    truncated_share=0.01)
-    """
-
-    n: int
-    k: int
-    avg_at_k: float
-    ci95: tuple[float, float]
-    pass_at_k: float | None
-    format_valid: float
-    faults: int
-    mean_tokens: float
-    truncated_share: float
-
-    def as_json(self, *, checkpoint: str, suite: str) -> dict[str, Any]:
-        """The content of scores.json, in a fixed order of keys."""
-        return {
-            "checkpoint": checkpoint,
-            "suite": suite,
-            "k": self.k,
-            "n": self.n,
-            "avg_at_k": self.avg_at_k,
-            "ci95": list(self.ci95),
-            "pass_at_k": self.pass_at_k,
-            "format_valid": self.format_valid,
-            "faults": self.faults,
-            "mean_tokens": self.mean_tokens,
-            "truncated_share": self.truncated_share,
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,62 +155,61 @@ def _interval(means: np.ndarray) -> tuple[float, float]:
     return round(float(np.percentile(means, 2.5)), _DECIMALS), round(float(np.percentile(means, 97.5)), _DECIMALS)
 
 
-# ---------------------------------------------------------------- rows of a suite
+# ---------------------------------------------------------------- samples of a suite
 
 
-def problem_means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def problem_means(samples: Iterable[Sample]) -> dict[str, float]:
     """Problem id -> share of its judged samples that passed, in order of id. Problems without a judgement are left
     out."""
-    return {problem: sum(judged) / len(judged) for problem, judged in _by_problem(rows)[0].items() if judged}
+    return {problem: sum(judged) / len(judged) for problem, judged in _by_problem(samples)[0].items() if judged}
 
 
-def score_samples(rows: Iterable[Mapping[str, Any]]) -> Scores:
-    """Score one suite from rows {"problem", "sample", "passed": bool | None, "format_valid", "num_tokens",
-    "truncated"}.
-
-    A problem's k samples must all be there, once each (ValueError: a torn or doubled file is not a result). `passed`
-    None is a fault of ours: it leaves the mean. Raises StageError when no sample was judged at all.
+def score_samples(samples: Sequence[Sample]) -> Scores:
+    """Score one suite. A problem's k samples must all be there, once each (ValueError: a torn or doubled file is not a
+    result). Raises StageError when no sample was judged at all.
     """
-    rows = list(rows)
-    judged, k = _by_problem(rows)
+    judged, k = _by_problem(samples)
     means = [sum(values) / len(values) for values in judged.values() if values]
     if not means:
         raise StageError(
-            f"none of the {len(rows)} samples has a judgement",
+            f"none of the {len(samples)} samples has a judgement",
             remedy="read the reasons in samples.jsonl, run `posttrain doctor`, then run the same command again",
         )
     full = [pass_at_k(k, sum(values), k) for values in judged.values() if len(values) == k]
+    generated = sum(sample.num_tokens for sample in samples)
+    outcomes = Counter(sample.verdict.outcome for sample in samples)
     return Scores(
-        n=len(means),
         k=k,
+        n=len(means),
         avg_at_k=round(float(np.mean(means)), _DECIMALS),
         ci95=bootstrap_ci95(means),
         pass_at_k=round(float(np.mean(full)), _DECIMALS) if full else None,
-        format_valid=_share(rows, "format_valid"),
-        faults=sum(row["passed"] is None for row in rows),
-        mean_tokens=round(sum(row["num_tokens"] for row in rows) / len(rows), _DECIMALS),
-        truncated_share=_share(rows, "truncated"),
+        format_valid=_share([sample.format_valid for sample in samples]),
+        faults=sum(sample.passed is None for sample in samples),
+        mean_tokens=round(generated / len(samples), _DECIMALS),
+        truncated_share=_share([sample.truncated for sample in samples]),
+        generated_tokens=generated,
+        outcomes=dict(sorted(outcomes.items())),
     )
 
 
-def _by_problem(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[bool]], int]:
+def _by_problem(samples: Iterable[Sample]) -> tuple[dict[str, list[bool]], int]:
     """Problem -> judged samples (sorted by problem, so the interval does not depend on the order of rows), and k."""
     judged: dict[str, list[bool]] = defaultdict(list)
-    samples: dict[str, set[int]] = defaultdict(set)
-    for row in rows:
-        problem, sample = str(row["problem"]), row["sample"]
-        if sample in samples[problem]:
-            raise ValueError(f"sample {sample} of problem {problem} stands twice in the rows")
-        samples[problem].add(sample)
-        judged[problem].extend([] if row["passed"] is None else [bool(row["passed"])])
-    if not samples:
+    seen: dict[str, set[int]] = defaultdict(set)
+    for row in samples:
+        if row.sample in seen[row.problem]:
+            raise ValueError(f"sample {row.sample} of problem {row.problem} stands twice in the rows")
+        seen[row.problem].add(row.sample)
+        judged[row.problem].extend([] if row.passed is None else [row.passed])
+    if not seen:
         raise ValueError("no samples to score")
-    k = max(len(found) for found in samples.values())
-    short = [problem for problem, found in samples.items() if len(found) != k]
+    k = max(len(found) for found in seen.values())
+    short = [problem for problem, found in seen.items() if len(found) != k]
     if short:
-        raise ValueError(f"problem {short[0]} has {len(samples[short[0]])} samples where others have {k}")
-    return {problem: judged[problem] for problem in sorted(samples)}, k
+        raise ValueError(f"problem {short[0]} has {len(seen[short[0]])} samples where others have {k}")
+    return {problem: judged[problem] for problem in sorted(seen)}, k
 
 
-def _share(rows: Sequence[Mapping[str, Any]], key: str) -> float:
-    return round(sum(bool(row[key]) for row in rows) / len(rows), _DECIMALS)
+def _share(values: Sequence[bool]) -> float:
+    return round(sum(values) / len(values), _DECIMALS)

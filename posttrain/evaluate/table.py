@@ -2,13 +2,14 @@
 
 Builds one `Table` from what a run left and renders it for the terminal (rich) and for a README (Markdown);
 report/html.py renders the same `Table` for a browser. Knows nothing of where a run's numbers lie in its folder:
-results.py does.
+records/reader.py does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from rich import box
@@ -16,91 +17,131 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from posttrain.records.reader import (
-    EvaluationRecord,
-    FilterRecord,
-    Run,
-    VerdictCounts,
-    filters_of,
-    judge_level,
-    read_run,
-    reference_checkpoints,
-    verdicts_of,
-)
+from posttrain.records.metrics import FilterSummary
+from posttrain.records.reader import Run, VerdictCounts, controls, judge_level, read_run, verdicts_of
+from posttrain.records.results import Evaluation, Status
+from posttrain.records.step import ModelRole
+from sandbox.types import Level
 
 MAX_NAMED = 6  # unfinished steps named in a line
 
 
+class Yardstick(StrEnum):
+    """Why a row stands beside the line from base to final model."""
+
+    TEACHER = "teacher"
+    FEW_SHOT = "few-shot"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One checkpoint on one suite: the scores, and the seconds that scoring took (None: not known).
+
+    Example: Cell(scores=Evaluation(checkpoint="general", suite="stem", avg_at_k=0.41, ...), seconds=12.5)
+    """
+
+    scores: Evaluation
+    seconds: float | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One checkpoint. `cells` maps a suite to its evaluation; a suite not yet scored is missing. `mean` needs all
-    suites, else None.
+    """One checkpoint. `cells` maps a suite to its cell; a suite not yet scored is missing. `mean` needs all suites,
+    else None. `yardstick` is None on the line from base to final model. `label` is what a reader sees.
 
-    `role` is empty on the line from base to final model, else why the row is one of reference: "teacher", "few-shot",
-    "control".
+    Example: Row(checkpoint="dpd.teacher", label="teacher of dpd", yardstick=Yardstick.TEACHER, cells={...}, mean=0.8)
     """
 
     checkpoint: str
-    role: str
-    cells: Mapping[str, EvaluationRecord]
+    label: str
+    yardstick: Yardstick | None
+    cells: Mapping[str, Cell]
     mean: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Everything the table shows. `rows` in run order, then `references`."""
+    """Everything the table shows. `rows` in run order, then `yardsticks`; `filters` by name of the step."""
 
     suites: tuple[str, ...]
     rows: tuple[Row, ...]
-    references: tuple[Row, ...]
-    filters: tuple[FilterRecord, ...]
+    yardsticks: tuple[Row, ...]
+    filters: Mapping[str, FilterSummary]
     verdicts: tuple[VerdictCounts, ...]
-    judge_level: str | None
+    judge_level: Level | None
     unfinished: tuple[str, ...]  # "preference (pending)": stages without a published result
 
     @property
-    def k(self) -> tuple[int, ...]:
-        return tuple(sorted({cell.k for row in (*self.rows, *self.references) for cell in row.cells.values()}))
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(cell for row in (*self.rows, *self.yardsticks) for cell in row.cells.values())
 
     @property
     def measure(self) -> str:
         """avg@8, or avg@k where suites differ."""
-        return f"avg@{self.k[0]}" if len(self.k) == 1 else "avg@k"
+        found = {cell.scores.k for cell in self.cells}
+        return f"avg@{found.pop()}" if len(found) == 1 else "avg@k"
+
+    @property
+    def problems(self) -> str:
+        """How many problems a suite has: "100", "100 to 164" where suites differ, "0" before any is scored."""
+        sizes = sorted({cell.scores.n for cell in self.cells})
+        return f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "0"
 
 
 def build_table(run: Run) -> Table:
     """Arrange what `run` holds. A run that broke off gives the rows it has."""
     suites = tuple(dict.fromkeys(evaluation.suite for evaluation in run.evaluations))
-    beside = reference_checkpoints(run)
-    cells: dict[str, dict[str, EvaluationRecord]] = {}
+    seconds = {stage.name: stage.row.seconds for stage in run.stages}
+    beside = controls(run)
+    scored: dict[str, dict[str, Cell]] = {}
     for evaluation in run.evaluations:
-        cells.setdefault(evaluation.checkpoint, {})[evaluation.suite] = evaluation
+        cell = Cell(scores=evaluation, seconds=seconds.get(evaluation.step))
+        scored.setdefault(evaluation.checkpoint, {})[evaluation.suite] = cell
     position = {stage.name: index for index, stage in enumerate(run.stages)}
-    ordered = sorted(
-        cells, key=lambda name: position.get(name, len(position))
-    )  # stable: a name that is no stage goes to the end
-    rows = [
-        Row(
-            checkpoint=name,
-            role=beside.get(name, ""),
-            cells=cells[name],
-            mean=sum(cell.avg_at_k for cell in cells[name].values()) / len(suites)
-            if len(cells[name]) == len(suites)
-            else None,
-        )
-        for name in ordered
-    ]
+    # The sort is stable: a checkpoint that is no step of its own (a model with worked examples) goes to the end.
+    ordered = sorted(scored, key=lambda name: position.get(name, len(position)))
+    rows = [_row(name, scored[name], suites, is_control=name in beside) for name in ordered]
     return Table(
         suites=suites,
-        rows=tuple(row for row in rows if not row.role),
-        references=tuple(row for row in rows if row.role),
-        filters=tuple(filters_of(run)),
+        rows=tuple(row for row in rows if row.yardstick is None),
+        yardsticks=tuple(row for row in rows if row.yardstick is not None),
+        filters=run.filters,
         verdicts=tuple(verdicts_of(run)),
         judge_level=judge_level(run),
         unfinished=tuple(
-            f"{stage.name} ({stage.status})" for stage in run.stages if stage.status in ("failed", "pending")
+            f"{stage.name} ({stage.row.status})"
+            for stage in run.stages
+            if stage.row.status in (Status.FAILED, Status.PENDING)
         ),
     )
+
+
+def _row(checkpoint: str, cells: Mapping[str, Cell], suites: Sequence[str], *, is_control: bool) -> Row:
+    one = next(iter(cells.values())).scores
+    if one.few_shot:
+        yardstick: Yardstick | None = Yardstick.FEW_SHOT
+    elif one.role is ModelRole.TEACHER:
+        yardstick = Yardstick.TEACHER
+    else:
+        yardstick = Yardstick.CONTROL if is_control else None
+    means = [cell.scores.avg_at_k for cell in cells.values()]
+    return Row(
+        checkpoint=checkpoint,
+        label=_label(one, is_control=is_control),
+        yardstick=yardstick,
+        cells=cells,
+        mean=sum(means) / len(suites) if len(means) == len(suites) else None,
+    )
+
+
+def _label(scored: Evaluation, *, is_control: bool) -> str:
+    """What a reader sees: "teacher of distil", "base, few-shot", "longer (control)"; others keep their name."""
+    if scored.role is ModelRole.TEACHER:
+        return f"teacher of {scored.stage}"
+    if scored.few_shot:
+        return f"{scored.stage or scored.role}, few-shot"
+    return f"{scored.checkpoint} (control)" if is_control and scored.checkpoint != "control" else scored.checkpoint
 
 
 # ---------------------------------------------------------------- words
@@ -133,20 +174,9 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
 
 
-def row_label(row: Row) -> str:
-    """What a reader sees: distil.teacher -> teacher of distil; a few-shot row of base -> base, few-shot; others keep
-    their name."""
-    if row.role == "teacher" and row.checkpoint.endswith(".teacher"):
-        return f"teacher of {row.checkpoint.removesuffix('.teacher')}"
-    if row.role == "few-shot":
-        return "base, few-shot"
-    return (
-        f"{row.checkpoint} (control)" if row.role == "control" and "control" not in row.checkpoint else row.checkpoint
-    )
-
-
-def filter_line(record: FilterRecord) -> str:
-    return f"{record.stage} kept {record.kept} of {record.prompts} prompts ({percent(record.kept_share)} %)"
+def filter_line(step: str, summary: FilterSummary) -> str:
+    """Example: "stem.filter kept 212 of 400 prompts (53.0 %)"."""
+    return f"{step} kept {summary.kept} of {summary.prompts} prompts ({percent(summary.kept_share)} %)"
 
 
 def verdict_line(record: VerdictCounts) -> str:
@@ -158,14 +188,13 @@ def verdict_line(record: VerdictCounts) -> str:
     part = (
         "" if record.counted_share == 1.0 else f" in the {percent(record.counted_share)} % of steps that were counted"
     )
-    return f"{record.stage}: {total} verdicts{part}: {', '.join(parts)}"
+    return f"{record.step}: {total} verdicts{part}: {', '.join(parts)}"
 
 
 def caption(table: Table) -> str:
-    sizes = sorted({cell.n for row in (*table.rows, *table.references) for cell in row.cells.values()})
-    problems = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "0"
+    """What the numbers of the table are, in a line below it."""
     measure = f"{table.measure} in percent [95 % interval, bootstrap over problems]"
-    return f"{measure}; share of answers in valid format; time. {problems} problems a suite."
+    return f"{measure}; share of answers in valid format; time. {table.problems} problems a suite."
 
 
 # ---------------------------------------------------------------- terminal and Markdown
@@ -185,24 +214,25 @@ def render_rich(table: Table) -> RenderableType:
         grid.add_column("mean", justify="right")
     for row in table.rows:
         grid.add_row(*_rich_cells(table, row))
-    if table.references:
+    if table.yardsticks:
         grid.add_section()
-        for row in table.references:
+        for row in table.yardsticks:
             grid.add_row(*_rich_cells(table, row), style="dim")
     return Group(grid, Text(""), *(Text(line) for line in closing_lines(table)))
 
 
 def _rich_cells(table: Table, row: Row) -> list[Text]:
-    cells = [Text(row_label(row))]
+    cells = [Text(row.label)]
     for suite in table.suites:
         cell = row.cells.get(suite)
         if cell is None:
             cells.append(Text("-"))
             continue
         # Whole points in the interval, so that three suites fit 80 columns; Markdown and HTML have the tenths.
-        text = Text(f"{percent(cell.avg_at_k)} ", style="bold", no_wrap=True)
-        text.append(f"[{100 * cell.ci95[0]:.0f}, {100 * cell.ci95[1]:.0f}]\n", style="not bold")
-        text.append(f"{whole_percent(cell.format_valid)}, {duration(cell.seconds)}", style="dim not bold")
+        scores = cell.scores
+        text = Text(f"{percent(scores.avg_at_k)} ", style="bold", no_wrap=True)
+        text.append(f"[{100 * scores.ci95[0]:.0f}, {100 * scores.ci95[1]:.0f}]\n", style="not bold")
+        text.append(f"{whole_percent(scores.format_valid)}, {duration(cell.seconds)}", style="dim not bold")
         cells.append(text)
     if len(table.suites) > 1:
         cells.append(Text(percent(row.mean), style="bold"))
@@ -211,9 +241,10 @@ def _rich_cells(table: Table, row: Row) -> list[Text]:
 
 def closing_lines(table: Table) -> list[str]:
     """Filters, verdicts, the judge's level and what is unfinished: one line each."""
-    lines = [filter_line(record) for record in table.filters] + [verdict_line(record) for record in table.verdicts]
+    lines = [filter_line(step, summary) for step, summary in table.filters.items()]
+    lines += [verdict_line(counts) for counts in table.verdicts]
     if table.judge_level:
-        unsafe = "  UNSAFE: it ran as you, with your files and network" if table.judge_level == "none" else ""
+        unsafe = "  UNSAFE: it ran as you, with your files and network" if table.judge_level is Level.NONE else ""
         lines.append(f"generated code was judged at level: {table.judge_level}{unsafe}")
     if table.unfinished:
         more = len(table.unfinished) - MAX_NAMED
@@ -228,19 +259,20 @@ def render_markdown(table: Table) -> str:
     wide = len(table.suites) > 1
     head = ["checkpoint", *(f"{suite} {table.measure}" for suite in table.suites), *(["mean"] if wide else [])]
     lines = [_markdown_row(head), _markdown_row(["---", *["---:"] * (len(head) - 1)])]
-    for row in (*table.rows, *table.references):
-        label = f"*{_escape_markdown(row_label(row))}*" if row.role else _escape_markdown(row_label(row))
+    for row in (*table.rows, *table.yardsticks):
+        label = _escape_markdown(row.label) if row.yardstick is None else f"*{_escape_markdown(row.label)}*"
         cells = [label, *(_markdown_cell(row.cells.get(suite)) for suite in table.suites)]
         lines.append(_markdown_row([*cells, *([percent(row.mean)] if wide else [])]))
     lines += ["", caption(table), "", *(f"- {_escape_markdown(line)}" for line in closing_lines(table))]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_cell(cell: EvaluationRecord | None) -> str:
+def _markdown_cell(cell: Cell | None) -> str:
     if cell is None:
         return "-"
-    interval = f"[{percent(cell.ci95[0])}, {percent(cell.ci95[1])}]"
-    return f"**{percent(cell.avg_at_k)}** {interval}<br>format {percent(cell.format_valid)} %, {duration(cell.seconds)}"
+    scores = cell.scores
+    score = f"**{percent(scores.avg_at_k)}** [{percent(scores.ci95[0])}, {percent(scores.ci95[1])}]"
+    return f"{score}<br>format {percent(scores.format_valid)} %, {duration(cell.seconds)}"
 
 
 def _markdown_row(cells: list[str]) -> str:

@@ -22,6 +22,7 @@ from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
 from posttrain.machine.scorer import Scorer
 from posttrain.recipe.schema import Recipe
+from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import EngineServer, choose_backend
@@ -29,6 +30,7 @@ from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.artefacts import library_versions
 from posttrain.telemetry import quiet_environment, silence_libraries
+from sandbox.types import Level
 
 if TYPE_CHECKING:
     from posttrain.machine.cluster import Cluster, Remote
@@ -257,28 +259,30 @@ class Machine:
 
     # ------------------------------------------------------------ the whole
 
-    def facts(self) -> dict[str, Any]:
-        """For manifests: versions, cores, what Ray has, the engines alive, and level and images of the code judge (null
-        before any)."""
+    def facts(self) -> MachineFacts:
+        """For manifests: what of this machine and its libraries shapes a result."""
         engines = {}
         for role, served in self._engines.items():
             health = served.engine.health()
-            engines[role] = {"backend": health.backend, "device": health.device, "dtype": health.dtype}
-        return {
-            "versions": dict(library_versions()),
-            "cores": _cores(),
-            "ray": self._cluster.resources() if self._cluster else None,
-            "engine_backend": choose_backend(self._recipe.engine.backend),
-            "engines": engines,
-            "trainers": len(self._trainers),
-            "judge": self._judge_facts(),
-        }
+            engines[role] = EngineFacts(backend=health.backend, device=health.device, dtype=health.dtype)
+        return MachineFacts(
+            versions=library_versions(),
+            cores=_cores(),
+            ray=self._cluster.resources() if self._cluster else None,
+            engine_backend=choose_backend(self._recipe.engine.backend),
+            engines=engines,
+            trainers=len(self._trainers),
+            judge=self._judge_facts(),
+        )
 
-    def _judge_facts(self) -> dict[str, Any] | None:
+    def _judge_facts(self) -> JudgeFacts | None:
         from sandbox.images import root_tree
 
         judge: dict[str, Any] | None = self._scorer.call("judge") if self._scorer else None
-        return None if judge is None else judge | {"image": root_tree.image_reference(self._recipe.sandbox.image)}
+        if judge is None:
+            return None
+        image = root_tree.image_reference(self._recipe.sandbox.image)
+        return JudgeFacts(level=Level(judge["level"]), images=judge["images"], image=image)
 
     def close(self) -> None:
         """Stop every actor, and Ray if this pipeline started it."""

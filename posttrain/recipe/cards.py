@@ -7,6 +7,7 @@ Knows nothing of rows. Generated sources (toy, reasoning_gym) have cards that sh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,24 @@ def is_blank_card(facts: Mapping[str, Any]) -> bool:
     return any(facts.get(key) == template[key] for key in ("pretty_name", "provenance"))
 
 
-def card_facts(name: str, spec: Data, recipe_dir: Path) -> dict[str, Any]:
-    """What a model card carries over of one data set."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFacts:
+    """What a model card carries over of one data set. Example: DataFacts(name="sums", title="Sums to 100",
+    license="apache-2.0", provenance="Made from a seed")"""
+
+    name: str  # in the recipe
+    title: str
+    license: str | None
+    provenance: str | None
+
+
+def data_facts(name: str, spec: Data, recipe_dir: Path) -> DataFacts:
+    """From the data set's own card, where it has one. Raises DataError."""
     path = card_path(spec, recipe_dir)
     facts = read_card(path) if path else {}
-    return {
-        "name": name,
-        "source": spec.source,
-        "license": facts.get("license"),
-        "title": facts.get("pretty_name") or name,
-        "provenance": facts.get("provenance"),
-        "rows": getattr(spec, "rows", None),
-    }
+    return DataFacts(
+        name=name,
+        title=str(facts.get("pretty_name") or name),
+        license=facts.get("license"),
+        provenance=facts.get("provenance"),
+    )

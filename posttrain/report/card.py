@@ -7,10 +7,12 @@ network. Knows nothing of recipes or run folders; the export stage gathers the f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from posttrain.evaluate.table import percent
+from posttrain.recipe.cards import DataFacts
+from posttrain.records.results import Evaluation
 from posttrain.report.text import escape
 from posttrain.store.atomic import write_bytes
 
@@ -23,25 +25,59 @@ KIND_WORDS = {
 TAGS = ("posttrain", "reasoning")
 
 
-def write_card(model_dir: Path, facts: Mapping[str, Any]) -> None:
-    """Write `model_dir`/README.md, replaced whole.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFacts:
+    """A base or a teacher. `path` is "toy", a hub id (then with its revision) or a folder; `license` an SPDX name, or
+    None where none is stated. Example: ModelFacts(path="owner/base-3b", revision="3f9a...", license="apache-2.0")"""
 
-    facts, all optional but `name` and `base`:
-      name, base, base_revision         the recipe, and the checkpoint it started from ("toy", a hub id or a folder)
-      base_license, teacher_licenses    SPDX names, {teacher: name}; without one the card says that it is not stated
-      teachers                          [path or hub id]
-      seed, checkpoint                  the recipe's seed; id of the exported checkpoint
-      stages                            [{"name", "kind"}], in run order
-      data                              [{"name", "source", "license", "title", "provenance", "rows"}]
-      exported                          name of the stage whose checkpoint this is: its scores are the model's, others
-                                        are shown as the way
-      evaluations                       [{"checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", ...}],
-                                        fractions 0 to 1
-      sampling                          {"k", "temperature", "top_p"} of the evaluations
-      chat                              {"think": [open, close], "stop": [tokens]}
-      held_out_overlap                  {suite: problems that stand in the training data}
-      versions                          {library: version}
+    path: str
+    revision: str | None = None
+    license: str | None = None
+
+    @property
+    def stated_license(self) -> str | None:
+        """A toy is made by this package from a seed, under this package's licence."""
+        return self.license or ("apache-2.0" if self.path == "toy" else None)
+
+    @property
+    def words(self) -> str:
+        """A hub id with its revision; of a local folder only the last name."""
+        if self.path == "toy":
+            return "a toy checkpoint made from a seed"
+        if self.revision:
+            return f"{self.path} at revision {self.revision}"
+        is_local = self.path.count("/") != 1 or self.path.startswith((".", "/", "~"))
+        return f"local folder {Path(self.path).name}" if is_local else self.path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardFacts:
+    """All that a card tells.
+
+    Example: CardFacts(name="demo-cpu", seed=0, base=ModelFacts(path="toy"), teachers=(ModelFacts(path="toy"),),
+    stages=(("general", "sft"), ("stem", "grpo")), data=(DataFacts(...),), exported="stem", checkpoint="grpo-3f9a",
+    evaluations=(Evaluation(...),), temperature=0.6, top_p=0.95, think=("<think>", "</think>"), stop=("<|im_end|>",),
+    held_out_overlap={"stem": 0})
     """
+
+    name: str  # of the recipe
+    seed: int  # of the recipe
+    base: ModelFacts
+    teachers: tuple[ModelFacts, ...]
+    stages: tuple[tuple[str, str], ...]  # (name, kind), in run order
+    data: tuple[DataFacts, ...]
+    exported: str  # the checkpoint whose scores are the model's; others are shown as the way
+    checkpoint: str  # its id
+    evaluations: tuple[Evaluation, ...]
+    temperature: float  # of the evaluations' sampling
+    top_p: float
+    think: tuple[str, str]
+    stop: tuple[str, ...]
+    held_out_overlap: Mapping[str, int] = field(default_factory=dict)  # suite -> problems in the training data, too
+
+
+def write_card(model_dir: Path, facts: CardFacts) -> None:
+    """Write `model_dir`/README.md, replaced whole."""
     content = f"---\n{_metadata(facts)}\n---\n\n{_body(facts)}"
     write_bytes(model_dir / "README.md", content.encode("utf-8", "backslashreplace"), point="card")
 
@@ -49,89 +85,62 @@ def write_card(model_dir: Path, facts: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------- metadata
 
 
-def _metadata(facts: Mapping[str, Any]) -> str:
+def _metadata(facts: CardFacts) -> str:
     from huggingface_hub import EvalResult, ModelCardData  # of the [cpu] and [gpu] installs only, as is export itself
 
     results = [
         EvalResult(
             task_type="text-generation",
-            dataset_type=score["suite"],
-            dataset_name=f"{score['suite']} (held out, {score['n']} problems)",
-            metric_type=f"avg@{score['k']}",
-            metric_name=f"avg@{score['k']}, 95 % interval {_interval(score)}",
-            metric_value=round(100 * score["avg_at_k"], 2),
+            dataset_type=score.suite,
+            dataset_name=f"{score.suite} (held out, {score.n} problems)",
+            metric_type=f"avg@{score.k}",
+            metric_name=f"avg@{score.k}, 95 % interval {_interval(score)}",
+            metric_value=round(100 * score.avg_at_k, 2),
         )
         for score in _own(facts)
     ]
-    base = str(facts["base"])
     data = ModelCardData(
         language="en",
         license=_license(facts),
         library_name="transformers",
         pipeline_tag="text-generation",
         tags=list(TAGS),
-        base_model=base if _is_hub_id(facts) else None,
-        datasets=sorted(row["name"] for row in facts.get("data") or ()) or None,
-        model_name=str(facts["name"]),
+        # A hub id is pinned by a revision; anything else is a folder of this machine: its path tells nobody anything.
+        base_model=facts.base.path if facts.base.revision else None,
+        datasets=sorted(row.name for row in facts.data) or None,
+        model_name=facts.name,
         eval_results=results or None,
     )
     return str(data.to_yaml()).strip()
 
 
-def _own(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _own(facts: CardFacts) -> list[Evaluation]:
     """Scores of the exported checkpoint; those of base, teachers and earlier stages are not the model's."""
-    exported = facts.get("exported")
-    return [score for score in facts.get("evaluations") or () if exported in (None, score["checkpoint"])]
+    return [score for score in facts.evaluations if score.checkpoint == facts.exported]
 
 
-def _is_hub_id(facts: Mapping[str, Any]) -> bool:
-    """A hub id is pinned by a revision; anything else is a folder of this machine, whose path says nothing to
-    others."""
-    return bool(facts.get("base_revision"))
-
-
-def _license(facts: Mapping[str, Any]) -> str:
+def _license(facts: CardFacts) -> str:
     """One licence when base, teachers and data all state the same, else "other": the card then lists each."""
-    stated = {str(name).lower() if name else "" for _, name in _licenses(facts)}
+    stated = {name.lower() if name else "" for _, name in _licenses(facts)}
     return stated.pop() if len(stated) == 1 and "" not in stated else "other"
 
 
-def _licenses(facts: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+def _licenses(facts: CardFacts) -> list[tuple[str, str | None]]:
     """(what, licence or None) of everything whose terms the weights may carry."""
-    own = "apache-2.0"  # a toy is made by this package from a seed, under this package's licence
-    base = facts.get("base_license") or (own if facts["base"] == "toy" else None)
-    rows: list[tuple[str, str | None]] = [(f"base: {_model_words(facts['base'], facts.get('base_revision'))}", base)]
-    teacher_licenses = facts.get("teacher_licenses") or {}
-    for teacher in facts.get("teachers") or ():
-        rows.append(
-            (
-                f"teacher: {_model_words(teacher, None)}",
-                teacher_licenses.get(teacher) or (own if teacher == "toy" else None),
-            )
-        )
-    return rows + [
-        (f"data: {row['name']} ({row.get('title') or row['name']})", row.get("license"))
-        for row in facts.get("data") or ()
+    return [
+        (f"base: {facts.base.words}", facts.base.stated_license),
+        *((f"teacher: {teacher.words}", teacher.stated_license) for teacher in facts.teachers),
+        *((f"data: {row.name} ({row.title})", row.license) for row in facts.data),
     ]
-
-
-def _model_words(path: object, revision: object) -> str:
-    """A hub id with its revision; of a local folder only the last name."""
-    text = str(path)
-    if text == "toy":
-        return "a toy checkpoint made from a seed"
-    if revision:
-        return f"{text} at revision {revision}"
-    return text if text.count("/") == 1 and not text.startswith((".", "/", "~")) else f"local folder {Path(text).name}"
 
 
 # ---------------------------------------------------------------- body
 
 
-def _body(facts: Mapping[str, Any]) -> str:
-    base = _line(_model_words(facts["base"], facts.get("base_revision")))
+def _body(facts: CardFacts) -> str:
+    base = _line(facts.base.words)
     sections = (
-        f"# {_line(facts['name'])}\n\nA Thinking model made with posttrain from {base}: it reasons between "
+        f"# {_line(facts.name)}\n\nA Thinking model made with posttrain from {base}: it reasons between "
         f"{_tags(facts)} before it answers.",
         _scores(facts),
         _loading(facts),
@@ -147,27 +156,21 @@ def _line(value: object) -> str:
     return escape(" ".join(str(value).split())).replace("|", "\\|").replace("`", "'")
 
 
-def _tags(facts: Mapping[str, Any]) -> str:
-    think = (facts.get("chat") or {}).get("think") or ("<think>", "</think>")
-    return f"`{str(think[0]).replace('`', '')}` and `{str(think[1]).replace('`', '')}`"
+def _tags(facts: CardFacts) -> str:
+    return f"`{_code(facts.think[0])}` and `{_code(facts.think[1])}`"
 
 
-def _scores(facts: Mapping[str, Any]) -> str:
+def _scores(facts: CardFacts) -> str:
     scores = _own(facts)
     if not scores:
         return "## Results\n\nThis checkpoint was not evaluated."
     rows = [
-        f"| {_line(score['suite'])} | avg@{score['k']} | **{percent(score['avg_at_k'])}** | {_interval(score)} "
-        f"| {percent(score.get('pass_at_k'))} | {percent(score.get('format_valid'))} | {score['n']} |"
+        f"| {_line(score.suite)} | avg@{score.k} | **{percent(score.avg_at_k)}** | {_interval(score)} "
+        f"| {percent(score.pass_at_k)} | {percent(score.format_valid)} | {score.n} |"
         for score in scores
     ]
-    sampling = facts.get("sampling") or {}
-    how = (
-        f" Sampled at temperature {sampling['temperature']}, top-p {sampling['top_p']}."
-        if {"temperature", "top_p"} <= sampling.keys()
-        else ""
-    )
-    faults = sum(score.get("faults") or 0 for score in scores)
+    how = f" Sampled at temperature {facts.temperature}, top-p {facts.top_p}."
+    faults = sum(score.faults for score in scores)
     left_out = f" {faults} samples could not be judged and are left out." if faults else ""
     return (
         "## Results\n\n| suite | measure | score, % | 95 % interval | pass@k, % | valid format, % | problems |\n"
@@ -178,34 +181,27 @@ def _scores(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _way(facts: Mapping[str, Any], own: Sequence[Mapping[str, Any]]) -> str:
+def _way(facts: CardFacts, own: Sequence[Evaluation]) -> str:
     """Scores of the base, the teachers and the stages before, in the order given; empty where there are none."""
-    others = [score for score in facts.get("evaluations") or () if score not in own]
+    others = [score for score in facts.evaluations if score not in own]
     if not others:
         return ""
     rows = [
-        (
-            f"| {_line(score['checkpoint'])} | {_line(score['suite'])} | {percent(score['avg_at_k'])} | "
-            f"{_interval(score)} |"
-        )
+        f"| {_line(score.checkpoint)} | {_line(score.suite)} | {percent(score.avg_at_k)} | {_interval(score)} |"
         for score in others
     ]
     head = "| checkpoint | suite | score, % | 95 % interval |\n| --- | --- | ---: | ---: |\n"
     return "\n\nOther checkpoints, same problems and seeds:\n\n" + head + "\n".join(rows)
 
 
-def _interval(score: Mapping[str, Any]) -> str:
-    low, high = score["ci95"]
+def _interval(score: Evaluation) -> str:
+    low, high = score.ci95
     return f"[{percent(low)}, {percent(high)}]"
 
 
-def _loading(facts: Mapping[str, Any]) -> str:
-    stops = [str(token) for token in (facts.get("chat") or {}).get("stop") or ()]
-    turn = (
-        f" A turn ends with {', '.join(f'`{_code(token)}`' for token in stops)}; `generation_config.json` says so too."
-        if stops
-        else ""
-    )
+def _loading(facts: CardFacts) -> str:
+    stops = ", ".join(f"`{_code(token)}`" for token in facts.stop)
+    turn = f" A turn ends with {stops}; `generation_config.json` says so too." if stops else ""
     return f"""## How to load it
 
 ```python
@@ -227,47 +223,41 @@ def _code(text: str) -> str:
     return text.replace("`", "").replace("\n", " ")
 
 
-def _making(facts: Mapping[str, Any]) -> str:
-    lines = [f"Recipe `{_line(facts['name'])}`, seed {facts.get('seed', 'not stated')}."]
+def _making(facts: CardFacts) -> str:
     stages = [
-        f"{index}. {_line(stage['name'])}: {KIND_WORDS.get(stage['kind'], _line(stage['kind']))}"
-        for index, stage in enumerate(facts.get("stages") or (), 1)
+        f"{index}. {_line(name)}: {KIND_WORDS.get(kind, _line(kind))}"
+        for index, (name, kind) in enumerate(facts.stages, 1)
     ]
-    if facts.get("checkpoint"):
-        stages += ["", f"Exported checkpoint: `{_line(facts['checkpoint'])}`."]
-    versions = facts.get("versions") or {}
-    if versions:
-        stages += [
-            "",
-            "Made with " + ", ".join(f"{_line(name)} {_line(versions[name])}" for name in sorted(versions)) + ".",
-        ]
-    return "## How it was made\n\n" + "\n".join([*lines, "", *stages]).rstrip()
+    lines = [
+        f"Recipe `{_line(facts.name)}`, seed {facts.seed}.",
+        "",
+        *stages,
+        "",
+        f"Exported checkpoint: `{_line(facts.checkpoint)}`.",
+    ]
+    return "## How it was made\n\n" + "\n".join(lines)
 
 
-def _terms(facts: Mapping[str, Any]) -> str:
+def _terms(facts: CardFacts) -> str:
     rows = [
         f"| {_line(what)} | {_line(name) if name else 'not stated: ask before you pass it on'} |"
         for what, name in _licenses(facts)
     ]
-    provenance = [
-        f"- {_line(row['name'])}: {_line(row['provenance'])}"
-        for row in facts.get("data") or ()
-        if row.get("provenance")
-    ]
+    provenance = [f"- {_line(row.name)}: {_line(row.provenance)}" for row in facts.data if row.provenance]
     origin = "\n\nWhere the data comes from:\n\n" + "\n".join(provenance) if provenance else ""
-    overlap = facts.get("held_out_overlap") or {}
+    overlap = facts.held_out_overlap
     counts = ", ".join(f"{_line(suite)} {overlap[suite]}" for suite in sorted(overlap))
     found = f"\n\nHeld-out problems that also stand in the training data (exact match): {counts}." if counts else ""
     return "## Licences carried over\n\n| what | licence |\n| --- | --- |\n" + "\n".join(rows) + origin + found
 
 
-def _limits(facts: Mapping[str, Any]) -> str:
+def _limits(facts: CardFacts) -> str:
     toy = (
         (
             "This is a toy: it exists to show and test a pipeline on problems made by a program, and is of no use for "
             "anything else.\n\n"
         )
-        if facts["base"] == "toy"
+        if facts.base.path == "toy"
         else ""
     )
     return (

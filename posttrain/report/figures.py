@@ -158,7 +158,7 @@ def score_chart(suite: str, points: Sequence[Point], levels: Sequence[tuple[str,
     return _svg(frame, f"{suite}: score by checkpoint", "".join(parts))
 
 
-def histogram(name: str, counts: Sequence[int], kept: Sequence[bool]) -> str:
+def difficulty_chart(name: str, counts: Sequence[int], kept: Sequence[bool]) -> str:
     """Prompts by number of right answers. counts, kept: [k + 1]; kept bars stand out."""
     ticks = nice_ticks(0, max(*counts, 1), 3)
     frame = Frame(

@@ -4,15 +4,19 @@
 
 Made from results.json, manifests and published files alone, so the same run gives the same bytes, and a run that broke
 off gives the page of what it has. Knows nothing of how a section is written (sections.py, training.py) or how a run is
-read (evaluate/results.py).
+read (records/reader.py).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from posttrain.errors import RecipeError
 from posttrain.evaluate.table import build_table
+from posttrain.recipe.load import load_resolved
+from posttrain.recipe.schema import Recipe
 from posttrain.records.reader import Run, read_run
+from posttrain.records.run_files import RECIPE
 from posttrain.report import sections, training
 from posttrain.report.style import CSS
 from posttrain.report.text import escape
@@ -41,16 +45,18 @@ def write_report(run_dir: Path) -> Path:
 def render_report(run: Run) -> str:
     """The page as text; nothing is written."""
     table = build_table(run)
+    recipe, notes = _read_recipe(run.folder)
     links = [(label, name) for label, name in LINKS if (run.folder / name).exists()]
     body = "\n".join(
         (
-            sections.head(run, table, links),
-            sections.results(table),
-            sections.timeline(run, table),
+            sections.head(run, table, recipe, links),
+            sections.notice(run, (*run.notes, *notes)),
+            sections.score_section(table),
+            sections.timeline(run),
             training.curves(run),
-            training.filters(run, table.filters),
+            training.filters(run),
             training.verdicts(table.verdicts),
-            training.rollouts(run),
+            training.rollouts(run, recipe.chat.think if recipe is not None else ()),
             training.provenance(run),
         )
     )
@@ -74,3 +80,13 @@ def render_report(run: Run) -> str:
 </body>
 </html>
 """
+
+
+def _read_recipe(folder: Path) -> tuple[Recipe | None, tuple[str, ...]]:
+    """The recipe of the run, and what to say where its file is there and cannot be read as one."""
+    try:
+        return load_resolved((folder / RECIPE).read_text(encoding="utf-8")), ()
+    except FileNotFoundError:
+        return None, ()
+    except (OSError, UnicodeError, RecipeError) as error:
+        return None, (f"{RECIPE} cannot be read: {str(error).splitlines()[0]}",)

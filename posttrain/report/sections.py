@@ -7,14 +7,27 @@ Everything that comes from a file goes through `escape` or `clip`. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from posttrain.evaluate.table import Row, Table, duration, percent, row_label, whole_percent
-from posttrain.records.reader import EvaluationRecord, Run, StageRecord, VerdictCounts, number
+from posttrain.evaluate.table import (
+    Cell,
+    Row,
+    Table,
+    Yardstick,
+    duration,
+    percent,
+    whole_percent,
+)
+from posttrain.recipe.schema import ModelRef, Recipe
+from posttrain.records.metrics import Tokens
+from posttrain.records.reader import Run, StageRecord
+from posttrain.records.results import Status
 from posttrain.report.figures import Point, score_chart
 from posttrain.report.text import compact, escape
 
+Count = TypeVar("Count", int, float)
 KIND_WORDS = {
     "base": "base",
     "fitness": "models checked",
@@ -32,15 +45,17 @@ KIND_WORDS = {
 # ---------------------------------------------------------------- head
 
 
-def head(run: Run, table: Table, links: Sequence[tuple[str, str]]) -> str:
+def head(run: Run, table: Table, recipe: Recipe | None, links: Sequence[tuple[str, str]]) -> str:
     """Name, headline, facts, links. links: (label, relative address)."""
     facts = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in _facts(run, table) if value
+        f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>"
+        for label, value in _facts(run, table, recipe)
+        if value
     )
     anchors = "".join(f'<a href="{escape(address)}">{escape(label)}</a>' for label, address in links)
     return (
         f'<header><h1>{escape(run.name)}</h1><p class="lede">{_headline(table)}</p><dl class="facts">{facts}</dl>'
-        f'<nav aria-label="Files of this run">{anchors}</nav></header>{notice(run)}'
+        f'<nav aria-label="Files of this run">{anchors}</nav></header>'
     )
 
 
@@ -55,71 +70,59 @@ def _headline(table: Table) -> str:
         else f"{table.measure} on {escape(table.suites[0])}"
     )
     return (
-        f"<b>{percent(first.mean)} → {percent(last.mean)}</b> mean {over}, from {escape(row_label(first))} to "
-        f"{escape(row_label(last))}."
+        f"<b>{percent(first.mean)} → {percent(last.mean)}</b> mean {over}, from {escape(first.label)} to "
+        f"{escape(last.label)}."
     )
 
 
-def _facts(run: Run, table: Table) -> list[tuple[str, str]]:
-    steps = lanes(run, table.verdicts)
-    trained, generated = sum(lane.trained or 0 for lane in steps), sum(lane.generated or 0 for lane in steps)
+def _facts(run: Run, table: Table, recipe: Recipe | None) -> list[tuple[str, str]]:
+    counts = [_step_tokens(run, stage) for stage in run.stages]
+    trained, generated = sum(count.trained or 0 for count in counts), sum(count.generated or 0 for count in counts)
     return [
-        ("base", base_words(run.recipe.get("base"))),
-        ("seed", str(run.recipe.get("seed", ""))),
+        ("base", base_words(recipe.base) if recipe is not None else ""),
+        ("seed", str(recipe.seed) if recipe is not None else ""),
         ("code judged at level", table.judge_level or ""),
         ("machine", _machine(run)),
-        ("time of all stages", duration(sum(stage.seconds or 0 for stage in run.stages))),
+        ("time of all stages", duration(sum(stage.row.seconds or 0 for stage in run.stages))),
         ("tokens trained on", compact(trained) if trained else ""),
         ("tokens generated", compact(generated) if generated else ""),
     ]
 
 
-def base_words(base: object) -> str:
+def base_words(base: ModelRef) -> str:
     """The recipe's base in one line: its path, short revision, or the toy's shape."""
-    if not isinstance(base, Mapping):
-        return str(base or "")
-    toy, revision = base.get("toy"), base.get("revision")
-    if isinstance(toy, Mapping):
-        return f"toy {toy.get('architecture', '')}, {toy.get('layers', '?')} layers of {toy.get('hidden_size', '?')}"
-    return f"{base.get('path', '')}{f' @ {str(revision)[:10]}' if revision else ''}"
+    if base.toy is not None:
+        return f"toy {base.toy.architecture}, {base.toy.layers} layers of {base.toy.hidden_size}"
+    return f"{base.path} @ {base.revision[:10]}" if base.revision else base.path
 
 
 def _machine(run: Run) -> str:
-    """Cores and engine, as the last manifest that recorded them says."""
+    """Cores and engine, as the last manifest that recorded them says. Example: "2 cores, vllm on cpu"."""
     for stage in reversed(run.stages):
-        facts = stage.manifest.get("machine")
-        if isinstance(facts, Mapping) and facts:
-            engines = facts.get("engines")
-            devices = (
-                sorted({str(engine.get("device")) for engine in engines.values()})
-                if isinstance(engines, Mapping)
-                else []
-            )
-            engine = (
-                f", {facts['engine_backend']}{' on ' + ', '.join(devices) if devices else ''}"
-                if facts.get("engine_backend")
-                else ""
-            )
-            return f"{facts.get('cores', '?')} cores{engine}"
+        facts = stage.manifest.machine if stage.manifest is not None else None
+        if facts is not None:
+            devices = sorted({engine.device for engine in facts.engines.values()})
+            on = f" on {', '.join(devices)}" if devices else ""
+            return f"{facts.cores} cores, {facts.engine_backend}{on}"
     return ""
 
 
-def notice(run: Run) -> str:
+def notice(run: Run, notes: Sequence[str]) -> str:
     """What is not finished, failed or unreadable; empty for a complete run."""
     lines = []
     for stage in run.stages:
-        if stage.status == "failed":
-            reason = f": {escape(stage.error)}" if stage.error else ""
+        if stage.row.status is Status.FAILED:
+            reason = f": {escape(stage.row.error)}" if stage.row.error else ""
             lines.append(f"<b>{escape(stage.name)}</b> failed{reason}.")
-    pending = [stage.name for stage in run.stages if stage.status == "pending"]
+    pending = [stage.name for stage in run.stages if stage.row.status is Status.PENDING]
     if pending:
         lines.append(f"{len(pending)} of {len(run.stages)} steps have not run yet: {_listed(pending)}.")
-    lines += [f"{escape(note)}." for note in run.notes]
+    lines += [f"{escape(note)}." for note in notes]
     if not lines:
         return ""
     again = (
         "The same <code>posttrain run</code> command continues where this one ended."
-        if pending or len(lines) > len(run.notes)
+        if pending or len(lines) > len(notes)
         else ""
     )
     return f'<div class="notice" role="status">{"".join(f"<p>{line}</p>" for line in lines)}<p>{again}</p></div>'
@@ -133,25 +136,23 @@ def _listed(names: Sequence[str], limit: int = 12) -> str:
 # ---------------------------------------------------------------- results
 
 
-def results(table: Table) -> str:
+def score_section(table: Table) -> str:
     """The table and the charts of the same numbers."""
     if not table.suites:
         return '<section><h2>Results</h2><p class="soft">No checkpoint has been evaluated yet.</p></section>'
     heads = "".join(f'<th scope="col">{escape(suite)}</th>' for suite in table.suites)
     heads += '<th scope="col" class="n">mean</th>' if len(table.suites) > 1 else ""
     body = "".join(_result_row(table, row) for row in table.rows)
-    references = "".join(_result_row(table, row) for row in table.references)
-    faults = sum(cell.faults or 0 for row in (*table.rows, *table.references) for cell in row.cells.values())
+    references = "".join(_result_row(table, row) for row in table.yardsticks)
+    faults = sum(cell.scores.faults for cell in table.cells)
     fault_words = (
         f" {faults:,} samples could not be judged; they are left out of the means."
         if faults
         else " Every sample was judged."
     )
-    sizes = sorted({cell.n for row in (*table.rows, *table.references) for cell in row.cells.values()})
-    problems = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     return (
-        f"<section><h2>Results</h2><p class=soft>{table.measure} in percent on {problems} held-out problems a suite. "
-        f"Brackets and bars: 95&nbsp;% interval, bootstrap over problems.{fault_words}</p>"
+        f"<section><h2>Results</h2><p class=soft>{table.measure} in percent on {table.problems} held-out problems a "
+        f"suite. Brackets and bars: 95&nbsp;% interval, bootstrap over problems.{fault_words}</p>"
         f'<table class="results"><thead><tr><th scope="col">checkpoint</th>{heads}</tr></thead><tbody>{body}</tbody>'
         f"{f'<tbody class=references>{references}</tbody>' if references else ''}</table>"
         '<div class="grid" '
@@ -164,34 +165,35 @@ def _result_row(table: Table, row: Row) -> str:
         f'<td data-suite="{escape(suite)}">{_result_cell(row.cells.get(suite))}</td>' for suite in table.suites
     )
     mean = f'<td class="n" data-suite="mean"><b>{percent(row.mean)}</b></td>' if len(table.suites) > 1 else ""
-    label = escape(row_label(row))
-    return f'<tr{" class=reference" if row.role else ""}><th scope="row">{label}</th>{cells}{mean}</tr>'
+    kind = " class=reference" if row.yardstick is not None else ""
+    return f'<tr{kind}><th scope="row">{escape(row.label)}</th>{cells}{mean}</tr>'
 
 
-def _result_cell(cell: EvaluationRecord | None) -> str:
+def _result_cell(cell: Cell | None) -> str:
     if cell is None:
         return '<span class="note">not evaluated</span>'
-    low, high = cell.ci95
-    length = f"mean length {compact(cell.mean_tokens)} tokens; truncated {percent(cell.truncated_share)} %"
-    title = f"pass@{cell.k} {percent(cell.pass_at_k)} %; {length}"
+    scores = cell.scores
+    low, high = scores.ci95
+    length = f"mean length {compact(scores.mean_tokens)} tokens; truncated {percent(scores.truncated_share)} %"
+    title = f"pass@{scores.k} {percent(scores.pass_at_k)} %; {length}"
     return (
-        f'<span title="{title}"><b>{percent(cell.avg_at_k)}</b> <span class="ci">[{percent(low)}, '
+        f'<span title="{title}"><b>{percent(scores.avg_at_k)}</b> <span class="ci">[{percent(low)}, '
         f"{percent(high)}]</span></span>"
         f'<span class="track"><i class="range" style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i>'
-        f'<i class="at" style="left:{100 * cell.avg_at_k:.1f}%"></i></span>'
-        f'<span class="note">format {whole_percent(cell.format_valid)} · {duration(cell.seconds)}</span>'
+        f'<i class="at" style="left:{100 * scores.avg_at_k:.1f}%"></i></span>'
+        f'<span class="note">format {whole_percent(scores.format_valid)} · {duration(cell.seconds)}</span>'
     )
 
 
 def _chart(table: Table, suite: str) -> str:
-    scored = [(row, row.cells[suite]) for row in table.rows if suite in row.cells]
+    scored = [(row.label, row.cells[suite].scores) for row in table.rows if suite in row.cells]
     points = [
-        Point(label=row_label(row), value=cell.avg_at_k, low=cell.ci95[0], high=cell.ci95[1]) for row, cell in scored
+        Point(label=label, value=scores.avg_at_k, low=scores.ci95[0], high=scores.ci95[1]) for label, scores in scored
     ]
     levels = [
-        (row_label(row), row.cells[suite].avg_at_k)
-        for row in table.references
-        if row.role == "teacher" and suite in row.cells
+        (row.label, row.cells[suite].scores.avg_at_k)
+        for row in table.yardsticks
+        if row.yardstick is Yardstick.TEACHER and suite in row.cells
     ]
     if not points:
         return ""
@@ -206,79 +208,77 @@ def _chart(table: Table, suite: str) -> str:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lane:
     """One line of the timeline: a step, or all evaluations of one checkpoint. `start` counts seconds of work since the
-    first step."""
+    first step.
+
+    Example: Lane(name="stem", kind="grpo", status=Status.RAN, start=412.0, seconds=61.5, tokens=Tokens(...))
+    """
 
     name: str
     kind: str
-    status: str
+    status: Status
     start: float
     seconds: float | None
-    trained: float | None
-    generated: float | None
+    tokens: Tokens
 
 
-def tokens_of(stage: StageRecord, verdicts: Sequence[VerdictCounts]) -> tuple[float | None, float | None]:
-    """(trained on, generated), as the stage's metrics say; the tokens of published rollouts where they do not."""
-    metrics = stage.metrics
-    trained = number(metrics.get("trained_tokens"))
-    generated = number(metrics.get("generated_tokens"))
-    if generated is None and stage.kind == "filter":
-        generated = number(metrics.get("tokens"))
-    if generated is None:
-        generated = next(
-            (float(record.num_tokens) / record.counted_share for record in verdicts if record.stage == stage.name), None
-        )
-    return trained, generated
+WORST_FIRST = (Status.FAILED, Status.PENDING, Status.RAN, Status.RESUMED, Status.CACHED)
 
 
-def lanes(run: Run, verdicts: Sequence[VerdictCounts]) -> list[Lane]:
+def _step_tokens(run: Run, stage: StageRecord) -> Tokens:
+    """What a step trained on and generated: an evaluation's count stands in its scores, any other's in its metrics."""
+    for evaluation in run.evaluations:
+        if evaluation.step == stage.name:
+            return Tokens(trained=None, generated=evaluation.generated_tokens)
+    return stage.tokens
+
+
+def lanes(run: Run) -> list[Lane]:
     """Steps in run order, laid end to end; neighbouring evaluations of one checkpoint share a lane."""
-    samples = {
-        f"{e.checkpoint}.eval.{e.suite}": e.mean_tokens * e.n * e.k
-        for e in run.evaluations
-        if e.mean_tokens is not None
-    }  # tokens an evaluation generated, from its mean length
     found: list[Lane] = []
+    before: str | None = None  # the checkpoint that the lane before evaluates
     clock = 0.0
     for stage in run.stages:
-        trained, generated = tokens_of(stage, verdicts)
-        generated = generated if generated is not None else samples.get(stage.name)
-        name = f"evaluation of {stage.name.split('.eval.')[0]}" if stage.kind == "evaluate" else stage.name
+        row = stage.row
+        checkpoint = row.checkpoint if row.kind == "evaluate" else None
         lane = Lane(
-            name=name,
-            kind=stage.kind,
-            status=stage.status,
+            name=f"evaluation of {checkpoint}" if checkpoint is not None else row.name,
+            kind=row.kind,
+            status=row.status,
             start=clock,
-            seconds=stage.seconds,
-            trained=trained,
-            generated=generated,
+            seconds=row.seconds,
+            tokens=_step_tokens(run, stage),
         )
-        clock += stage.seconds or 0.0
-        if found and found[-1].name == name and stage.kind == "evaluate":
+        clock += row.seconds or 0.0
+        if checkpoint is not None and checkpoint == before:
             lane = _merge(found.pop(), lane)
         found.append(lane)
+        before = checkpoint
     return found
 
 
 def _merge(first: Lane, second: Lane) -> Lane:
-    def total(a: float | None, b: float | None) -> float | None:
-        return None if a is None and b is None else (a or 0.0) + (b or 0.0)
-
-    worst = min((first.status, second.status), key=("failed", "pending", "ran", "resumed", "cached").index)
     return Lane(
         name=first.name,
         kind=first.kind,
-        status=worst,
+        status=min((first.status, second.status), key=WORST_FIRST.index),
         start=first.start,
-        seconds=total(first.seconds, second.seconds),
-        trained=total(first.trained, second.trained),
-        generated=total(first.generated, second.generated),
+        seconds=_total(first.seconds, second.seconds),
+        tokens=Tokens(
+            trained=_total(first.tokens.trained, second.tokens.trained),
+            generated=_total(first.tokens.generated, second.tokens.generated),
+        ),
     )
 
 
-def timeline(run: Run, table: Table) -> str:
+def _total(a: Count | None, b: Count | None) -> Count | None:
+    """The sum of what is known; None where nothing is."""
+    known = [value for value in (a, b) if value is not None]
+    return sum(known[1:], known[0]) if known else None
+
+
+def timeline(run: Run) -> str:
     """When each step ran, how long it took, how many tokens it trained on and generated."""
-    rows = lanes(run, table.verdicts)
+    rows = lanes(run)
     whole = max((lane.start + (lane.seconds or 0.0) for lane in rows), default=0.0) or 1.0
     kinds = [kind for kind in KIND_WORDS if any(lane.kind == kind for lane in rows)]
     legend = "".join(f'<span><i class="key k-{kind}"></i>{KIND_WORDS[kind]}</span>' for kind in kinds)
@@ -300,10 +300,9 @@ def _lane_row(lane: Lane, whole: float) -> str:
         title = f"{escape(lane.name)}: {duration(lane.seconds)}, from {duration(lane.start)}"
         position = f"left:{100 * lane.start / whole:.2f}%;width:{100 * lane.seconds / whole:.2f}%"
         bar = f'<i class="k-{kind}" style="{position}" title="{title}"></i>'
-    tokens = (
-        " / ".join(compact(value) for value in (lane.trained, lane.generated)) if lane.trained or lane.generated else ""
-    )
-    failed = " failed" if lane.status == "failed" else ""
+    trained, generated = lane.tokens.trained, lane.tokens.generated
+    tokens = f"{compact(trained)} / {compact(generated)}" if trained or generated else ""
+    failed = " failed" if lane.status is Status.FAILED else ""
     return (
         f'<tr><th scope="row">{escape(lane.name)}</th><td class="when"><span class="lane">{bar}</span></td>'
         f'<td class="n">{duration(lane.seconds)}</td><td class="n tokens">{tokens}</td>'

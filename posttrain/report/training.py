@@ -7,24 +7,18 @@ left out. Everything that comes from a file goes through `escape` or `clip`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from posttrain.evaluate.table import duration, percent
-from posttrain.records.reader import (
-    FilterRecord,
-    Run,
-    StageRecord,
-    VerdictCounts,
-    completions_of,
-    json_rows,
-    number,
-    rollout_files,
-)
-from posttrain.report.figures import curve, histogram
+from posttrain.records.metrics import FILTER_TABLE, METRICS_FILE, FilterSummary, decisions, metrics_rows
+from posttrain.records.reader import Run, StageRecord, VerdictCounts
+from posttrain.records.rollouts import AnswerRow, PromptRow, prompt_rows, rollout_files
+from posttrain.report.figures import curve, difficulty_chart
 from posttrain.report.text import clip, compact, escape
+from posttrain.types import StopReason
 
 MAX_CURVES = 12  # a stage
 MAX_ROWS = 200_000  # of a metrics file
@@ -56,7 +50,7 @@ def curves(run: Run) -> str:
 def _stage_curves(stage: StageRecord) -> str:
     if stage.folder is None:
         return ""
-    series, odd = read_series(stage.folder / "metrics.jsonl")
+    series, odd = read_series(stage.folder / METRICS_FILE)
     if not series:
         return ""
     order = {name: index for index, name in enumerate(FIRST_CURVES)}
@@ -83,27 +77,23 @@ def read_series(path: Path) -> tuple[dict[str, list[tuple[float, float]]], int]:
     """Metric -> [(step, value)] in file order, and how many numbers were not finite, or too large to draw."""
     series: dict[str, list[tuple[float, float]]] = {}
     odd = 0
-    for row in islice(json_rows(path), MAX_ROWS):
-        step = number(row.get("step"))
-        for name, value in row.items():
-            if name == "step" or step is None or isinstance(value, bool) or not isinstance(value, int | float):
-                continue
-            finite = number(value)
-            if finite is None or abs(finite) > MAX_DRAWN:
+    for row in islice(metrics_rows(path), MAX_ROWS):
+        for name, value in row.values.items():
+            if not math.isfinite(value) or abs(value) > MAX_DRAWN:
                 odd += 1
             else:
-                series.setdefault(name, []).append((step, finite))
+                series.setdefault(name, []).append((float(row.step), value))
     return series, odd
 
 
 # ---------------------------------------------------------------- filters and verdicts
 
 
-def filters(run: Run, records: Sequence[FilterRecord]) -> str:
+def filters(run: Run) -> str:
     """Difficulty of the prompts as each filter measured it, and what it kept."""
-    if not records:
+    if not run.filters:
         return ""
-    figures = "".join(_filter_figure(run, record) for record in records)
+    figures = "".join(_filter_figure(run.stage(step), step, summary) for step, summary in run.filters.items())
     return (
         '<section><h2>Difficulty filters</h2><p class="soft">How many of the k answers were right for each prompt. '
         "Coloured: kept for training.</p>"
@@ -111,30 +101,20 @@ def filters(run: Run, records: Sequence[FilterRecord]) -> str:
     )
 
 
-def _filter_figure(run: Run, record: FilterRecord) -> str:
-    counts, kept = _histogram(run, record)
-    drawing = histogram(record.stage, counts, kept) if counts else '<p class="note">No histogram was published.</p>'
-    caption = f"kept {record.kept:,} of {record.prompts:,} ({percent(record.kept_share)} %)"
+def _filter_figure(stage: StageRecord | None, step: str, summary: FilterSummary) -> str:
+    kept = _kept_bars(stage.folder / FILTER_TABLE, summary.k) if stage and stage.folder else [False] * (summary.k + 1)
+    caption = f"kept {summary.kept:,} of {summary.prompts:,} ({percent(summary.kept_share)} %)"
     return (
-        f"<figure><figcaption><b>{escape(record.stage)}</b><span "
-        f'class="soft">{caption}</span></figcaption>{drawing}</figure>'
+        f"<figure><figcaption><b>{escape(step)}</b><span "
+        f'class="soft">{caption}</span></figcaption>{difficulty_chart(step, summary.histogram, kept)}</figure>'
     )
 
 
-def _histogram(run: Run, record: FilterRecord) -> tuple[list[int], list[bool]]:
-    """Counts and whether kept, by number of right answers, from table.jsonl: it says what was kept, which a band alone
-    would guess."""
-    stage = run.stage(record.stage)
-    counts: dict[int, int] = {}
-    kept: set[int] = set()
-    k = len(record.histogram) - 1
-    for row in json_rows(stage.folder / "table.jsonl") if stage and stage.folder else ():
-        right = int(row["right"])
-        k = max(k, right + int(row.get("wrong", 0)) + int(row.get("none", 0)))
-        counts[right] = counts.get(right, 0) + 1
-        if row.get("kept"):
-            kept.add(right)
-    return [counts.get(right, 0) for right in range(k + 1)], [right in kept for right in range(k + 1)]
+def _kept_bars(table: Path, k: int) -> list[bool]:
+    """Whether prompts with that many right answers were kept, 0 to k: [k + 1]. The table of decisions says it; a band
+    alone would guess."""
+    kept = {decision.right for decision in decisions(table) if decision.kept}
+    return [right in kept for right in range(k + 1)]
 
 
 def verdicts(records: Sequence[VerdictCounts]) -> str:
@@ -169,7 +149,7 @@ def _verdict_row(record: VerdictCounts) -> str:
     words = ", ".join(f"{count:,} {escape(outcome)}" for outcome, count in ordered)
     part = "" if record.counted_share == 1.0 else f" (in {percent(record.counted_share)} % of the steps)"
     return (
-        f'<tr><th scope="row">{escape(record.stage)}</th><td class="wide"><span class="stack">{bars}</span></td>'
+        f'<tr><th scope="row">{escape(record.step)}</th><td class="wide"><span class="stack">{bars}</span></td>'
         f'<td class="n">{words}{part}</td></tr>'
     )
 
@@ -181,14 +161,12 @@ def _outcome_class(outcome: str) -> str:
 # ---------------------------------------------------------------- sampled rollouts
 
 
-def rollouts(run: Run) -> str:
-    """A few answers of the first, a middle and the last step of each stage with rollouts, with the verifier's
-    reason."""
-    chat = run.recipe.get("chat")
-    think = tuple(chat.get("think") or ()) if isinstance(chat, Mapping) else ()
+def rollouts(run: Run, think: Sequence[str]) -> str:
+    """A few answers of the first, a middle and the last step of each stage with rollouts, with the verifier's reason.
+    think: the tags around reasoning; none where they are not known."""
     blocks = []
     for stage in run.stages:
-        files = rollout_files(stage)
+        files = rollout_files(stage.folder)
         if files:
             chosen = [files[index] for index in sorted({0, len(files) // 2, len(files) - 1})]
             steps = "".join(_sampled_step(path, think, is_open=path == chosen[-1]) for path in chosen)
@@ -205,55 +183,59 @@ def rollouts(run: Run) -> str:
 
 def _sampled_step(path: Path, think: Sequence[str], *, is_open: bool) -> str:
     shown: list[str] = []
-    total = 0
-    for group in json_rows(path):
+    total = odd = 0
+    for row in prompt_rows(path):
         total += 1
-        if len(shown) < MAX_PROMPTS:
-            shown.append(_sampled_group(group, think))
-    number_of = path.stem.removeprefix("step-").lstrip("0") or "0"
+        if row is None:
+            odd += 1
+        elif len(shown) < MAX_PROMPTS:
+            shown.append(_sampled_prompt(row, think))
+    step = path.stem.removeprefix("step-").lstrip("0") or "0"
+    left_out = f", {odd} rows of another shape" if odd else ""
     return (
-        f"<details{' open' if is_open else ''}><summary>step {escape(number_of)} "
-        f'<span class="note">{len(shown)} of {total} prompts</span></summary><div '
+        f"<details{' open' if is_open else ''}><summary>step {escape(step)} "
+        f'<span class="note">{len(shown)} of {total} prompts{left_out}</span></summary><div '
         f'class="inner">{"".join(shown)}</div></details>'
     )
 
 
-def _sampled_group(group: Mapping[str, Any], think: Sequence[str]) -> str:
-    completions = completions_of(group)
-    chosen = _one_of_each(completions)
-    answers = "".join(_answer(completion, think) for completion in chosen)
+def _sampled_prompt(row: PromptRow, think: Sequence[str]) -> str:
+    chosen = _one_of_each(row.completions)
+    answers = "".join(_answer(answer, think) for answer in chosen)
     return (
-        f'<div class="prompt">{clip(group.get("prompt", ""), PROMPT_CHARACTERS)}</div>'
-        f'<p class="note">{len(chosen)} of {len(completions)} answers</p>{answers}'
+        f'<div class="prompt">{clip(row.prompt, PROMPT_CHARACTERS)}</div>'
+        f'<p class="note">{len(chosen)} of {len(row.completions)} answers</p>{answers}'
     )
 
 
-def _one_of_each(completions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _outcome(answer: AnswerRow) -> str:
+    return answer.verdict.outcome if answer.verdict is not None else "none"
+
+
+def _one_of_each(answers: Sequence[AnswerRow]) -> list[AnswerRow]:
     """Up to MAX_ANSWERS, a different outcome each while there are any: a reader wants to see what was called right and
     what wrong."""
-    first: dict[str, Mapping[str, Any]] = {}
-    for completion in completions:
-        first.setdefault(str(completion["verdict"].get("outcome", "none")), completion)
+    first: dict[str, AnswerRow] = {}
+    for answer in answers:
+        first.setdefault(_outcome(answer), answer)
     chosen = list(first.values())[:MAX_ANSWERS]
-    return chosen + [completion for completion in completions if completion not in chosen][: max(0, 2 - len(chosen))]
+    return chosen + [answer for answer in answers if answer not in chosen][: max(0, 2 - len(chosen))]
 
 
-def _answer(completion: Mapping[str, Any], think: Sequence[str]) -> str:
-    verdict = completion["verdict"]
-    outcome = str(verdict.get("outcome", "none"))
-    score = number(verdict.get("score"))
-    facts = [f"score {compact(score)}" if score is not None else "no score"]
-    if verdict.get("reason"):
-        facts.append(f"reason: {clip(verdict['reason'], 240)}")
-    if verdict.get("extracted") is not None:
-        facts.append(f"read as <code>{clip(verdict['extracted'], 120)}</code>")
-    facts.append(f"{compact(number(completion.get('num_tokens')))} tokens")
-    if completion.get("stop_reason") == "length":
+def _answer(answer: AnswerRow, think: Sequence[str]) -> str:
+    verdict, outcome = answer.verdict, _outcome(answer)
+    facts = ["no score" if verdict is None or verdict.score is None else f"score {compact(verdict.score)}"]
+    if verdict is not None and verdict.reason:
+        facts.append(f"reason: {clip(verdict.reason, 240)}")
+    if verdict is not None and verdict.extracted is not None:
+        facts.append(f"read as <code>{clip(verdict.extracted, 120)}</code>")
+    facts.append(f"{compact(answer.num_tokens)} tokens")
+    if answer.stop_reason == StopReason.LENGTH:
         facts.append("truncated")
     return (
         f'<div class="rollout"><span class="badge {_outcome_class(outcome)}">{escape(outcome)}</span>'
         f'<span class="note">{" · ".join(facts)}</span><div '
-        f'class="answer">{_thinking(str(completion.get("text", "")), think)}</div></div>'
+        f'class="answer">{_thinking(answer.text, think)}</div></div>'
     )
 
 
@@ -273,7 +255,7 @@ def provenance(run: Run) -> str:
     """Every step with its id and its folder."""
     rows = "".join(
         f'<tr><th scope="row">{escape(stage.name)}</th><td class="wide"><code>{_folder_link(run, stage)}</code></td>'
-        f'<td class="n">{duration(stage.seconds)}</td></tr>'
+        f'<td class="n">{duration(stage.row.seconds)}</td></tr>'
         for stage in run.stages
     )
     return (
@@ -288,5 +270,5 @@ def provenance(run: Run) -> str:
 
 def _folder_link(run: Run, stage: StageRecord) -> str:
     if stage.folder is None:
-        return escape(stage.id)
-    return f'<a href="{escape(stage.folder.relative_to(run.folder).as_posix())}/">{escape(stage.id)}</a>'
+        return escape(stage.row.id)
+    return f'<a href="{escape(stage.folder.relative_to(run.folder).as_posix())}/">{escape(stage.row.id)}</a>'

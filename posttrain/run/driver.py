@@ -1,9 +1,8 @@
 """Plan -> outputs: each step is skipped, resumed or run, published, and recorded. Never knows what a step does.
 
-    owner and lock of the run folder -> records -> for each step: cached? -> lock of the id -> attempt -> stage.run ->
-    publish -> links
-                                                                                                  -> results.json after
-                                                                                                  every step
+    owner and lock of the run folder -> run.json, recipe.json, plan.json -> every step -> report
+    a step:  cached? -> lock of the id -> attempt -> stage.run -> publish -> links -> results.json
+
 Everything survives a kill at any point: the same command finds what is published, and a killed step's attempt with its
 checkpoints. Ray, torch and vLLM start only when a step touches `ctx.machine`, or imports them itself.
 """
@@ -18,27 +17,31 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from posttrain.errors import InputError, PosttrainError, StageError, Stopped
 from posttrain.recipe.schema import Recipe
-from posttrain.records.results import PROGRESS, Results, finite
+from posttrain.records.codec import as_json
+from posttrain.records.manifest import MachineFacts, Manifest, manifest_of
+from posttrain.records.results import PROGRESS, Progress, ResultsFile, RunResults, Status
+from posttrain.records.run_files import RunFacts, write_run_files
 from posttrain.records.step import Step, derive_seed
 from posttrain.run import folder as run_folder
 from posttrain.setup.extras import missing_backend
 from posttrain.signals.progress import Watch
 from posttrain.signals.stopping import StopRequest, giving_up_waits
 from posttrain.stages.protocol import StageKind, StepContext
-from posttrain.store.artefacts import Attempt, Store, library_versions
+from posttrain.store.artefacts import MANIFEST, Attempt, Store, library_versions
 from posttrain.store.atomic import is_full_disk, write_json
 from posttrain.store.failpoints import failpoint
 from posttrain.store.housekeeping import gc_guard, register_run
 from posttrain.store.lock import Lock, LockHeldError
 from posttrain.store.reference import check_reference, is_reference, model_dir, note_place, read_reference
 from posttrain.telemetry import Display, RedactingFormatter, redact, redact_json
+from sandbox.types import Level
 
 if TYPE_CHECKING:
     from posttrain.machine.machine import Machine
@@ -82,7 +85,7 @@ class LazyMachine:
             self._machine = Machine(self._recipe, self._logs)
         return getattr(self._machine, name)
 
-    def facts(self) -> dict[str, Any] | None:
+    def facts(self) -> MachineFacts | None:
         """What the manifests say of the machine; None while no step needed one."""
         return self._machine.facts() if self._machine is not None else None
 
@@ -95,7 +98,7 @@ class LazyMachine:
 
 def run(
     steps: Sequence[Step], recipe: Recipe, recipe_json: str, options: RunOptions, display: Display
-) -> dict[str, Any]:
+) -> RunResults:
     """Bring every step to its published artefact; returns what results.json holds.
 
     Raises RunFolderError (folder of another recipe, or held), Stopped, StageError, BackendError, or the InputError a
@@ -109,13 +112,14 @@ def run(
             with gc_guard(
                 store,
                 exclusive=False,
-                waiting=_patience("waiting for a `store gc` at work in this store", display, stop),
+                waiting=_wait_round("waiting for a `store gc` at work in this store", display, stop),
             ):
                 register_run(store, folder)
-                facts = _facts(recipe, options)
-                run_folder.write_records(folder, facts=facts, recipe_json=recipe_json, steps=steps, why=options.why)
+                facts = _run_facts(recipe, options)
+                write_run_files(folder, facts=facts, recipe_json=recipe_json, steps=steps, why=options.why)
+                run_folder.make_folders(folder)
                 run_folder.unlink_stale(folder, steps, store.inputs_of, partial=options.partial)
-            results = Results(folder, name=recipe.name, steps=steps, guard=held.check_fence)
+            results = ResultsFile(folder, name=recipe.name, steps=steps, guard=held.check_fence)
             runner = _Runner(
                 steps=steps, recipe=recipe, options=options, display=display, stop=stop, held=held, results=results
             )
@@ -128,7 +132,7 @@ def run(
                 "report": str(report) if report else None,
             }
         )
-        return results.as_json()
+        return results.content
     finally:
         display.close()
         held.release()
@@ -146,7 +150,7 @@ class _Runner:
         display: Display,
         stop: StopRequest,
         held: Lock,
-        results: Results,
+        results: ResultsFile,
     ) -> None:
         self.steps, self.recipe, self.options, self.display = steps, recipe, options, display
         self.stop, self.held, self.results, self.store = stop, held, results, options.store
@@ -176,7 +180,7 @@ class _Runner:
         started = time.monotonic()
         cached = self.store.is_published(step.id)
         if cached and not (self.store.work / step.id).exists():
-            status = "cached"
+            status = Status.CACHED
         else:
             held = self._wait_for_lock(step)
             try:
@@ -184,25 +188,24 @@ class _Runner:
                     step.id
                 ):  # made by another run while this one waited, or killed right after its rename
                     self.store.clean(step.id)
-                    status = "cached"
+                    status = Status.CACHED
                 else:
                     status = self._execute(step, machine, held)
                     self.ran = True
             finally:
                 held.release()
-        artefact = self.store.ensure_intact(step.id) if status == "cached" else self.store.path(step.id)
+        artefact = self.store.ensure_intact(step.id) if status is Status.CACHED else self.store.path(step.id)
         if "model" in step.files:
             note_place(artefact, Path(step.files["model"]))
-        manifest = self.store.manifest(step.id)
+        manifest = manifest_of(self.store.manifest(step.id), str(artefact / MANIFEST))
         self.held.check_fence()
         run_folder.link_stage(self.folder, step, artefact)
-        seconds = manifest["seconds"] if status == "cached" else time.monotonic() - started
-        self.results.record(step, status=status, seconds=seconds, metrics=manifest["metrics"])
+        self.results.record(step, status=status, seconds=manifest.seconds, metrics=manifest.metrics)
         if step.kind == "evaluate":
             self.results.add_evaluation(step, artefact)
-        if status != "cached":
+        if status is not Status.CACHED:
             self.results.save()
-        self.display.step_ended(step.name, status, time.monotonic() - started, manifest["metrics"])
+        self.display.step_ended(step.name, status, time.monotonic() - started, manifest.metrics)
 
     def _wait_for_lock(self, step: Step) -> Lock:
         """The right to build this id. While another run builds it, wait."""
@@ -214,11 +217,11 @@ class _Runner:
                 if error.holder is None or "--take-over" in (error.remedy or ""):
                     raise
                 word = f"{step.name}: waiting for {error.holder.label}, which builds the same step in this store"
-                wait = wait or _patience(word, self.display, self.stop)
+                wait = wait or _wait_round(word, self.display, self.stop)
                 wait()
 
-    def _execute(self, step: Step, machine: LazyMachine, held: Lock) -> str:
-        """Run the stage and publish; returns ran or resumed. A failure is recorded, logged with its traceback, and
+    def _execute(self, step: Step, machine: LazyMachine, held: Lock) -> Status:
+        """Run the stage and publish; returns RAN or RESUMED. A failure is recorded, logged with its traceback, and
         raised in our terms."""
         started, began = _now(), time.monotonic()
         log = self.folder / "logs" / f"{step.name}.log"
@@ -228,18 +231,18 @@ class _Runner:
         attempt = self.store.begin(step.id)
         resumed = any(any(folder.iterdir()) for folder in attempt.previous)
         try:
-            with _logging_to(log):
+            with _log_to(log):
                 context = self._context(step, machine, attempt)
                 # an engine may take minutes to start
                 with giving_up_waits(self.stop.stop_file), Watch(self.stop.stop_file.parent, context.progress):
                     metrics = _stage(step.kind).run(context) or {}  # one of the user's own may have nothing to tell
                 failpoint("run.before_publish")
                 seconds = time.monotonic() - began
-                record = self._manifest(
-                    context, attempt, finite(metrics), machine.facts(), started=started, seconds=seconds
+                manifest = self._manifest(
+                    context, attempt, as_json(metrics), machine.facts(), started=started, seconds=seconds
                 )
-                self.store.publish(attempt, record, held)
-            self._warn_of(record["judge_level"])
+                self.store.publish(attempt, redact_json(as_json(manifest)), held)
+            self._warn_of(manifest.judge_level)
         except Stopped:
             self.store.drop_output(attempt)
             self.results.save()
@@ -253,10 +256,10 @@ class _Runner:
             if shown is error:
                 raise
             raise shown from error
-        return "resumed" if resumed else "ran"
+        return Status.RESUMED if resumed else Status.RAN
 
-    def _warn_of(self, level: str | None) -> None:
-        if level == "none" and not self._warned:
+    def _warn_of(self, level: Level | None) -> None:
+        if level is Level.NONE and not self._warned:
             self.display.message(
                 "UNSAFE: generated code runs as you here, with your files and network (sandbox level none)"
             )
@@ -267,7 +270,7 @@ class _Runner:
             step=step,
             recipe=self.recipe,
             recipe_dir=self.options.recipe_dir,
-            inputs={role: self._verified(name, machine) for role, name in step.inputs.items()},
+            inputs={role: self._input_folder(name, machine) for role, name in step.inputs.items()},
             input_steps={role: self.by_name[name] for role, name in step.inputs.items()},
             output=attempt.output,
             attempt=attempt.state,
@@ -280,15 +283,15 @@ class _Runner:
             stop_file=self.stop.stop_file,
         )
 
-    def _verified(self, name: str, machine: LazyMachine) -> Path:
+    def _input_folder(self, name: str, machine: LazyMachine) -> Path:
         """The folder of an input, every byte of it hashed, and of the model that it refers to."""
         folder = self.store.open_verified(self.ids[name])
         if is_reference(folder) and not model_dir(folder).is_dir():
-            self._found_again(self.by_name[name], folder, machine)
+            self._find_again(self.by_name[name], folder, machine)
         check_reference(folder, self.stop.check)
         return folder
 
-    def _found_again(self, step: Step, published: Path, machine: LazyMachine) -> None:
+    def _find_again(self, step: Step, published: Path, machine: LazyMachine) -> None:
         """What a step refers to is gone, such as a snapshot from a hub's cache: run it once more for the place, not for
         the artefact."""
         self.display.message(f"{step.name}: the model is not at {model_dir(published)} any more; looking for it again")
@@ -306,45 +309,44 @@ class _Runner:
         context: StepContext,
         attempt: Attempt,
         metrics: Mapping[str, Any],
-        facts: Mapping[str, Any] | None,
+        machine: MachineFacts | None,
         *,
         started: str,
         seconds: float,
-    ) -> dict[str, Any]:
+    ) -> Manifest:
         step = context.step
-        record = {
-            "step": step.name,
-            "kind": step.kind,
-            "version": step.version,
-            "params": step.params,
-            "inputs": {role: self.ids[name] for role, name in step.inputs.items()},
-            "digests": step.digests,
-            "seed": context.seed,
-            "smoke": self.options.smoke,
-            "versions": dict(library_versions()),
-            "machine": facts,
-            "judge_level": metrics.get("judge_level") or ((facts or {}).get("judge") or {}).get("level"),
-            "command": self.options.command,
-            "host": platform.node(),
-            "started": started,
-            "finished": _now(),
-            "seconds": round(seconds, 3),
-            "attempts": attempt.number,
-            "metrics": metrics,
-        }
-        return cast("dict[str, Any]", redact_json(finite(record)))
+        return Manifest(
+            step=step.name,
+            kind=step.kind,
+            version=step.version,
+            params=step.params,
+            inputs={role: self.ids[name] for role, name in step.inputs.items()},
+            digests=step.digests,
+            seed=context.seed,
+            smoke=self.options.smoke,
+            versions=library_versions(),
+            machine=machine,
+            judge_level=_judge_level(metrics, machine),
+            command=self.options.command,
+            host=platform.node(),
+            started=started,
+            finished=_now(),
+            seconds=round(seconds, 3),
+            attempts=attempt.number,
+            metrics=metrics,
+        )
 
     def _failure(self, step: Step, error: Exception | SystemExit, log: Path, seconds: float) -> Exception:
         """The error to show, after the failure is on record. An error of ours keeps its class, and so its exit code."""
         shown = _attribute(step, error, log)
-        self.results.record(step, status="failed", seconds=seconds, metrics={"error": str(shown).splitlines()[0]})
+        self.results.record_failure(step, seconds=seconds, error=str(shown).splitlines()[0])
         try:
             with open(log, "a", encoding="utf-8") as stream:
                 stream.write(redact("".join(traceback.format_exception(error))))
             self.results.save()
         except OSError as unsaved:  # the disk may still be full; the message on the terminal must not be lost over that
             self.display.message(f"{step.name}: the failure could not be recorded: {unsaved}")
-        self.display.step_ended(step.name, "failed", seconds, {})
+        self.display.step_ended(step.name, Status.FAILED, seconds, {})
         return shown
 
     def _progress(self, step: Step, what: str, done: int, total: int | None) -> None:
@@ -352,13 +354,14 @@ class _Runner:
         now = time.monotonic()
         if now - self._progress_written >= PROGRESS_SECONDS:
             self._progress_written = now
-            progress = {"step": step.name, "what": what, "done": done, "total": total, "updated": _now()}
+            progress = Progress(step=step.name, what=what, done=done, total=total, updated=_now())
             with contextlib.suppress(OSError):  # a hint
-                write_json(self.folder / PROGRESS, progress, point=None, durable=False)
+                write_json(self.folder / PROGRESS, as_json(progress), point=None, durable=False)
 
 
-def _patience(word: str, display: Display, stop: StopRequest) -> Callable[[], None]:
-    """One round of a wait for somebody else: says the word the first time, stops when asked to, sleeps a moment."""
+def _wait_round(word: str, display: Display, stop: StopRequest) -> Callable[[], None]:
+    """A function that is one round of a wait for somebody else: it says the word the first time, raises Stopped when a
+    stop was asked for, and sleeps a moment."""
     said = False
 
     def wait() -> None:
@@ -410,17 +413,26 @@ def _attribute(step: Step, error: Exception | SystemExit, log: Path) -> Exceptio
     )
 
 
-def _facts(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "name": recipe.name,
-        "store": str(options.store.root),
-        "recipe_dir": str(options.recipe_dir),
-        "smoke": options.smoke,
-        "command": list(options.command),
-        "host": platform.node(),
-        "versions": dict(library_versions()),
-    }
+def _judge_level(metrics: Mapping[str, Any], machine: MachineFacts | None) -> Level | None:
+    """Isolation at which code was judged: as a stage says that judged it by itself, else that of the machine's
+    judge."""
+    stated = metrics.get("judge_level")
+    if stated in [str(level) for level in Level]:
+        return Level(stated)
+    return machine.judge.level if machine is not None and machine.judge is not None else None
+
+
+def _run_facts(recipe: Recipe, options: RunOptions) -> RunFacts:
+    return RunFacts(
+        schema=1,
+        name=recipe.name,
+        store=str(options.store.root),
+        recipe_dir=str(options.recipe_dir),
+        smoke=options.smoke,
+        command=options.command,
+        host=platform.node(),
+        versions=library_versions(),
+    )
 
 
 def _write_report(folder: Path, steps: Sequence[Step], *, ran: bool) -> Path | None:
@@ -451,17 +463,14 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-class _logging_to:
+@contextlib.contextmanager
+def _log_to(path: Path) -> Iterator[None]:
     """Python's log records of everything that runs in the block go to one file, secrets taken out."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._handler = logging.FileHandler(self._path, encoding="utf-8", delay=True)
-        self._handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger().addHandler(self._handler)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger().removeHandler(self._handler)
-        self._handler.close()
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

@@ -1,30 +1,27 @@
 """The run folder: whose it is, its lock, its records and its links into the store. Holds no artefacts itself.
 
-    run.json      name of the recipe, store, command        recipe.json   the resolved recipe
-    plan.json     steps, ids and why, as of the last run    results.json  see results.py
-    stages/<name> -> artefact                               model, MODEL_CARD.md -> the export's model/ and its
-                                                            README.md
-    lock, stop, progress.json, working.json, logs/<step>.log, report.html
+    run.json, recipe.json, plan.json        as of the last start: records/run_files.py
+    results.json, progress.json             what each step came to, and how far the step at work is: records/results.py
+    stages/<step>                           -> the step's artefact in the store
+    model, MODEL_CARD.md                    -> the export's model/ and its README.md
+    lock, stop, working.json, logs/<step>.log, report.html
 
 Knows nothing of how a step runs.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from posttrain.errors import RunFolderError
+from posttrain.records.run_files import RUN, read_facts
 from posttrain.records.step import Step
 from posttrain.store import lock
-from posttrain.store.atomic import replace_link, write_json
-from posttrain.telemetry import redact_json
+from posttrain.store.atomic import replace_link
 
-RUN, RECIPE, PLAN, LOCK, STOP = "run.json", "recipe.json", "plan.json", "lock", "stop"
+LOCK, STOP = "lock", "stop"
 OURS_BEFORE_RUN_JSON = frozenset({".guard", LOCK, STOP, "logs", f".{LOCK}.tmp", f".{RUN}.tmp"})
 
 
@@ -39,38 +36,23 @@ def check_owner(folder: Path, name: str, *, smoke: bool = False) -> None:
     if not folder.is_dir():
         raise RunFolderError("the run folder is a file", where=str(folder), remedy="give another folder with --out")
     facts = read_facts(folder)
-    owner = facts["name"] if facts is not None else None
     if facts is None:
         foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in OURS_BEFORE_RUN_JSON)
         if foreign:
             what = f"the folder holds {foreign[0]!r} and no run.json, so it is no run folder"
             raise RunFolderError(what, where=str(folder), remedy="give an empty or new folder with --out")
-    elif owner != name:
-        what = f"the folder belongs to the recipe {owner!r}, not to {name!r}"
+    elif facts.name != name:
+        what = f"the folder belongs to the recipe {facts.name!r}, not to {name!r}"
         raise RunFolderError(
             what, where=str(folder), remedy="give another folder with --out, or name the recipe as before"
         )
-    elif smoke and not facts.get("smoke"):
+    elif smoke and not facts.smoke:
         what = "the folder holds a real run, which a smoke run would replace"
         raise RunFolderError(what, where=str(folder), remedy="give another folder with --out")
     for path in sorted((folder / "stages").glob("*")):
         if not path.is_symlink():
             remedy = "was the run folder copied without its links (`cp -a` keeps them)? give another folder with --out"
             raise RunFolderError("stages/ holds what is no link into the store", where=str(path), remedy=remedy)
-
-
-def read_facts(folder: Path) -> dict[str, Any] | None:
-    """run.json; None where no run was ever started. Raises RunFolderError when it cannot be read."""
-    path = folder / RUN
-    try:
-        facts = json.loads(path.read_bytes())
-        return {**facts, "name": str(facts["name"])}
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"run.json cannot be read ({error})", where=str(path), remedy="give another folder with --out"
-        ) from error
 
 
 def existing_run(folder: Path) -> Path:
@@ -94,14 +76,8 @@ def acquire(folder: Path, name: str, *, smoke: bool = False, take_over: bool) ->
     return held
 
 
-def write_records(
-    folder: Path, *, facts: Mapping[str, Any], recipe_json: str, steps: Sequence[Step], why: Mapping[str, str]
-) -> None:
-    """run.json first, because it claims the folder; then the recipe and the plan."""
-    write_json(folder / RUN, redact_json(facts), point="run_json")
-    write_json(folder / RECIPE, json.loads(recipe_json), point="recipe_json")
-    rows = [{**dataclasses.asdict(step), "why": why.get(step.name, "")} for step in steps]
-    write_json(folder / PLAN, redact_json({"steps": rows}), point="plan_json")
+def make_folders(folder: Path) -> None:
+    """logs/ and stages/, once run.json has claimed the folder."""
     (folder / "logs").mkdir(exist_ok=True)
     (folder / "stages").mkdir(exist_ok=True)
 

@@ -10,10 +10,11 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from posttrain.errors import CheckpointError, RecipeError
 from posttrain.recipe.schema import Chat, Recipe
+from posttrain.records.codec import from_json
+from posttrain.records.scores import SCORES, Scores
 from posttrain.store.reference import model_dir
 from posttrain.types import GenerationRequest, SamplingParams
 
@@ -38,12 +39,12 @@ def find_recipe(checkpoint: Path) -> tuple[Recipe, Path] | None:
     Raises RunFolderError or RecipeError where that run's records cannot be read.
     """
     from posttrain.recipe.load import load_resolved
-    from posttrain.run.folder import read_facts
+    from posttrain.records.run_files import RECIPE, read_facts
 
     for folder in Path(checkpoint).absolute().parents:
-        facts = read_facts(folder) if (folder / "recipe.json").is_file() else None
+        facts = read_facts(folder) if (folder / RECIPE).is_file() else None
         if facts is not None:
-            return load_resolved((folder / "recipe.json").read_text(encoding="utf-8")), Path(facts["recipe_dir"])
+            return load_resolved((folder / RECIPE).read_text(encoding="utf-8")), Path(facts.recipe_dir)
     return None
 
 
@@ -93,7 +94,7 @@ def talk(
 
 def score(
     checkpoint: Path, recipe: Recipe, recipe_dir: Path, suite_name: str, logs: Path, output: Path | None = None
-) -> dict[str, Any]:
+) -> Scores:
     """Score a checkpoint on a suite of the recipe, with the recipe's engine, verifiers and sandbox.
 
     Raises RecipeError: no such suite, or one whose verifier asks a reward model of the run.
@@ -142,5 +143,5 @@ def score(
                 samples=SAMPLES_PER_ENGINE,
             ),
         )
-        scores = machine.run(evaluate, job, ScoredSuite(name=suite_name, checkpoint=str(checkpoint)))
-    return scores
+        scores = machine.run(evaluate, job, ScoredSuite(name=suite_name))
+    return from_json(Scores, scores, SCORES)

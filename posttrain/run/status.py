@@ -8,38 +8,72 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from posttrain.errors import RunFolderError
-from posttrain.records.results import read_progress, read_results
+from posttrain.records.results import Evaluation, Progress, StageRow, Status, read_progress, read_results
 from posttrain.run.folder import LOCK, STOP, existing_run
 from posttrain.store import lock
 from posttrain.telemetry import headline
 
 
-def read_status(run_dir: Path) -> dict[str, Any]:
-    """{"run", "state", "holder", "stages", "evaluations", "progress"}; a stage row gets a "note" for a person.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """The process that holds a run folder."""
 
-    state is running, done, failed, or stopped (nobody works on it and steps are missing). Raises RunFolderError.
+    pid: int
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageStatus(StageRow):
+    """A row of results.json with a note for a person: how far it is, why it failed, or what it came to."""
+
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStatus:
+    """A run as seen from outside. `state` is running, done, failed, or stopped (nobody works on it and steps are
+    missing); `shown` is the same for a person, with who holds the folder.
+
+    Example: RunStatus(run="runs/demo", state="running", shown="running (process 812 on box)", holder=Holder(...),
+    stages=(...), evaluations=(), progress=Progress(...))
     """
+
+    run: str
+    state: str
+    shown: str
+    holder: Holder | None
+    stages: tuple[StageStatus, ...]
+    evaluations: tuple[Evaluation, ...]
+    progress: Progress | None
+
+
+def read_status(run_dir: Path) -> RunStatus:
+    """Look at a run folder. Raises RunFolderError."""
     existing_run(run_dir)
-    results = read_results(run_dir) or {"stages": [], "evaluations": []}
+    results = read_results(run_dir)
+    rows = results.stages if results is not None else ()
     holder = lock.read_holder(run_dir / LOCK)
-    held = holder is not None and not holder.released and lock.liveness(holder) != "dead"
-    progress = read_progress(run_dir) if held else None
-    stages = [dict(row, note=_note(row, progress)) for row in results["stages"]]
-    state = _state(stages, held)
-    shown = f"{state} ({holder.label})" if held and holder is not None else state
-    return {
-        "run": str(run_dir),
-        "state": state,
-        "shown": shown,
-        "holder": {"pid": holder.pid, "host": holder.host} if held and holder is not None else None,
-        "stages": stages,
-        "evaluations": results["evaluations"],
-        "progress": progress,
-    }
+    if holder is not None and (holder.released or lock.liveness(holder) == "dead"):
+        holder = None
+    progress = read_progress(run_dir) if holder is not None else None
+    state = _state(rows, is_held=holder is not None)
+    return RunStatus(
+        run=str(run_dir),
+        state=state,
+        shown=f"{state} ({holder.label})" if holder is not None else state,
+        holder=Holder(pid=holder.pid, host=holder.host) if holder is not None else None,
+        stages=tuple(
+            StageStatus(**{item.name: getattr(row, item.name) for item in fields(StageRow)}, note=_note(row, progress))
+            for row in rows
+        ),
+        evaluations=results.evaluations if results is not None else (),
+        progress=progress,
+    )
 
 
 def request_stop(run_dir: Path) -> str:
@@ -56,17 +90,17 @@ def request_stop(run_dir: Path) -> str:
     return f"{holder.label} is not on this machine; it will see the file {run_dir / STOP} at its next safe point"
 
 
-def _state(stages: list[dict[str, Any]], held: bool) -> str:
-    statuses = {row["status"] for row in stages}
-    if held:
+def _state(rows: Sequence[StageRow], *, is_held: bool) -> str:
+    statuses = {row.status for row in rows}
+    if is_held:
         return "running"
-    if "failed" in statuses:
+    if Status.FAILED in statuses:
         return "failed"
-    return "done" if stages and "pending" not in statuses else "stopped"
+    return "done" if rows and Status.PENDING not in statuses else "stopped"
 
 
-def _note(row: dict[str, Any], progress: dict[str, Any] | None) -> str:
-    if progress is not None and progress["step"] == row["name"] and row["status"] == "pending":
-        total = f"/{progress['total']}" if progress["total"] else ""
-        return f"{progress['what']} {progress['done']}{total}"
-    return str(row["metrics"].get("error") or headline(row["metrics"]))
+def _note(row: StageRow, progress: Progress | None) -> str:
+    if progress is not None and progress.step == row.name and row.status is Status.PENDING:
+        total = f"/{progress.total}" if progress.total else ""
+        return f"{progress.what} {progress.done}{total}"
+    return row.error or headline(row.metrics)

@@ -13,11 +13,13 @@ from posttrain.errors import DataError
 from posttrain.evaluate.statistics import score_samples
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Data
-from posttrain.sampling.correctness import count_outcomes, is_right, is_well_formed
+from posttrain.records.codec import as_json
+from posttrain.records.rollouts import SAMPLES, Sample, judged_row
+from posttrain.records.scores import SCORES
+from posttrain.sampling.correctness import is_right, is_well_formed
 from posttrain.sampling.job import SamplingJob
 from posttrain.sampling.prompts import pick_prompts
 from posttrain.sampling.resumable import judged_answers
-from posttrain.sampling.rollout_files import completion_row
 from posttrain.store.jsonl import write_lines, write_record
 from posttrain.types import RolloutGroup, StopReason
 from rewards.prose.visible import visible_text
@@ -25,13 +27,12 @@ from rewards.prose.visible import visible_text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredSuite:
-    """What the scores are called, and the worked examples that a base is shown in place of a chat.
+    """Which suite, and the worked examples that a base is shown in place of a chat.
 
-    Example: ScoredSuite(name="stem", checkpoint="base.few_shot", few_shot=3, examples=ToyData(...))
+    Example: ScoredSuite(name="stem", few_shot=3, examples=ToyData(...))
     """
 
     name: str
-    checkpoint: str
     few_shot: int = 0  # examples shown; 0 asks through the chat template
     examples: Data | None = None
 
@@ -47,23 +48,25 @@ def evaluate(job: SamplingJob, suite: ScoredSuite) -> dict[str, Any]:
     scored = judged_answers(
         job, problems, template.stop_ids, asker=suite.name, finish=plain.trim if plain is not None else None
     )
-    rows = [
-        {
-            "problem": group.prompt.id,
-            "sample": index,
-            "passed": is_right(verdict),
-            "format_valid": is_well_formed(completion, template.think),
-            "truncated": completion.stop_reason is StopReason.LENGTH,
-            **completion_row(completion, verdict, tokens=False),
-        }
+    samples = [
+        Sample(
+            problem=group.prompt.id,
+            sample=index,
+            passed=is_right(verdict),
+            format_valid=is_well_formed(completion, template.think),
+            truncated=completion.stop_reason is StopReason.LENGTH,
+            text=completion.text,
+            stop_reason=str(completion.stop_reason),
+            num_tokens=completion.num_tokens,
+            verdict=judged_row(verdict),
+        )
         for group in scored
         for index, (completion, verdict) in enumerate(zip(group.completions, group.verdicts, strict=True))
     ]
-    write_lines(job.output / "samples.jsonl", rows)
+    write_lines(job.output / SAMPLES, map(as_json, samples))
     write_set_aside(job.output, faulty)
-    scores = score_samples(rows).as_json(checkpoint=suite.checkpoint, suite=suite.name)
-    scores["outcomes"] = count_outcomes(scored)
-    write_record(job.output / "scores.json", scores)
+    scores: dict[str, Any] = as_json(score_samples(samples))
+    write_record(job.output / SCORES, scores)
     return scores
 
 

@@ -15,12 +15,16 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Filter
+from posttrain.records.codec import as_json, from_json
+from posttrain.records.metrics import FILTER_SUMMARY, FILTER_TABLE, FilterSummary
 from posttrain.sampling.correctness import count_outcomes, generated_tokens, is_right
 from posttrain.sampling.job import SamplingJob
 from posttrain.sampling.prompts import pick_prompts
 from posttrain.sampling.resumable import judged_answers
 from posttrain.store.jsonl import read_lines, write_lines, write_record
 from posttrain.types import Prompt
+
+KEPT_PROMPTS = "kept.jsonl"
 
 
 def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
@@ -42,29 +46,30 @@ def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
     kept = [
         asdict(group.prompt) for group, decision in zip(scored, decisions, strict=True) if decision.kept or job.smoke
     ]
-    write_lines(job.output / "kept.jsonl", kept)
-    write_lines(job.output / "table.jsonl", [asdict(decision) for decision in decisions])
-    summary = {
-        "prompts": len(prompts),
-        "kept": len(kept),
-        "kept_share": round(len(kept) / len(prompts), 6),
-        "k": band.k,
-        "set_aside_for_faults": sum(decision.none > 0 for decision in decisions),
-        "faulty_rows": write_set_aside(job.output, faulty),
-        "histogram": histogram(decisions, band.k),
-        "outcomes": count_outcomes(scored),
-        "generated_tokens": generated_tokens(scored),
-    }
-    write_record(job.output / "summary.json", summary)
+    write_lines(job.output / KEPT_PROMPTS, kept)
+    write_lines(job.output / FILTER_TABLE, map(as_json, decisions))
+    summary = FilterSummary(
+        prompts=len(prompts),
+        kept=len(kept),
+        kept_share=round(len(kept) / len(prompts), 6),
+        k=band.k,
+        set_aside_for_faults=sum(decision.none > 0 for decision in decisions),
+        faulty_rows=write_set_aside(job.output, faulty),
+        histogram=tuple(histogram(decisions, band.k)),
+        outcomes=count_outcomes(scored),
+        generated_tokens=generated_tokens(scored),
+    )
+    write_record(job.output / FILTER_SUMMARY, as_json(summary))
     if not kept:
         raise StageError(
-            f"no prompt of {len(prompts)} lies in the band: right answers of {band.k} were {summary['histogram']}",
+            f"no prompt of {len(prompts)} lies in the band: right answers of {band.k} were {list(summary.histogram)}",
             where=str(job.output.name),
             remedy="give easier or harder prompts, or widen filter.low and filter.high",
         )
-    return summary
+    return dict(as_json(summary))
 
 
 def read_kept(folder: Path) -> list[Prompt]:
     """The prompts that a filter step kept."""
-    return [Prompt(**{**row, "messages": tuple(row["messages"])}) for row in read_lines(folder / "kept.jsonl")]
+    path = folder / KEPT_PROMPTS
+    return [from_json(Prompt, row, str(path)) for row in read_lines(path)]

@@ -10,6 +10,8 @@ from posttrain.data.source import write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import PairsSummary
 from posttrain.sampling.correctness import first_answer, generated_tokens, right_share, tally
 from posttrain.sampling.job import SamplingJob, ServedModel
 from posttrain.sampling.prompts import pick_prompts
@@ -45,15 +47,16 @@ def make_pairs(job: SamplingJob, teacher: ServedModel, teacher_samples: int) -> 
                 "teacher, or more prompts"
             ),
         )
-    return {
-        "prompts": len(prompts),
-        "pairs": len(rows),
-        "faulty_rows": num_faulty,
-        "teacher_pass": right_share(good),
-        "student_pass": right_share(bad),
-        "generated_tokens": generated_tokens([*good, *bad]),
-        "pairs_by_source": dict(sorted(Counter(row["source"] for row in rows).items())),
-    }
+    summary = PairsSummary(
+        prompts=len(prompts),
+        pairs=len(rows),
+        faulty_rows=num_faulty,
+        teacher_pass=right_share(good),
+        student_pass=right_share(bad),
+        generated_tokens=generated_tokens([*good, *bad]),
+        pairs_by_source=dict(sorted(Counter(str(row["source"]) for row in rows).items())),
+    )
+    return dict(as_json(summary))
 
 
 def _pair(

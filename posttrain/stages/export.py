@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
-from posttrain.recipe.cards import card_facts, read_card
+from posttrain.recipe.cards import data_facts, read_card
 from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import Dpd, ModelRef
+from posttrain.records.results import Evaluation, evaluation_of
 from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
 from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
+
+if TYPE_CHECKING:
+    from posttrain.report.card import CardFacts
 
 # Of a stage of the user's own, or of a base that is handed over as it is: loading them can run code.
 PICKLED = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 
 
 class Export:
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.report.card import write_card  # brings the hub library, which planning does not need
@@ -36,44 +40,51 @@ class Export:
                 shutil.copyfile(file, target / file.name)
         failpoint("export.copy.after")
         scored = [role for role, step in ctx.input_steps.items() if step.kind == "evaluate"]
-        evaluations = [_scores(ctx.inputs[role]) for role in sorted(scored, key=lambda role: _place(ctx, role))]
+        scored.sort(key=lambda role: _place(ctx, role))
+        evaluations = [evaluation_of(ctx.input_steps[role], ctx.inputs[role]) for role in scored]
         overlap = held_out_overlap(ctx.recipe, ctx.recipe_dir)
-        write_card(target, self._facts(ctx, evaluations) | {"held_out_overlap": overlap})
+        write_card(target, card_facts(ctx, evaluations, overlap))
         return {
             "held_out_overlap": overlap,
             "files": len(list(target.iterdir())),
             "bytes": sum(file.stat().st_size for file in target.iterdir()),
         }
 
-    def _facts(self, ctx: StepContext, evaluations: list[dict[str, Any]]) -> dict[str, Any]:
-        recipe = ctx.recipe
-        teachers = {stage.teacher.path: stage.teacher for stage in recipe.stages if isinstance(stage, Dpd)}
-        return {
-            "name": recipe.name,
-            "base": recipe.base.path,
-            "base_revision": recipe.base.revision,
-            "base_license": model_license(recipe.base, ctx.recipe_dir),
-            "teachers": sorted(teachers),
-            "teacher_licenses": {
-                path: model_license(teacher, ctx.recipe_dir) for path, teacher in sorted(teachers.items())
-            },
-            "seed": recipe.seed,
-            "checkpoint": ctx.inputs["checkpoint"].name,
-            "exported": ctx.step.inputs["checkpoint"],
-            "stages": [{"name": stage.name, "kind": stage.kind} for stage in recipe.stages],
-            "evaluations": evaluations,
-            "sampling": {
-                "k": recipe.evaluate.k,
-                "temperature": recipe.evaluate.temperature,
-                "top_p": recipe.evaluate.top_p,
-            },
-            "data": [
-                card_facts(name, spec, ctx.recipe_dir)
-                for name, spec in sorted(recipe.data.items())
-                if spec.source != "stage"
-            ],
-            "chat": {"think": list(recipe.chat.think), "stop": list(recipe.chat.stop)},
-        }
+
+def card_facts(ctx: StepContext, evaluations: Sequence[Evaluation], overlap: Mapping[str, int]) -> CardFacts:
+    """What the card tells, from the recipe, the cards of its models and data, and the scores."""
+    from posttrain.report.card import CardFacts, ModelFacts
+
+    recipe = ctx.recipe
+    teachers = {
+        (stage.teacher.path, stage.teacher.revision or ""): stage.teacher
+        for stage in recipe.stages
+        if isinstance(stage, Dpd)
+    }
+    base, *taught = (
+        ModelFacts(path=model.path, revision=model.revision, license=model_license(model, ctx.recipe_dir))
+        for model in (recipe.base, *(teachers[key] for key in sorted(teachers)))
+    )
+    return CardFacts(
+        name=recipe.name,
+        seed=recipe.seed,
+        base=base,
+        teachers=tuple(taught),
+        stages=tuple((stage.name, stage.kind) for stage in recipe.stages),
+        data=tuple(
+            data_facts(name, spec, ctx.recipe_dir)
+            for name, spec in sorted(recipe.data.items())
+            if spec.source != "stage"
+        ),
+        exported=ctx.step.inputs["checkpoint"],
+        checkpoint=ctx.inputs["checkpoint"].name,
+        evaluations=tuple(evaluations),
+        temperature=recipe.evaluate.temperature,
+        top_p=recipe.evaluate.top_p,
+        think=(recipe.chat.think[0], recipe.chat.think[1]),
+        stop=tuple(recipe.chat.stop),
+        held_out_overlap=overlap,
+    )
 
 
 def model_license(model: ModelRef, recipe_dir: Path) -> str | None:
@@ -97,8 +108,3 @@ def _place(ctx: StepContext, input_role: str) -> tuple[bool, int, str]:
     names = [None, *(stage.name for stage in ctx.recipe.stages)]
     reference = evaluation.few_shot or (evaluation.role is not ModelRole.POLICY and evaluation.stage is not None)
     return (reference, names.index(evaluation.stage), str(evaluation.suite))
-
-
-def _scores(folder: Path) -> dict[str, Any]:
-    scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    return scores

@@ -36,6 +36,7 @@ from posttrain.store.digests import Digests, file_sha256, walk_files
 from posttrain.store.failpoints import failpoint
 
 MANIFEST = "manifest.json"
+STORE_KEYS = frozenset({"format", "id", "files", "digest"})  # of a manifest, what the store itself puts there
 KEPT = ".kept"  # what the folder of an attempt that ended gets appended to its name
 KEPT_SEALED_ATTEMPTS = 3
 # Of a manifest as `canonical_json` renders it: keys of the whole are indented by one space, those inside by more.

@@ -21,6 +21,8 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Dpd
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import DpdMetrics
 from posttrain.signals.progress import tell
 from posttrain.train.compatibility import compare_vocabularies
 from posttrain.train.job import Job
@@ -205,10 +207,11 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
             recipe_dir=job.recipe_dir,
         )
     logged = [row for row in trainer.state.log_history if "loss" in row]
-    return {
-        "loss": round(logged[-1]["loss"], 6) if logged else None,
-        "steps": steps,
-        "pairs": len(rows),
-        "trained_tokens": sum(len(row.chosen) + len(row.rejected) for row in drawn),
-        "parameters": num_parameters(trainer.model),
-    }
+    metrics = DpdMetrics(
+        loss=round(logged[-1]["loss"], 6) if logged else None,
+        steps=steps,
+        pairs=len(rows),
+        trained_tokens=sum(len(row.chosen) + len(row.rejected) for row in drawn),
+        parameters=num_parameters(trainer.model),
+    )
+    return dict(as_json(metrics))

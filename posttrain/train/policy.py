@@ -9,10 +9,9 @@ gradient.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,8 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Grpo
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import PolicyMetrics, metrics_rows
 from posttrain.rollout.parity import hand_over
 from posttrain.sampling.job import RolloutSource
 from posttrain.sampling.prompts import encode, pick_prompts
@@ -301,20 +302,20 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
-    if is_first_rank():
-        save_model(
-            trainer.model,
-            job.output / "model",
-            source=job.model,
-            chat=job.chat,
-            stop_ids=template.stop_ids,
-            recipe_dir=job.recipe_dir,
-        )
-        write_set_aside(job.output, faulty)
-    history = (
-        [json.loads(line) for line in recorder.path.read_text(encoding="utf-8").splitlines()] if is_first_rank() else []
+    if not is_first_rank():
+        return {}
+    save_model(
+        trainer.model,
+        job.output / "model",
+        source=job.model,
+        chat=job.chat,
+        stop_ids=template.stop_ids,
+        recipe_dir=job.recipe_dir,
     )
-    return {"steps": steps, "prompts": len(prompts), "parameters": num_parameters(trainer.model), **headline(history)}
+    write_set_aside(job.output, faulty)
+    history = [dict(row.values) for row in metrics_rows(recorder.path)]
+    metrics = policy_metrics(history, steps=steps, prompts=len(prompts), parameters=num_parameters(trainer.model))
+    return dict(as_json(metrics))
 
 
 def _prompts(rollouts: RolloutSource, template: ChatTemplate) -> tuple[list[EncodedPrompt], dict[str, Sequence[Fault]]]:
@@ -324,22 +325,25 @@ def _prompts(rollouts: RolloutSource, template: ChatTemplate) -> tuple[list[Enco
     return [encode(prompt, template, rollouts.prompts.context_tokens) for prompt in rollouts.kept], {}
 
 
-def headline(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """First and last fifth of the reward curve, and totals."""
-    if not history:
-        return {}
+def policy_metrics(
+    history: Sequence[Mapping[str, float]], *, steps: int, prompts: int, parameters: int
+) -> PolicyMetrics:
+    """First and last fifth of the reward curve, and totals. history: the figures of each step, one at least."""
     span = max(1, len(history) // 5)
 
-    def mean(rows: Sequence[dict[str, Any]], key: str) -> float:
+    def mean(rows: Sequence[Mapping[str, float]], key: str) -> float:
         return round(sum(row[key] for row in rows) / len(rows), 6)
 
-    return {
-        "reward_first": mean(history[:span], "reward"),
-        "reward_last": mean(history[-span:], "reward"),
-        "fault_share": mean(history, "fault_share"),
-        "truncated_share": mean(history, "truncated_share"),
-        "sync_gap": max(row["sync_gap"] for row in history),
-        "entropy_last": mean(history[-span:], "entropy"),
-        "trained_tokens": int(sum(row["trained_tokens"] for row in history)),
-        "generated_tokens": int(sum(row["generated_tokens"] for row in history)),
-    }
+    return PolicyMetrics(
+        steps=steps,
+        prompts=prompts,
+        parameters=parameters,
+        reward_first=mean(history[:span], "reward"),
+        reward_last=mean(history[-span:], "reward"),
+        fault_share=mean(history, "fault_share"),
+        truncated_share=mean(history, "truncated_share"),
+        sync_gap=max(row["sync_gap"] for row in history),
+        entropy_last=mean(history[-span:], "entropy"),
+        trained_tokens=int(sum(row["trained_tokens"] for row in history)),
+        generated_tokens=int(sum(row["generated_tokens"] for row in history)),
+    )

@@ -20,6 +20,8 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import RewardModel
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import RewardModelMetrics
 from posttrain.train.job import Job, data_folders
 from posttrain.train.model import load_model, num_parameters, save_model
 from posttrain.train.trainer import (
@@ -103,7 +105,7 @@ def last_logprobs(model: Any, rows: Sequence[Comparison], device: Any) -> torch.
     return torch.log_softmax(logits[torch.arange(len(rows), device=device), last].float(), dim=1)
 
 
-def measure(model: Any, rows: Sequence[Comparison], labels: tuple[int, int], size: int) -> dict[str, float]:
+def measure(model: Any, rows: Sequence[Comparison], labels: tuple[int, int], size: int) -> dict[str, Any]:
     """Accuracy of the mean of both orders, and the share of pairs where the orders agree."""
     model.eval()
     wins: dict[int, list[float]] = {}
@@ -172,11 +174,12 @@ def train(job: Job) -> dict[str, Any]:
         recipe_dir=job.recipe_dir,
     )
     measured = measure(trainer.model, comparisons(held_out, template, stage.max_tokens), labels, micro)
-    return {
-        "steps": steps,
-        "pairs": sum(sizes.values()) // 2,
-        "faulty_rows": write_set_aside(job.output, faulty),
-        "trained_tokens": len(drawn),
-        "parameters": num_parameters(trainer.model),
+    metrics = RewardModelMetrics(
+        steps=steps,
+        pairs=sum(sizes.values()) // 2,
+        faulty_rows=write_set_aside(job.output, faulty),
+        trained_tokens=len(drawn),
+        parameters=num_parameters(trainer.model),
         **measured,
-    }
+    )
+    return dict(as_json(metrics))

@@ -16,6 +16,8 @@ from posttrain.data.template import ChatTemplate, Encoded
 from posttrain.errors import DataError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Sft
+from posttrain.records.codec import as_json
+from posttrain.records.metrics import SftMetrics
 from posttrain.train.job import Job, data_folders
 from posttrain.types import Message
 
@@ -124,12 +126,13 @@ def train(job: Job) -> dict[str, Any]:
         )
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     trained = sum(sum(row.mask) for row in drawn)
-    return {
-        "loss": round(losses[-1], 6) if losses else None,
-        "steps": steps,
-        "rows": total,
-        "trained_tokens": trained,
-        "parameters": num_parameters(trainer.model),
-        "faulty_rows": sum(map(len, faulty.values())),
-        "too_long_rows": sum(map(len, too_long.values())),
-    }
+    metrics = SftMetrics(
+        loss=round(losses[-1], 6) if losses else None,
+        steps=steps,
+        rows=total,
+        trained_tokens=trained,
+        parameters=num_parameters(trainer.model),
+        faulty_rows=sum(map(len, faulty.values())),
+        too_long_rows=sum(map(len, too_long.values())),
+    )
+    return dict(as_json(metrics))

@@ -8,6 +8,7 @@ from typing import Any
 from posttrain.errors import Stopped
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import ToyModel
+from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
 from posttrain.store.jsonl import write_lines
 from posttrain.toy.make import make_model
@@ -32,6 +33,7 @@ def make_toy(
             )
 
     make_model(chosen, output / "model", seed, on_step, start)
-    rows = [{"step": step, "loss": round(loss, 6)} for step, loss in losses]
-    write_lines(output / "metrics.jsonl", rows)
-    return {"loss": rows[-1]["loss"], "steps": len(rows), "skill": chosen.skill, "architecture": chosen.architecture}
+    rows = [MetricsRow(step=step, values={"loss": round(loss, 6)}) for step, loss in losses]
+    write_lines(output / METRICS_FILE, [row.as_line() for row in rows])
+    last = rows[-1].values["loss"]
+    return {"loss": last, "steps": len(rows), "skill": chosen.skill, "architecture": chosen.architecture}

@@ -22,6 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Supervised, Training
+from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
 from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.store.failpoints import failpoint
@@ -93,7 +94,7 @@ class Recorder(TrainerCallback):
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.path = job.attempt / "metrics.jsonl"
+        self.path = job.attempt / METRICS_FILE
         self.stopped = False
         self.extra: dict[str, float] = {}
 
@@ -101,7 +102,7 @@ class Recorder(TrainerCallback):
         """Take over the rows up to the checkpoint; later ones are made again."""
         self.job.attempt.mkdir(parents=True, exist_ok=True)
         if self.job.resume is not None and is_first_rank():
-            cut_rows(self.job.resume.path.parent.parent / "metrics.jsonl", self.path, last_step=self.job.resume.step)
+            cut_rows(self.job.resume.path.parent.parent / METRICS_FILE, self.path, last_step=self.job.resume.step)
 
     def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         failpoint("train.optimizer_step.before")
@@ -119,12 +120,12 @@ class Recorder(TrainerCallback):
                 f"loss is {logs['loss']} at step {state.global_step} of {self.job.step_name}",
                 remedy="lower learning_rate or look at the rows",
             )
-        row = {"step": state.global_step}
-        row |= {key: value for key, value in {**logs, **self.extra}.items() if key not in UNPUBLISHED}
+        values = {key: value for key, value in {**logs, **self.extra}.items() if key not in UNPUBLISHED}
+        row = MetricsRow(step=state.global_step, values=values)
         self.extra = {}
         failpoint("train.metrics.before")
         with self.path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row, sort_keys=False) + "\n")
+            out.write(json.dumps(row.as_line()) + "\n")
         failpoint("train.metrics.after")
         tell(self.job.stop_file, "training", state.global_step, state.max_steps)
 

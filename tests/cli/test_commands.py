@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from posttrain.plan import prepare
+from posttrain.records.codec import as_json
 from posttrain.store.artefacts import Store
+from tests.fake_stages import SOME_SCORES, manifest_for
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "ray", "vllm", "sympy", "docker", "datasets", "trl")
@@ -39,16 +41,7 @@ def publish_base(recipe: Path, store_path: Path) -> None:
     held = store.lock(base.id)
     attempt = store.begin(base.id)
     (attempt.output / "state.bin").write_bytes(b"base")
-    record = {
-        "kind": "base",
-        "step": "base",
-        "inputs": {},
-        "finished": "",
-        "metrics": {},
-        "seconds": 1.0,
-        "versions": {},
-    }
-    store.publish(attempt, record, held)
+    store.publish(attempt, as_json(manifest_for(base)), held)
     held.release()
 
 
@@ -79,10 +72,24 @@ def folder(tmp_path: Path) -> Path:
 
 def test_status_in_a_pipe_cuts_no_note(capsys: pytest.CaptureFixture[str]) -> None:
     from posttrain.cli.run import _print_status
+    from posttrain.records.results import Status
+    from posttrain.run.status import RunStatus, StageStatus
 
     note = "no prompt has a right answer of the teacher and a wrong one of the student, both ended by themselves"
-    row = {"name": "distil.pairs", "kind": "pairs", "status": "failed", "seconds": 12.0, "note": note}
-    _print_status({"run": "runs/mine", "shown": "failed", "progress": None, "stages": [row]})
+    row = StageStatus(
+        name="distil.pairs", kind="pairs", id="pairs-1", status=Status.FAILED, seconds=12.0, metrics={}, note=note
+    )
+    _print_status(
+        RunStatus(
+            run="runs/mine",
+            state="failed",
+            shown="failed",
+            holder=None,
+            stages=(row,),
+            evaluations=(),
+            progress=None,
+        )
+    )
     assert note in capsys.readouterr().out
 
 
@@ -121,23 +128,13 @@ def publish_everything(recipe: Path, store_path: Path) -> int:
     """Stand-ins for every artefact of a recipe; returns how many."""
     store = Store(store_path)
     _, plan = prepare(str(recipe), store)
-    scores = {"checkpoint": "", "suite": "", "k": 8, "n": 100, "avg_at_k": 0.5, "ci95": [0.4, 0.6], "pass_at_k": 0.8}
     for step in plan.steps:
         held = store.lock(step.id)
         attempt = store.begin(step.id)
-        (attempt.output / "scores.json").write_text(json.dumps(scores))
+        (attempt.output / "scores.json").write_text(json.dumps(as_json(SOME_SCORES)))
         (attempt.output / "model").mkdir()
         (attempt.output / "model" / "README.md").write_text("card")
-        record = {
-            "kind": step.kind,
-            "step": step.name,
-            "inputs": {},
-            "finished": "",
-            "metrics": {},
-            "seconds": 1.0,
-            "versions": {},
-        }
-        store.publish(attempt, record, held)
+        store.publish(attempt, as_json(manifest_for(step)), held)
         held.release()
     return len(plan.steps)
 

@@ -12,7 +12,7 @@ import pytest
 from posttrain.data.difficulty import decide, histogram, in_band
 from posttrain.data.mix import draw, num_rows
 from posttrain.errors import DataError
-from posttrain.recipe.cards import card_facts, card_path, read_card
+from posttrain.recipe.cards import card_path, data_facts, read_card
 from posttrain.recipe.schema import FileData, GymData, StageData, ToyData
 
 # ---------------------------------------------------------------- mix
@@ -113,8 +113,8 @@ def test_a_card_written_elsewhere_may_hold_what_yaml_cannot_make_a_date_of(tmp_p
 def test_a_card_gives_its_front_matter(tmp_path: Path) -> None:
     (tmp_path / "card.md").write_text(CARD)
     data = FileData.model_validate({"source": "jsonl", "path": "rows.jsonl", "card": "card.md"})
-    facts = card_facts("sums", data, tmp_path)
-    assert (facts["license"], facts["title"], facts["provenance"]) == ("cc-by-4.0", "Sums", "made by hand")
+    facts = data_facts("sums", data, tmp_path)
+    assert (facts.license, facts.title, facts.provenance) == ("cc-by-4.0", "Sums", "made by hand")
 
 
 @pytest.mark.parametrize(
@@ -145,5 +145,5 @@ def test_a_bad_card_says_what_is_wrong_with_it(tmp_path: Path, text: Any, what: 
 def test_generated_data_have_shipped_cards_and_rows_of_a_stage_none(tmp_path: Path) -> None:
     toy = ToyData.model_validate({"source": "toy", "task": "stem", "rows": 4})
     gym = GymData.model_validate({"source": "reasoning_gym", "task": "chain_sum", "rows": 4})
-    assert card_facts("toy", toy, tmp_path)["license"] and card_facts("gym", gym, tmp_path)["license"]
+    assert data_facts("toy", toy, tmp_path).license and data_facts("gym", gym, tmp_path).license
     assert card_path(StageData.model_validate({"source": "stage", "stage": "distil"}), tmp_path) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -17,19 +18,25 @@ from posttrain.evaluate.statistics import (
     problem_means,
     score_samples,
 )
+from posttrain.records.codec import as_json
+from posttrain.records.rollouts import JudgedRow, Sample
+
+VERDICT = JudgedRow(outcome="wrong", score=0.0, extracted=None, reason="", parts={})
 
 
-def sample_rows(right: dict[str, list[bool | None]], **extra: object) -> list[dict]:
+def sample_rows(right: dict[str, list[bool | None]]) -> list[Sample]:
     return [
-        {
-            "problem": problem,
-            "sample": i,
-            "passed": passed,
-            "format_valid": True,
-            "num_tokens": 10,
-            "truncated": False,
-            **extra,
-        }
+        Sample(
+            problem=problem,
+            sample=i,
+            passed=passed,
+            format_valid=True,
+            truncated=False,
+            text="",
+            stop_reason="stop",
+            num_tokens=10,
+            verdict=replace(VERDICT, outcome={True: "correct", False: "wrong", None: "error"}[passed]),
+        )
         for problem, answers in right.items()
         for i, passed in enumerate(answers)
     ]
@@ -112,12 +119,13 @@ def test_bootstrap_of_equal_values_has_no_width_and_of_none_is_an_error():
 
 def test_score_samples_counts_what_it_says():
     rows = sample_rows({"a": [True, True, False, False], "b": [False] * 4, "c": [True] * 4})
-    rows[0] |= {"num_tokens": 34, "truncated": True, "format_valid": False}
+    rows[0] = replace(rows[0], num_tokens=34, truncated=True, format_valid=False)
     scores = score_samples(rows)
     assert (scores.n, scores.k, scores.faults) == (3, 4, 0)
     assert scores.avg_at_k == 0.5
     assert scores.pass_at_k == pytest.approx(2 / 3, abs=1e-6)
-    assert scores.mean_tokens == 12.0
+    assert (scores.mean_tokens, scores.generated_tokens) == (12.0, 144)
+    assert scores.outcomes == {"correct": 6, "wrong": 6}
     assert scores.truncated_share == pytest.approx(1 / 12, abs=1e-6)
     assert scores.format_valid == pytest.approx(11 / 12, abs=1e-6)
     assert scores.ci95[0] <= 0.5 <= scores.ci95[1]
@@ -157,10 +165,10 @@ def test_scores_do_not_depend_on_the_order_of_rows():
 
 
 def test_scores_json_has_the_published_keys_in_order():
-    content = score_samples(sample_rows({"a": [True]})).as_json(checkpoint="general", suite="stem")
+    content = as_json(score_samples(sample_rows({"a": [True]})))
     assert list(content) == [
-        "checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k", "format_valid", "faults", "mean_tokens",
-        "truncated_share",
+        "k", "n", "avg_at_k", "ci95", "pass_at_k", "format_valid", "faults", "mean_tokens", "truncated_share",
+        "generated_tokens", "outcomes",
     ]  # fmt: skip
     assert content["ci95"] == [1.0, 1.0]
 

@@ -15,7 +15,6 @@ from posttrain.evaluate.table import (
     percent,
     print_table,
     render_markdown,
-    row_label,
     whole_percent,
 )
 from posttrain.records.reader import judge_level, read_run
@@ -25,40 +24,30 @@ from tests.report.synthetic_run import LINE, SUITES, build_run
 def test_rows_stand_in_run_order_with_references_below(tmp_path):
     table = build_table(read_run(build_run(tmp_path / "run")))
     assert tuple(row.checkpoint for row in table.rows) == LINE
-    assert {row.checkpoint: row.role for row in table.references} == {
+    assert {row.checkpoint: row.yardstick for row in table.yardsticks} == {
         "control": "control", "distil.teacher": "teacher", "base.few_shot": "few-shot",
     }  # fmt: skip
     assert table.suites == SUITES
 
 
 def test_the_control_is_found_by_descent_not_by_its_name(tmp_path):
-    folder = build_run(tmp_path / "run")
-    recipe = json.loads((folder / "recipe.json").read_text())
-    recipe["stages"][3]["from"] = "control"  # now distil descends from it
-    (folder / "recipe.json").write_text(json.dumps(recipe))
-    assert "control" in [row.checkpoint for row in build_table(read_run(folder)).rows]
-
-
-@pytest.mark.parametrize("name", ["teacher", "few_shots"])
-def test_a_stage_stands_in_the_line_whatever_its_name(tmp_path, name):
-    folder = build_run(tmp_path / "run")
-    for file in ("recipe.json", "results.json"):
-        (folder / file).write_text((folder / file).read_text().replace('"general', f'"{name}'))
-    assert [row.checkpoint for row in build_table(read_run(folder)).rows] == [
-        name if row == "general" else row for row in LINE
-    ]
-
-
-def test_a_stage_of_the_users_own_passes_the_line_on(tmp_path):
-    folder = build_run(tmp_path / "run")
-    for file in ("recipe.json", "results.json"):
-        content = json.loads((folder / file).read_text())
-        for row in content["stages"]:
-            row["kind"] = "mine:Polish" if row["name"] == "general" else row["kind"]
-        (folder / file).write_text(json.dumps(content))
+    folder = build_run(tmp_path / "run", stages='{"distil": {"from": "control"}}')
     table = build_table(read_run(folder))
-    assert tuple(row.checkpoint for row in table.rows) == LINE and "control" in [
-        row.checkpoint for row in table.references
+    assert "control" in [row.checkpoint for row in table.rows]
+    assert [row.checkpoint for row in table.yardsticks] == ["distil.teacher", "base.few_shot"]
+
+
+def test_a_run_that_ends_early_has_its_line_up_to_there(tmp_path):
+    table = build_table(read_run(build_run(tmp_path / "run", stop_after="stem.eval.preference")))
+    assert tuple(row.checkpoint for row in table.rows) == LINE[:5]
+    assert [row.checkpoint for row in table.yardsticks] == ["distil.teacher", "control", "base.few_shot"]
+
+
+@pytest.mark.parametrize("name", ["teacher", "few_shot"])
+def test_a_stage_stands_in_the_line_whatever_its_name(tmp_path, name):
+    stages = json.dumps({"general": {"name": name}, "distil": {"from": name}})
+    assert [row.checkpoint for row in build_table(read_run(build_run(tmp_path / "run", stages=stages))).rows] == [
+        name if row == "general" else row for row in LINE
     ]
 
 
@@ -96,7 +85,7 @@ def test_a_checkpoint_with_a_missing_suite_has_no_mean(tmp_path):
 
 def test_the_weakest_level_of_any_stage_is_the_level_shown(tmp_path):
     folder = build_run(tmp_path / "run")
-    for name, level in (("stem", "container"), ("code", "namespaces")):
+    for name, level in (("stem", "container"), ("code", "namespaces"), ("general", None)):
         path = folder / "stages" / name / "manifest.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"judge_level": level}))
     assert judge_level(read_run(folder)) == "namespaces"
@@ -117,6 +106,19 @@ def test_an_unreadable_manifest_is_noted_and_the_rest_is_read(tmp_path):
     run = read_run(folder)
     assert len(run.evaluations) == 30
     assert any("stages/stem/manifest.json" in note for note in run.notes)
+    assert run.stage("stem").manifest is None and run.stage("code").manifest.attempts == 1
+
+
+def test_a_file_of_another_version_is_named_with_the_key_that_differs(tmp_path):
+    folder = build_run(tmp_path / "run")
+    manifest = folder / "stages" / "code" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"duration": 3}))
+    assert any(note.endswith("stages/code/manifest.json: unknown key 'duration'") for note in read_run(folder).notes)
+    results = json.loads((folder / "results.json").read_text())
+    del results["evaluations"][3]["n"]
+    (folder / "results.json").write_text(json.dumps(results))
+    with pytest.raises(RunFolderError, match=r"results\.json: the key 'evaluations\[3\]\.n' is missing"):
+        read_run(folder)
 
 
 def test_numbers_are_said_as_a_reader_expects(tmp_path):
@@ -124,4 +126,4 @@ def test_numbers_are_said_as_a_reader_expects(tmp_path):
     assert [percent(s) for s in (None, 0.4125, 1.0)] == ["-", "41.2", "100.0"]
     assert [whole_percent(s) for s in (None, 0.0, 0.001, 0.9999, 1.0)] == ["-", "0 %", "1 %", "99 %", "100 %"]
     table = build_table(read_run(build_run(tmp_path / "run")))
-    assert [row_label(row) for row in table.references] == ["control", "teacher of distil", "base, few-shot"]
+    assert [row.label for row in table.yardsticks] == ["teacher of distil", "control", "base, few-shot"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from posttrain.errors import DataError
+from posttrain.records.manifest import EngineFacts
 from posttrain.types import Completion, GenerationRequest, Prompt, RolloutGroup, SamplingParams, Segment, StopReason
 from tests.machine import pieces
 
@@ -121,9 +122,9 @@ def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(
 
     wider = alone.engine("policy", tiny(hidden_size=128), "wider")
     assert wider.health().pid != fresh_pid and wider.health().version == "wider"
-    assert alone.facts()["engines"] == {"policy": {"backend": "vllm", "device": "cpu", "dtype": "float32"}}
+    assert alone.facts().engines == {"policy": EngineFacts(backend="vllm", device="cpu", dtype="float32")}
     alone.release("policy")
-    assert alone.facts()["engines"] == {}
+    assert alone.facts().engines == {}
 
 
 def group(source: str, texts: list[str], gold: Any = None, reference: str | None = None) -> RolloutGroup:
@@ -149,7 +150,7 @@ def test_the_scorer_judges_by_the_recipes_verifier(alone: Any) -> None:
     )
     assert [verdict.passed for verdict in scored[0].verdicts] == [True, False]
     assert alone.scorer().outcomes() == {"correct": 1, "wrong": 1}
-    assert alone.facts()["judge"] is None
+    assert alone.facts().judge is None
 
 
 def test_prompts_of_a_source_without_a_verifier_are_refused(alone: Any) -> None:
@@ -181,13 +182,13 @@ def test_a_pairwise_verifier_asks_the_judges_engine(judged: Any) -> None:
 @pytest.mark.vllm
 def test_an_agent_asks_an_engine_for_a_label_and_keeps_what_was_said(judged: Any) -> None:
     """The protocol, not the judgement: the weights are random, the labels are single tokens of a byte vocabulary."""
-    from posttrain.sampling.rollout_files import verdict_row
+    from posttrain.records.rollouts import judged_row
 
     verdicts = judged.score("same", [group("essays", ["Answer: carbon dioxide", "x" * 3000], gold="CO2")])[0].verdicts
-    row = verdict_row(verdicts[0])
-    assert row["outcome"] in ("correct", "wrong", "abstain") and row["transcript"][0]["label"] in "EDIP"
-    assert 0.25 <= row["transcript"][0]["probability"] <= 1.0 and "| carbon dioxide" in row["transcript"][0]["prompt"]
-    assert all(len(step["reply"].encode()) <= 200 for step in row["transcript"] if "reply" in step)
+    row = judged_row(verdicts[0])
+    assert row.outcome in ("correct", "wrong", "abstain") and row.transcript[0]["label"] in "EDIP"
+    assert 0.25 <= row.transcript[0]["probability"] <= 1.0 and "| carbon dioxide" in row.transcript[0]["prompt"]
+    assert all(len(step["reply"].encode()) <= 200 for step in row.transcript if "reply" in step)
     assert verdicts[1].reason == "answer_too_long"
 
 

@@ -1,15 +1,52 @@
-"""Builds a realistic run folder by the published formats, for the tests of the table, the report and the card.
+"""Builds a realistic run folder for the tests of the table, the report and the card: the plan of a real recipe, its
+artefacts in a store, and every file written by what writes it in a run (posttrain/records, store, run/folder).
 
 Every number comes from a seed. No model takes part: these are files as stages publish them, not a stand-in for a stage.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from posttrain.data.difficulty import decide, histogram
+from posttrain.plan import Plan, build_plan
+from posttrain.recipe import load_recipe
+from posttrain.recipe.load import dump_resolved
+from posttrain.recipe.shipped import find_recipe
+from posttrain.records.codec import as_json
+from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
+from posttrain.records.metrics import (
+    FILTER_SUMMARY,
+    FILTER_TABLE,
+    METRICS_FILE,
+    DpdMetrics,
+    FilterSummary,
+    MetricsRow,
+    PairsSummary,
+    PolicyMetrics,
+    RewardModelMetrics,
+    SftMetrics,
+)
+from posttrain.records.results import ResultsFile, Status
+from posttrain.records.rollouts import ROLLOUTS, AnswerRow, JudgedRow, PromptRow
+from posttrain.records.run_files import RunFacts, write_run_files
+from posttrain.records.scores import SCORES, Scores
+from posttrain.records.step import Step
+from posttrain.run.folder import link_stage, make_folders
+from posttrain.store.artefacts import Store
+from posttrain.store.jsonl import write_lines, write_record
+from sandbox.types import Level
+from tests.fake_stages import manifest_for
 
 SUITES = ("stem", "code", "preference")
 LINE = ("base", "cold_start", "general", "distil", "stem", "code", "preference")
@@ -25,131 +62,162 @@ SKILL = {  # avg@8 by checkpoint, in order of SUITES
     "distil.teacher": (0.81, 0.77, 0.83),
     "base.few_shot": (0.09, 0.04, 0.11),
 }
-KINDS = {
-    "base": "base",
-    "cold_start": "sft",
-    "general": "sft",
-    "control": "sft",
-    "distil": "dpd",
-    "stem": "grpo",
-    "code": "grpo",
-    "preference": "grpo",
-}
 REASONS = {
     "correct": "integer_equal",
     "wrong": "integer_differs",
     "timeout": "deadline_reached_twice",
     "error": "worker_lost",
 }
+MACHINE = MachineFacts(
+    versions={"torch": "2.9.0"},
+    cores=2,
+    ray={"CPU": 2.0},
+    engine_backend="vllm",
+    engines={"policy": EngineFacts(backend="vllm", device="cpu", dtype="float32")},
+    trainers=1,
+    judge=JudgeFacts(level=Level.CONTAINER, images={}, image="tree:0"),
+)
 
 
 def build_run(
-    folder: Path, *, seed: int = 0, steps: int = 40, stop_after: str | None = None, failed: str | None = None
+    folder: Path,
+    *,
+    seed: int = 0,
+    steps: int = 40,
+    stop_after: str | None = None,
+    failed: str | None = None,
+    stages: str = "{}",
 ) -> Path:
-    """Write a whole run. `stop_after`: later steps are pending; `failed`: that step failed and nothing after it ran."""
-    rng = random.Random(seed)
-    plan = _plan()
-    folder.mkdir(parents=True)
-    _json(folder / "recipe.json", _recipe(seed))
-    _json(
-        folder / "run.json",
-        {
-            "name": "demo-cpu",
-            "machine": {"cpu": "x86_64, 2 cores", "memory_gb": 24, "gpu": None},
-            "judge": {"level": "container"},
-        },
-    )
-    stages: list[dict[str, Any]] = []
-    evaluations: list[dict[str, Any]] = []
-    alive = True
-    for name, kind in plan:
-        status = "ran" if alive and name != failed else "failed" if name == failed else "pending"
-        alive = alive and name != failed
-        row = {
-            "name": name,
-            "kind": kind,
-            "id": f"{kind}-{rng.getrandbits(48):012x}",
-            "status": status,
-            "seconds": None,
-            "metrics": {},
-        }
-        if status == "ran":
-            row["seconds"] = round(rng.uniform(3, 15) if kind == "evaluate" else rng.uniform(15, 80), 2)
-            output = folder / "stages" / name
-            output.mkdir(parents=True)
-            row["metrics"] = _publish(output, name, kind, rng, steps)
-            _json(
-                output / "manifest.json",
-                {"id": row["id"], "kind": kind, "name": name, "seconds": row["seconds"], "seeds": {"run": seed}},
-            )
-            if kind == "evaluate":
-                evaluations.append(json.loads((output / "scores.json").read_text()))
-        elif status == "failed":
-            row["seconds"] = 12.5
-            row["metrics"] = {"error": "StageError: 9 % of verdicts have no score, above max_fault_share 5 %"}
-        stages.append(row)
-        alive = alive and name != stop_after
-    _json(folder / "results.json", {"stages": stages, "evaluations": evaluations})
+    """Make `folder` a whole run, with its store inside. `stop_after`: later steps are pending; `failed`: that step
+    failed and nothing after it ran; `stages`: keys of the recipe's stages that are other than usual, by their usual
+    names, as JSON."""
+    made = Path(made_run(seed, steps, stop_after, failed, stages).name) / "run"
+    shutil.copytree(made, folder, symlinks=True)
     return folder
 
 
-def _plan() -> list[tuple[str, str]]:
-    plan: list[tuple[str, str]] = []
-    for name in ("base", "cold_start", "general", "control", "distil", "stem", "code", "judge", "preference"):
-        if name == "distil":
-            plan += [("distil.teacher", "base"), ("distil.pairs", "pairs")]
-            plan += [(f"distil.teacher.eval.{suite}", "evaluate") for suite in SUITES]
-        if KINDS.get(name) == "grpo":
-            plan.append((f"{name}.filter", "filter"))
-        plan.append((name, KINDS.get(name, "reward_model")))
-        if name in SKILL:
-            plan += [(f"{name}.eval.{suite}", "evaluate") for suite in SUITES]
-        if name == "base":
-            plan += [(f"base.few_shot.eval.{suite}", "evaluate") for suite in SUITES]
-    return [*plan, ("export", "export")]
+@functools.cache
+def made_run(
+    seed: int, steps: int, stop_after: str | None, failed: str | None, stages: str
+) -> tempfile.TemporaryDirectory[str]:
+    """Such a run, made once: publishing a step waits for the disk. Gone when the tests end."""
+    place = tempfile.TemporaryDirectory(prefix="synthetic-run-")
+    folder = Path(place.name) / "run"
+    folder.mkdir()
+    rng = random.Random(seed)
+    plan = plan_of(seed, stages)
+    store = Store(folder / ".store")
+    facts = RunFacts(
+        schema=1,
+        name=plan.recipe.name,
+        store=str(store.root),
+        recipe_dir=str(plan.recipe_dir),
+        smoke=False,
+        command=("posttrain", "run"),
+        host="box",
+        versions={},
+    )
+    write_run_files(folder, facts=facts, recipe_json=dump_resolved(plan.recipe), steps=plan.steps, why={})
+    make_folders(folder)
+    results = ResultsFile(folder, name=plan.recipe.name, steps=plan.steps, guard=lambda: None)
+    for step in plan.steps:
+        if step.name == failed:
+            error = "StageError: 9 % of verdicts have no score, above max_fault_share 5 %"
+            results.record_failure(step, seconds=12.5, error=error)
+            break
+        seconds = round(rng.uniform(3, 15) if step.kind == "evaluate" else rng.uniform(15, 80), 2)
+        artefact, metrics = publish(store, plan, step, rng, steps, seconds)
+        link_stage(folder, step, artefact)
+        results.record(step, status=Status.RAN, seconds=seconds, metrics=metrics)
+        if step.kind == "evaluate":
+            results.add_evaluation(step, artefact)
+        if step.name == stop_after:
+            break
+    results.save()
+    return place
 
 
-def _recipe(seed: int) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "name": "demo-cpu",
-        "seed": seed,
-        "base": {"path": "toy", "revision": None, "toy": {"architecture": "qwen3", "hidden_size": 128, "layers": 4}},
-        "chat": {"template": "chatml_think", "think": ["<think>", "</think>"], "stop": ["<|im_end|>"]},
-        "sandbox": {"backend": "auto", "min_level": "container"},
-        "stages": [
-            {"kind": "sft", "name": "cold_start", "from": None},
-            {"kind": "sft", "name": "general", "from": None},
-            {"kind": "sft", "name": "control", "from": None},
-            {"kind": "dpd", "name": "distil", "from": "general"},
-            {"kind": "grpo", "name": "stem", "from": None},
-            {"kind": "grpo", "name": "code", "from": None},
-            {"kind": "reward_model", "name": "judge", "from": "distil"},
-            {"kind": "grpo", "name": "preference", "from": None},
-        ],
-    }
+@functools.cache
+def plan_of(seed: int, stages: str) -> Plan:
+    """The demo's plan with a control beside its distillation."""
+    recipe = yaml.safe_load(find_recipe("demo_cpu").read_text(encoding="utf-8"))
+    recipe["seed"] = seed
+    rows = {row["name"]: row for row in recipe["stages"]}
+    rows["distil"] = rows.pop("dpd") | {"name": "distil", "from": "general"}
+    rows["judge"]["from"] = "distil"
+    rows["control"] = rows["general"] | {"name": "control"}
+    changes: dict[str, dict[str, Any]] = json.loads(stages)
+    order = ("cold_start", "general", "control", "distil", "stem", "code", "judge", "preference")
+    recipe["stages"] = [rows[name] | changes.get(name, {}) for name in order]
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+        return build_plan(load_recipe(path), Store(Path(place)).digests)
 
 
-def _publish(output: Path, name: str, kind: str, rng: random.Random, steps: int) -> dict[str, Any]:
-    if kind in ("sft", "dpd", "reward_model"):
-        rows = [_supervised_row(step, steps, kind, rng) for step in range(1, steps + 1)]
-        _jsonl(output / "metrics.jsonl", rows)
-        return {"loss": rows[-1]["loss"], "trained_tokens": steps * 2048}
-    if kind == "grpo":
-        return _grpo(output, name, rng, steps)
-    if kind == "filter":
-        return _filter(output, rng)
-    if kind == "evaluate":
-        checkpoint, suite = name.split(".eval.")
-        return _evaluate(output, checkpoint, suite, rng)
-    if kind == "export":
+def publish(
+    store: Store, plan: Plan, step: Step, rng: random.Random, steps: int, seconds: float
+) -> tuple[Path, Mapping[str, Any]]:
+    """The artefact of a step, published as the driver does; with the metrics of its manifest."""
+    ids = {each.name: each.id for each in plan.steps}
+    held = store.lock(step.id)
+    try:
+        attempt = store.begin(step.id)
+        metrics = fill(attempt.output, step, rng, steps)
+        manifest = manifest_for(
+            step,
+            inputs={role: ids[name] for role, name in step.inputs.items()},
+            machine=MACHINE,
+            judge_level=Level.CONTAINER if step.kind in ("grpo", "filter", "evaluate") else None,
+            seconds=seconds,
+            metrics=metrics,
+        )
+        return store.publish(attempt, as_json(manifest), held), metrics
+    finally:
+        held.release()
+
+
+def fill(output: Path, step: Step, rng: random.Random, steps: int) -> dict[str, Any]:
+    """What the stage of that kind writes; returns its headline metrics."""
+    if step.kind in ("sft", "dpd", "reward_model"):
+        return supervised(output, step.kind, rng, steps)
+    if step.kind == "grpo":
+        return grpo(output, step.name, rng, steps)
+    if step.kind == "filter":
+        return difficulty_filter(output, rng)
+    if step.kind == "evaluate":
+        return evaluation(output, step, rng)
+    if step.kind == "pairs":
+        pairs = PairsSummary(
+            prompts=480,
+            pairs=310,
+            faulty_rows=0,
+            teacher_pass=0.9,
+            student_pass=0.3,
+            generated_tokens=51200,
+            pairs_by_source={"stem_prompts": 310},
+        )
+        return dict(as_json(pairs))
+    if step.kind == "export":
         (output / "model").mkdir()
+        (output / "model" / "config.json").write_text("{}")
     return {}
 
 
-def _supervised_row(step: int, steps: int, kind: str, rng: random.Random) -> dict[str, Any]:
-    row = {
-        "step": step,
+def supervised(output: Path, kind: str, rng: random.Random, steps: int) -> dict[str, Any]:
+    rows = [supervised_row(step, steps, kind, rng) for step in range(1, steps + 1)]
+    write_lines(output / METRICS_FILE, [row.as_line() for row in rows])
+    common: dict[str, Any] = {"steps": steps, "trained_tokens": steps * 2048, "parameters": 800_000}
+    if kind == "sft":
+        loss = rows[-1].values["loss"]
+        return dict(as_json(SftMetrics(loss=loss, rows=steps * 16, faulty_rows=0, too_long_rows=0, **common)))
+    if kind == "dpd":
+        return dict(as_json(DpdMetrics(loss=rows[-1].values["loss"], pairs=310, **common)))
+    return dict(as_json(RewardModelMetrics(pairs=990, faulty_rows=0, **common)))
+
+
+def supervised_row(step: int, steps: int, kind: str, rng: random.Random) -> MetricsRow:
+    values = {
         "loss": 0.4 + 3.1 * math.exp(-4 * step / steps) + rng.gauss(0, 0.05),
         "grad_norm": 0.8 + rng.random() * 0.5,
         "learning_rate": 2e-3 * 0.5 * (1 + math.cos(math.pi * step / steps)),
@@ -158,88 +226,105 @@ def _supervised_row(step: int, steps: int, kind: str, rng: random.Random) -> dic
         "dpd": {"margin": 2.2 * step / steps + rng.gauss(0, 0.1), "kd_chosen": 0.3, "kd_rejected": 0.4},
         "reward_model": {"accuracy": 0.5 + 0.4 * step / steps},
     }
-    return {key: round(value, 6) for key, value in {**row, **extra.get(kind, {})}.items()}
+    return MetricsRow(
+        step=step, values={key: round(value, 6) for key, value in {**values, **extra.get(kind, {})}.items()}
+    )
 
 
-def _grpo(output: Path, name: str, rng: random.Random, steps: int) -> dict[str, Any]:
+def grpo(output: Path, name: str, rng: random.Random, steps: int) -> dict[str, Any]:
     rows, tokens = [], 0
+    (output / ROLLOUTS).mkdir()
     for step in range(1, steps + 1):
         rate = 0.35 + 0.4 * step / steps
-        groups = [_group(f"{name}/{step}-{p}", rate, rng) for p in range(4)]
-        _jsonl(output / "rollouts" / f"step-{step:05d}.jsonl", groups)
-        tokens += sum(c["num_tokens"] for g in groups for c in g["completions"])
-        rows.append(
-            {
-                "step": step,
-                "reward": round(rate + rng.gauss(0, 0.05), 6),
-                "reward_std": round(0.4 + rng.gauss(0, 0.02), 6),
-                "loss": round(rng.gauss(0, 0.02), 6),
-                "entropy": round(0.9 - 0.5 * step / steps + rng.gauss(0, 0.03), 6),
-                "completion_tokens": round(31 + 12 * step / steps + rng.gauss(0, 1), 3),
-                "truncated_share": round(max(0.0, 0.05 - 0.04 * step / steps), 6),
-                "grad_norm": round(0.3 + 0.2 * rng.random(), 6),
-            }
-        )
-    _jsonl(output / "metrics.jsonl", rows)
-    return {"reward": rows[-1]["reward"], "generated_tokens": tokens}
-
-
-def _group(prompt_id: str, rate: float, rng: random.Random) -> dict[str, Any]:
-    a, b = rng.randint(10, 99), rng.randint(10, 99)
-    completions = []
-    for _ in range(8):
-        outcome = rng.choices(("correct", "wrong", "timeout", "error"), (rate, 0.97 - rate, 0.02, 0.01))[0]
-        answer = a + b if outcome == "correct" else a + b + rng.randint(1, 9)
-        text = f"<think>{a} + {b}: tens {a // 10 + b // 10}, ones {a % 10 + b % 10}.\nSo {answer}.</think>{answer}"
-        score = {"correct": 1.0, "error": None}.get(outcome, 0.0)
-        verdict = {"outcome": outcome, "score": score, "extracted": str(answer), "reason": REASONS[outcome]}
-        completions.append({"text": text, "stop_reason": "stop", "num_tokens": rng.randint(20, 60), "verdict": verdict})
-    return {"prompt_id": prompt_id, "prompt": f"What is {a} + {b}?", "completions": completions}
-
-
-def _filter(output: Path, rng: random.Random) -> dict[str, Any]:
-    table = []
-    for i in range(240):
-        right = (
-            sum(rng.random() < rng.choice((0.0, 0.2, 0.5, 0.8, 1.0)) for _ in range(16))
-            if i % 4
-            else rng.choice((0, 0, 16))
-        )
-        table.append({"id": f"p{i}", "right": right, "wrong": 16 - right, "none": 0, "kept": 2 <= right <= 14})
-    kept = sum(row["kept"] for row in table)
-    histogram = [sum(row["right"] == c for row in table) for c in range(17)]
-    _jsonl(output / "table.jsonl", table)
-    _json(
-        output / "summary.json",
-        {"prompts": 240, "kept": kept, "kept_share": round(kept / 240, 6), "histogram": histogram},
+        prompts = [prompt(f"{name}/{step}-{p}", rate, rng) for p in range(4)]
+        write_lines(output / ROLLOUTS / f"step-{step:05d}.jsonl", [as_json(row) for row in prompts])
+        tokens += sum(answer.num_tokens for row in prompts for answer in row.completions)
+        values = {
+            "reward": round(rate + rng.gauss(0, 0.05), 6),
+            "reward_std": round(0.4 + rng.gauss(0, 0.02), 6),
+            "loss": round(rng.gauss(0, 0.02), 6),
+            "entropy": round(0.9 - 0.5 * step / steps + rng.gauss(0, 0.03), 6),
+            "completion_tokens": round(31 + 12 * step / steps + rng.gauss(0, 1), 3),
+            "truncated_share": round(max(0.0, 0.05 - 0.04 * step / steps), 6),
+            "grad_norm": round(0.3 + 0.2 * rng.random(), 6),
+        }
+        rows.append(MetricsRow(step=step, values=values))
+    write_lines(output / METRICS_FILE, [row.as_line() for row in rows])
+    metrics = PolicyMetrics(
+        steps=steps,
+        prompts=160,
+        parameters=800_000,
+        reward_first=rows[0].values["reward"],
+        reward_last=rows[-1].values["reward"],
+        fault_share=0.01,
+        truncated_share=rows[-1].values["truncated_share"],
+        sync_gap=1e-6,
+        entropy_last=rows[-1].values["entropy"],
+        trained_tokens=tokens // 2,
+        generated_tokens=tokens,
     )
-    return {"kept_share": round(kept / 240, 6), "generated_tokens": 240 * 16 * 38}
+    return dict(as_json(metrics))
 
 
-def _evaluate(output: Path, checkpoint: str, suite: str, rng: random.Random) -> dict[str, Any]:
-    mean = SKILL[checkpoint][SUITES.index(suite)]
+def prompt(prompt_id: str, rate: float, rng: random.Random) -> PromptRow:
+    a, b = rng.randint(10, 99), rng.randint(10, 99)
+    answers = []
+    for number in range(8):
+        outcome = rng.choices(("correct", "wrong", "timeout", "error"), (rate, 0.97 - rate, 0.02, 0.01))[0]
+        said = a + b if outcome == "correct" else a + b + rng.randint(1, 9)
+        text = f"<think>{a} + {b}: tens {a // 10 + b // 10}, ones {a % 10 + b % 10}.\nSo {said}.</think>{said}"
+        score = {"correct": 1.0, "error": None}.get(outcome, 0.0)
+        verdict = JudgedRow(outcome=outcome, score=score, extracted=str(said), reason=REASONS[outcome], parts={})
+        length = rng.randint(20, 60)
+        answers.append(AnswerRow(text=text, stop_reason="stop", num_tokens=length, seed=number, verdict=verdict))
+    return PromptRow(
+        prompt_id=prompt_id,
+        source="stem_prompts",
+        prompt=f"What is {a} + {b}?",
+        policy_version="stem@0",
+        completions=tuple(answers),
+    )
+
+
+def difficulty_filter(output: Path, rng: random.Random) -> dict[str, Any]:
+    decisions = []
+    for i in range(240):
+        chance = rng.choice((0.0, 0.2, 0.5, 0.8, 1.0)) if i % 4 else rng.choice((0.0, 0.0, 1.0))
+        decisions.append(decide(f"p{i}", [rng.random() < chance for _ in range(16)], 16, 0.1, 0.9))
+    kept = sum(decision.kept for decision in decisions)
+    right = sum(decision.right for decision in decisions)
+    summary = FilterSummary(
+        prompts=240,
+        kept=kept,
+        kept_share=round(kept / 240, 6),
+        k=16,
+        set_aside_for_faults=0,
+        faulty_rows=0,
+        histogram=tuple(histogram(decisions, 16)),
+        outcomes={"correct": right, "wrong": 240 * 16 - right},
+        generated_tokens=240 * 16 * 38,
+    )
+    write_lines(output / FILTER_TABLE, map(as_json, decisions))
+    write_record(output / FILTER_SUMMARY, as_json(summary))
+    return dict(as_json(summary))
+
+
+def evaluation(output: Path, step: Step, rng: random.Random) -> dict[str, Any]:
+    mean = SKILL.get(step.row, SKILL["general"])[SUITES.index(str(step.suite))]
     low, high = max(0.0, mean - 0.075), min(1.0, mean + 0.075)
-    scores = {
-        "checkpoint": checkpoint,
-        "suite": suite,
-        "k": 8,
-        "n": 100,
-        "avg_at_k": mean,
-        "ci95": [round(low, 6), round(high, 6)],
-        "pass_at_k": round(min(1.0, mean * 1.3 + 0.02), 6),
-        "format_valid": 0.12 if checkpoint == "base" else round(0.97 + rng.random() * 0.03, 6),
-        "faults": 0,
-        "mean_tokens": round(rng.uniform(25, 45), 2),
-        "truncated_share": 0.01,
-    }
-    _json(output / "scores.json", scores)
-    return {"avg_at_k": mean}
-
-
-def _json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def _jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    length = round(rng.uniform(25, 45), 2)
+    scores = Scores(
+        k=8,
+        n=100,
+        avg_at_k=mean,
+        ci95=(round(low, 6), round(high, 6)),
+        pass_at_k=round(min(1.0, mean * 1.3 + 0.02), 6),
+        format_valid=0.12 if step.row == "base" else round(0.97 + rng.random() * 0.03, 6),
+        faults=0,
+        mean_tokens=length,
+        truncated_share=0.01,
+        generated_tokens=round(800 * length),
+        outcomes={"correct": round(800 * mean), "wrong": 800 - round(800 * mean)},
+    )
+    write_record(output / SCORES, as_json(scores))
+    return dict(as_json(scores))

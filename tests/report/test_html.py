@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from posttrain.errors import RunFolderError
-from posttrain.evaluate.table import build_table, print_table
+from posttrain.evaluate.table import print_table
 from posttrain.records.reader import read_run
-from posttrain.report.figures import curve, group_means, histogram, nice_ticks
+from posttrain.report.figures import curve, difficulty_chart, group_means, nice_ticks
 from posttrain.report.html import POLICY, render_report, write_report
 from posttrain.report.sections import lanes
 from posttrain.report.text import clip, compact, escape
@@ -145,7 +145,7 @@ def test_hostile_text_of_a_model_stays_text(tmp_path, text):
                 completion["verdict"] |= {"reason": text, "extracted": text, "outcome": text}
         path.write_text("".join(json.dumps(group) + "\n" for group in groups))
     results = json.loads((folder / "results.json").read_text())
-    results["stages"][-1] |= {"status": "failed", "metrics": {"error": text}}
+    results["stages"][-1] |= {"status": "failed", "error": text}
     (folder / "results.json").write_text(json.dumps(results))
     clean = parsed(write_report(build_run(tmp_path / "clean", steps=2)).read_text())
     dirty = parsed(write_report(folder).read_text(encoding="utf-8"))
@@ -208,8 +208,10 @@ def test_a_folder_without_results_is_refused_and_nothing_is_written(tmp_path):
 
 def test_lanes_lie_end_to_end_and_add_up(tmp_path):
     run = read_run(build_run(tmp_path / "run"))
-    found = lanes(run, build_table(run).verdicts)
-    assert sum(lane.seconds or 0 for lane in found) == pytest.approx(sum(stage.seconds or 0 for stage in run.stages))
+    found = lanes(run)
+    whole = sum(stage.row.seconds or 0 for stage in run.stages)
+    assert sum(lane.seconds or 0 for lane in found) == pytest.approx(whole)
+    assert all(lane.tokens.generated for lane in found if lane.kind in ("evaluate", "filter", "grpo", "pairs"))
     for earlier, later in itertools.pairwise(found):
         assert later.start == pytest.approx(earlier.start + (earlier.seconds or 0))
     assert sum(lane.name == "evaluation of general" for lane in found) == 1
@@ -239,7 +241,7 @@ def test_a_long_curve_is_grouped_and_keeps_its_last_step():
 
 def test_a_curve_of_one_point_and_an_empty_histogram_are_drawn():
     assert "<circle" in curve("loss", [(1.0, 0.5)])
-    assert "nan" not in histogram("f", [0, 0, 0], [False, False, False]).lower()
+    assert "nan" not in difficulty_chart("f", [0, 0, 0], [False, False, False]).lower()
 
 
 def test_the_histogram_marks_what_was_kept(tmp_path):

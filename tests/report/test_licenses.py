@@ -12,7 +12,7 @@ import pytest
 from posttrain.recipe import load_recipe
 from posttrain.recipe.schema import ModelRef
 from posttrain.report.card import write_card
-from posttrain.stages.export import Export, model_license
+from posttrain.stages.export import card_facts, model_license
 from tests.recipe.world import write_world
 
 CARD = "---\nlicense: {}\n---\n\nA model.\n"
@@ -26,7 +26,7 @@ def test_licences_of_base_and_teacher_reach_the_card(tmp_path: Path) -> None:
     context: Any = SimpleNamespace(
         recipe=recipe, recipe_dir=tmp_path, inputs={"checkpoint": tmp_path / "preference-1"}, step=step
     )
-    write_card(tmp_path, Export()._facts(context, []))
+    write_card(tmp_path, card_facts(context, [], {}))
     text = (tmp_path / "README.md").read_text()
     assert "gemma" in text and "mit" in text
 

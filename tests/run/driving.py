@@ -13,6 +13,7 @@ from typing import Any
 
 from posttrain.cli import report_error
 from posttrain.recipe.schema import Recipe
+from posttrain.records.codec import as_json
 from posttrain.records.step import Step
 from posttrain.run.driver import RunOptions, run
 from posttrain.store.artefacts import Store
@@ -61,10 +62,11 @@ def two_stages(**params: Any) -> list[Step]:
 def run_steps(
     steps: list[Step], run_dir: Path, store: Path, *, name: str = "toy", take_over: bool = False, mode: str = "quiet"
 ) -> dict[str, Any]:
-    """Run in this process."""
+    """Run in this process; returns what results.json holds."""
     recipe = recipe_named(name)
     options = RunOptions(run_dir=run_dir, store=Store(store), recipe_dir=ROOT, take_over=take_over, command=("run",))
-    return run(steps, recipe, recipe.model_dump_json(by_alias=True), options, open_display(mode))
+    results = run(steps, recipe, recipe.model_dump_json(by_alias=True), options, open_display(mode))
+    return dict(as_json(results))
 
 
 def run_main(run_dir: str, store: str, steps: list[dict[str, Any]], name: str = "toy", take_over: bool = False) -> int:

@@ -45,7 +45,7 @@ def test_a_file_that_does_not_fit_fails_the_stage_with_1_and_the_next_run_comple
     with context.Pool(1) as pool:
         assert pool.apply(run_limited, kwds=arguments) == 1
     row = json.loads((tmp_path / "run" / "results.json").read_bytes())["stages"][0]
-    assert row["status"] == "failed" and "the disk is full" in row["metrics"]["error"]
+    assert row["status"] == "failed" and "the disk is full" in row["error"]
     assert not list((tmp_path / "store" / "work").glob("*/tmp.*"))
     assert run_steps(big, tmp_path / "run", tmp_path / "store")["stages"][0]["status"] == "resumed"
 

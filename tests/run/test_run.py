@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from posttrain.errors import CheckpointError, InputError, RunFolderError, StageError
-from posttrain.records.results import EVALUATION_KEYS, finite
+from posttrain.records.codec import as_json
 from posttrain.store.artefacts import Store
 from tests.run.driving import published, run_steps, step, two_stages
 
@@ -108,7 +108,7 @@ def test_a_failed_stage_is_recorded_logged_and_resumed_from_its_checkpoint(tmp_p
     assert caught.value.exit_code == 1
     results = json.loads((tmp_path / "run" / "results.json").read_bytes())
     assert statuses(results) == {"first": "failed", "second": "pending"}
-    assert "made to fail at step 4" in results["stages"][0]["metrics"]["error"]
+    assert "made to fail at step 4" in results["stages"][0]["error"]
     assert "Traceback" in (tmp_path / "run" / "logs" / "first.log").read_text()
     store = Store(tmp_path / "store")
     assert store.ids() == [] and not list(store.work.glob("*/tmp.*"))
@@ -140,7 +140,7 @@ def test_no_metric_of_a_stage_costs_what_it_made(tmp_path: Path) -> None:
         "e": float("nan"),
         "f": np.float32("inf"),
     }
-    assert finite(odd) == {"a": 0.5, "b": 3, "c": "[0. 0.]", "d": "x", "3": "{None}", "e": None, "f": None}
+    assert as_json(odd) == {"a": 0.5, "b": 3, "c": "[0. 0.]", "d": "x", "3": "{None}", "e": None, "f": None}
 
 
 def test_a_folder_of_another_recipe_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
@@ -187,13 +187,13 @@ def test_evaluations_carry_the_names_of_this_plan_and_every_agreed_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import posttrain.stages
-    from tests.fake_stages import Scores
+    from tests.fake_stages import Scored
 
-    monkeypatch.setitem(posttrain.stages.STAGES, "evaluate", Scores)
+    monkeypatch.setitem(posttrain.stages.STAGES, "evaluate", Scored)
     results = run_steps([step("first"), step("first.eval.stem", "evaluate")], tmp_path / "run", tmp_path / "store")
     (entry,) = results["evaluations"]
-    assert set(EVALUATION_KEYS) <= entry.keys()
-    assert (entry["checkpoint"], entry["suite"], entry["ci95"]) == ("first", "stem", [0.25, 0.75])
+    assert {"checkpoint", "suite", "k", "n", "avg_at_k", "ci95", "pass_at_k"} <= entry.keys()
+    assert (entry["checkpoint"], entry["suite"], entry["ci95"]) == ("first", "stem", [0.4, 0.6])
 
 
 def test_an_unknown_class_of_the_users_own_is_an_input_error(tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
 TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
-TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *TOKENS)
+METRICS = ("records/codec.py", "records/metrics.py")
+TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
 SAMPLING = (
     *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
     "machine/scorer.py",
     "stages/sampling.py",
+    "records/rollouts.py",
+    *METRICS,
     *TOKENS,
 )
 TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/problem.py", "toy/gym.py")
@@ -37,6 +40,7 @@ STAGE_CODE = {
         "toy/muon.py",
         "toy/corpus.py",
         "toy/tokenizer.py",
+        *METRICS,
         *TOY,
     ),
     "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
@@ -54,7 +58,14 @@ STAGE_CODE = {
         *TRAINER,
         *SAMPLING,
     ),
-    "evaluate": ("stages/evaluate.py", "sampling/evaluate.py", "evaluate/statistics.py", *SAMPLING, *TOY),
+    "evaluate": (
+        "stages/evaluate.py",
+        "sampling/evaluate.py",
+        "evaluate/statistics.py",
+        "records/scores.py",
+        *SAMPLING,
+        *TOY,
+    ),
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posttrain.records.reader import json_rows
+from posttrain.records.rollouts import json_rows
 from posttrain.store.jsonl import read_lines, write_lines
 
 LINE_ENDS = "".join(map(chr, (0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x85, 0x2028, 0x2029)))

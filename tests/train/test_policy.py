@@ -21,7 +21,7 @@ from posttrain.sampling.job import PromptMixture, RolloutSource
 from posttrain.sampling.prompts import encode
 from posttrain.signals.stopping import check_wait
 from posttrain.train.model import load_model
-from posttrain.train.policy import Feed, PolicyTrainer, group_metrics, headline, policy_rows, step_prompts, train
+from posttrain.train.policy import Feed, PolicyTrainer, group_metrics, policy_metrics, policy_rows, step_prompts, train
 from posttrain.train.trainer import Recorder, run_trainer, settings
 from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReason
 from rewards.types import Outcome, Verdict
@@ -120,7 +120,8 @@ def test_metrics_count_faults_cuts_and_signal() -> None:
 def test_the_headline_takes_the_first_and_the_last_fifth() -> None:
     keys = ("fault_share", "truncated_share", "sync_gap", "entropy", "trained_tokens", "generated_tokens")
     history = [{"reward": float(step), **dict.fromkeys(keys, 0.0)} for step in range(10)]
-    assert (headline(history)["reward_first"], headline(history)["reward_last"]) == (0.5, 8.5)
+    found = policy_metrics(history, steps=10, prompts=4, parameters=100)
+    assert (found.reward_first, found.reward_last) == (0.5, 8.5)
 
 
 # ---------------------------------------------------------------- one update

@@ -1,0 +1,192 @@
+"""What the shipped stages tell of their work: the headline metrics of each kind, which manifests and results.json hold,
+and the rows of metrics.jsonl.
+
+A stage of the user's own may tell anything; two names mean the same there: `trained_tokens` and `generated_tokens`.
+Knows nothing of how the numbers are made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posttrain.records.codec import from_json
+from posttrain.records.rollouts import json_rows
+
+METRICS_FILE = "metrics.jsonl"
+FILTER_SUMMARY = "summary.json"
+FILTER_TABLE = "table.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SftMetrics:
+    """Supervised fine-tuning. `loss` of the last step; None where a resumed training had no step left.
+
+    Example: SftMetrics(loss=0.41, steps=80, rows=1280, trained_tokens=61240, parameters=812544, faulty_rows=0,
+    too_long_rows=2)
+    """
+
+    loss: float | None
+    steps: int
+    rows: int
+    trained_tokens: int
+    parameters: int
+    faulty_rows: int
+    too_long_rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DpdMetrics:
+    """Distillation on pairs. `trained_tokens` are those of the answers. Example: DpdMetrics(loss=0.2, steps=120,
+    pairs=310, trained_tokens=70110, parameters=812544)"""
+
+    loss: float | None
+    steps: int
+    pairs: int
+    trained_tokens: int
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardModelMetrics:
+    """A reward model; the last three are absent where no pair was held out. One token a comparison is trained on.
+
+    Example: RewardModelMetrics(steps=300, pairs=990, faulty_rows=0, trained_tokens=2400, parameters=812544,
+    held_out_pairs=110, held_out_accuracy=0.94, swap_consistency=0.97)
+    """
+
+    steps: int
+    pairs: int
+    faulty_rows: int
+    trained_tokens: int
+    parameters: int
+    held_out_pairs: int | None = None
+    held_out_accuracy: float | None = None
+    swap_consistency: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyMetrics:
+    """Policy training: means over the first and last fifth of the steps, totals over all of them.
+
+    Example: PolicyMetrics(steps=20, prompts=160, parameters=812544, reward_first=0.41, reward_last=0.66,
+    fault_share=0.0, truncated_share=0.01, sync_gap=1e-6, entropy_last=0.3, trained_tokens=90000,
+    generated_tokens=118000)
+    """
+
+    steps: int
+    prompts: int
+    parameters: int
+    reward_first: float
+    reward_last: float
+    fault_share: float
+    truncated_share: float
+    sync_gap: float
+    entropy_last: float
+    trained_tokens: int
+    generated_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterSummary:
+    """A difficulty filter, also published as summary.json. `histogram[c]`: prompts with c right of k, k + 1 entries.
+
+    Example: FilterSummary(prompts=400, kept=212, kept_share=0.53, k=16, set_aside_for_faults=0, faulty_rows=0,
+    histogram=(90, 10, ...), outcomes={"correct": 3100, "wrong": 3300}, generated_tokens=198400)
+    """
+
+    prompts: int
+    kept: int
+    kept_share: float
+    k: int
+    set_aside_for_faults: int
+    faulty_rows: int
+    histogram: tuple[int, ...]
+    outcomes: Mapping[str, int]
+    generated_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A filter's decision on one prompt, a row of table.jsonl. Example: Decision(id="stem/3", right=5, wrong=11,
+    none=0, kept=True)."""
+
+    id: str
+    right: int
+    wrong: int
+    none: int  # verdicts that are faults of ours
+    kept: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairsSummary:
+    """Preference pairs made by teacher and student; pass shares over what could be judged.
+
+    Example: PairsSummary(prompts=480, pairs=310, faulty_rows=0, teacher_pass=0.9, student_pass=0.3,
+    generated_tokens=51200, pairs_by_source={"stem_prompts": 110})
+    """
+
+    prompts: int
+    pairs: int
+    faulty_rows: int
+    teacher_pass: float
+    student_pass: float
+    generated_tokens: int
+    pairs_by_source: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tokens:
+    """What a step trained on and generated; None where it does neither, or does not tell."""
+
+    trained: int | None
+    generated: int | None
+
+
+def tokens_of(metrics: Mapping[str, Any]) -> Tokens:
+    """The two counts by the names that all the records here give them."""
+    trained, generated = number(metrics.get("trained_tokens")), number(metrics.get("generated_tokens"))
+    return Tokens(
+        trained=None if trained is None else int(trained), generated=None if generated is None else int(generated)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricsRow:
+    """One optimiser step, a row of metrics.jsonl. Example: MetricsRow(step=12, values={"loss": 1.31, "reward": 0.4})"""
+
+    step: int
+    values: Mapping[str, float]
+
+    def as_line(self) -> dict[str, Any]:
+        """The row as written: {"step": 12, "loss": 1.31}."""
+        return {"step": self.step, **self.values}
+
+
+def metrics_rows(path: Path) -> Iterator[MetricsRow]:
+    """The rows of a metrics.jsonl, one at a time. Rows without a whole step, and what is no number in a row, are left
+    out: a stage of the user's own may write those too. Numbers that are not finite are handed on."""
+    for row in json_rows(path):
+        step = row.get("step") if isinstance(row, dict) else None
+        if isinstance(step, int) and not isinstance(step, bool):
+            values = {
+                str(name): float(value)
+                for name, value in row.items()
+                if name != "step" and isinstance(value, int | float) and not isinstance(value, bool)
+            }
+            yield MetricsRow(step=step, values=values)
+
+
+def decisions(path: Path) -> Iterator[Decision]:
+    """The rows of a filter's table.jsonl. Raises RecordError."""
+    for row in json_rows(path):
+        yield from_json(Decision, row, str(path))
+
+
+def number(value: Any) -> float | None:
+    """A finite number as a float; anything else is None."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
