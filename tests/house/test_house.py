@@ -31,39 +31,16 @@ ONLY_HERE = {
 ROOMS = {
     "posttrain": (
         *("__init__", "errors", "types", "telemetry"),
-        *(
-            "store",
-            "signals",
-            "recipe",
-            "toy",
-            "data",
-            "records",
-            "evaluate",
-            "report",
-            "rollout",
-            "machine",
-            "sampling",
-        ),
-        *("train", "stages", "plan", "preflight", "setup", "run", "cli", "__main__"),
+        *("store", "signals", "recipe", "toy", "records", "data", "evaluate", "report"),
+        *("rollout", "machine", "sampling", "train", "stages", "plan", "preflight", "setup", "run", "cli", "__main__"),
     ),
     "rewards": (
         *("__init__", "errors", "types", "prose", "contract", "services"),
         *("math", "plugins", "tools", "compose", "rules", "verify", "workers", "kit", "models", "load"),
     ),
     "sandbox": (
-        *(
-            "__init__",
-            "inside",
-            "errors",
-            "types",
-            "program_json",
-            "images",
-            "backends",
-            "judging",
-            "interpreter",
-            "judge",
-        ),
-        *("proof", "attacks"),
+        *("__init__", "inside", "errors", "types", "program_json", "images", "backends", "judging"),
+        *("interpreter", "judge", "proof", "attacks"),
     ),
 }
 MAY_NOT_IMPORT = {"sandbox": {"posttrain", "rewards"}, "rewards": {"posttrain"}, "posttrain": set()}
