@@ -192,7 +192,7 @@ class JudgePool:
                 except IndexError:
                     return
                 try:
-                    found[lease.start] = self._judged(seat, lease)
+                    found[lease.start] = self._judge_lease(seat, lease)
                 except Exception as error:  # noqa: BLE001 - goes to the caller, not to a lost thread
                     failures.append(error)
 
@@ -230,7 +230,7 @@ class JudgePool:
             seat.sessions -= 1
             self._session_ended.notify()
 
-    def _judged(self, seat: _Seat, lease: _Lease) -> list[Judgement]:
+    def _judge_lease(self, seat: _Seat, lease: _Lease) -> list[Judgement]:
         from posttrain.machine.cluster import Late
 
         while True:
@@ -243,7 +243,7 @@ class JudgePool:
                 if lease.again:
                     return [_fault(program, self.level, error.what) for program in lease.programs]
                 ones = [_Lease(start=lease.start, programs=[program], again=True) for program in lease.programs]
-                return [judgement for one in ones for judgement in self._judged(seat, one)]
+                return [judgement for one in ones for judgement in self._judge_lease(seat, one)]
             except StageError:
                 lease.deaths += remote not in seat.ended
                 if seat.is_alive(remote) or lease.deaths >= _DEATHS:
@@ -292,7 +292,7 @@ class PooledSession:
         self.limits = limits
         self._seat, self._remote = seat, remote
         self._give_back = give_back
-        self._number = int(self._asked("open_session", limits))
+        self._number = int(self._ask("open_session", limits))
         self._closed = False
 
     def run(self, source: str) -> CellResult:
@@ -300,7 +300,7 @@ class PooledSession:
         if self._closed:
             raise RuntimeError("this session is closed")
         try:
-            result: CellResult = self._asked("cell", self._number, source)
+            result: CellResult = self._ask("cell", self._number, source)
         except Fault:
             self.close()
             raise
@@ -326,7 +326,7 @@ class PooledSession:
     ) -> None:
         self.close()
 
-    def _asked(self, method: str, *args: Any) -> Any:
+    def _ask(self, method: str, *args: Any) -> Any:
         try:
             answer = self._seat.ask(self._remote, READY_SECONDS + _longest(self.limits.of_a_cell()), method, *args)
         except StageError as error:

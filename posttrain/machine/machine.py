@@ -149,7 +149,7 @@ class Machine:
             "options": options,
         }
         names = [f"engine-{role}" if count == 1 else f"engine-{role}-{number}" for number in range(count)]
-        return self._started().start_group(
+        return self._ray().start_group(
             [
                 ActorSpec(
                     name=name,
@@ -168,7 +168,7 @@ class Machine:
         served = self._engines.pop(role, None)
         if served is not None:
             for remote in served.remotes:
-                self._started().stop(remote)
+                self._ray().stop(remote)
 
     # ------------------------------------------------------------ trainers
 
@@ -181,7 +181,7 @@ class Machine:
             count, gpus = self._recipe.cluster.trainers, self._recipe.cluster.gpus_per_trainer
             environment = self._environment(gpus, count)
             threads = int(environment["OMP_NUM_THREADS"])
-            group = self._started().start_group(
+            group = self._ray().start_group(
                 [
                     ActorSpec(
                         name=f"trainer-{rank}",
@@ -199,7 +199,7 @@ class Machine:
                 first_failure([remote.submit("join", address, port) for remote in group])
             except BaseException:
                 for remote in group:
-                    self._started().stop(remote)
+                    self._ray().stop(remote)
                 raise
             self._trainers = group
         return self._trainers
@@ -223,7 +223,7 @@ class Machine:
 
     def _drop_trainers(self) -> None:
         for remote in self._trainers:
-            self._started().stop(remote)
+            self._ray().stop(remote)
         self._trainers = []
 
     # ------------------------------------------------------------ scoring
@@ -235,7 +235,7 @@ class Machine:
             from posttrain.machine.cluster import ActorSpec
 
             recipe = self._recipe
-            self._scorer = self._started().start(
+            self._scorer = self._ray().start(
                 ActorSpec(
                     name="scorer",
                     target=Scorer,
@@ -296,7 +296,7 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _started(self) -> Cluster:
+    def _ray(self) -> Cluster:
         if self._cluster is None:
             silence_libraries()
             from posttrain.machine.cluster import Cluster

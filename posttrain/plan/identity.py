@@ -76,7 +76,7 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     if not isinstance(stage, Dpd):
         params["data_specs"] = data_specs(recipe, data_of(stage))
     if isinstance(stage, Grpo):
-        params |= {**_judged(recipe, verifiers_of(stage)), **_precision(recipe)}
+        params |= {**_verifier_params(recipe, verifiers_of(stage)), **_precision(recipe)}
     return params
 
 
@@ -91,7 +91,7 @@ def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, A
         **rule,
         **_precision(recipe),
         "data_specs": data_specs(recipe, data_of(stage)),
-        **_judged(recipe, verifiers_of(stage)),
+        **_verifier_params(recipe, verifiers_of(stage)),
     }
 
 
@@ -111,7 +111,7 @@ def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *,
         "few_shot": settings.few_shot if few_shot else 0,
         **_precision(recipe),
         "data_specs": data_specs(recipe, [suite.data, *examples]),
-        **_judged(recipe, {suite.data: suite.verifier}),
+        **_verifier_params(recipe, {suite.data: suite.verifier}),
     }
 
 
@@ -159,7 +159,7 @@ def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
     return specs
 
 
-def _judged(recipe: Recipe, names: Mapping[str, str]) -> dict[str, Any]:
+def _verifier_params(recipe: Recipe, names: Mapping[str, str]) -> dict[str, Any]:
     """The verifiers' specifications, and the versions of the shipped kinds in them (a module of the user's own has a
     digest)."""
     from rewards.load import kind_versions

@@ -113,14 +113,14 @@ def build_plan(
 def recorded_steps(text: str | bytes, where: str = "plan.json") -> tuple[Step, ...]:
     """Steps that a run folder's plan.json recorded. Raises RunFolderError when it is none."""
     try:
-        return tuple(_recorded(row) for row in json.loads(text)["steps"])
+        return tuple(_step_from_row(row) for row in json.loads(text)["steps"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"not a recorded plan: {error}", where=where, remedy="remove the file; the store keeps what was made"
         ) from None
 
 
-def _recorded(row: Mapping[str, Any]) -> Step:
+def _step_from_row(row: Mapping[str, Any]) -> Step:
     known = {key: value for key, value in row.items() if key in {item.name for item in fields(Step)}}
     role = known.get("role")
     return Step(**{**known, "role": None if role is None else ModelRole(role)})
@@ -274,12 +274,12 @@ class _Builder:
     def _start(self, stage: AnyStage) -> str:
         external = f"{stage.name}.from"
         start = external if external in self.steps else start_of(self.recipe, stage.name)
-        return self._needed(stage, start, f"starts from '{start}'")
+        return self._required_step(stage, start, f"starts from '{start}'")
 
     def _judge(self, stage: AnyStage) -> dict[str, str]:
         judge = judge_of(self.recipe, set(verifiers_of(stage).values()))
         return (
-            {"judge": self._needed(stage, judge, f"asks reward model '{judge}'", missing=judge)}
+            {"judge": self._required_step(stage, judge, f"asks reward model '{judge}'", missing=judge)}
             if judge is not None
             else {}
         )
@@ -289,12 +289,12 @@ class _Builder:
         for name in data_of(stage):
             spec = self.recipe.data[name]
             if isinstance(spec, StageData):
-                found[f"data.{name}"] = self._needed(
+                found[f"data.{name}"] = self._required_step(
                     stage, f"{spec.stage}.pairs", f"reads data '{name}' of stage '{spec.stage}'", missing=spec.stage
                 )
         return found
 
-    def _needed(self, stage: AnyStage, step: str, why: str, missing: str | None = None) -> str:
+    def _required_step(self, stage: AnyStage, step: str, why: str, missing: str | None = None) -> str:
         """The step, if this plan holds it. missing: the stage that --from is to start at for it; `stage` itself when
         not given."""
         if step not in self.steps:

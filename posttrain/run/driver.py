@@ -96,9 +96,7 @@ class LazyMachine:
             self._machine = None
 
 
-def run(
-    steps: Sequence[Step], recipe: Recipe, recipe_json: str, options: RunOptions, display: Display
-) -> RunResults:
+def run(steps: Sequence[Step], recipe: Recipe, recipe_json: str, options: RunOptions, display: Display) -> RunResults:
     """Bring every step to its published artefact; returns what results.json holds.
 
     Raises RunFolderError (folder of another recipe, or held), Stopped, StageError, BackendError, or the InputError a

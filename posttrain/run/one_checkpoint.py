@@ -103,7 +103,7 @@ def score(
     from posttrain.recipe.location import near
     from posttrain.recipe.resolve import judge_stages
     from posttrain.sampling.evaluate import ScoredSuite, evaluate
-    from posttrain.sampling.job import SAMPLES_PER_ENGINE, Portions, PromptMixture, SamplingJob, ServedModel
+    from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, PromptMixture, SamplingJob, ServedModel
 
     if suite_name not in recipe.evaluate.suites:
         raise RecipeError(
@@ -136,8 +136,8 @@ def score(
             ),
             samples=rules.k,
             output=target,
-            portions=Portions(
-                folder=Path(scratch) / "portions",
+            batches=AnswerBatches(
+                folder=Path(scratch) / "batches",
                 earlier=(),
                 stop_file=Path(scratch) / "stop",
                 samples=SAMPLES_PER_ENGINE,

@@ -1,2 +1,2 @@
-"""Prompts to judged groups: sampler, score, portions that survive a kill, and the jobs that filter, evaluate and make
+"""Prompts to judged groups: sampler, score, batches that survive a kill, and the jobs that filter, evaluate and make
 pairs. Knows no optimiser."""

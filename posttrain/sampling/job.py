@@ -16,7 +16,7 @@ from posttrain.rollout.engine import Engine
 from posttrain.types import Prompt, SamplingParams
 
 SAMPLES_PER_ENGINE = 2048
-"""Some times what an engine decodes together, so that the wait for the last answers of a portion costs little."""
+"""Some times what an engine decodes together, so that the wait for the last answers of a batch costs little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +48,9 @@ class PromptMixture:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Portions:
-    """Where finished portions are kept and looked for. earlier: the same folder of previous attempts; samples: answers
-    a portion."""
+class AnswerBatches:
+    """Where finished batches are kept and looked for. earlier: the same folder of previous attempts; samples: answers
+    a batch."""
 
     folder: Path
     earlier: tuple[Path, ...]
@@ -63,7 +63,7 @@ class SamplingJob:
     """One step's sampling: `samples` answers of `model` to each prompt, judged by `scorer`, published in `output`.
 
     Example: SamplingJob(model=ServedModel(...), chat=Chat(...), prompts=PromptMixture(...), scorer=scorer,
-    sampling=SamplingParams(max_tokens=96), samples=16, output=Path(...), portions=Portions(...))
+    sampling=SamplingParams(max_tokens=96), samples=16, output=Path(...), batches=AnswerBatches(...))
     """
 
     model: ServedModel
@@ -73,7 +73,7 @@ class SamplingJob:
     sampling: SamplingParams
     samples: int
     output: Path
-    portions: Portions
+    batches: AnswerBatches
     smoke: bool = False  # models after two steps are neither right nor done: every prompt and answer is taken
 
 

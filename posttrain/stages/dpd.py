@@ -7,7 +7,7 @@ from typing import Any
 from posttrain.recipe.schema import Dpd
 from posttrain.sampling.job import SamplingJob
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import portions_of, prompts_of, scorer_for, served
+from posttrain.stages.sampling import batches_of, prompts_of, scorer_for, served_model
 from posttrain.stages.training import job_of, stage_of, train
 from posttrain.store.reference import model_dir
 from posttrain.train import entry
@@ -24,17 +24,17 @@ class Pairs:
 
         stage: Dpd = stage_of(ctx)
         job = SamplingJob(
-            model=served(ctx, "checkpoint", "policy"),
+            model=served_model(ctx, "checkpoint", "policy"),
             chat=ctx.recipe.chat,
             prompts=prompts_of(ctx, stage.prompts, stage.verifier),
             scorer=scorer_for(ctx),
             sampling=SamplingParams(temperature=stage.temperature, max_tokens=stage.max_tokens),
             samples=stage.student_samples,
             output=ctx.output,
-            portions=portions_of(ctx),
+            batches=batches_of(ctx),
             smoke=ctx.smoke,
         )
-        result = ctx.machine.run(make_pairs, job, served(ctx, "teacher", "teacher"), stage.teacher_samples)
+        result = ctx.machine.run(make_pairs, job, served_model(ctx, "teacher", "teacher"), stage.teacher_samples)
         ctx.machine.release("teacher")
         return result
 

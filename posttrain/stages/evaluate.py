@@ -8,7 +8,7 @@ from typing import Any
 from posttrain.records.step import ModelRole
 from posttrain.sampling.job import SamplingJob
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import portions_of, prompts_of, scorer_for, served
+from posttrain.stages.sampling import batches_of, prompts_of, scorer_for, served_model
 from posttrain.types import SamplingParams
 
 
@@ -21,7 +21,7 @@ class Evaluation:
         rules, step = ctx.recipe.evaluate, ctx.step
         suite = rules.suites[str(step.suite)]
         job = SamplingJob(
-            model=served(ctx, "checkpoint", "teacher" if step.role is ModelRole.TEACHER else "policy"),
+            model=served_model(ctx, "checkpoint", "teacher" if step.role is ModelRole.TEACHER else "policy"),
             chat=ctx.recipe.chat,
             # The same problems and seeds for every checkpoint: differences are paired.
             prompts=replace(prompts_of(ctx, suite.data, suite.verifier), seed=ctx.recipe.seed),
@@ -31,7 +31,7 @@ class Evaluation:
             ),
             samples=rules.k,
             output=ctx.output,
-            portions=portions_of(ctx),
+            batches=batches_of(ctx),
         )
         scored = ScoredSuite(
             name=str(step.suite),

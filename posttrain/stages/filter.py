@@ -7,7 +7,7 @@ from typing import Any
 from posttrain.recipe.schema import Filter, Grpo
 from posttrain.sampling.job import SamplingJob
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import portions_of, prompts_of, scorer_for, served
+from posttrain.stages.sampling import batches_of, prompts_of, scorer_for, served_model
 from posttrain.stages.training import stage_of
 from posttrain.types import SamplingParams
 
@@ -21,14 +21,14 @@ class FilterStage:
         stage: Grpo = stage_of(ctx)
         assert isinstance(stage.filter, Filter), "the plan makes a filter step only where the recipe asks for one"
         job = SamplingJob(
-            model=served(ctx, "checkpoint", "policy"),
+            model=served_model(ctx, "checkpoint", "policy"),
             chat=ctx.recipe.chat,
             prompts=prompts_of(ctx, stage.prompts, stage.verifier),
             scorer=scorer_for(ctx),
             sampling=SamplingParams(temperature=stage.temperature, top_p=stage.top_p, max_tokens=stage.max_tokens),
             samples=stage.filter.k,
             output=ctx.output,
-            portions=portions_of(ctx),
+            batches=batches_of(ctx),
             smoke=ctx.smoke,
         )
         return ctx.machine.run(filter_prompts, job, stage.filter)

@@ -7,7 +7,7 @@ from typing import Any
 from posttrain.recipe.schema import Grpo
 from posttrain.sampling.job import RolloutSource
 from posttrain.stages.protocol import StepContext
-from posttrain.stages.sampling import prompts_of, scorer_for, served
+from posttrain.stages.sampling import prompts_of, scorer_for, served_model
 from posttrain.stages.training import job_of, stage_of, train
 from posttrain.train import entry
 
@@ -20,7 +20,7 @@ class GrpoStage:
 
         stage: Grpo = stage_of(ctx)
         rollouts = RolloutSource(
-            engine=served(ctx, "checkpoint", "policy").engine,
+            engine=served_model(ctx, "checkpoint", "policy").engine,
             scorer=scorer_for(ctx),
             prompts=prompts_of(ctx, stage.prompts, stage.verifier),
             kept=tuple(read_kept(ctx.inputs["filter"])) if "filter" in ctx.inputs else None,

@@ -6,22 +6,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from posttrain.sampling.job import SAMPLES_PER_ENGINE, Portions, PromptMixture, ServedModel
+from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, PromptMixture, ServedModel
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import model_dir
 
 
-def portions_of(ctx: StepContext) -> Portions:
-    """Where this step keeps sampled portions, and where earlier attempts kept theirs."""
-    return Portions(
-        folder=ctx.attempt / "portions",
-        earlier=tuple(folder / "portions" for folder in ctx.previous),
+def batches_of(ctx: StepContext) -> AnswerBatches:
+    """Where this step keeps sampled batches, and where earlier attempts kept theirs."""
+    return AnswerBatches(
+        folder=ctx.attempt / "batches",
+        earlier=tuple(folder / "batches" for folder in ctx.previous),
         stop_file=ctx.stop_file,
         samples=SAMPLES_PER_ENGINE * ctx.recipe.cluster.engines,
     )
 
 
-def served(ctx: StepContext, input_role: str, engine_role: str) -> ServedModel:
+def served_model(ctx: StepContext, input_role: str, engine_role: str) -> ServedModel:
     """The model of an input in the engine of a role."""
     published = ctx.inputs[input_role]
     folder = model_dir(published)
@@ -47,6 +47,6 @@ def scorer_for(ctx: StepContext) -> Any:
     """The pipeline's scorer. A step whose verifier asks a stage's model has that stage as its input "judge"."""
     models: dict[str, Any] = {}
     if "judge" in ctx.inputs:
-        judge = served(ctx, "judge", "judge")
+        judge = served_model(ctx, "judge", "judge")
         models = {ctx.step.inputs["judge"]: (judge.engine, judge.folder)}
     return ctx.machine.scorer(models)

@@ -70,7 +70,7 @@ def save_model(
     """
     from posttrain.data.template import template_text
 
-    plain = merged(model)
+    plain = checkpoint_model(model)
     out.mkdir(parents=True, exist_ok=True)
     original = json.loads((source / "config.json").read_text(encoding="utf-8"))
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
@@ -97,18 +97,18 @@ def copy_tokenizer(source: Path, out: Path) -> None:
     failpoint("tokenizer.copy.after")
 
 
-def _plain(model: Any) -> PreTrainedModel:
+def _unwrap(model: Any) -> PreTrainedModel:
     return model.module if hasattr(model, "module") else model
 
 
 def is_peft(model: Any) -> bool:
     """Whether a LoRA is on it."""
-    return hasattr(_plain(model), "merge_adapter")
+    return hasattr(_unwrap(model), "merge_adapter")
 
 
-def merged(model: Any) -> Any:
+def checkpoint_model(model: Any) -> Any:
     """The model as a checkpoint holds it: for LoRA a merged copy, so that training may go on."""
-    plain = _plain(model)
+    plain = _unwrap(model)
     if not is_peft(plain):
         return plain
     import copy
@@ -117,4 +117,4 @@ def merged(model: Any) -> Any:
 
 
 def num_parameters(model: Any) -> int:
-    return sum(parameter.numel() for parameter in _plain(model).parameters())
+    return sum(parameter.numel() for parameter in _unwrap(model).parameters())

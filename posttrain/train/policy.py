@@ -36,7 +36,7 @@ from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.job import Job
 from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
-from posttrain.train.model import load_model, merged, num_parameters, save_model
+from posttrain.train.model import checkpoint_model, load_model, num_parameters, save_model
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -162,7 +162,7 @@ class Feed:
                 if is_first_rank():
                     self.gap = hand_over(
                         self.rollouts.engine,
-                        merged(model),
+                        checkpoint_model(model),
                         version,
                         like=self.job.model,
                         tolerance=self.rollouts.tolerance,

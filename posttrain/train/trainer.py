@@ -217,15 +217,15 @@ def sum_gradients(model: Any) -> None:
 
 def global_sum(value: float, device: Any) -> float:
     """Sum over the workers."""
-    return _reduced(value, device, "SUM")
+    return _all_reduce(value, device, "SUM")
 
 
 def global_max(value: float, device: Any) -> float:
     """Largest over the workers."""
-    return _reduced(value, device, "MAX")
+    return _all_reduce(value, device, "MAX")
 
 
-def _reduced(value: float, device: Any, how: str) -> float:
+def _all_reduce(value: float, device: Any, how: str) -> float:
     if world_size() == 1:
         return value
     tensor = torch.tensor([value], dtype=torch.float64, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from posttrain.errors import BackendError, CheckpointError, InputError
 from posttrain.rollout import serve
+from posttrain.rollout.engine import EngineOptions
 from posttrain.rollout.probe import generates
 from posttrain.rollout.weights import iterate_weights, shape_key
 
@@ -49,10 +51,10 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
 def test_what_the_model_cannot_hold_is_refused_with_the_recipes_key(
     vllm_engine: Any, tiny: Callable[..., Path], options: dict[str, Any], key: str
 ) -> None:
-    settings = {"context_tokens": 160, "kv_cache_gb": 0.05} | options
+    fitting = EngineOptions(context_tokens=160, kv_cache_gb=0.05)
     try:
         with pytest.raises(InputError) as caught:
-            vllm_engine.call("__init__", str(tiny()), "refused", **settings)
+            vllm_engine.call("__init__", str(tiny()), "refused", replace(fitting, **options))
         assert caught.value.where == key
     finally:
-        vllm_engine.call("__init__", str(tiny()), "start", context_tokens=160, kv_cache_gb=0.05)
+        vllm_engine.call("__init__", str(tiny()), "start", fitting)

@@ -1,4 +1,4 @@
-"""Portions: what a kill or a stop leaves is taken up, what was at fault is judged again, and nobody can tell from the
+"""Batches: what a kill or a stop leaves is taken up, what was at fault is judged again, and nobody can tell from the
 answers."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from posttrain.errors import Stopped
 from posttrain.recipe.schema import Chat
-from posttrain.sampling.job import Portions, PromptMixture, SamplingJob, ServedModel
+from posttrain.sampling.job import AnswerBatches, PromptMixture, SamplingJob, ServedModel
 from posttrain.sampling.prompts import encode
 from posttrain.sampling.resumable import judged_answers
 from posttrain.signals.stopping import check_wait
@@ -20,7 +20,7 @@ from posttrain.types import Prompt, RolloutGroup, SamplingParams
 from rewards.types import Outcome, Verdict
 from tests.sampling.test_sampler import Bytes, Echo, prompt
 
-PROMPTS = [*(prompt(number) for number in range(5)), prompt(1)]  # one of them twice, in different portions
+PROMPTS = [*(prompt(number) for number in range(5)), prompt(1)]  # one of them twice, in different batches
 
 
 class Parity:
@@ -55,7 +55,9 @@ def ask(
     folder: Path, attempt: int, scorer: Parity, engine: Echo, prompts: Sequence[Prompt] = PROMPTS
 ) -> list[RolloutGroup]:
     earlier = tuple(folder / f"attempt-{number}" for number in range(attempt - 1, 0, -1))
-    portions = Portions(folder=folder / f"attempt-{attempt}", earlier=earlier, stop_file=scorer.stop_file, samples=6)
+    batches = AnswerBatches(
+        folder=folder / f"attempt-{attempt}", earlier=earlier, stop_file=scorer.stop_file, samples=6
+    )
     job = SamplingJob(
         model=ServedModel(engine=engine, folder=folder, id="echo"),  # type: ignore[arg-type]
         chat=Chat(),
@@ -64,7 +66,7 @@ def ask(
         sampling=SamplingParams(),
         samples=3,
         output=folder,
-        portions=portions,
+        batches=batches,
     )
     return judged_answers(job, [encode(prompt, Bytes(), 64) for prompt in prompts], (), asker="suite")
 
@@ -84,7 +86,7 @@ def test_a_stopped_run_keeps_whole_portions_and_its_successor_gives_the_same_ans
     assert engine.calls == 1
 
 
-def test_a_portion_with_a_fault_is_judged_again(tmp_path: Path) -> None:
+def test_a_batch_with_a_fault_is_judged_again(tmp_path: Path) -> None:
     faulty = ask(tmp_path, 1, Parity(tmp_path / "none", fault=2), Echo())
     assert sum(verdict.outcome is Outcome.ERROR for group in faulty for verdict in group.verdicts) == 6
     engine = Echo()
@@ -94,7 +96,7 @@ def test_a_portion_with_a_fault_is_judged_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.5, 0.99])
-def test_a_torn_portion_is_sampled_again(tmp_path: Path, share: float) -> None:
+def test_a_torn_batch_is_sampled_again(tmp_path: Path, share: float) -> None:
     whole = ask(tmp_path, 1, Parity(tmp_path / "none"), Echo())
     torn = sorted((tmp_path / "attempt-1").iterdir())[0]
     data = torn.read_bytes()

@@ -117,7 +117,7 @@ def test_the_command_explains_a_missing_or_empty_file(tmp_path: Path) -> None:
 
 
 def test_figures_are_measured_and_positive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.bench._OVER_ROUNDS", 1)  # that it is measured shows in one
+    monkeypatch.setattr("sandbox.proof.bench._OVER_ROUNDS", 1)  # that it is measured shows in one
     found = {
         figure.name: figure.value for figure in measure(lambda slots: Judge("local", "none", SENTENCE, slots), tests=20)
     }

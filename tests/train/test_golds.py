@@ -18,7 +18,7 @@ from posttrain.sampling import evaluate as sampling_evaluate
 from posttrain.sampling import filter as sampling_filter
 from posttrain.sampling import pairs
 from posttrain.sampling.evaluate import ScoredSuite
-from posttrain.sampling.job import Portions, PromptMixture, RolloutSource, SamplingJob, ServedModel
+from posttrain.sampling.job import AnswerBatches, PromptMixture, RolloutSource, SamplingJob, ServedModel
 from posttrain.sampling.prompts import checked_prompts, pick_prompts
 from posttrain.train.compatibility import check_prompts
 from posttrain.train.policy import train
@@ -72,12 +72,12 @@ def sampling_job(jobs: Jobs, data: FileData, scorer: Scorer, samples: int = 1) -
         sampling=SamplingParams(max_tokens=16384),
         samples=samples,
         output=jobs.folder,
-        portions=Portions(folder=jobs.folder / "portions", earlier=(), stop_file=jobs.folder / "stop", samples=8),
+        batches=AnswerBatches(folder=jobs.folder / "batches", earlier=(), stop_file=jobs.folder / "stop", samples=8),
     )
 
 
 def evaluate(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
-    sampling_evaluate.evaluate(sampling_job(jobs, data, scorer), ScoredSuite(name="s", checkpoint="c"))
+    sampling_evaluate.evaluate(sampling_job(jobs, data, scorer), ScoredSuite(name="s"))
 
 
 def filter_prompts(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
