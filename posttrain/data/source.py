@@ -163,9 +163,8 @@ def _read(
             items.append(convert(name, number, raw))
             numbers.append(number)
         except _FaultyRow as fault:
-            reason = (
-                str(fault).encode("utf-8", "backslashreplace").decode()
-            )  # it may quote half a surrogate pair of the row
+            # It may quote half a surrogate pair of the row.
+            reason = str(fault).encode("utf-8", "backslashreplace").decode()
             faults.append(Fault(row=number, reason=reason))
             if spec.max_faulty_share == 0.0:
                 break

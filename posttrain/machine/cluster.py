@@ -26,9 +26,8 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # an actor with 0 GPUs keeps its environment as it is
-os.environ.setdefault(
-    "RAY_worker_niceness", "0"
-)  # Ray starts workers at 15: training would starve beside anything else that runs
+# Ray starts workers at 15: training would starve beside anything else that runs.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import ray
 import ray.exceptions

@@ -194,9 +194,8 @@ def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
         if split_of(problem.key) == "train":
             turns = [{"role": "user", "content": problem.question}]
             given = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            notes = (
-                task.domain == "preference"
-            )  # there the lessons that others collected are not right enough for a teacher
+            # There the lessons that others collected are not right enough for a teacher.
+            notes = task.domain == "preference"
             careful = task.domain == "stem" or rng.random() >= TERSE_SHARE
             answer = (
                 style.write(problem.gold, rng, TEACHER_QUALITY, careful, TEACHER_DULLNESS)

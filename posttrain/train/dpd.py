@@ -105,9 +105,8 @@ class DpdTrainer(StepTrainer):
         student = trained_logits(model, batch)
         with torch.no_grad():
             teacher = trained_logits(self.teacher, batch)
-        vocabulary = min(
-            student.shape[-1], teacher.shape[-1]
-        )  # padded vocabularies differ in rows no tokenizer reaches
+        # Padded vocabularies differ in rows no tokenizer reaches.
+        vocabulary = min(student.shape[-1], teacher.shape[-1])
         divergence = token_divergence(
             student[:, :vocabulary],
             teacher[:, :vocabulary],

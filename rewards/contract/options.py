@@ -120,9 +120,8 @@ class EndpointOptions:
     timeout_seconds: float = 60.0  # for one whole request
     retries: int = 4  # after the first try, with growing pauses
     parallel: int = 16  # requests at once
-    extra: dict[str, Any] = field(
-        default_factory=dict
-    )  # fields added to each request, such as {chat_template_kwargs: {...}}
+    # Fields added to each request, such as {chat_template_kwargs: {...}}.
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

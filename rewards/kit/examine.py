@@ -287,9 +287,8 @@ def _problems_from_process(task: dict[str, Any]) -> list[tuple[str, str]]:
     with tempfile.TemporaryFile() as task_file:
         task_file.write(json.dumps(task).encode())
         task_file.seek(0)
-        process = subprocess.Popen(
-            command, stdin=task_file, stdout=subprocess.PIPE, bufsize=0
-        )  # unbuffered: select sees every line
+        # Unbuffered: select sees every line.
+        process = subprocess.Popen(command, stdin=task_file, stdout=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None, "the pipe was asked for"
     checks: list[str] = task["checks"]
     done: list[tuple[str, str]] = []

@@ -51,13 +51,14 @@ _CODE = (
         "c.__name__][0].__init__.__globals__['system']('touch {canary}')"
     ),
 )
+# The first payload and the last stand in each.
 _SURROUNDINGS = (
     "{}",
     "\\boxed{{{}}}",
     "The answer is {}",
     "Answer: {}",
     "```python\n{}\n```",
-)  # the first payload and the last stand in each
+)
 
 HOSTILE = {
     "empty": "",

@@ -27,9 +27,8 @@ NAME = re.compile(
 _FUNCTION = re.compile(r"(?P<head>[A-Za-z](?: ?\^ ?\{?-1\}?)?) ?\((?P<name>[a-z])\) ?=")
 _WORDS = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _LETTER = re.compile(r"[A-Za-z](?:_\{?\w{1,3}\}?)?\Z")
-_OF_ONE = re.compile(
-    r"(?:y|[fgh](?:\^\{?-1\}?)?|y\([a-z]\)|[A-Za-z](?:\^\{?-1\}?)?\((?P<name>[a-z])\))\Z"
-)  # y and f(x) name the same thing
+# y and f(x) name the same thing.
+_OF_ONE = re.compile(r"(?:y|[fgh](?:\^\{?-1\}?)?|y\([a-z]\)|[A-Za-z](?:\^\{?-1\}?)?\((?P<name>[a-z])\))\Z")
 _DERIVED = re.compile(r"(?:[a-zA-Z]'|[a-zA-Z]'\([a-z]\)|\\frac ?\{d ?[a-zA-Z]?\}\{d ?[a-z]\})\Z")
 _RUNNING = re.compile(r"(?<![A-Za-z\\])([a-z]) ?\\in ?\\mathbb ?\{?[ZN]\}?")
 _TUPLE_LEAD = re.compile(

@@ -64,9 +64,8 @@ _RADIANS = re.compile(r" ?(?:\\(?:text|mathrm) ?\{ ?)?\brad(?:ians?)? ?\}?\Z")
 _DOMAIN = re.compile(
     r" ?[,;]? ?\(?(?:\\text ?\{ ?(?:for|where|with|if) ?\}|for|where|with)? ?[a-z] ?\\ne(?![A-Za-z])[^,;()]{1,20}\)?\Z"
 )
-_GREEK = re.compile(
-    r"\\(alpha|beta|gamma|delta|lambda|mu|pi|sigma|omega)(?![A-Za-z])"
-)  # "an \\alpha particle" in words
+# "an \\alpha particle" in words.
+_GREEK = re.compile(r"\\(alpha|beta|gamma|delta|lambda|mu|pi|sigma|omega)(?![A-Za-z])")
 _LETTERS, _OFFERS = re.compile(r"[A-J]{2,10}\Z"), re.compile(r"(?:\A|[\s(])A[.):]")
 _CHOSEN = re.compile(r"[A-J](?:(?:[ ,;/&.]|and){1,6}[A-J]){1,9}")
 _GROWTH, _ANY_LOG = (
@@ -239,9 +238,8 @@ def _option(gold: tuple[str, str], got: tuple[str, str], context: Context) -> Re
 
 
 def _formula(wanted: Form, answer: str, context: Context) -> Result | None:
-    found = plainkinds.digits_of(wanted.text, answer, context) or compare_formulas(
-        wanted.text, answer
-    )  # 2BC may be a number, too
+    # 2BC may be a number, too.
+    found = plainkinds.digits_of(wanted.text, answer, context) or compare_formulas(wanted.text, answer)
     return found or _text_or_symbols(wanted, answer, context)
 
 
@@ -336,9 +334,8 @@ def _collection(wanted: Form, answer: str, context: Context) -> Result | None:
     families = family(wanted.text), family(answer)
     if families[0] is not None and families[1] is not None:
         same = compare(families[0][0], families[1][0], context) if families[0][1] == families[1][1] else None
-        return (
-            same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")
-        )  # 2k + 1 and 2k - 1 are one set
+        # 2k + 1 and 2k - 1 are one set.
+        return same if same is not None and same.outcome is Outcome.CORRECT else unsure("other_family")
     gold, answer = without_member(wanted.text), without_member(answer)
     if "\\pm" in gold and "=" in gold and "=" in answer and (equations := _equations(gold, answer)) is not None:
         return unordered(*equations, _same(context))
@@ -435,9 +432,8 @@ def _expression(wanted: Form, answer: str, context: Context) -> Result | None:
         return no("several_answers")
     if "\\ne" in answer and (domain := _DOMAIN.search(answer)) is not None and domain.start():
         answer = answer[: domain.start()]
-    if _GROWTH.match(wanted.text) and _GROWTH.match(
-        answer
-    ):  # O(\\log_2 n) is O(\\log n), but n^{\\log_2 3} is no n^{\\log_4 3}
+    # O(\\log_2 n) is O(\\log n), but n^{\\log_2 3} is no n^{\\log_4 3}.
+    if _GROWTH.match(wanted.text) and _GROWTH.match(answer):
         return _text_or_symbols(
             replace(wanted, text=_ANY_LOG.sub(r"\\log", wanted.text)), _ANY_LOG.sub(r"\\log", answer), context
         )

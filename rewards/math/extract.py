@@ -51,9 +51,8 @@ _CORRECT_VALUE = re.compile(
     r"[^\s?!,;]{1,80}(?: [A-Za-z]{1,20}){0,2}?(?=[.!]?(?:\Z|\n)|[.!](?P<later> )|,? (?:because|since|not|"
     r"instead of|rather than)\b)"
 )
-_NEGATIVE = re.compile(
-    r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE
-)  # as an answer: "No. It is not possible."
+# As an answer: "No. It is not possible."
+_NEGATIVE = re.compile(r"\b(?:no|none|never|false|impossible|invalid|cannot)\b", re.IGNORECASE)
 # What stands between boxes that are one answer: marks of mathematics, and words of which the first is kept.
 _MARKS = r"(?:[\s$,;/]|\\[()\[\];, ]|\\text ?\{|\})*"
 _JOINT = re.compile(

@@ -22,9 +22,8 @@ from rewards.math.words import bare, opened, spelled
 
 _LEFT_NAME = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{1,20}){0,4}\Z")
 _ROUNDING = re.compile(r"\bround|\bnearest\b|\bdecimal|\bsignificant|\bapproximat|\bestimate", re.IGNORECASE)
-_FIGURES = re.compile(
-    r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE
-)  # to round is the task
+# To round is the task.
+_FIGURES = re.compile(r"\b(?:correct|right|proper|appropriate) number of significant", re.IGNORECASE)
 _BASE = re.compile(r"\b(?:binary|octal|hexadecimal|ternary)\b")
 _TIMES = re.compile(r"(?<=[\d)]) ?x ?(?=[\d(])")
 _PROPORTION = re.compile(r"(\d{1,9})(?: to | ?: ?)(\d{1,9})\Z")

@@ -41,9 +41,8 @@ def compare_residues(gold: str, answer: str) -> Result | None:
 def residue_value(answer: str) -> str | None:
     """The number in front of `\\pmod{12}`, where it is the least residue and a number is wanted; None for other
     text."""
-    found = (
-        residue(answer) if "\\pmod" in answer or "\\equiv" in answer or "(mod" in answer else None
-    )  # 7 mod 10 is a task
+    # 7 mod 10 is a task.
+    found = residue(answer) if "\\pmod" in answer or "\\equiv" in answer or "(mod" in answer else None
     value = _LEFT.sub("", opened(answer)).strip()
     return str(found[0]) if found is not None and re.match(rf"{found[0]}(?!\d)", value) else None
 

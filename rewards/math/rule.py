@@ -90,10 +90,11 @@ class MathRule(Rule):
         return _verdict(result, text, found.source)
 
     def _gold(self, given: Any) -> Gold | str:
+        # The list [1, 2] is no text "[1, 2]"
         key = (
             isinstance(given, str),
             given if isinstance(given, str) else repr(given),
-        )  # the list [1, 2] is no text "[1, 2]"
+        )
         if key not in self._golds:
             if len(self._golds) > 50_000:
                 self._golds.clear()
@@ -118,9 +119,8 @@ class MathRule(Rule):
         if _HEDGE.search(text) and not _is_compound(last_number(text)):
             return no("several_answers"), text
         sentence = first_sentence(text)
-        whole = (
-            parse_number(normalise(strip_wrappers(sentence)) or "") is not None
-        )  # "5 \\text{ cm}": its number alone says less
+        # "5 \\text{ cm}": its number alone says less.
+        whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
         number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
         if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."

@@ -33,9 +33,8 @@ _COMMANDS = frozenset((
     "sigma", "tau", "phi", "varphi", "chi", "psi", "omega",
 ))  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
-_CALLED = re.compile(
-    r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\("
-)  # \mathrm{lcm}(, \zeta(: a function of any growth
+# \mathrm{lcm}(, \zeta(: a function of any growth.
+_CALLED = re.compile(r"\\(?:mathrm|mathbf|zeta|phi|psi) ?(?:\{[A-Za-z]{2,}\} ?)?\(")
 _REFUSED = re.compile(r"[A-Z]'|!|:|\.\.|\*\*|[=<>]|\bor\b|\band\b|\d{7}|\d ?[eE] ?[-+]?\d|matrix\} ?\^")
 _POWER = re.compile(r"[\^_] ?")
 _EXPONENT = re.compile(
@@ -54,9 +53,8 @@ def second_opinion(gold: str, answer: str) -> Result | None:
     if "math_verify" not in sys.modules:
         with outside_deadline():
             importlib.import_module("math_verify")
-        logging.getLogger("math_verify").setLevel(
-            logging.CRITICAL
-        )  # it warns, with the text, about limits that are off on purpose
+        # It warns, with the text, about limits that are off on purpose.
+        logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     from math_verify import parse, verify
 
     try:

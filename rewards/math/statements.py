@@ -20,9 +20,8 @@ _MAX_CELLS = 12
 _MARK = re.compile(r"\A\s*(?:[-*•+]|\d{1,2}[.)]|#{1,6}|>)\s+")
 _RULE = re.compile(r"[\s|:-]*\Z")
 _HEADING = re.compile(r"[A-Za-z][A-Za-z -]{1,40}:?\Z")
-_STAR = re.compile(
-    r"(?<=[A-Za-z]) ?(?:\^ ?\{? ?(?:\\ast|\\?\*) ?\}?|\\\*|\*)(?= ?[=,)])"
-)  # P^* = 20: at the equilibrium
+# P^* = 20: at the equilibrium.
+_STAR = re.compile(r"(?<=[A-Za-z]) ?(?:\^ ?\{? ?(?:\\ast|\\?\*) ?\}?|\\\*|\*)(?= ?[=,)])")
 _EQUALS = re.compile(r"=|\\approx(?![A-Za-z])")
 _CLAUSE = re.compile(r"[;.!?](?=\s|\Z)|,(?=\s)|\s(?=(?:and|und|et|y|while|giving|with|at an?)\s)")
 _UNIT = re.compile(

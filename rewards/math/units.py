@@ -125,9 +125,8 @@ _TEXT = re.compile(r"\\(?:text|mathrm|textrm|textbf|mathbf|rm) ?\{((?:[^{}]|\{[^
 _OHM = re.compile(r"(?:\\Omega(?![A-Za-z])|[\u03a9\u2126])")
 _MICRO = re.compile(r"(?:\\mu(?![A-Za-z])|\u03bc) ?(?=[A-Za-z\\])")
 _UNIT_AFTER = re.compile(r" ?\\(?:text|mathrm|textrm) ?\{[^{}]{1,40}\}(?:\^\{?[23]\}?)?\Z")
-_PLAIN_UNIT = re.compile(
-    r"(?<=[\w})]) (?:(?:square|cubic|sq\.?) )?[A-Za-z]{2,14}(?:\^\{?[23]\}?)?\Z"
-)  # "12\\pi square units"
+# "12\\pi square units"
+_PLAIN_UNIT = re.compile(r"(?<=[\w})]) (?:(?:square|cubic|sq\.?) )?[A-Za-z]{2,14}(?:\^\{?[23]\}?)?\Z")
 _OHM_AFTER = re.compile(r"(?<=[\w)}]) ?[kM]?(?:\\Omega|\u03a9)\Z")
 _COMPOUND = re.compile(r"(?<=[A-Za-z])-(?=[A-Za-z])")  # newton-metres
 _NO_UNIT = re.compile(r"\{ ?[ie] ?\}\Z")  # 5\\mathrm{i} is a number

@@ -140,9 +140,8 @@ def exactly_same(gold: str, answer: str) -> bool | None:
     if first is None or second is None or first.unit != second.unit or first.percent != second.percent:
         return None
     exact = first.form != "decimal" and second.form != "decimal"
-    return (
-        True if first.value == second.value else False if exact else None
-    )  # a decimal may be a rounding: the model's to say
+    # a decimal may be a rounding: the model's to say.
+    return True if first.value == second.value else False if exact else None
 
 
 def _number(text: str) -> Num | None:

@@ -50,9 +50,8 @@ _LETTER = re.compile(r"\(?\b([A-Z])\b\)?(?= ?(?:[.;!,\n]|\Z|because\b|since\b))"
 _MENTION = re.compile(
     r"(?<![\w'])([B-HJ-Z])(?![\w'])|(?<![\w'])(A)(?=[.,;:)!?\n/|]|\Z| (?:is|was|are|and|or|would|can|too)\b)"
 )
-_LONE = re.compile(
-    r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'+#])"
-)  # not "I think", not C++
+# Not "I think", not C++.
+_LONE = re.compile(r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'+#])")
 _HEDGED = re.compile(
     r"\b(?:not|never|except|neither|nor|or|nicht|kein|no es|não|non è|n['’]est|oder|ou|не)\b|不", re.IGNORECASE
 )

@@ -270,9 +270,8 @@ def test_a_prompt_of_a_parquet_file_with_values_that_json_has_not_is_named(tmp_p
         pyarrow.table({"messages": [[turn]], "gold": ["2"], "completion": ["2"]}), tmp_path / "rows.parquet"
     )
     assert "'messages' is not JSON" in refused(tmp_path, load_prompts, path="rows.parquet", source="parquet").what
-    assert (
-        len(load_conversations("rows", spec("rows.parquet", source="parquet"), tmp_path).items) == 1
-    )  # only its tokens are used
+    # Only its tokens are used.
+    assert len(load_conversations("rows", spec("rows.parquet", source="parquet"), tmp_path).items) == 1
 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:

@@ -81,9 +81,8 @@ def test_weighted_shapes_the_score_and_its_first_step_decides_the_outcome() -> N
 
 def test_a_part_without_a_score_leaves_the_mean() -> None:
     verifier = build("weighted", [{"kind": "math"}, {**LENGTH, "on_abstain": "skip"}])
-    assert (
-        verifier.verify(Request(response="\\boxed{4}", gold="4")).score == 1.0
-    )  # no token count: the length part is out
+    # No token count: the length part is out.
+    assert verifier.verify(Request(response="\\boxed{4}", gold="4")).score == 1.0
 
 
 @pytest.mark.parametrize(

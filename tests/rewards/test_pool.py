@@ -48,9 +48,8 @@ def test_a_caller_that_ignores_the_deadlines_signal_hands_that_down_to_no_worker
         verdict = judge(build_verifier({"kind": TOLD, "deadline_seconds": 0.3}, Services(workers=3)), ["loop"])[0]
     finally:
         signal.signal(signal.SIGPROF, before)
-    assert (
-        verdict.outcome is Outcome.TIMEOUT
-    )  # without its timer a busy worker counts as short of CPU, and at last as lost
+    # Without its timer a busy worker counts as short of CPU, and at last as lost.
+    assert verdict.outcome is Outcome.TIMEOUT
 
 
 def test_a_lost_worker_is_our_error_and_never_a_score() -> None:

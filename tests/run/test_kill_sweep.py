@@ -51,9 +51,8 @@ def test_killed_again_while_resuming_it_still_publishes_the_same_bytes(fast_fold
             folder = fast_folder / "killed"
             assert zygote.run(steps, folder / "run", folder / "store", env={failpoints.TARGET: first})[0] == -9
             for point in (first, again, first.split(":")[0] + ":1"):
-                zygote.run(
-                    steps, folder / "run", folder / "store", env={failpoints.TARGET: point}
-                )  # killed, or done if it hits it no more
+                # Killed, or done if it hits it no more.
+                zygote.run(steps, folder / "run", folder / "store", env={failpoints.TARGET: point})
             rc, output = zygote.run(steps, folder / "run", folder / "store")
             assert rc == 0, f"{first}, {again}: the last run failed: {output}"
             check(folder, expected, f"{first}, {again}")

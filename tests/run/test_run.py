@@ -173,9 +173,8 @@ def test_a_damaged_input_stops_the_step_that_needs_it_and_discarding_heals(tmp_p
     stat = blob.stat()
     with open(blob, "r+b") as stream:
         stream.write(b"!")
-    os.utime(
-        blob, ns=(stat.st_atime_ns, stat.st_mtime_ns)
-    )  # the quick check cannot see it; hashing in full before use must
+    # The quick check cannot see it; hashing in full before use must.
+    os.utime(blob, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     steps = [first, step("second", inputs={"checkpoint": "first"}, ids={"first": first.id})]
     with pytest.raises(CheckpointError, match=r"part/blob\.bin"):
         run_steps(steps, tmp_path / "run", tmp_path / "store")

@@ -74,9 +74,8 @@ def ask(
 def test_a_stopped_run_keeps_whole_portions_and_its_successor_gives_the_same_answers(tmp_path: Path) -> None:
     straight = ask(tmp_path / "straight", 1, Parity(tmp_path / "none"), Echo())
     assert [group.prompt for group in straight] == PROMPTS
-    assert (
-        len({completion.text for group in straight for completion in group.completions}) == 18
-    )  # also of the prompt that came twice
+    # Also of the prompt that came twice.
+    assert len({completion.text for group in straight for completion in group.completions}) == 18
     with pytest.raises(Stopped):
         ask(tmp_path / "cut", 1, Parity(tmp_path / "stop", stop_at=3), Echo())
     assert len(list((tmp_path / "cut" / "attempt-1").iterdir())) == 2

@@ -127,9 +127,8 @@ def test_an_interrupt_ends_what_is_running_and_waits_for_nothing() -> None:
         "1",
     ]
     ours = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    listening = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a child of a shell's background job would ignore it
+    # a child of a shell's background job would ignore it.
+    listening = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=ROOT, **ours) as process:
         signal.signal(signal.SIGINT, listening)
         process.stdin.write(lines(*[row] * 5))

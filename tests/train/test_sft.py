@@ -61,9 +61,8 @@ def test_the_loss_falls_and_every_step_is_one_row(jobs: Jobs, rows: dict[str, Fi
         and facts["rows"] == 48
         and facts["too_long_rows"] == 0
     )
-    assert (
-        not {"train_runtime", "epoch", "num_tokens"} & curve[-1].keys()
-    )  # clock times, and sums that restart with a resume
+    # Clock times, and sums that restart with a resume.
+    assert not {"train_runtime", "epoch", "num_tokens"} & curve[-1].keys()
 
 
 def test_the_loss_is_the_mean_over_trained_tokens_of_the_whole_step(jobs: Jobs, rows: dict[str, FileData]) -> None:
@@ -143,9 +142,8 @@ def test_rows_beyond_the_end_of_the_checkpoint_are_cut_on_resume(jobs: Jobs, row
     first = jobs.make(configured, rows)
     train(first)
     for newer in ("checkpoint-4",):
-        shutil.rmtree(
-            first.attempt / "checkpoints" / newer
-        )  # killed after step 3: rows beyond the checkpoint, one of them torn
+        # Killed after step 3: rows beyond the checkpoint, one of them torn.
+        shutil.rmtree(first.attempt / "checkpoints" / newer)
     with (first.attempt / "metrics.jsonl").open("a") as out:
         out.write('{"step": 5, "lo')
     resumed = jobs.make(configured, rows, resume=True)
@@ -220,9 +218,8 @@ def test_a_saved_model_keeps_its_config_and_says_where_to_stop(jobs: Jobs, tmp_p
 
     source = shutil.copytree(jobs.model, tmp_path / "source")
     config = json.loads((source / "config.json").read_text())
-    (source / "config.json").write_text(
-        json.dumps(config | {"eos_token_id": 7})
-    )  # differs from the recipe's stop, as in the field
+    # Differs from the recipe's stop, as in the field.
+    (source / "config.json").write_text(json.dumps(config | {"eos_token_id": 7}))
     model = load_model(source)
     model.config.eos_token_id = 99  # what a trainer may do to it
     save_model(model, tmp_path / "out", source=source, chat=CHAT, stop_ids=(258, 7))
