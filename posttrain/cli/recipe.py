@@ -158,7 +158,8 @@ def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimat
     table = [("step", "state", "steps", "tokens <=", "memory", "disk", "inputs; why")]
     for row in rows:
         guess = estimates[row.step.name]
-        inputs = " + ".join(name for role, name in row.step.inputs.items() if not role.startswith("eval.")) or "-"
+        named = dict.fromkeys(name for name in row.step.inputs.values() if plan.step(name).kind != "evaluate")
+        inputs = " + ".join(named) or "-"
         numbers = (_count(guess.steps), _count(guess.tokens), _bytes(guess.memory_bytes), _bytes(guess.disk_bytes))
         table.append((row.step.name, row.state, *numbers, f"{inputs}; {row.why}" if row.state != "cached" else inputs))
     widths = [max(len(line[column]) for line in table) for column in range(6)]

@@ -21,14 +21,15 @@ from typing import Any
 
 import torch
 
+from posttrain.telemetry import quiet_environment
+
 # Read by vLLM when it is imported. The first keeps the engine in this process (a worker process would add its start-up
 # and a second copy of the libraries); the second lets a full context be scored (see max_model_len), the real limit is
 # checked in `_check_context`.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.update(quiet_environment())
 if not torch.cuda.is_available():
     # Keeps vLLM's small sampling kernels out of a C++ compiler, which costs 4 to 20 s and which a machine need not
     # have.
