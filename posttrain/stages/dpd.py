@@ -17,7 +17,7 @@ from posttrain.types import SamplingParams
 class Pairs:
     """y+ from the teacher (must pass), y- from the student this stage starts from (must fail)."""
 
-    VERSION = 4
+    VERSION = 5
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.pairs import make_pairs

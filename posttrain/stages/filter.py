@@ -13,7 +13,7 @@ from posttrain.types import SamplingParams
 
 
 class FilterStage:
-    VERSION = 4
+    VERSION = 5
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.filter import filter_prompts

@@ -24,7 +24,13 @@ def draw(rng: random.Random, level: int) -> Problem:
     """One problem of the level, as a sum or as a story."""
     terms = _terms(rng, level)
     expression = as_expression(terms)
-    question = f"Compute {expression}." if rng.random() < 0.6 else _story(rng, terms)
+    form = rng.random()
+    if form < 0.4:
+        question = f"Compute {expression}."
+    elif form < 0.6:
+        question = f"What is{''.join(f' {operation} {operand}'.replace('  ', ' ') for operation, operand in terms)}?"
+    else:
+        question = _story(rng, terms)
     return Problem(
         key=f"stem/{expression}", question=question, gold=str(value(terms)), level=level, facts={"terms": terms}
     )
