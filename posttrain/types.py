@@ -19,12 +19,14 @@ from posttrain.errors import InputError
 from rewards.types import Verdict
 
 Message = dict[str, Any]
-"""One chat turn: {"role": "user", "content": "2+2?"}; an assistant turn may carry "reasoning_content"."""
+"""One chat turn: {"role": "user", "content": "2+2?"}. An assistant turn may carry "reasoning_content", "tool_calls"
+([{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}], arguments as an object) and "train": False
+(context, not to be imitated); a tool's turn "name" and "tool_call_id"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conversation:
-    """A row to imitate (SFT).
+    """A row to imitate (SFT); `tools`: JSON schemas of the functions that the template prints as callable.
 
     Example: Conversation(id="toy-stem/17", source="warmup", messages=({"role": "user", ...}, {"role": "assistant",
     ...}))
@@ -33,12 +35,13 @@ class Conversation:
     id: str
     source: str
     messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
     """A question to sample answers for. `gold` is what the verifier compares with (any JSON value); `reference` an
-    answer to beat.
+    answer to beat; `tools` are what the template prints as callable (JSON schemas of functions).
 
     Example: Prompt(id="toy-stem/3", source="stem_prompts", messages=({"role": "user", "content": "17+25?"},),
     gold="42")
@@ -50,6 +53,7 @@ class Prompt:
     gold: Any = None
     reference: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +81,7 @@ class PreferencePair:
     chosen: str
     rejected: str
     provenance: dict[str, str] = field(default_factory=dict)
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 class StopReason(StrEnum):
