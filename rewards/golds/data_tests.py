@@ -151,7 +151,10 @@ def _list_of_tests(row: Row, cases: Any, column: str, info: Row | None = None) -
     pairs = [pair_of(test, row.place(column)) for test in tests]
     metadata = row.inner("metadata") if isinstance(row.peek("metadata"), dict) else None
     names = {name for test in tests if (name := _name_in(test)) is not None}
-    kinds = {str(test.get("testtype") or test.get("type") or ("function_call" if names else "stdin")) for test in tests}
+    kinds = {
+        str(test.get("testtype") or test.get("type") or ("function_call" if _name_in(test) else "stdin"))
+        for test in tests
+    }
     functional = {kind for kind in kinds if kind.startswith(("func", "call"))}
     if not functional and not names:
         return _script(row, pairs, limits_from=metadata)
