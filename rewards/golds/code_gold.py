@@ -108,10 +108,10 @@ def call_gold(
 
 
 def source_gold(
-    tests: Sequence[dict[str, str]], entry_point: str | None, preamble: str, limits: Mapping[str, Any]
+    tests: Sequence[Mapping[str, Any]], entry_point: str | None, preamble: str, limits: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Tests that are source text: asserts, checks, pytest files. `preamble` stands before them."""
-    gold = _gold(list(tests), limits, None)
+    gold = _gold(list(map(dict, tests)), limits, None)
     if preamble.strip():
         gold["preamble"] = preamble
     return {"entry_point": entry_point, **gold} if entry_point else gold

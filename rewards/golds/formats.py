@@ -18,6 +18,7 @@ from rewards.golds.problem import Problem, Row, decoded
 
 AUTO = "auto"
 OWN = "JSON text"
+_HOLDERS = ("gold", "ground_truth", "label", "answer")
 _OWN_KEYS = {"instruction_id_list": "instructions", "calls": "tool_call", "schema": "tool_call", "answer": "math"}
 
 
@@ -33,11 +34,12 @@ class Shape:
 
 
 def _own(row: Row) -> Problem | None:
-    """`gold`: JSON text of one of our own golds, or tests of a public shape. JSON of any other kind stays as it is: a
-    verifier of the user's own may want the text."""
-    value = row.peek("gold")
-    problem = _nested(row, "gold", value) if isinstance(value, dict | list) and value else None
-    return None if problem is None or problem.gold == row.peek_raw("gold") else problem
+    """`gold`, `ground_truth`, `label` or `answer`: JSON text of one of our own golds, or tests of a public shape. JSON
+    of any other kind stays as it is: a verifier of the user's own may want the text."""
+    name = next((name for name in _HOLDERS if row.has(name)), "gold")
+    value = row.peek(name)
+    problem = _nested(row, name, value) if isinstance(value, dict | list) and value else None
+    return None if problem is None or (name == "gold" and problem.gold == row.peek_raw(name)) else problem
 
 
 def _verl(row: Row) -> Problem | None:
@@ -80,6 +82,8 @@ def _nested(row: Row, place: str, value: Any) -> Problem | None:
         return _nested_list(row, place, value)
     if "tests" in value and _are_ours(value["tests"]):
         return Problem(format="", gold=value, verifier="code")
+    if calls := tool_rows.calls_in(value):
+        return Problem(format="", gold={"calls": list(map(tool_rows.wanted_call, calls))}, verifier="tool_call")
     kind = next((kind for key, kind in _OWN_KEYS.items() if key in value), None)
     if kind is not None:
         return Problem(format="", gold=value, verifier=kind)
@@ -100,8 +104,8 @@ def _nested_list(row: Row, place: str, value: list[Any]) -> Problem | None:
         texts = any("function" in item or isinstance(item.get("arguments"), str) for item in value)
         calls = [tool_rows.wanted_call(item) for item in value] if texts else value
         return Problem(format="", gold={"calls": calls}, verifier="tool_call")
-    if _are_ours(value):
-        return Problem(format="", gold={"tests": value}, verifier="code")
+    if all(len(item) == 1 and isinstance(next(iter(item.values())), dict) for item in value):  # BFCL's possible answers
+        return Problem(format="", gold={"calls": value}, verifier="tool_call")
     return data_tests.list_of_tests(Row({**_beside(row), "tests": value}, place))
 
 
@@ -167,7 +171,7 @@ FORMATS: dict[str, Shape] = {
     "AIME": Shape(columns="problem, answer of three digits, year or ID", read=math_rows.aime),
     "MATH": Shape(columns="problem, solution with \\boxed", read=math_rows.math_solutions),
     "DeepScaleR": Shape(columns="problem, answer", read=math_rows.answers),
-    OWN: Shape(columns="gold that is JSON text", read=_own),
+    OWN: Shape(columns="gold, ground_truth, label or answer that is JSON text", read=_own),
 }
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from rewards.errors import GoldError
 from rewards.golds.code_gold import refuse_what_needs_more, source_gold
-from rewards.golds.data_tests import with_starter
+from rewards.golds.data_tests import plain_name, with_starter
 from rewards.golds.limits import limits_of
 from rewards.golds.problem import Problem, Row
 
-_MADE = re.compile(r"\A([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)\Z")  # Solution().twoSum
 # A test that reaches into the program's process or its files cannot be kept apart from it.
 _SAME_PROCESS = re.compile(
     r"\b(?:patch|mock|Mock|MagicMock|monkeypatch|capsys|capfd|tmp_path|tmpdir|caplog|tempfile|shutil|subprocess)\b"
@@ -119,12 +118,11 @@ def leet_code(row: Row) -> Problem | None:
     test_column = next((name for name in ("test", "test_code", "functional") if row.has(name)), None)
     if test_column is None or not row.has("entry_point") or not isinstance(row.peek(test_column), str):
         return None
-    made = _MADE.match(str(row.peek("entry_point")).strip())
-    if "def check(" not in row.peek(test_column) or (made is None and test_column == "test"):
+    name = plain_name(str(row.peek_raw("entry_point")).strip())
+    if "def check(" not in row.peek(test_column) or ("." not in name and test_column == "test"):
         return None
     test = _parsed(str(row.text(test_column)), row.place(test_column))
     row.get("entry_point")
-    name = f"{made[1]}.{made[2]}" if made else str(row.get("entry_point"))
     preamble = row.text("import_prefix") or (row.text("prompt") if test_column == "test" else None) or ""
     if not _parses(preamble):
         raise GoldError(f"{row.place('prompt')} holds no Python: its imports are wanted there", remedy="drop the row")
@@ -137,10 +135,11 @@ def leet_code(row: Row) -> Problem | None:
 
 def kod_code(row: Row) -> Problem | None:
     """`test`: pytest text that imports from `solution`; `test_info` names the function."""
-    if not row.has("test") or not isinstance(row.peek("test"), str) or "solution import" not in row.peek("test"):
+    column = next((name for name in ("test", "test_code") if "solution import" in str(row.peek(name))), None)
+    if column is None or not isinstance(row.peek(column), str):
         return None
-    text, info = str(row.text("test")), row.json("test_info")
-    tree = ast.parse(_parsed(text, row.place("test")))
+    text, info = str(row.text(column)), row.json("test_info")
+    tree = ast.parse(_parsed(text, row.place(column)))
     imported = [
         alias.name
         for node in ast.walk(tree)
@@ -152,7 +151,7 @@ def kod_code(row: Row) -> Problem | None:
     named = [str(entry["function_name"]) for entry in infos if entry.get("function_name")]
     declared = [str(entry["function_declaration"]) for entry in infos if entry.get("function_declaration")]
     if not imported and not named:
-        raise GoldError(f"{row.place('test')} names nothing that it imports from solution", remedy="drop the row")
+        raise GoldError(f"{row.place(column)} names nothing that it imports from solution", remedy="drop the row")
     name = (imported or named)[0]
     tests = _checks_of_pytest(tree) or [{"pytest": text}]
     statement = row.first_text("question", "prompt", "instruction")

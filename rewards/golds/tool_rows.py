@@ -9,7 +9,7 @@ from rewards.errors import GoldError
 from rewards.golds.problem import Problem, Row, decoded
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
-_CALLS = ("tool_calls", "expected_tool_calls", "target_tool_calls", "gold_tool_calls")
+_CALLS = ("tool_calls", "expected_tool_calls", "ground_truth", "answer", "answers", "target", "completion")
 
 
 def bfcl(row: Row) -> Problem | None:
@@ -48,21 +48,34 @@ def xlam(row: Row) -> Problem | None:
 
 
 def openai_calls(row: Row) -> Problem | None:
-    """`tools` and the calls wanted in OpenAI's form: a column of tool_calls, or the last turn of `messages`."""
+    """`tools` and the calls wanted in OpenAI's form: a column of tool_calls, or of a message with them, or the last
+    turn of `messages`."""
     if not row.has("tools"):
         return None
-    column = next((name for name in _CALLS if isinstance(row.peek(name), list)), None)
+    column = next((name for name in _CALLS if calls_in(row.peek(name))), None)
     turns = row.peek("messages")
     messages: tuple[dict[str, Any], ...] = ()
     if column is not None:
-        calls = row.json(column)
-    elif isinstance(turns, list) and turns and isinstance(turns[-1], dict) and turns[-1].get("tool_calls"):
+        calls = calls_in(row.json(column))
+    elif isinstance(turns, list) and turns and (calls := calls_in(turns[-1])):
         row.get("messages")
-        calls, messages = decoded(turns[-1]["tool_calls"]), tuple(turns[:-1])
+        messages = tuple(turns[:-1])
     else:
         return None
     question = row.first_text("question", "query", "prompt", "instruction")
     return _problem([wanted_call(call) for call in calls], row.json("tools"), question, messages)
+
+
+def calls_in(value: Any) -> list[Any]:
+    """The calls of a message with tool_calls, of a list of one such message, or of a list of calls; [] for anything
+    else."""
+    value = value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], Mapping) else value
+    if isinstance(value, Mapping):
+        inner = decoded(value.get("tool_calls"))
+        value = inner if isinstance(inner, list) else [value]
+    if not isinstance(value, list) or not all(isinstance(call, Mapping) for call in value):
+        return []
+    return value if all("function" in call or {"name", "arguments"} <= set(call) for call in value) else []
 
 
 def _problem(calls: list[Any], tools: Any, question: str | None, messages: tuple[dict[str, Any], ...] = ()) -> Problem:

@@ -495,6 +495,24 @@ CASES: dict[str, Case] = {
         wrong=(LARGEST,),
         options={"pytest": True},
     ),
+    "LeetCodeDataset, examples alone": Case(
+        format="APPS",
+        row={
+            "problem_description": "Give the total.",
+            "starter_code": _STARTER,
+            "prompt": "from typing import *\n",
+            "entry_point": "Solution().total",
+            "input_output": [{"input": "values = [1, 2], start = 4", "output": "7"}],
+        },
+        right=(METHOD,),
+        wrong=(WRONG_METHOD,),
+    ),
+    "our tests in a column": Case(
+        format="DeepCoder",
+        row={"prompt": "Write total.", "tests": [{"args": [[1, 2]], "expected": 3}], "entry_point": "total"},
+        right=(TOTAL,),
+        wrong=(LARGEST,),
+    ),
     "inputs and outputs": Case(
         format="prime_code",
         row={"prompt": "Double it.", "inputs": ["4"], "outputs": ["8"], "timeout": 2},

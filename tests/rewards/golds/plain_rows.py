@@ -208,6 +208,36 @@ CASES: dict[str, Case] = {
         right=("Answer: B", "The answer is (B) zinc."),
         wrong=("Answer: A", "Answer: C"),
     ),
+    "MMLU, an option a column": Case(
+        format="MMLU",
+        row={"Question": "Which is a metal?", "A": "neon", "B": "zinc", "C": "argon", "D": "sulfur", "Answer": "B"},
+        right=("Answer: B",),
+        wrong=("Answer: D",),
+    ),
+    "MedMCQA": Case(
+        format="MMLU",
+        row={"question": "Which is a metal?", "opa": "neon", "opb": "zinc", "opc": "argon", "opd": "sulfur", "cop": 1},
+        right=("Answer: B",),
+        wrong=("Answer: A",),
+    ),
+    "AQuA": Case(
+        format="MMLU-Pro",
+        row={"question": "What is 20 + 2?", "options": ["A)21", "B)22", "C)3.5"], "correct": "B", "rationale": ""},
+        right=("Answer: B", "The answer is 22."),
+        wrong=("Answer: A", "The answer is 21."),
+    ),
+    "ARC's own files": Case(
+        format="ARC",
+        row={
+            "question": {
+                "stem": "Which is a metal?",
+                "choices": [{"text": "neon", "label": "A"}, {"text": "zinc", "label": "B"}],
+            },
+            "answerKey": "B",
+        },
+        right=("Answer: B",),
+        wrong=("Answer: A",),
+    ),
     "MMLU-Pro": Case(
         format="MMLU-Pro",
         row={
@@ -383,6 +413,22 @@ CASES: dict[str, Case] = {
         },
         right=(call(city="Oslo", days=2),),
         wrong=(call(city="Oslo", days=1),),
+    ),
+    "a message with OpenAI's tool calls": Case(
+        format="OpenAI tool calls",
+        row={
+            "prompt": _ASKED,
+            "tools": [_OPENAI],
+            "completion": [{"role": "assistant", "content": None, "tool_calls": _ENVELOPE}],
+        },
+        right=(call(city="Oslo", days=2),),
+        wrong=(call(city="Bergen", days=2),),
+    ),
+    "verl, BFCL's possible answers": Case(
+        format="verl",
+        row={"prompt": _ASKED, "reward_model": {"ground_truth": '[{"get_weather": {"city": ["Oslo", "oslo"]}}]'}},
+        right=(call(city="oslo"),),
+        wrong=(call(city="Bergen"),),
     ),
     "our own tool calls as JSON text": Case(
         format="JSON text",
