@@ -21,6 +21,19 @@ _ALTERNATIVES = ("accepted_outputs", "expected_outputs", "accepted", "alternativ
 _INPUTS = ("input", "stdin", "inputs", "args")
 _OUTPUTS = ("output", "stdout", "expected_output", "expected", "outputs")
 
+# The graders of APPS and of LiveCodeBench give these to every program, and LeetCode does: answers do not import them.
+_IMPORTS = """\
+from bisect import *
+from collections import *
+from functools import *
+from heapq import *
+from itertools import *
+from math import *
+from typing import *
+from builtins import *
+import bisect, collections, copy, functools, heapq, itertools, math, operator, re, string, sys
+"""
+
 # Its arguments: input, output, answer; the answer is a JSON list of the outputs that are right.
 ONE_OF_OUTPUTS = """\
 import json
@@ -76,18 +89,19 @@ def stdin_gold(pairs: Sequence[tuple[Any, Any]], limits: Mapping[str, Any], comp
 
 
 def call_gold(
-    pairs: Sequence[tuple[Any, Any]], entry_point: str, limits: Mapping[str, Any], *, lines: bool, returns: str = ""
+    pairs: Sequence[tuple[Any, Any]], entry_point: str, limits: Mapping[str, Any], *, lines: bool, starter: str = ""
 ) -> dict[str, Any]:
     """pairs: the arguments with the value wanted. `lines`: text holds one JSON value a line (LiveCodeBench's way), and
-    not one list of all arguments. `returns`: the annotation of what the function returns, where it is known.
+    not one list of all arguments. `starter`: the code that the answer begins with.
 
     APPS wraps the value in a list in some rows and not in others, and says nowhere which: where all of a row's values
-    are lists of one, and `returns` does not tell, the list and its one item are both right, as in APPS's own grader.
+    are lists of one, and the starter does not tell, the list and its one item are both right, as in APPS's own grader.
     """
     calls = [(*arguments(given, lines=lines), _value(wanted, given)) for given, wanted in pairs]
     values = [wanted for _, _, wanted in calls]
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in values)
     wrapped = wrapped and not any(isinstance(given, str) for given, _ in pairs)
+    returns = _annotation(starter, entry_point)
     is_list = returns.lower().startswith(("list", "typing.list", "sequence", "tuple"))
     tests: list[dict[str, Any]] = []
     for args, kwargs, wanted in calls:
@@ -104,17 +118,35 @@ def call_gold(
             tests.append({"check": f"CASE = {case!r}\n{_ONE_OF_VALUES}"})
     floats = any(_has_float(value) for value in values)
     gold = _gold(tests, limits, {"float": {"abs": CALL_TOLERANCE}} if floats else None)
-    return {"entry_point": entry_point, **gold}
+    return {"entry_point": entry_point, "preamble": _IMPORTS, **_begun(starter, entry_point), **gold}
 
 
 def source_gold(
-    tests: Sequence[Mapping[str, Any]], entry_point: str | None, preamble: str, limits: Mapping[str, Any]
+    tests: Sequence[Mapping[str, Any]],
+    entry_point: str | None,
+    preamble: str,
+    limits: Mapping[str, Any],
+    *,
+    starter: str = "",
 ) -> dict[str, Any]:
-    """Tests that are source text: asserts, checks, pytest files. `preamble` stands before them."""
+    """Tests that are source text: asserts, checks, pytest files. `preamble` stands before them, `starter` is the code
+    that the answer begins with."""
     gold = _gold(list(map(dict, tests)), limits, None)
     if preamble.strip():
         gold["preamble"] = preamble
-    return {"entry_point": entry_point, **gold} if entry_point else gold
+    return {"entry_point": entry_point, **_begun(starter, entry_point), **gold} if entry_point else gold
+
+
+def _begun(starter: str, entry_point: str) -> dict[str, str]:
+    """The key `starter`, where the code begins what is tested: other code is no beginning of the answer."""
+    head = re.escape(entry_point.partition(".")[0])
+    return {"starter": starter} if re.search(rf"(?m)^(?:async )?(?:def|class) {head}\b", starter) else {}
+
+
+def _annotation(starter: str, entry_point: str) -> str:
+    """What the function returns by its annotation; "" where it has none."""
+    found = re.search(rf"\bdef {re.escape(entry_point.rpartition('.')[2])}\b[^\n]*->\s*([^:\n]+):", starter)
+    return found[1].strip() if found else ""
 
 
 def _gold(tests: list[dict[str, Any]], limits: Mapping[str, Any], compare: Any) -> dict[str, Any]:

@@ -21,7 +21,6 @@ _STATEMENT = (
     "problem_description",
     "prompt",
 )
-_OURS = ({"args", "expected"}, {"assert"}, {"check"}, {"pytest"})  # forms of test that the judge takes as they are
 _MADE = re.compile(r"\A([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)\Z")  # Solution().twoSum
 _NAMES = ("fn_name", "func_name", "function_name", "entry_point")
 _TEST_COLUMNS = ("tests", "test_cases", "testcases", "unit_tests")
@@ -160,8 +159,10 @@ def _list_of_tests(row: Row, cases: Any, column: str, info: Row | None = None) -
     if not isinstance(cases, list):
         raise GoldError(f"{row.place(column)} is no list of tests", remedy="mend or drop the row")
     tests = [_object(case, row.place(column)) for case in cases]
-    if tests and all(any(form <= set(test) for form in _OURS) for test in tests):
-        return _code(row, source_gold(tests, _function_name(row), "", limits_of(row)), _statement(row))
+    ours = [_own_form(test) for test in tests]
+    if ours and all(ours):
+        gold = source_gold(ours, _function_name(row), row.text("preamble") or "", limits_of(row))
+        return _code(row, gold, _statement(row))
     pairs = [pair_of(test, row.place(column)) for test in tests]
     metadata = row.inner("metadata") if isinstance(row.peek("metadata"), dict) else None
     names = {name for test in tests if (name := _name_in(test)) is not None}
@@ -182,6 +183,16 @@ def _list_of_tests(row: Row, cases: Any, column: str, info: Row | None = None) -
         raise GoldError(f"its tests call a function, and the row names {found}", remedy="give one func_name")
     in_lines = "functional" in functional or any("testtype" in test for test in tests)
     return _function(row, pairs, names.pop(), metadata, lines=in_lines)
+
+
+def _own_form(test: Mapping[str, Any]) -> dict[str, Any]:
+    """A test that calls or asserts in a form that the judge takes as it is, without the null keys of other tests; {}
+    for any other test."""
+    if isinstance(test.get("args"), list) and "expected" in test:
+        return {
+            key: test[key] for key in ("args", "kwargs", "expected") if key == "expected" or test.get(key) is not None
+        }
+    return next(({key: test[key]} for key in ("assert", "check", "pytest") if isinstance(test.get(key), str)), {})
 
 
 def _name_in(test: Mapping[str, Any]) -> str | None:
@@ -225,9 +236,7 @@ def _function(
     if lines is None:  # verl has JSON values in lines where APPS has lists of arguments
         lines = all(isinstance(given, str) for given, _ in pairs)
     entry_point = f"Solution.{name}" if re.search(r"\bclass Solution\b", starter) and "." not in name else name
-    annotation = re.search(rf"\bdef {re.escape(name)}\b[^\n]*->\s*([^:\n]+):", starter)
-    returns = annotation[1].strip() if annotation else ""
-    gold = call_gold(pairs, entry_point, limits_of(row, limits_from), lines=lines, returns=returns)
+    gold = call_gold(pairs, entry_point, limits_of(row, limits_from), lines=lines, starter=starter)
     return _code(row, gold, with_starter(statement, starter, entry_point))
 
 

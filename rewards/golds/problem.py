@@ -3,6 +3,7 @@ columns that they use."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +107,8 @@ def _holds_something(value: Any) -> bool:
 
 def decoded(value: Any) -> Any:
     """JSON text of an object or a list, decoded; any other value as it is. A text such as 42 stays text: its digits
-    are the answer."""
+    are the answer. Objects as Python prints them are read, too; lists of texts are not, as numpy prints them without
+    commas, and Python would join them."""
     found = value
     for _ in range(_MOST_ENCODINGS):
         if not isinstance(found, str) or found.lstrip()[:1] not in ("{", "[", '"'):
@@ -114,5 +116,15 @@ def decoded(value: Any) -> Any:
         try:
             found = read_json_line(found.encode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
-            return value
+            return _python_objects(found) or value
     return found if isinstance(found, dict | list) else value
+
+
+def _python_objects(text: str) -> Any:
+    """A dictionary, or a list of dictionaries, as Python prints it; None for anything else."""
+    try:
+        found = ast.literal_eval(text.strip()) if text.lstrip()[:1] in ("{", "[") else None
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+    listed = isinstance(found, list) and found and all(isinstance(item, dict) for item in found)
+    return found if listed or isinstance(found, dict) else None

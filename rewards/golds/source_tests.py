@@ -46,7 +46,7 @@ def human_eval(row: Row) -> Problem | None:
     head = re.search(rf"^(?:async )?def {re.escape(name)}\b", prompt, re.MULTILINE)
     preamble = prompt[: head.start()] if head else ""
     tests = [{"check" if "def check(" in test else "assert": test}]
-    gold = source_gold(tests, name, preamble if _parses(preamble) else "", limits_of(row))
+    gold = source_gold(tests, name, preamble if _parses(preamble) else "", limits_of(row), starter=prompt)
     question = (
         f"Complete this program. Give the whole of it in one ```python block.\n\n```python\n{prompt.rstrip()}\n```"
     )
@@ -108,7 +108,8 @@ def big_code_bench(row: Row) -> Problem | None:
     question = row.text("instruct_prompt")
     if question is None:
         question = f"Complete this program.\n\n```python\n{row.text('complete_prompt')}\n```"
-    gold = source_gold(tests, name, "", limits_of(row))
+    starter = row.text("code_prompt") or row.text("complete_prompt") or ""
+    gold = source_gold(tests, name, "", limits_of(row), starter=starter)
     return Problem(format="", gold=gold, verifier="code", question=question)
 
 
@@ -126,10 +127,10 @@ def leet_code(row: Row) -> Problem | None:
     preamble = row.text("import_prefix") or (row.text("prompt") if test_column == "test" else None) or ""
     if not _parses(preamble):
         raise GoldError(f"{row.place('prompt')} holds no Python: its imports are wanted there", remedy="drop the row")
-    question = row.text("query")
+    question, starter = row.text("query"), row.text("starter_code") or ""
     if question is None:
-        question = with_starter(row.first_text("problem_description", "question"), row.text("starter_code") or "", name)
-    gold = source_gold([{"check": test}], name, preamble, limits_of(row))
+        question = with_starter(row.first_text("problem_description", "question"), starter, name)
+    gold = source_gold([{"check": test}], name, preamble, limits_of(row), starter=starter)
     return Problem(format="", gold=gold, verifier="code", question=question)
 
 

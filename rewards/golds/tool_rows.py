@@ -26,6 +26,8 @@ def bfcl(row: Row) -> Problem | None:
     if "involved_classes" in row.names() or (isinstance(turns, list) and len(turns) > 1 and isinstance(turns[0], list)):
         raise GoldError("calls over several turns need the tools to run", remedy="keep the single-turn categories")
     identity = str(row.get("id") or "")
+    if "java" in identity:
+        raise GoldError("its calls are written in Java or JavaScript", remedy="keep the categories of Python")
     if truth is None and "irrelevance" not in identity:
         raise GoldError("ground_truth is missing", remedy="join the file of possible answers to the questions by id")
     row.get("ground_truth")

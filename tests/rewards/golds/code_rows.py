@@ -16,6 +16,9 @@ SUMS = "n = int(input())\nfor _ in range(n):\n    print(sum(map(int, input().spl
 TOTAL = "def total(values):\n    return sum(values)"
 LARGEST = "def total(values):\n    return max(values)"
 METHOD = "class Solution:\n    def total(self, values, start=0):\n        return start + sum(values)"
+TYPED = (
+    "class Solution:\n    def total(self, values: List[int], start: int) -> int:\n        return sum(values) + start"
+)
 WRONG_METHOD = "class Solution:\n    def total(self, values, start=0):\n        return start"
 
 
@@ -170,7 +173,7 @@ CASES: dict[str, Case] = {
             memory_limit="256.0 megabytes",
         ),
         right=(DOUBLE,),
-        wrong=(ECHO, "while True:\n    pass"),
+        wrong=(ECHO,),
     ),
     "verl's prime_code": Case(
         format="verl",
@@ -219,7 +222,7 @@ CASES: dict[str, Case] = {
             starter_code=_STARTER,
             metadata='{"func_name": "total"}',
         ),
-        right=(METHOD,),
+        right=(METHOD, TYPED, "def total(self, values, start):\n    return sum(values) + start"),
         wrong=(WRONG_METHOD, "class Solution:\n    def total(self, values, start):\n        return 7"),
     ),
     "LiveCodeBench, functional, a text and a list": Case(
@@ -314,7 +317,7 @@ CASES: dict[str, Case] = {
             "output_file": "",
         },
         right=(DOUBLE,),
-        wrong=("print({4: 8, 5: 10}.get(int(input()), 14))", "while True:\n    pass"),
+        wrong=("print({4: 8, 5: 10}.get(int(input()), 14))",),
     ),
     "Codeforces of open-r1": Case(
         format="Codeforces",
@@ -346,7 +349,11 @@ CASES: dict[str, Case] = {
             "test": f"METADATA = {{'author': 'x'}}\n\n\n{_CHECK}",
             "entry_point": "total",
         },
-        right=("from typing import List\n\ndef total(values: List[int]) -> int:\n    return sum(values)",),
+        right=(
+            "from typing import List\n\ndef total(values: List[int]) -> int:\n    return sum(values)",
+            "def total(values: List[int]) -> int:\n    return sum(values)",
+            "    return sum(values)",
+        ),
         wrong=(LARGEST, "from typing import List\n\ndef total(values: List[int]) -> int:\n    return 3"),
     ),
     "HumanEval, a helper before the function": Case(
@@ -461,6 +468,10 @@ CASES: dict[str, Case] = {
             "class Solution:\n    def turn(self, head):\n        before = None\n        while head:\n"
             "            after = head.next\n            head.next = before\n            before, head = head, after\n"
             "        return before",
+            "class Solution:\n    def turn(self, head: Optional[ListNode]) -> Optional[ListNode]:\n"
+            "        values = None\n"
+            "        while head:\n            values = ListNode(head.val, values)\n            head = head.next\n"
+            "        return values",
         ),
         wrong=("class Solution:\n    def turn(self, head):\n        return head",),
     ),
@@ -509,7 +520,14 @@ CASES: dict[str, Case] = {
     ),
     "our tests in a column": Case(
         format="DeepCoder",
-        row={"prompt": "Write total.", "tests": [{"args": [[1, 2]], "expected": 3}], "entry_point": "total"},
+        row={
+            "prompt": "Write total.",
+            "tests": [
+                {"args": [[1, 2]], "expected": 3, "kwargs": None, "assert": None},
+                {"assert": "assert total([]) == 0"},
+            ],
+            "entry_point": "total",
+        },
         right=(TOTAL,),
         wrong=(LARGEST,),
     ),

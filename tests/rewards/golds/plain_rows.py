@@ -357,6 +357,16 @@ CASES: dict[str, Case] = {
         right=("Tea is good. Bye.",),
         wrong=("Tea is good.", "Tea, good. Bye."),
     ),
+    "several constraints as Python prints them": Case(
+        format="RLVR-IFeval",
+        row={
+            "messages": [{"role": "user", "content": "Write about tea."}],
+            "ground_truth": str([{"instruction_id": ["punctuation:no_comma"], "kwargs": [None]}]),
+            "dataset": "if_multi",
+        },
+        right=("Tea is good.",),
+        wrong=("Tea, good.",),
+    ),
     # ------------------------------------------------------------ tool calls
     "BFCL": Case(
         format="BFCL",

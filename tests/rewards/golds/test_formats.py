@@ -53,6 +53,8 @@ def test_json_text_is_read_as_json_and_a_plain_number_stays_text() -> None:
     assert decoded('"{\\"a\\": [1]}"') == {"a": [1]}
     assert decoded("42") == "42"
     assert decoded("[not json") == "[not json"
+    assert decoded("[{'a': None}]") == [{"a": None}]
+    assert decoded("['a' 'b']") == "['a' 'b']"
 
 
 _STDIN = json.dumps({"inputs": ["1\n"], "outputs": ["2\n"]})
@@ -150,6 +152,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "possible answers not joined": (
         {"id": "simple_1", "question": [[{"role": "user", "content": "Q"}]], "function": [{"name": "f"}]},
         "join the file of possible answers",
+    ),
+    "calls in Java": (
+        {"id": "simple_java_1", "question": [[]], "function": [{"name": "f"}], "ground_truth": [{"f": {}}]},
+        "written in Java or JavaScript",
     ),
     "calls over several turns": (
         {"id": "multi_turn_1", "question": [[], []], "function": [{"name": "f"}], "ground_truth": [["f()"]]},
