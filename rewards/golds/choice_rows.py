@@ -84,6 +84,11 @@ def mmlu(row: Row) -> Problem | None:
         gold = str(given).strip().upper()
     elif isinstance(given, str) and texts.count(given.strip()) == 1:
         gold = LETTERS[texts.index(given.strip())]
+        if given.strip().isdigit() and int(given) < len(texts) and texts[int(given)] != given.strip():
+            raise GoldError(
+                f"{answer} is {given!r}, the text of option {gold} and the index of another",
+                remedy="write the answer as a letter",
+            )
     else:
         gold = _letter_at(given, texts, answer)
     return _choice(str(row.text(question)), texts, gold)

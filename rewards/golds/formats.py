@@ -181,13 +181,14 @@ def read_problem(row: Mapping[str, Any], gold_format: str = AUTO) -> Problem | N
     Raises GoldError for a row that is recognised and cannot be judged, for a row that has not the shape that
     `gold_format` names, and for an unknown `gold_format`.
     """
+    columns = Row(row)
     if gold_format == AUTO:
-        names = [OWN] if Row(row).has("gold") else list(FORMATS)
-        return next((problem for name in names if (problem := _read(row, name)) is not None), None)
+        names = [OWN] if columns.has("gold") else list(FORMATS)
+        return next((problem for name in names if (problem := _read(columns.unused(), name)) is not None), None)
     name = _known_name(gold_format)
-    problem = _read(row, name)
+    problem = _read(columns, name)
     if problem is None:
-        has = ", ".join(Row(row).names()) or "no columns"
+        has = ", ".join(columns.names()) or "no columns"
         raise GoldError(
             f"the row has not the shape {name} ({FORMATS[name].columns}); it has {has}",
             remedy="name its shape in gold_format, or map its columns",
@@ -195,13 +196,12 @@ def read_problem(row: Mapping[str, Any], gold_format: str = AUTO) -> Problem | N
     return problem
 
 
-def _read(row: Mapping[str, Any], name: str) -> Problem | None:
-    seen = Row(row)
+def _read(row: Row, name: str) -> Problem | None:
     try:
-        problem = FORMATS[name].read(seen)
+        problem = FORMATS[name].read(row)
     except GoldError as error:
         raise GoldError(f"read as {name}: {error.what}", where=error.where, remedy=error.remedy) from error
-    return None if problem is None else replace(problem, format=name, columns=tuple(seen.used))
+    return None if problem is None else replace(problem, format=name, columns=tuple(row.used))
 
 
 def _known_name(given: str) -> str:

@@ -42,7 +42,14 @@ class Row:
     def __init__(self, columns: Mapping[str, Any], where: str = "") -> None:
         self._columns = columns
         self._where = where  # the column that this row is the value of; "" for the row itself
+        self._decoded: dict[str, Any] = {}  # tests may be many MB of JSON text, which several readers look at
         self.used: list[str] = []
+
+    def unused(self) -> Row:
+        """The same row with no column used yet."""
+        row = Row(self._columns, self._where)
+        row._decoded = self._decoded
+        return row
 
     def names(self) -> list[str]:
         return sorted(map(str, self._columns))
@@ -53,7 +60,9 @@ class Row:
 
     def peek(self, name: str) -> Any:
         """A column's value, JSON text decoded, without counting as use."""
-        return decoded(self._columns.get(name))
+        if name not in self._decoded:
+            self._decoded[name] = decoded(self._columns.get(name))
+        return self._decoded[name]
 
     def get(self, name: str) -> Any:
         """A column's value as it stands; None where it is absent."""
@@ -64,7 +73,10 @@ class Row:
 
     def json(self, name: str) -> Any:
         """A column's value, JSON text decoded, however often it was encoded."""
-        return decoded(self.get(name))
+        if not self.has(name):
+            return None
+        self._note(name)
+        return self.peek(name)
 
     def text(self, name: str) -> str | None:
         """A column that holds text. Raises GoldError where it holds something else."""

@@ -132,6 +132,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two answers after ####": ({"question": "Q", "answer": "#### 1\n#### 2"}, "answer has 2 lines of ####: 1, 2"),
     "an index beyond the choices": ({**_CHOICE, "answer": 2}, "answer is 2: an index from 0 to 1"),
     "a letter beyond the choices": ({**_CHOICE, "answer": "C"}, "the answer is C, and there are 2 options"),
+    "an index as text that is the text of another option": (
+        {"question": "Which?", "choices": ["1", "2", "3"], "answer": "2"},
+        "the text of option B and the index of another",
+    ),
     "letter and index differ": (
         {"question": "Which?", "options": ["a", "b"], "answer": "A", "answer_index": 1},
         "answer is A and answer_index 1",
