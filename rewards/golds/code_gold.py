@@ -83,7 +83,7 @@ def stdin_gold(pairs: Sequence[tuple[Any, Any]], limits: Mapping[str, Any], comp
             text = as_lines(wanted.values[0] if isinstance(wanted, Accepted) else wanted)
             outputs.append(text)
             tests.append({"stdin": as_lines(given), "stdout": text})
-    if compare is None and any(_FLOAT.search(text) for text in outputs):
+    if compare is None and any("." in text and _FLOAT.search(text) for text in outputs):
         compare = {"float": {"abs": STDIN_TOLERANCE}}
     return _gold(tests, limits, compare)
 

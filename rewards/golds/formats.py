@@ -43,20 +43,36 @@ def _own(row: Row) -> Problem | None:
 
 
 def _verl(row: Row) -> Problem | None:
-    """`reward_model` with ground_truth, which may be text, or JSON text of tests; `data_source`, `extra_info`."""
-    model = row.inner("reward_model")
+    """`reward_model` (SkyRL: `reward_spec`) with ground_truth, which may be text, or JSON text of tests."""
+    model = row.inner("reward_model") or row.inner("reward_spec")
     if model is None or not model.has("ground_truth"):
         return None
     row.get("data_source")
     return _ground_truth(row, model)
 
 
-def _open_instruct(row: Row) -> Problem | None:
-    """`messages`, `ground_truth` and `dataset`: open-instruct's rows for RL."""
-    if not row.has("ground_truth", "dataset") or not (row.has("messages") or row.has("prompt")):
+def _nemo_gym(row: Row) -> Problem | None:
+    """`responses_create_params` whose input holds the turns; `verifier_metadata` with unit_tests, or `expected_answer`,
+    or IFEval's columns."""
+    params = row.inner("responses_create_params")
+    if params is None or not isinstance(params.json("input"), list):
         return None
-    row.get("dataset")
-    return _ground_truth(row, row)
+    about = row.inner("verifier_metadata")
+    readers = (instruction_rows.if_eval, instruction_rows.if_bench, math_rows.expected_answer)
+    found = data_tests.list_of_tests(about) if about is not None else None
+    problem = found or next((problem for read in readers if (problem := read(row)) is not None), None)
+    return None if problem is None else replace(problem, messages=tuple(params.json("input")))
+
+
+def _open_instruct(row: Row) -> Problem | None:
+    """`ground_truth` and `dataset` (rLLM: `data_source`) beside the prompt."""
+    source = next((name for name in ("dataset", "data_source") if row.has(name)), None)
+    if source is None or not row.has("ground_truth"):
+        return None
+    row.get(source)
+    question = None if row.has("messages") or row.has("prompt") else row.first_text("question", "problem")
+    problem = _ground_truth(row, row)
+    return problem if problem.question else replace(problem, question=question)
 
 
 def _ground_truth(row: Row, holder: Row) -> Problem:
@@ -133,7 +149,8 @@ _IN_GOLDS: tuple[Callable[[Row], Problem | None], ...] = (
 )
 
 FORMATS: dict[str, Shape] = {
-    "verl": Shape(columns="reward_model.ground_truth", read=_verl),
+    "verl": Shape(columns="reward_model.ground_truth or reward_spec.ground_truth", read=_verl),
+    "NeMo-Gym": Shape(columns="responses_create_params.input, verifier_metadata", read=_nemo_gym),
     "PrimeIntellect": Shape(columns="verification_info", read=data_tests.prime_intellect),
     "LiveCodeBench": Shape(columns="public_test_cases, private_test_cases", read=data_tests.live_code_bench),
     "CodeContests": Shape(columns="public_tests, private_tests, generated_tests", read=data_tests.code_contests),
@@ -154,7 +171,7 @@ FORMATS: dict[str, Shape] = {
     "IFEval": Shape(columns="instruction_id_list, kwargs", read=instruction_rows.if_eval),
     "IFBench": Shape(columns="instruction_id_list with other names", read=instruction_rows.if_bench),
     "RLVR-IFeval": Shape(columns="ground_truth with func_name", read=instruction_rows.rlvr_if_eval),
-    "open-instruct": Shape(columns="messages, ground_truth, dataset", read=_open_instruct),
+    "open-instruct": Shape(columns="ground_truth, dataset or data_source", read=_open_instruct),
     "BFCL": Shape(columns="question, function, ground_truth", read=tool_rows.bfcl),
     "xLAM": Shape(columns="query, tools, answers", read=tool_rows.xlam),
     "OpenAI tool calls": Shape(columns="tools, tool_calls", read=tool_rows.openai_calls),

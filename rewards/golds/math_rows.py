@@ -93,6 +93,11 @@ def answers(row: Row) -> Problem | None:
     return _worked(row) if any(row.has(*pair) for pair in pairs) else None
 
 
+def expected_answer(row: Row) -> Problem | None:
+    """`expected_answer` alone, where the question stands in turns."""
+    return _problem(value_gold(row.json("expected_answer")), None) if row.has("expected_answer") else None
+
+
 def value_gold(value: Any) -> Any:
     """A ground truth as a gold of `math`: a list of one is its item, a list of several is one of them (Skywork's way);
     a worked answer is its #### line or its box."""

@@ -531,6 +531,15 @@ CASES: dict[str, Case] = {
         right=(TOTAL,),
         wrong=(LARGEST,),
     ),
+    "NeMo-Gym": Case(
+        format="NeMo-Gym",
+        row={
+            "responses_create_params": {"input": [{"role": "user", "content": "Double the number."}]},
+            "verifier_metadata": {"problem_id": "p", "unit_tests": {"inputs": ["4\n"], "outputs": ["8\n"]}},
+        },
+        right=(DOUBLE,),
+        wrong=(ECHO,),
+    ),
     "inputs and outputs": Case(
         format="prime_code",
         row={"prompt": "Double it.", "inputs": ["4"], "outputs": ["8"], "timeout": 2},

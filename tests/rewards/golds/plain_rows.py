@@ -190,6 +190,33 @@ CASES: dict[str, Case] = {
         right=("So the answer is 42.",),
         wrong=("So the answer is 13.",),
     ),
+    "rLLM": Case(
+        format="open-instruct",
+        row={"question": "6 * 7?", "ground_truth": "42", "data_source": "deepscaler"},
+        right=("\\boxed{42}",),
+        wrong=("\\boxed{13}",),
+    ),
+    "SkyRL": Case(
+        format="verl",
+        row={
+            "data_source": "own",
+            "prompt": [{"role": "user", "content": "6 * 7?"}],
+            "env_class": "gsm8k",
+            "reward_spec": {"method": "rule", "ground_truth": "42"},
+        },
+        right=("#### 42",),
+        wrong=("#### 13",),
+    ),
+    "NeMo-Gym, math": Case(
+        format="NeMo-Gym",
+        row={
+            "responses_create_params": {"input": [{"role": "user", "content": "6 * 7?"}]},
+            "question": "6 * 7?",
+            "expected_answer": "42",
+        },
+        right=("\\boxed{42}",),
+        wrong=("\\boxed{13}",),
+    ),
     "PrimeIntellect, math": Case(
         format="PrimeIntellect",
         row={"prompt": "6 * 7?", "verification_info": '{"ground_truth": "42"}', "task_type": "verifiable_math"},
