@@ -3,6 +3,7 @@ printed.
 
 VerifierError(ValueError)   exit 2   an unknown kind or option, a plug-in that cannot be loaded, a gold that cannot be
                                      read
+├── GoldError               exit 2   a public data set's row that is recognised, and holds no gold that can be judged
 └── JudgeFooled             exit 1   a judge model lets answers pass that are known to be bad
 """
 
@@ -31,6 +32,10 @@ class VerifierError(ValueError):
 
 def _rebuild(kind: type[VerifierError], what: str, where: str | None, remedy: str | None) -> VerifierError:
     return kind(what, where=where, remedy=remedy)
+
+
+class GoldError(VerifierError):
+    """A row has the shape of a public data set, and what it asks for cannot be judged here, or it breaks its shape."""
 
 
 class JudgeFooled(VerifierError):

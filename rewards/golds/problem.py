@@ -1,0 +1,102 @@
+"""What a row of a public data set comes to (`Problem`), and the row as the readers see it (`Row`), which notes the
+columns that they use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rewards.errors import GoldError
+
+_MOST_ENCODINGS = 3  # JSON text within JSON text within JSON text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A row read as a gold. `format`: the shape's name, as in `gold_format`. `verifier`: the kind that takes `gold`.
+    `question`: the prompt, with starter code and the wanted form of answer as users of that data set give it; None
+    where the shape holds none or the row has messages. `columns`: the columns that were used. `metadata`: what the
+    verifier reads there (`options` of choice, `tools` of tool_call).
+
+    Example: Problem(format="GSM8K", gold="72", verifier="math", question="Natalia sold ...", columns=("question",
+    "answer"))
+    """
+
+    format: str
+    gold: Any
+    verifier: str
+    question: str | None = None
+    columns: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class Row:
+    """One row's columns. A column that is null, or an empty text, counts as absent: Parquet pads with nulls, and
+    tables of text with empty texts."""
+
+    def __init__(self, columns: Mapping[str, Any], where: str = "") -> None:
+        self._columns = columns
+        self._where = where  # the column that this row is the value of; "" for the row itself
+        self.used: list[str] = []
+
+    def names(self) -> list[str]:
+        return sorted(map(str, self._columns))
+
+    def has(self, *names: str) -> bool:
+        """Whether all of these columns hold something. Does not count as using them."""
+        return all(self._columns.get(name) not in (None, "") for name in names)
+
+    def peek(self, name: str) -> Any:
+        """A column's value, JSON text decoded, without counting as use."""
+        return decoded(self._columns.get(name))
+
+    def get(self, name: str) -> Any:
+        """A column's value as it stands; None where it is absent."""
+        if not self.has(name):
+            return None
+        self._note(name)
+        return self._columns[name]
+
+    def json(self, name: str) -> Any:
+        """A column's value, JSON text decoded, however often it was encoded."""
+        return decoded(self.get(name))
+
+    def text(self, name: str) -> str | None:
+        """A column that holds text. Raises GoldError where it holds something else."""
+        value = self.get(name)
+        if value is not None and not isinstance(value, str):
+            raise GoldError(f"{self.place(name)} is {type(value).__name__}, not text", remedy="mend or drop the row")
+        return value
+
+    def place(self, name: str) -> str:
+        """How a message names a column. Example: reward_model.ground_truth"""
+        return f"{self._where}.{name}" if self._where else name
+
+    def inner(self, name: str) -> Row | None:
+        """A column that holds an object, or JSON text of one, as a row of its own; what it uses counts as using the
+        column."""
+        value = self.peek(name)
+        if not isinstance(value, Mapping):
+            return None
+        self._note(name)
+        return Row(value, self.place(name))
+
+    def _note(self, name: str) -> None:
+        if name not in self.used:
+            self.used.append(name)
+
+
+def decoded(value: Any) -> Any:
+    """JSON text of an object or a list, decoded; any other value as it is. A text such as 42 stays text: its digits
+    are the answer."""
+    found = value
+    for _ in range(_MOST_ENCODINGS):
+        if not isinstance(found, str) or found.lstrip()[:1] not in ("{", "[", '"'):
+            break
+        try:
+            found = json.loads(found)
+        except (ValueError, RecursionError):
+            return value
+    return found if isinstance(found, dict | list) else value
