@@ -27,6 +27,7 @@ from posttrain.recipe.paths import data_files, full_path
 from posttrain.recipe.schema import FileData
 
 _PEEK = 4096
+_AS_FILE = "read it with source: file"
 _MARKS = (  # the longer mark first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -49,8 +50,18 @@ _NO_ROWS = {  # first bytes -> (what it is, what to do)
 _SPLITS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
 _SPLITS |= {"dev": "validation", "eval": "test"}
 # Keys of a row: an object that has one is a row, also when it is alone in its file.
-_ROW_KEYS = {"messages", "conversations", "conversation", "turns", "dialog", "dialogue", "prompt", "completion", "chosen"}
-_ROW_KEYS |= {"rejected", "instruction", "output", "question", "problem", "answer", "text", "gold", "tools", "history"}
+_ROW_KEYS = {
+    "messages",
+    "conversations",
+    "conversation",
+    "turns",
+    "dialog",
+    "dialogue",
+    "prompt",
+    "completion",
+    "chosen",
+}
+_ROW_KEYS |= {"rejected", "instruction", "output", "question", "problem", "answer", "text", "gold", "tools"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,18 +122,22 @@ def _rows_of(file: Path, source: str) -> Iterator[tuple[int, dict[str, Any] | st
             is_parquet = head.startswith(b"PAR1")
             if source == "parquet" or is_parquet:
                 if source == "jsonl":
-                    raise DataError("a Parquet file, not JSON Lines", where=str(file), remedy="read it with source: file")
+                    raise DataError(
+                        "a Parquet file, not JSON Lines", where=str(file), remedy="read it with source: file"
+                    )
                 yield from _parquet_rows(stream, file)
             elif (delimiter := _delimiter(file, head)) is None:
                 yield from _json_rows(stream, _encoding(head))
             elif source == "jsonl":
-                raise DataError("a CSV file, not JSON Lines", where=str(file), remedy="read it with source: file")
+                raise DataError("a CSV file, not JSON Lines", where=str(file), remedy=_AS_FILE)
             else:
                 yield from _csv_rows(io.TextIOWrapper(stream, _encoding(head), newline=""), delimiter, file)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # what a torn archive raises
         raise DataError(f"cannot be read: {error}", where=str(file), remedy="copy or download it again") from error
     except UnicodeError as error:
-        raise DataError(f"not the text its first bytes say: {error}", where=str(file), remedy="save as UTF-8") from error
+        raise DataError(
+            f"not the text its first bytes say: {error}", where=str(file), remedy="save as UTF-8"
+        ) from error
 
 
 def _unpacked(file: Path) -> io.BufferedReader:
@@ -145,9 +160,7 @@ def _pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise DataError(
-            "Parquet and zstd need the pyarrow package", remedy="pip install 'posttrain[cpu]'"
-        ) from error
+        raise DataError("Parquet and zstd need the pyarrow package", remedy="pip install 'posttrain[cpu]'") from error
     return pyarrow
 
 
@@ -202,7 +215,7 @@ def _one_list(value: dict[str, Any]) -> list[Any]:
         raise DataError(
             f"an object with several lists: {', '.join(sorted(lists))}", remedy="write the list to read to its own file"
         )
-    return cast(list[Any], next(iter(lists.values())))
+    return next(iter(lists.values()))
 
 
 def _row(line: bytes | str) -> dict[str, Any] | str:

@@ -51,6 +51,9 @@ def _table(datasets: Any, spec: HubData, local: Path) -> Any:
         return datasets.load_dataset(str(local), spec.subset, split=spec.split, streaming=True)
     loaded = datasets.load_from_disk(str(local))
     if not isinstance(loaded, datasets.DatasetDict):
+        if spec.split not in ("train", str(loaded.split)):
+            what = f"data '{spec.path}' was saved without splits, so it has no '{spec.split}'"
+            raise DataError(what, where=str(local), remedy="leave split out, or save all splits together")
         return loaded
     if spec.split not in loaded:
         raise DataError(

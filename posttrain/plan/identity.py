@@ -156,7 +156,7 @@ def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
         if spec["source"] in ("file", "jsonl", "parquet") or (spec["source"] == "hub" and spec["revision"] is None):
             spec.pop("path")
         # Not said is not part of the step: rows that are read without these keys stay what they were.
-        unsaid = {"columns": {}, "metadata": [], "gold_format": "auto", "subset": None}
+        unsaid: dict[str, Any] = {"columns": {}, "metadata": [], "gold_format": "auto", "subset": None}
         specs[name] = {key: value for key, value in spec.items() if key not in unsaid or value != unsaid[key]}
     return specs
 
