@@ -127,11 +127,12 @@ def _rows_of(file: Path, source: str) -> Iterator[tuple[int, dict[str, Any] | st
                     )
                 yield from _parquet_rows(stream, file)
             elif (delimiter := _delimiter(file, head)) is None:
-                yield from _json_rows(stream, _encoding(head))
+                yield from _json_rows(stream, _encoding(head), file)
             elif source == "jsonl":
                 raise DataError("a CSV file, not JSON Lines", where=str(file), remedy=_AS_FILE)
             else:
-                yield from _csv_rows(io.TextIOWrapper(stream, _encoding(head), newline=""), delimiter, file)
+                with io.TextIOWrapper(stream, _encoding(head), newline="") as text:
+                    yield from _csv_rows(text, delimiter, file)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # what a torn archive raises
         raise DataError(f"cannot be read: {error}", where=str(file), remedy="copy or download it again") from error
     except UnicodeError as error:
@@ -171,14 +172,14 @@ def _encoding(head: bytes) -> str:
 # ---------------------------------------------------------------- JSON
 
 
-def _json_rows(stream: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _json_rows(stream: BinaryIO, encoding: str, file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     lines: Iterator[tuple[int, bytes | str]]
     if encoding == "utf-8-sig":
         stream.read(len(codecs.BOM_UTF8))
     if encoding in ("utf-8", "utf-8-sig"):
         lines = enumerate(stream, start=1)  # decoded a line at a time, so that a bad byte is one row's fault
     else:
-        lines = enumerate(io.TextIOWrapper(cast(Any, stream), encoding, newline="\n"), start=1)
+        lines = enumerate(_text_lines(stream, encoding), start=1)
     lines = ((number, line) for number, line in lines if line.strip())
     first = next(lines, None)
     if first is None:
@@ -189,31 +190,38 @@ def _json_rows(stream: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str,
     if second is None and isinstance(row, list):
         yield from _listed(row)
     elif second is None and isinstance(row, dict):
-        yield from _listed(_one_list(row))
+        yield from _listed(_one_list(row, file))
     elif isinstance(row, str) and (start == "[" or (start == "{" and not _text(first[1]).rstrip().endswith("}"))):
         # One value over many lines, or lines that are none at all.
         kept = list(lines)
         whole = _parsed("".join(_text(line) for _, line in kept))
         if isinstance(whole, list | dict):
-            yield from _listed(whole if isinstance(whole, list) else _one_list(whole))
+            yield from _listed(whole if isinstance(whole, list) else _one_list(whole, file))
         else:
             yield from ((number, _row(line)) for number, line in kept)
     else:
         yield from ((number, _row(line)) for number, line in lines)
 
 
+def _text_lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
+    with io.TextIOWrapper(cast(Any, stream), encoding, newline="\n") as text:
+        yield from text
+
+
 def _listed(rows: list[Any]) -> Iterator[tuple[int, dict[str, Any] | str]]:
     yield from ((number, _object(row)) for number, row in enumerate(rows, start=1))
 
 
-def _one_list(value: dict[str, Any]) -> list[Any]:
+def _one_list(value: dict[str, Any], file: Path) -> list[Any]:
     """The rows of an object that wraps one list of objects; an object that is itself a row, alone."""
     lists = {key: item for key, item in value.items() if isinstance(item, list) and item and isinstance(item[0], dict)}
     if not lists or _ROW_KEYS & value.keys():
         return [value]
     if len(lists) > 1:
         raise DataError(
-            f"an object with several lists: {', '.join(sorted(lists))}", remedy="write the list to read to its own file"
+            f"an object with several lists: {', '.join(sorted(lists))}",
+            where=str(file),
+            remedy="write the list to read to its own file",
         )
     return next(iter(lists.values()))
 
