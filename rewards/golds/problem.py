@@ -17,8 +17,9 @@ _MOST_ENCODINGS = 3  # JSON text within JSON text within JSON text
 class Problem:
     """A row read as a gold. `format`: the shape's name, as in `gold_format`. `verifier`: the kind that takes `gold`.
     `question`: the prompt, with starter code and the wanted form of answer as users of that data set give it; None
-    where the shape holds none or the row has messages. `columns`: the columns that were used. `metadata`: what the
-    verifier reads there (`options` of choice, `tools` of tool_call).
+    where the shape holds none or the row has messages. `messages`: the turns to answer, where the shape holds them in
+    a way of its own; they go before `question`. `columns`: the columns that were used. `metadata`: what the verifier
+    reads there (`options` of choice, `tools` of tool_call).
 
     Example: Problem(format="GSM8K", gold="72", verifier="math", question="Natalia sold ...", columns=("question",
     "answer"))
@@ -28,6 +29,7 @@ class Problem:
     gold: Any
     verifier: str
     question: str | None = None
+    messages: tuple[dict[str, Any], ...] = ()
     columns: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -46,7 +48,7 @@ class Row:
 
     def has(self, *names: str) -> bool:
         """Whether all of these columns hold something. Does not count as using them."""
-        return all(self._columns.get(name) not in (None, "") for name in names)
+        return all(_holds_something(self._columns.get(name)) for name in names)
 
     def peek(self, name: str) -> Any:
         """A column's value, JSON text decoded, without counting as use."""
@@ -74,6 +76,16 @@ class Row:
         """How a message names a column. Example: reward_model.ground_truth"""
         return f"{self._where}.{name}" if self._where else name
 
+    def first_text(self, *names: str) -> str | None:
+        """The first of these columns that holds text; None where none does."""
+        return next(
+            (self.text(name) for name in names if isinstance(self.peek_raw(name), str) and self.has(name)), None
+        )
+
+    def peek_raw(self, name: str) -> Any:
+        """A column's value as it stands, without counting as use."""
+        return self._columns.get(name)
+
     def inner(self, name: str) -> Row | None:
         """A column that holds an object, or JSON text of one, as a row of its own; what it uses counts as using the
         column."""
@@ -86,6 +98,10 @@ class Row:
     def _note(self, name: str) -> None:
         if name not in self.used:
             self.used.append(name)
+
+
+def _holds_something(value: Any) -> bool:
+    return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def decoded(value: Any) -> Any:

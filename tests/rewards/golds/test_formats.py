@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import pickle
+import zlib
+from typing import Any
+
 import pytest
 
 from rewards.errors import GoldError
-from rewards.golds.formats import read_problem
+from rewards.golds.formats import FORMATS, read_problem
 from rewards.golds.problem import Problem, decoded
+from tests.rewards.golds import code_rows, plain_rows
+
+
+class _Runs:
+    """What it pickles to would call a function when it is loaded."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (pytest.fail, ("the pickle was loaded",))
+
 
 GSM8K = {"question": "Mia has 3 boxes of 4 pens. How many?", "answer": "She has 3*4=<<3*4=12>>12 pens.\n#### 12"}
 
@@ -36,3 +51,172 @@ def test_json_text_is_read_as_json_and_a_plain_number_stays_text() -> None:
     assert decoded('"{\\"a\\": [1]}"') == {"a": [1]}
     assert decoded("42") == "42"
     assert decoded("[not json") == "[not json"
+
+
+_STDIN = json.dumps({"inputs": ["1\n"], "outputs": ["2\n"]})
+_CASES = json.dumps([{"input": "1\n", "output": "2\n", "testtype": "stdin"}])
+_CHOICE = {"question": "Which?", "choices": ["a", "b"]}
+
+
+def _forces(**columns: Any) -> dict[str, Any]:
+    return {"title": "A", "description": "Guess.", "official_tests": [{"input": "1", "output": "2"}], **columns}
+
+
+def _private(value: object) -> dict[str, Any]:
+    data = base64.b64encode(zlib.compress(pickle.dumps(value))).decode()
+    return {"question_content": "Q", "public_test_cases": "[]", "private_test_cases": data}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a checker of its own": (_forces(generated_checker="import sys"), "a checker of the row's own tells which"),
+    "testlib's checker in C++": (
+        _forces(checker='#include "testlib.h"'),
+        "arguments input, output, answer; exit code 0",
+    ),
+    "an interactive problem": (_forces(interaction_format="Ask ..."), "interactive problem needs its interactor"),
+    "interactive by its text": (_forces(description="This is an interactive problem."), "needs its interactor"),
+    "files instead of standard input": (_forces(input_mode="file"), "read and write named files"),
+    "CodeContests with files": (
+        {"description": "Q", "public_tests": {"input": ["1"], "output": ["2"]}, "input_file": "a.in"},
+        "read and write named files",
+    ),
+    "any of several answers": (
+        {"question": "If there are several answers, print any of them.", "input_output": _STDIN},
+        r"several outputs are right \(its text says 'print any of them'\)",
+    ),
+    "another language": ({"problem": "Q", "tests": _CASES, "language": "cpp"}, "language is cpp: only Python"),
+    "another language's HumanEval": (
+        {"prompt": "int f(", "entry_point": "f", "test": "int main() {}", "declaration": "int f();"},
+        "tests in another language",
+    ),
+    "MultiPL-E": (
+        {"prompt": "fn f(", "tests": "fn main() {}", "language": "rs", "stop_tokens": ["}"]},
+        r"another language \(rs\)",
+    ),
+    "no tests": ({"question": "Q", "solutions": "", "input_output": ""}, "the row has no tests"),
+    "an empty list of tests": ({"problem": "Q", "inputs": [], "outputs": []}, "the row has no tests"),
+    "outputs missing": (
+        {"problem": "Q", "inputs": ["1", "2"], "outputs": ["1"]},
+        r"no two lists of one length \(2 and 1\)",
+    ),
+    "a test without output": ({"problem": "Q", "tests": [{"input": "1"}]}, "a test has the keys input"),
+    "a function without name": (
+        {"problem": "Q", "tests": [{"input": [1], "output": 1, "type": "function_call"}]},
+        "tests call a function, and the row names none",
+    ),
+    "script and function at once": (
+        {"problem": "Q", "tests": [{"input": "1", "output": "1"}, {"input": "1", "output": "1", "fn_name": "f"}]},
+        "mixes tests of a script and of a function",
+    ),
+    "a pickle of an object": (_private({"a": 1}), "only a pickle of one text is read"),
+    "a pickle that would run code": (_private(_Runs()), "only a pickle of one text is read"),
+    "packed tests that are cut": (
+        {**_private("[]"), "private_test_cases": _private("[]" * 99)["private_test_cases"][:24]},
+        "private_test_cases",
+    ),
+    "asserts that are no Python": ({"text": "Q", "test_list": ["assert f(1 == 2"]}, "test_list is no Python"),
+    "a time limit that is none": ({"problem": "Q", "tests": _CASES, "time_limit": "soon"}, "time_limit is 'soon'"),
+    "a proof": (
+        {"problem": "Show it.", "solution": "...", "answer": "proof", "problem_type": "Geometry"},
+        "its answer is 'proof': there is no value",
+    ),
+    "a solution without a box": ({"problem": "Q", "solution": "It follows.", "level": "1"}, "solution boxes no answer"),
+    "a problem its authors call invalid": (
+        {"problem": "Q", "solution": "", "answer": "1", "problem_type": "A", "problem_is_valid": "Incomplete"},
+        "problem_is_valid is 'Incomplete'",
+    ),
+    "two answers after ####": ({"question": "Q", "answer": "#### 1\n#### 2"}, "answer has 2 lines of ####: 1, 2"),
+    "an index beyond the choices": ({**_CHOICE, "answer": 2}, "answer is 2: an index from 0 to 1"),
+    "a letter beyond the choices": ({**_CHOICE, "answer": "C"}, "the answer is C, and there are 2 options"),
+    "letter and index differ": (
+        {"question": "Which?", "options": ["a", "b"], "answer": "A", "answer_index": 1},
+        "answer is A and answer_index 1",
+    ),
+    "options that are the same": (
+        {"question": "Q", "correct_answer": "a", "distractor1": "a", "distractor2": "b", "distractor3": "c"},
+        "two of its options are the same",
+    ),
+    "instructions without their kwargs": (
+        {"prompt": "Q", "instruction_id_list": ["punctuation:no_comma"], "kwargs": []},
+        "1 instructions and 0 kwargs",
+    ),
+    "an unknown function of RLVR-IFeval": ({"ground_truth": '{"func_name": "verify_all"}'}, "func_name 'verify_all'"),
+    "a constraint that is not judged": (
+        {"ground_truth": '{"func_name": "verify_paragraph_count", "N": 3}'},
+        r"paragraphs parted by \* \* \*",
+    ),
+    "possible answers not joined": (
+        {"id": "simple_1", "question": [[{"role": "user", "content": "Q"}]], "function": [{"name": "f"}]},
+        "join the file of possible answers",
+    ),
+    "calls over several turns": (
+        {"id": "multi_turn_1", "question": [[], []], "function": [{"name": "f"}], "ground_truth": [["f()"]]},
+        "over several turns",
+    ),
+    "a ground truth of no known shape": (
+        {"reward_model": {"ground_truth": '{"target": ["x"]}'}, "prompt": []},
+        r"ground_truth is JSON of no known shape \(target\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_judged_is_refused_with_what_it_needs(name: str) -> None:
+    row, said = REFUSED[name]
+    with pytest.raises(GoldError, match=said):
+        read_problem(row)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "2+2?", "gold": "4"},
+        {"prompt": "2+2?", "gold": "[1, 2]"},
+        {"prompt": "2+2?", "gold": '{"mine": 1}'},
+        {"prompt": "2+2?", "gold": [1, 2]},
+        {"prompt": "2+2?", "gold": {"tests": [{"stdin": "1", "stdout": "2"}]}},
+        {"prompt": "2+2?", "gold": "4", "question": "2+2?", "answer": "#### 5"},
+        {"question": "Who wrote it?", "answer": "Nobody knows"},
+        {"messages": [{"role": "user", "content": "Hello"}]},
+        {"prompt": "Hello", "completion": "Hi"},
+        {"instruction": "Say hi", "input": "", "output": "hi"},
+        {"prompt": "Hello", "chosen": "Hi", "rejected": "No"},
+        {},
+    ],
+)
+def test_a_row_of_no_public_shape_or_with_a_gold_of_its_own_is_left_alone(row: dict[str, Any]) -> None:
+    assert read_problem(row) is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "limits"),
+    [
+        ({"time_limit": 2.0, "memory_limit": 256.0}, {"cpu_seconds": 2.0, "memory_mb": 256}),
+        ({"time_limit": {"seconds": 1, "nanos": 500000000}}, {"cpu_seconds": 1.5}),
+        ({"time_limit": {"seconds": 8, "nanos": 0}}, {"cpu_seconds": 8.0, "wall_seconds": 24.0}),
+        ({"time_limit": "2 seconds", "memory_limit": "256 megabytes"}, {"cpu_seconds": 2.0, "memory_mb": 256}),
+        ({"time_limit": 2000, "memory_limit": 262144}, {"cpu_seconds": 2.0, "memory_mb": 256}),
+        ({"time_limit_ms": 50, "memory_limit_mb": 128}, {"cpu_seconds": 0.05, "memory_mb": 128}),
+        ({"timeout": "1500 ms", "memory_limit": "1 GB"}, {"cpu_seconds": 1.5, "memory_mb": 1024}),
+        ({"memory_limit": 268435456}, {"memory_mb": 256}),
+        ({"memory_limit_bytes": 256000000}, {"memory_mb": 245}),
+        ({"memory_limit": "4 MB"}, {"memory_mb": 64}),
+        ({"time_limit": None, "memory_limit_bytes": 0}, None),
+    ],
+)
+def test_limits_are_read_by_their_usual_names_and_units(columns: dict[str, Any], limits: dict[str, Any] | None) -> None:
+    problem = read_problem({"problem": "Q", "inputs": ["1"], "outputs": ["2"], **columns})
+    assert problem is not None and problem.gold.get("limits") == limits
+    assert set(problem.columns) >= {name for name, value in columns.items() if value}
+
+
+def test_every_column_that_a_gold_was_made_of_is_named() -> None:
+    row = {"question": "Q", "input_output": _STDIN, "starter_code": "", "time_limit": "1 second", "difficulty": "easy"}
+    problem = read_problem(row)
+    assert problem is not None and set(problem.columns) == {"question", "input_output", "time_limit"}
+
+
+def test_every_shape_has_a_row_in_these_tests() -> None:
+    """Shapes that are only ever refused stand among the refused."""
+    read = {case.format for case in (*code_rows.CASES.values(), *plain_rows.CASES.values())}
+    assert set(FORMATS) - read == {"MultiPL-E", "IFBench"}
