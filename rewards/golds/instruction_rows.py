@@ -141,7 +141,7 @@ RLVR: dict[str, Callable[[Mapping[str, Any]], list[_Entry]]] = {
     "validate_response_language": _named("language:response_language", language="language"),
     "verify_paragraph_count": _refused("paragraphs parted by * * *"),
     "validate_word_constraint": _quantified(
-        "length_constraints:number_words", "num_words", "relation", lambda number: max(round(number * 0.1), 1)
+        "length_constraints:number_words", "num_words", "relation", lambda n: max(round(n * 0.1), 1)
     ),
     "verify_sentence_constraint": _quantified(
         "length_constraints:number_sentences", "num_sentences", "relation", lambda _: 1
@@ -164,7 +164,7 @@ RLVR: dict[str, Callable[[Mapping[str, Any]], list[_Entry]]] = {
     "validate_uppercase": _named("change_case:english_capital"),
     "validate_lowercase": _named("change_case:english_lowercase"),
     "validate_frequency_capital_words": _quantified(
-        "change_case:capital_word_frequency", "capital_frequency", "capital_relation", lambda _: 1
+        "change_case:capital_word_frequency", "capital_frequency", "capital_relation", lambda n: max(round(n * 0.1), 1)
     ),
     "validate_end": _named("startend:end_checker", end_phrase="end_phrase"),
     "validate_quotation": _named("startend:quotation"),

@@ -70,8 +70,7 @@ def omni_math(row: Row) -> Problem | None:
 
 def aime(row: Row) -> Problem | None:
     """`problem` and a whole `answer` of at most three digits, in either case, with a year, a part or a URL."""
-    names = {name.lower() for name in row.names()}
-    if not {"year", "part", "url", "id", "problem_idx", "problem number"} & names or {"subject", "level"} & names:
+    if not {"year", "Year", "Part", "ID", "url", "problem_idx", "Problem Number"} & set(row.names()):
         return None
     column = next((name for name in ("answer", "Answer") if row.has(name)), None)
     if column is None or not any(row.has(name) for name in _QUESTION):

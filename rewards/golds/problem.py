@@ -3,12 +3,12 @@ columns that they use."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rewards.errors import GoldError
+from sandbox.program_json import read_json_line
 
 _MOST_ENCODINGS = 3  # JSON text within JSON text within JSON text
 
@@ -112,7 +112,7 @@ def decoded(value: Any) -> Any:
         if not isinstance(found, str) or found.lstrip()[:1] not in ("{", "[", '"'):
             break
         try:
-            found = json.loads(found)
+            found = read_json_line(found.encode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             return value
     return found if isinstance(found, dict | list) else value

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+import re
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +222,34 @@ def test_every_shape_has_a_row_in_these_tests() -> None:
     """Shapes that are only ever refused stand among the refused."""
     read = {case.format for case in (*code_rows.CASES.values(), *plain_rows.CASES.values())}
     assert set(FORMATS) - read == {"MultiPL-E", "IFBench"}
+
+
+def test_the_page_lists_every_shape() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [line.partition("| ")[2].partition(" |")[0] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} >= set(FORMATS)
+
+
+def test_constraints_of_other_names_are_read_in_the_same_form() -> None:
+    row = {"prompt": "Q", "instruction_id_list": ["count:words"], "kwargs": ['{"least": 2, "most": null}']}
+    problem = read_problem(row)
+    assert problem is not None and (problem.format, problem.verifier) == ("IFBench", "instructions")
+    assert problem.gold == {"instruction_id_list": ["count:words"], "kwargs": [{"least": 2}]}
+
+
+def test_a_plain_checker_of_testlib_is_a_comparison() -> None:
+    problem = read_problem(_forces(checker="rcmp6.cpp"))
+    assert problem is not None and problem.gold["compare"] == {"float": {"abs": 1e-6, "rel": 1e-6}}
+
+
+def test_whole_numbers_of_thousands_of_digits_are_read() -> None:
+    tests = '{"fn_name": "f", "inputs": [[1]], "outputs": [' + "9" * 5000 + "]}"
+    problem = read_problem({"question": "Q", "input_output": tests})
+    assert problem is not None and problem.gold["tests"][0]["expected"] == 10**5000 - 1
+
+
+def test_messages_of_a_shape_of_their_own_are_given_as_turns() -> None:
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?"}]
+    row = {"id": "live_1", "question": [turns], "function": [{"name": "f"}], "ground_truth": [{"f": {}}]}
+    problem = read_problem(row)
+    assert problem is not None and list(problem.messages) == turns and problem.question == "Weather?"
