@@ -17,6 +17,7 @@ BOOKKEEPING = frozenset(
         *("", "Unnamed: 0", "__index_level_0__", "index", "idx", "row_id", "uuid", "uid", "hash", "version"),
         *("prompt_id", "question_id", "problem_id", "conversation_id", "chat_id", "sample_id", "example_id"),
         *("source", "dataset", "dataset_name", "subset", "split", "url", "license", "author", "created", "created_at"),
+        *("chosen_model", "rejected_model", "chosen-model", "rejected-model", "model_name", "ability"),
         *("timestamp", "date", "model", "generator", "category", "subcategory", "subject", "topic", "domain", "tags"),
         *("language", "lang", "difficulty", "level", "num_turns", "num_tokens", "token_count"),
     }
@@ -92,7 +93,11 @@ class Columns:
     def left_out(self, other_use: Collection[str]) -> list[str]:
         """The columns that nobody has read, but may be left out: books that are kept on rows, and what other loaders
         read. Raises FaultyRow for a column that is neither."""
-        odd = [str(name) for name in self._unread if name not in BOOKKEEPING and name not in other_use]
+        odd = [
+            str(name)
+            for name in self._unread
+            if name not in BOOKKEEPING and name not in other_use and self._values[name] not in ("", [], {})
+        ]
         if odd:
             names = ", ".join(sorted(odd))
             raise FaultyRow(

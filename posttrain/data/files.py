@@ -49,19 +49,10 @@ _NO_ROWS = {  # first bytes -> (what it is, what to do)
 }
 _SPLITS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
 _SPLITS |= {"dev": "validation", "eval": "test"}
-# Keys of a row: an object that has one is a row, also when it is alone in its file.
-_ROW_KEYS = {
-    "messages",
-    "conversations",
-    "conversation",
-    "turns",
-    "dialog",
-    "dialogue",
-    "prompt",
-    "completion",
-    "chosen",
-}
-_ROW_KEYS |= {"rejected", "instruction", "output", "question", "problem", "answer", "text", "gold", "tools"}
+# A list of rows wrapped in an object goes by such a name, or its objects have such keys.
+_WRAPPERS = {"data", "rows", "examples", "items", "instances", "records", "samples", "problems", "questions", "results"}
+_WRAPPERS |= {"train", "test", "validation", "dataset", "conversations"}
+_ROW_KEYS = {"messages", "conversations", "prompt", "chosen", "instruction", "question", "problem", "query", "text"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,8 +205,13 @@ def _listed(rows: list[Any]) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 def _one_list(value: dict[str, Any], file: Path) -> list[Any]:
     """The rows of an object that wraps one list of objects; an object that is itself a row, alone."""
-    lists = {key: item for key, item in value.items() if isinstance(item, list) and item and isinstance(item[0], dict)}
-    if not lists or _ROW_KEYS & value.keys():
+    lists = {
+        key: item
+        for key, item in value.items()
+        if isinstance(item, list) and item and isinstance(item[0], dict)
+        and not item[0].keys() & {"role", "from"} and (key in _WRAPPERS or item[0].keys() & _ROW_KEYS)
+    }  # fmt: skip
+    if not lists or value.keys() & _ROW_KEYS - _WRAPPERS:
         return [value]
     if len(lists) > 1:
         raise DataError(

@@ -6,11 +6,13 @@ Knows names of columns as public data sets have them; reads no values.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import get_args
 
 from posttrain.data.columns import BOOKKEEPING
+from posttrain.recipe.schema import Column
 
 _ALIASES = {
-    "messages": ("dialog", "dialogue", "turns", "chat", "conversation_turns", "message_list"),
+    "messages": ("dialog", "dialogue", "turns", "chat", "context_messages", "context", "message_list"),
     "prompt": ("question", "problem", "query", "instruction", "input", "user_prompt", "user", "inputs", "text"),
     "completion": ("answer", "response", "output", "solution", "target", "assistant", "targets", "generation"),
     "gold": (
@@ -23,9 +25,15 @@ _ALIASES = {
         "not_preferred",
     ),
 }
+_OURS = {*get_args(Column), "conversations", "conversation", "system_prompt", "functions", "reasoning_content"}
 # (what it is, the columns that tell, what to do)
 _KNOWN: tuple[tuple[str, frozenset[str], str], ...] = (
     ("Dolly", frozenset({"instruction", "context", "response"}), "columns: {input: context, output: response}"),
+    ("ms-swift's rows", frozenset({"query", "response"}), "columns: {instruction: query, output: response}"),
+    (
+        *("ms-swift's pairs", frozenset({"messages", "rejected_response"})),
+        "write the last answer of messages as chosen, and rejected_response as rejected",
+    ),
     ("a tree of messages", frozenset({"parent_id", "role", "text"}), "join each path to a row with messages"),
     ("one turn a row", frozenset({"role", "content"}), "join the turns of a conversation to a row with messages"),
     ("scored completions", frozenset({"completions", "instruction"}), "write prompt, chosen and rejected"),
@@ -54,11 +62,14 @@ def looks_like(names: Sequence[str], wanted: Collection[str]) -> str:
     if not mapped and "prompt" in wanted:
         turns = next((by_case[name] for name in _ALIASES["messages"] if name in by_case), None)
         mapped = {"messages": turns} if turns else {}
+    if not mapped and not has & {*wanted, *_OURS}:
+        pairs = ", ".join(f"{ours}: ..." for ours in wanted)
+        return f"say which of its columns are ours: columns: {{{pairs}}}"
     if not mapped:
         return ""
     if mapped.get("prompt") == "text" and len(mapped) == 1:
         return "it looks like plain text, which has no turns: give messages, or prompt and completion"
     pairs = ", ".join(f"{ours}: {theirs}" for ours, theirs in mapped.items())
-    rest = sorted(has - set(mapped.values()) - set(wanted) - BOOKKEEPING - {"id"})
+    rest = sorted(has - set(mapped.values()) - _OURS - BOOKKEEPING)
     more = f", metadata: [{', '.join(rest)}]" if rest else ""
     return f"it looks like {' and '.join(mapped.values())}: columns: {{{pairs}}}{more}"

@@ -25,6 +25,13 @@ from posttrain.data.turns import read_turn, read_turns, without_padding
 from posttrain.types import Message, PreferencePair
 from rewards.prose.visible import is_blank, visible_text
 
+SCORES = (  # of the two answers, by their usual names
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("chosen-rating", "rejected-rating"),
+)
+
 
 def read_pair(name: str, number: int, row: Columns) -> PreferencePair:
     """A better and a worse answer to one prompt. Raises FaultyRow."""
@@ -41,9 +48,10 @@ def read_pair(name: str, number: int, row: Columns) -> PreferencePair:
     if shown[0].split() == shown[1].split():
         but = "" if chosen == rejected else ", but for thinking and blanks"
         raise FaultyRow(f"'chosen' and 'rejected' are the same{but}")
-    scores = [row.take(key) for key in ("score_chosen", "score_rejected")]
-    if all(isinstance(score, int | float) for score in scores) and scores[0] < scores[1]:
-        raise FaultyRow(f"its scores say that 'rejected' is the better one ({scores[0]} and {scores[1]})")
+    for keys in SCORES:
+        better, worse = (row.take(key) for key in keys)
+        if isinstance(better, int | float) and isinstance(worse, int | float) and better < worse:
+            raise FaultyRow(f"its scores say that 'rejected' is the better one: {better} and {worse}")
     tools = read_row_tools(row)
     return PreferencePair(
         id=row_id(name, number, row),

@@ -40,6 +40,7 @@ def read_asked(row: Columns) -> list[Message] | None:
 
 
 def prompt_turns(row: Columns) -> list[Message]:
+    """The turns of a column `prompt`: a list, JSON text of one, HH's text, or the one question that a text is."""
     value = row.take("prompt")
     listed = json_value(value)
     if isinstance(listed, list) and (listed is value or all(isinstance(turn, dict) for turn in listed)):
@@ -67,6 +68,7 @@ def _instruction(row: Columns) -> list[Message]:
 
 
 def with_system(row: Columns, turns: list[Message]) -> list[Message]:
+    """The turns behind the system prompt that stands in a column of its own."""
     key = row.first("system", "system_prompt")
     text = row.take(key) if key else None
     if text is None or (isinstance(text, str) and not text.strip()):

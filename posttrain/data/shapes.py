@@ -11,6 +11,7 @@ from typing import Any
 
 from posttrain.data.columns import Columns, FaultyRow, check_json, json_value
 from posttrain.data.looks import looks_like
+from posttrain.data.pairs import SCORES
 from posttrain.data.question import (
     LISTS,
     read_asked,
@@ -20,8 +21,9 @@ from posttrain.data.question import (
     unlike,
     unmarked,
     with_row_marks,
+    with_system,
 )
-from posttrain.data.turns import read_flag, read_turn, read_turns, without_padding
+from posttrain.data.turns import read_flag, read_tools, read_turn, read_turns, without_padding
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 from rewards.errors import GoldError
 from rewards.golds.formats import AUTO, read_problem
@@ -29,7 +31,8 @@ from rewards.golds.problem import decoded
 
 _LABELS = ("label", "kto_tag")  # of TRL's and LLaMA-Factory's KTO data: whether the answer is a good one
 _FOR_PROMPTS = ("gold", "reference", "metadata")
-_FOR_PAIRS = ("chosen", "rejected", "score_chosen", "score_rejected")
+_FOR_PAIRS = ("chosen", "rejected", *(key for keys in SCORES for key in keys))
+_REASONING = ("reasoning", "reasoning_content", "thinking")
 OTHER_USE = {  # columns of ours that another loader reads: one file may feed several stages
     Conversation: (*_FOR_PROMPTS, *_FOR_PAIRS),
     Prompt: ("completion", *_FOR_PAIRS),
@@ -56,7 +59,7 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
         # The answer is what such a row teaches; turns of the assistant before it are what was said already.
         context = [turn | {"train": False} if turn["role"] == "assistant" else turn for turn in messages]
         context = messages if answer == "output" else context
-        messages = with_row_marks(row, [*context, *_completion(row, answer)])
+        messages = with_row_marks(row, [*context, *_with_reasoning(row, _completion(row, answer))])
     if not any(turn["role"] == "assistant" and turn.get("train", True) for turn in messages):
         raise FaultyRow("no turn of the assistant is to be learned from")
     row.context_turns = sum(turn.get("train") is False for turn in messages)
@@ -68,12 +71,13 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
 
 def read_prompt(name: str, number: int, row: Columns) -> Prompt:
     """A question to sample answers for. Raises FaultyRow."""
-    gold, question, about = _gold(row)
-    messages = read_asked(row) or ([{"role": "user", "content": question}] if question else None)
+    gold, asked, about = _gold(row)
+    messages = with_system(row, asked) if asked else read_asked(row)
     if messages is None:
         raise unlike(row, "'prompt' or 'messages'", {"prompt": "prompt", "gold": "gold"})
     if messages[-1]["role"] == "assistant":
-        raise FaultyRow("a prompt must not end with an assistant turn")
+        remedy = "leave the answer out, or list its column as metadata, so that the prompt is read from another one"
+        raise FaultyRow("a prompt must not end with an assistant turn", remedy)
     with_row_marks(row, messages)
     metadata = json_value(row.take("metadata")) or {}
     if not isinstance(metadata, dict):
@@ -83,7 +87,8 @@ def read_prompt(name: str, number: int, row: Columns) -> Prompt:
         reason = f'no key {row.shown("gold")} (or \'reference\'); where the verifier needs none, write "gold": ""'
         raise FaultyRow(reason, looks_like(row.names(), {"gold": "gold"}))
     metadata = {**_plain(row.listed), **about, **metadata}
-    messages, tools = [unmarked(turn) for turn in messages], read_row_tools(row)
+    messages = [unmarked(turn) for turn in messages]
+    tools = read_row_tools(row) or read_tools(about.get("tools"), "tools")
     parts = {"messages": messages, "gold": gold, "reference": reference, "metadata": metadata, "tools": tools}
     for key, value in parts.items():
         check_json(value, key)
@@ -113,23 +118,37 @@ def _completion(row: Columns, key: str) -> list[Message]:
     return [{"role": "assistant", "content": text_of(value, key, row)}]
 
 
-def _gold(row: Columns) -> tuple[Any, str | None, dict[str, Any]]:
-    """(gold, question, metadata) of a row: its own gold, or what the columns of a public data set come to."""
+def _with_reasoning(row: Columns, turns: list[Message]) -> list[Message]:
+    """The answer with the reasoning that stands in a column of its own."""
+    key = row.first(*_REASONING)
+    if key is None:
+        return turns
+    if "reasoning_content" in turns[-1]:
+        raise FaultyRow(f"'{key}' stands beside an answer that has its own reasoning", "keep one of the two")
+    return [*turns[:-1], turns[-1] | {"reasoning_content": text_of(row.take(key), key, row)}]
+
+
+def _gold(row: Columns) -> tuple[Any, list[Message], dict[str, Any]]:
+    """(gold, turns, metadata) of a row: its own gold, or what the columns of a public data set come to, with the turns
+    that are to be asked there; [] where the row's own are."""
     given, named = row.peek("gold"), row.reading.gold_format
     if given is not None and given is decoded(given) and named == AUTO:
-        return row.take("gold"), None, {}
+        return row.take("gold"), [], {}
     try:
         problem = read_problem(row.values(), named)
     except GoldError as error:
         raise FaultyRow(error.what, error.remedy or "") from None
     if problem is None:
-        return decoded(row.take("gold")), None, {}
+        return row.take("gold"), [], {}
     row.shapes.add(problem.format)
-    asked = row.has("prompt") or row.first(*LISTS) is not None
+    asked = read_turns(list(problem.messages), "messages", row.reading.metadata) if problem.messages else []
+    if problem.question and not asked:
+        own = row.first(*LISTS) or (row.has("prompt") and "prompt" not in problem.columns)
+        asked = [] if own else [{"role": "user", "content": problem.question}]
     for column in problem.columns:
-        if column not in ("prompt", *LISTS, "tools"):  # these are read as in every row
+        if column != "tools" and (asked or column not in ("prompt", *LISTS)):
             row.take(column)
-    return problem.gold, None if asked else problem.question, dict(problem.metadata)
+    return problem.gold, asked, dict(problem.metadata)
 
 
 def _refuse_bad_answer(row: Columns) -> None:

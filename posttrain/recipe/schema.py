@@ -19,7 +19,7 @@ Form = Literal["safetensors"]
 # fmt: off
 Column = Literal[
     "id", "messages", "prompt", "completion", "chosen", "rejected", "gold", "reference", "metadata", "system", "tools",
-    "label", "instruction", "input", "output", "history",
+    "label", "instruction", "input", "output", "history", "reasoning",
 ]
 # fmt: on
 

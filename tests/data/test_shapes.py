@@ -93,6 +93,8 @@ def refused(folder: Path, row: Any, load: Any = load_conversations, **options: A
         ),
         ({"messages": [ASK, SAY | {"thinking": "so", "tool_calls": None}]}, [ASK, SAY | {"reasoning_content": "so"}]),
         ({"prompt": "\n\nHuman: 1+1?\n\nAssistant:", "completion": "2"}, [ASK, SAY]),
+        ({"prompt": "1+1?", "reasoning": "so", "completion": "2"}, [ASK, SAY | {"reasoning_content": "so"}]),
+        ({"messages": [ASK, SAY], "images": [], "tools": "", "system": ""}, [ASK, SAY]),
     ],
 )
 def test_every_shape_of_a_conversation_gives_our_turns(tmp_path: Path, row: Any, messages: list[Message]) -> None:
@@ -241,9 +243,9 @@ def test_a_mapped_gold_that_a_row_lacks_is_named_by_both_names(tmp_path: Path) -
     [
         ({"question": "1+1?", "answer": "2"}, load_conversations, "columns: {prompt: question, completion: answer}"),
         (
-            {"problem": "1+1?", "answer": "2", "tone": 1},
+            {"question": "1+1?", "answer": "2", "tone": 1},
             load_prompts,
-            "columns: {prompt: problem, gold: answer}, metadata",
+            "columns: {prompt: question, gold: answer}, metadata: [tone]",
         ),
         (
             {"instruction": "Add.", "context": "1 1", "response": "2"},
@@ -251,6 +253,18 @@ def test_a_mapped_gold_that_a_row_lacks_is_named_by_both_names(tmp_path: Path) -
             "input: context, output: response",
         ),
         ({"dialog": [ASK, SAY]}, load_conversations, "columns: {messages: dialog}"),
+        (
+            {"query": "1+1?", "response": "2", "history": []},
+            load_conversations,
+            "{instruction: query, output: response}",
+        ),
+        (
+            {"context_messages": [ASK], "chosen": "2", "rejected": "3"},
+            load_pairs,
+            "columns: {messages: context_messages}",
+        ),
+        ({"frage": "1+1?", "antwort": "2"}, load_conversations, "columns: {prompt: ..., completion: ...}"),
+        ({"prompt": "1+1?", "solution": "2"}, load_prompts, "columns: {gold: solution}"),
         ({"text": "once upon a time"}, load_conversations, "plain text"),
         ({"question": "1+1?", "good": "2", "bad": "3"}, load_pairs, "columns: {chosen: good"),
         ({"message_id": 1, "parent_id": 0, "role": "prompter", "text": "1+1?"}, load_conversations, "tree of messages"),
@@ -269,10 +283,33 @@ def test_a_public_gold_is_read_by_its_columns(tmp_path: Path) -> None:
 
 
 def test_a_gold_given_as_json_text_is_read_as_json(tmp_path: Path) -> None:
-    rows = read(
-        tmp_path, {"prompt": "x", "gold": '{"answer": ["2"]}'}, {"prompt": "x", "gold": "[2"}, load=load_prompts
-    )
-    assert [row.gold for row in rows.items] == [{"answer": ["2"]}, "[2"]
+    golds = ['{"answer": ["2"]}', "[2", "[0, 1]"]
+    rows = read(tmp_path, *[{"prompt": "x", "gold": gold} for gold in golds], load=load_prompts)
+    assert [row.gold for row in rows.items] == [{"answer": ["2"]}, "[2", "[0, 1]"]
+
+
+def test_a_gold_in_a_column_of_its_data_set_leaves_the_rows_own_turns_alone(tmp_path: Path) -> None:
+    row = {"prompt": [ASK], "data_source": "sums", "ability": "math", "reward_model": {"ground_truth": "2"}}
+    prompt = read(tmp_path, row, load=load_prompts).items[0]
+    assert prompt.messages == (ASK,) and prompt.gold == "2"
+    assert "nothing reads column extra_info" in refused(tmp_path, row | {"extra_info": {"x": 1}}, load_prompts).what
+
+
+def test_calls_wanted_of_a_public_row_bring_their_tools_and_turns(tmp_path: Path) -> None:
+    row = {"messages": [ASK, CALLING], "tools": [ADD], "system": "Be brief."}
+    prompt = read(tmp_path, row, load=load_prompts).items[0]
+    assert prompt.messages == ({"role": "system", "content": "Be brief."}, ASK)
+    assert prompt.gold == {"calls": [CALL["function"]]} and prompt.tools == ({"type": "function", "function": ADD},)
+    row = {"id": "simple_1", "question": [[ASK]], "function": [ADD], "ground_truth": [{"add": {"a": [1], "b": [1]}}]}
+    rows = read(tmp_path, row, load=load_prompts)
+    assert rows.items[0].messages == (ASK,) and rows.items[0].tools[0]["function"] == ADD
+    assert rows.about == ("read as BFCL",)
+
+
+def test_a_gold_that_cannot_be_judged_is_a_faulty_row(tmp_path: Path) -> None:
+    row = {"question": "1+1?", "answer": "#### 2\n#### 3"}
+    assert "read as GSM8K" in refused(tmp_path, row, load_prompts).what
+    assert "unknown gold_format 'GSM9K'" in refused(tmp_path, row, load_prompts, gold_format="GSM9K").what
 
 
 def test_the_marks_of_a_prompts_turns_are_not_sent_to_the_model(tmp_path: Path) -> None:
