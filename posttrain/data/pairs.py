@@ -6,7 +6,7 @@ Knows columns and turns; nothing of files, tokens or models.
 
 from __future__ import annotations
 
-from posttrain.data.columns import Columns, FaultyRow, check_unicode, json_value
+from posttrain.data.columns import Columns, FaultyRow, check_unicode
 from posttrain.data.question import (
     LISTS,
     hh_turns,
@@ -21,7 +21,7 @@ from posttrain.data.question import (
     with_system,
     words,
 )
-from posttrain.data.turns import read_turn, read_turns, without_padding
+from posttrain.data.turns import read_turns, turns_in, without_padding
 from posttrain.types import Message, PreferencePair
 from rewards.prose.visible import is_blank, visible_text
 
@@ -69,11 +69,7 @@ def _side(row: Columns, key: str) -> list[Message]:
     value = row.take(key)
     if value is None:
         raise unlike(row, f"text in key '{key}'", {"chosen": "chosen", "rejected": "rejected"}, "no ")
-    listed = json_value(value)
-    if isinstance(listed, dict) and (listed is value or {"role", "from"} & listed.keys()):
-        row.shapes.add("LLaMA-Factory")
-        turns = [read_turn(listed, key, row.reading.metadata)]
-    elif isinstance(listed, list) and (listed is value or all(isinstance(turn, dict) for turn in listed)):
+    if (listed := turns_in(value)) is not None:
         turns = read_turns(listed, key, row.reading.metadata)
     else:
         text = text_of(value, key, row)
@@ -94,31 +90,33 @@ def _common(row: Columns, sides: dict[str, list[Message]]) -> list[Message]:
             f"'chosen' and 'rejected' differ before their answers, at turn {at + 1}",
             "give pairs that differ in their last turn",
         )
+    key = row.first(*LISTS)
     if heads[0]:
         row.shapes.add("whole conversations")
-    key = row.first(*LISTS)
-    if heads[0] and key is not None:
-        whole = [unmarked(turn) for turn in read_turns(row.take(key), "messages", row.reading.metadata)]
-        if whole not in ([*heads[0], unmarked(sides["chosen"][-1])], heads[0]):
+        if key is not None and not _repeats(row, key, heads[0], sides["chosen"][-1]):
             raise FaultyRow(f"'{key}' is not what 'chosen' begins with, nor 'chosen' itself")
-    if heads[0] and row.has("prompt"):
-        asked = prompt_turns(row)
-        said = [words(turn["content"]) for turn in heads[0] if turn["role"] == "user"]
-        if asked != heads[0] and not (len(asked) == 1 and words(asked[0]["content"]) in said):
-            raise FaultyRow("'prompt' is not what 'chosen' and 'rejected' begin with")
-    if heads[0]:
+        if row.has("prompt"):
+            asked = prompt_turns(row)
+            said = [words(turn["content"]) for turn in heads[0] if turn["role"] == "user"]
+            if asked != heads[0] and not (len(asked) == 1 and words(asked[0]["content"]) in said):
+                raise FaultyRow("'prompt' is not what 'chosen' and 'rejected' begin with")
         return with_system(row, heads[0])
-    if row.has("prompt") and key is not None and len(read_turns(row.peek(key), "messages", row.reading.metadata)) > 1:
-        # UltraFeedback repeats the chosen conversation under `messages`; beside plain answers it is no prompt.
-        whole = [unmarked(turn) for turn in read_turns(row.take(key), "messages", row.reading.metadata)]
+    if row.has("prompt") and key is not None:
         asked = with_system(row, prompt_turns(row))
-        if whole not in ([*asked, unmarked(sides["chosen"][-1])], asked):
+        if not _repeats(row, key, asked, sides["chosen"][-1]):
             raise FaultyRow(f"'{key}' is not 'prompt', nor 'prompt' with 'chosen'")
         return asked
     messages = read_asked(row)
     if messages is None:
         raise unlike(row, "'prompt' or 'messages'", {"prompt": "prompt"})
     return messages
+
+
+def _repeats(row: Columns, key: str, head: list[Message], chosen: Message) -> bool:
+    """Whether a list of turns says no more than the prompt, or the prompt with the better answer, as UltraFeedback
+    does."""
+    whole = [unmarked(turn) for turn in read_turns(row.take(key), "messages", row.reading.metadata)]
+    return whole in (head, [*head, unmarked(chosen)])
 
 
 def _answer(turn: Message, key: str) -> str:

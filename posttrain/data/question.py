@@ -12,7 +12,7 @@ from typing import Any
 
 from posttrain.data.columns import Columns, FaultyRow, check_unicode, json_value
 from posttrain.data.looks import looks_like
-from posttrain.data.turns import TRAINED_KEYS, read_flag, read_tools, read_turns, with_marks
+from posttrain.data.turns import TRAINED_KEYS, read_flag, read_tools, read_turns, turns_in, with_marks
 from posttrain.types import Message
 from rewards.prose.visible import is_blank
 
@@ -42,8 +42,7 @@ def read_asked(row: Columns) -> list[Message] | None:
 def prompt_turns(row: Columns) -> list[Message]:
     """The turns of a column `prompt`: a list, JSON text of one, HH's text, or the one question that a text is."""
     value = row.take("prompt")
-    listed = json_value(value)
-    if isinstance(listed, list) and (listed is value or all(isinstance(turn, dict) for turn in listed)):
+    if (listed := turns_in(value)) is not None:
         return read_turns(listed, "prompt", row.reading.metadata)
     text = text_of(value, "prompt", row)
     if (turns := hh_turns(text)) is not None:

@@ -23,7 +23,7 @@ from posttrain.data.question import (
     with_row_marks,
     with_system,
 )
-from posttrain.data.turns import read_flag, read_tools, read_turn, read_turns, without_padding
+from posttrain.data.turns import read_flag, read_tools, read_turns, turns_in, without_padding
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 from rewards.errors import GoldError
 from rewards.golds.formats import AUTO, read_problem
@@ -49,7 +49,7 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
         raise unlike(row, "'prompt' or 'messages'", {"prompt": "prompt", "completion": "completion"})
     if messages[-1]["role"] == "assistant" and answer is None:
         messages = with_row_marks(row, messages)
-    elif answer is None and row.has("messages") | row.has("conversations"):
+    elif answer is None and row.first(*LISTS):
         raise FaultyRow(f"it ends with a turn of the {messages[-1]['role']}, so there is no answer to learn from")
     elif answer is None:
         raise unlike(row, "text in key 'completion'", {"completion": "completion"}, "no ")
@@ -58,7 +58,7 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
     else:
         # The answer is what such a row teaches; turns of the assistant before it are what was said already.
         context = [turn | {"train": False} if turn["role"] == "assistant" else turn for turn in messages]
-        context = messages if answer == "output" else context
+        context = messages if "Alpaca" in row.shapes else context  # whose history is learned too
         messages = with_row_marks(row, [*context, *_with_reasoning(row, _completion(row, answer))])
     if not any(turn["role"] == "assistant" and turn.get("train", True) for turn in messages):
         raise FaultyRow("no turn of the assistant is to be learned from")
@@ -105,16 +105,13 @@ def read_prompt(name: str, number: int, row: Columns) -> Prompt:
 
 def _completion(row: Columns, key: str) -> list[Message]:
     value = row.take(key)
-    listed = json_value(value)
-    if isinstance(listed, list) and (listed is value or all(isinstance(turn, dict) for turn in listed)):
+    if (listed := turns_in(value)) is not None:
         if not listed:
             raise FaultyRow(f"'{key}' is not text or one assistant turn")
         turns = read_turns(listed, key, row.reading.metadata)
         if turns[-1]["role"] != "assistant":
             raise FaultyRow(f"'{key}' ends with a turn of the {turns[-1]['role']}, so there is no answer to learn from")
         return turns
-    if isinstance(value, dict):
-        return [read_turn(value, key, row.reading.metadata)]
     return [{"role": "assistant", "content": text_of(value, key, row)}]
 
 

@@ -40,6 +40,20 @@ def read_turns(raw: Any, key: str, allowed: Collection[str] = ()) -> list[Messag
     return [read_turn(turn, f"{key}[{index}]", allowed) for index, turn in enumerate(turns)]
 
 
+def turns_in(value: Any) -> list[Any] | None:
+    """The turns that stand where a text may stand too: a list, or JSON text of one; None for a text. An answer that is
+    JSON of anything else is a text.
+
+    Example: turns_in('[{"role": "user", "content": "1+1?"}]') has one turn; turns_in('[{"a": 1}]') is None
+    """
+    listed = [found] if isinstance(found := json_value(value), dict) else found
+    if not isinstance(listed, list) or found is value:
+        return listed if isinstance(listed, list) else None
+    are_turns = all(isinstance(turn, dict) and ({"role", "content"} <= turn.keys() or {"from", "value"} <= turn.keys())
+                    for turn in listed)  # fmt: skip
+    return listed if listed and are_turns else None
+
+
 def read_turn(raw: Any, place: str, allowed: Collection[str] = ()) -> Message:
     """One turn. Raises FaultyRow."""
     if not isinstance(raw, Mapping):

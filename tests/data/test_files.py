@@ -23,7 +23,7 @@ from posttrain.types import Conversation
 
 ROWS = [{"prompt": f"{n}+1?", "completion": f"ä {n + 1}"} for n in range(3)]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
-CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
+CALL: dict[str, Any] = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
 
 
 def read(folder: Path, path: str, source: str = "file", **options: Any) -> Any:
@@ -115,7 +115,7 @@ def test_a_row_of_csv_with_other_cells_than_the_header_is_faulty(tmp_path: Path)
 
 
 def test_nulls_of_other_rows_keys_are_dropped_from_parquet_at_any_depth(tmp_path: Path) -> None:
-    other = {"type": "function", "function": {"name": "find", "arguments": {"city": "Ulm"}}}
+    other: dict[str, Any] = {"type": "function", "function": {"name": "find", "arguments": {"city": "Ulm"}}}
     rows = [
         {
             "messages": [

@@ -101,6 +101,16 @@ def test_every_shape_of_a_conversation_gives_our_turns(tmp_path: Path, row: Any,
     assert list(read(tmp_path, row).items[0].messages) == messages
 
 
+def test_an_answer_that_is_json_is_text_unless_it_holds_turns(tmp_path: Path) -> None:
+    answer = '[{"role": "clown"}, {"a": 1}]'
+    rows = read(
+        tmp_path, {"prompt": "JSON?", "completion": answer}, {"prompt": "1+1?", "completion": json.dumps([SAY])}
+    )
+    assert [row.messages[-1]["content"] for row in rows.items] == [answer, "2"]
+    pair = read(tmp_path, {"prompt": "[1]", "chosen": answer, "rejected": '{"a": 1}'}, load=load_pairs).items[0]
+    assert (pair.messages[0]["content"], pair.chosen, pair.rejected) == ("[1]", answer, '{"a": 1}')
+
+
 @pytest.mark.parametrize(
     "turn",
     [
@@ -151,7 +161,7 @@ def test_a_turn_that_cannot_be_read_is_named(tmp_path: Path, messages: Any, reas
 
 
 def test_a_key_of_turns_may_be_listed_as_metadata(tmp_path: Path) -> None:
-    row = read(tmp_path, {"messages": [ASK, SAY | {"emotion": "calm"}]}, metadata=["emotion"]).items[0]
+    row = read(tmp_path, {"messages": [ASK, {**SAY, "emotion": "calm"}]}, metadata=["emotion"]).items[0]
     assert row.messages[1] == SAY | {"emotion": "calm"}
 
 
