@@ -1,18 +1,20 @@
-"""Do held-out problems stand in the training data? Exact match of the last user turn, blanks and case apart; counted a
-suite.
+"""Do held-out problems stand in the training data? Exact match of users' turns, blanks and case apart; counted a suite.
 
-Near-duplicates and n-grams are not looked for. Knows recipes' data sets, nothing of models.
+Every turn of a user is looked at, in the training data and in the suites. Of a problem those of 40 characters or more
+count ("Are you sure?" stands in any data), and where none is so long, the first. Near-duplicates and n-grams are not
+looked for. Knows recipes' data sets, nothing of models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from posttrain.data.source import load_conversations, load_pairs, load_prompts
 from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
-from rewards.types import last_user_turn
+
+LEAST_CHARS = 40  # of a turn that is told from what anybody might say
 
 
 def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
@@ -22,7 +24,7 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
     for stage in recipe.stages:
         if isinstance(stage, Sft):
             trained |= _questions(
-                row.messages[:-1]
+                row.messages
                 for name in _own(recipe, stage.data)
                 for row in load_conversations(name, recipe.data[name], recipe_dir).items
             )
@@ -30,7 +32,7 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
             trained |= _questions(
                 row.messages
                 for name in _own(recipe, stage.data)
-                for row in load_pairs(name, recipe.data[name], recipe_dir).items
+                for row in load_pairs(name, recipe.data[name], recipe_dir, think=recipe.chat.think).items
             )
         elif isinstance(stage, Dpd | Grpo):
             names = [stage.prompts] if isinstance(stage.prompts, str) else list(stage.prompts)
@@ -39,7 +41,7 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
             )
     return {
         name: sum(
-            _question(row.messages) in trained
+            not trained.isdisjoint(telling_turns(row.messages))
             for row in load_prompts(suite.data, recipe.data[suite.data], recipe_dir).items
         )
         for name, suite in recipe.evaluate.suites.items()
@@ -50,9 +52,20 @@ def _own(recipe: Recipe, data: Mapping[str, float]) -> list[str]:
     return [name for name in data if not isinstance(recipe.data[name], StageData)]
 
 
-def _questions(rows: Iterable[tuple[Message, ...]]) -> set[str]:
-    return {_question(messages) for messages in rows}
+def telling_turns(messages: Sequence[Message]) -> list[str]:
+    """The turns of the user by which a problem is known again, blanks and case apart.
+
+    Example: of the turns "What is 17 + 25?" and "Are you sure?" the first alone: neither has 40 characters.
+    """
+    asked = _users_turns(messages)
+    return [text for text in asked if len(text) >= LEAST_CHARS] or asked[:1]
 
 
-def _question(messages: tuple[Message, ...]) -> str:
-    return " ".join((last_user_turn(messages) or "").lower().split())
+def _questions(rows: Iterable[Sequence[Message]]) -> set[str]:
+    return {text for messages in rows for text in _users_turns(messages)}
+
+
+def _users_turns(messages: Sequence[Message]) -> list[str]:
+    """Of each turn that a user wrote its text; one without text is none."""
+    texts = (" ".join(str(turn["content"]).lower().split()) for turn in messages if turn["role"] == "user")
+    return [text for text in texts if text]

@@ -7,6 +7,7 @@ Knows which stage reads what; nothing of tokens, golds or models.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def readers(recipe: Recipe, stages: Collection[str]) -> dict[str, Callable[..., 
             reader = (
                 load_conversations
                 if isinstance(stage, Sft)
-                else load_pairs
+                else partial(load_pairs, think=recipe.chat.think)
                 if isinstance(stage, RewardModel)
                 else load_prompts
             )

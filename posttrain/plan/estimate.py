@@ -16,7 +16,7 @@ from typing import Any
 
 from posttrain.data.mix import num_rows
 from posttrain.plan.steps import Plan
-from posttrain.recipe.paths import full_path
+from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
     Dpd,
@@ -177,10 +177,10 @@ def _num_rows(plan: Plan, name: str) -> int | None:
     spec = plan.recipe.data[name]
     if isinstance(spec, ToyData | GymData):
         return spec.rows
-    if isinstance(spec, FileData) and spec.source == "jsonl":
-        path = full_path(spec.path, plan.recipe_dir)
-        if path.stat().st_size <= COUNTED_FILE_BYTES:
-            with path.open("rb") as lines:
-                rows = sum(1 for line in lines if line.strip())
+    if isinstance(spec, FileData):
+        files = data_files(spec.path, plan.recipe_dir)
+        plain = all(file.suffix in (".jsonl", ".ndjson") for file in files)
+        if plain and sum(file.stat().st_size for file in files) <= COUNTED_FILE_BYTES:
+            rows = sum(1 for file in files for line in file.read_bytes().splitlines() if line.strip())
             return min(rows, spec.limit or rows)
     return spec.limit if isinstance(spec, FileData | HubData) else None

@@ -153,9 +153,11 @@ def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
     for name in names:
         spec = recipe.data[name].model_dump(mode="json")
         spec.pop("card", None)
-        if spec["source"] in ("jsonl", "parquet") or (spec["source"] == "hub" and spec["revision"] is None):
+        if spec["source"] in ("file", "jsonl", "parquet") or (spec["source"] == "hub" and spec["revision"] is None):
             spec.pop("path")
-        specs[name] = spec
+        # Not said is not part of the step: rows that are read without these keys stay what they were.
+        unsaid: dict[str, Any] = {"columns": {}, "metadata": [], "gold_format": "auto", "subset": None}
+        specs[name] = {key: value for key, value in spec.items() if key not in unsaid or value != unsaid[key]}
     return specs
 
 

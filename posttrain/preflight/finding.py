@@ -30,9 +30,11 @@ def later(name: str, lacking: str = "a model", when: str = "before the first sta
     return Finding(name=name, status="later", detail=f"{lacking} is not here yet; checked at run, {when}")
 
 
-def finding_of(name: str, look: Callable[[], str | None], detail: str = "") -> Finding:
+def finding_of(
+    name: str, look: Callable[[], str | None], detail: str = "", *, remedy: str = "save or download the files again"
+) -> Finding:
     """Look now: what `look` returns is the detail (`detail` where it returns None), and an error that the user can mend
-    is a failed finding."""
+    is a failed finding. remedy: what to do where a library raises over what it is given."""
     try:
         return Finding(name=name, status="ok", detail=look() or detail)
     except (InputError, VerifierError, SandboxError) as error:
@@ -41,4 +43,4 @@ def finding_of(name: str, look: Callable[[], str | None], detail: str = "") -> F
     # What libraries raise over torn or foreign files.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"cannot be read: {type(error).__name__}: {error}"
-        return Finding(name=name, status="fail", detail=detail, remedy="save or download the files again")
+        return Finding(name=name, status="fail", detail=detail, remedy=remedy)

@@ -25,4 +25,4 @@ def _no_overlap(plan: Plan) -> str:
             where=f"evaluate.suites.{worst}.data",
             remedy="take them out of the training data: their scores would say nothing",
         )
-    return f"none of {len(counts)} suites stands in the training data (exact match)"
+    return f"none of {len(counts)} suites stands in the training data (exact match of users' turns)"

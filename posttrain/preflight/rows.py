@@ -11,8 +11,12 @@ from posttrain.data.survey import readers
 from posttrain.preflight.finding import Finding, finding_of, later
 from posttrain.preflight.subject import Subject, model_folder
 from posttrain.recipe.cards import card_path, is_blank_card, read_card
+from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import asked_data, own_data
 from posttrain.recipe.schema import Data, FileData, Sft, StageData
+
+# A fault of a row comes as an error of ours; what else a library raises over rows is not the files' fault.
+_REMEDY = "take the row out of the data, and report this: the library's words should have been a fault of the row"
 
 
 def data_sets(subject: Subject) -> Iterator[Finding]:
@@ -23,7 +27,8 @@ def data_sets(subject: Subject) -> Iterator[Finding]:
         if isinstance(spec, StageData):
             yield Finding(name=f"data {name}", status="later", detail=f"stage {spec.stage} will write it")
         else:
-            yield finding_of(f"data {name}", partial(_rows_and_card, reader, name, spec, plan.recipe_dir))
+            look = partial(_rows_and_card, reader, name, spec, plan.recipe_dir)
+            yield finding_of(f"data {name}", look, remedy=_REMEDY)
 
 
 def rows_to_imitate(subject: Subject) -> Iterator[Finding]:
@@ -39,7 +44,8 @@ def rows_to_imitate(subject: Subject) -> Iterator[Finding]:
             yield later(title, "the tokenizer")
         else:
             data = own_data(plan.recipe, stage)
-            yield finding_of(title, partial(check_rows, folder, plan.recipe.chat, plan.recipe_dir, data, stage))
+            look = partial(check_rows, folder, plan.recipe.chat, plan.recipe_dir, data, stage)
+            yield finding_of(title, look, remedy=_REMEDY)
 
 
 def prompts(subject: Subject) -> Iterator[Finding]:
@@ -54,23 +60,26 @@ def prompts(subject: Subject) -> Iterator[Finding]:
             yield later(title, "the tokenizer", "first of all")
         else:
             look = partial(check_prompts, folder, plan.recipe.chat, plan.recipe_dir, {name: spec}, room)
-            yield finding_of(title, look)
+            yield finding_of(title, look, remedy=_REMEDY)
 
 
 def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir: Path) -> str:
     rows = reader(name, spec, recipe_dir)
     faults = f", {len(rows.faults)} set aside" if rows.faults else ""
     card = card_path(spec, recipe_dir)
-    about_card = "card present" if card is None else _card_in_words(read_card(card), spec)
-    return f"{len(rows.items):,} rows{faults}; {about_card}"
+    about_card = "card present" if card is None else _card_in_words(read_card(card), spec, recipe_dir)
+    return "; ".join([f"{len(rows.items):,} rows{faults}", *rows.about, about_card])
 
 
-def _card_in_words(facts: Mapping[str, Any], spec: Data) -> str:
+def _card_in_words(facts: Mapping[str, Any], spec: Data, recipe_dir: Path) -> str:
     """A stated digest has been compared by the plan; one that is not stated binds no bytes."""
     if is_blank_card(facts):
         return "its card is still the template: fill it in"
     if not isinstance(spec, FileData):
         return "card present"
-    name = Path(spec.path).name
-    stated = name in (facts.get("digests") or {})
-    return "card present, digest as stated" if stated else f"card present, states no digest of {name}"
+    digests = facts.get("digests") or {}
+    unstated = [file.name for file in data_files(spec.path, recipe_dir) if file.name not in digests]
+    if not unstated or Path(spec.path).name in digests:
+        return "card present, digest as stated"
+    more = f" and {len(unstated) - 1} more" if len(unstated) > 1 else ""
+    return f"card present, states no digest of {unstated[0]}{more}"

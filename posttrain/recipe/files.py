@@ -17,7 +17,7 @@ from posttrain.errors import CheckpointError, DataError, InputError
 from posttrain.recipe.cards import card_path, read_card
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import near
-from posttrain.recipe.paths import full_path
+from posttrain.recipe.paths import data_files, full_path
 from posttrain.recipe.resolve import models_of, plugin_modules
 from posttrain.recipe.schema import Data, FileData, HubData, ModelRef
 from posttrain.recipe.yaml_core import Key
@@ -71,7 +71,11 @@ def _keys_that_lead_nowhere(loaded: Loaded) -> list[str]:
             named[f"data.{name}.path"] = spec.path
         if isinstance(spec, FileData | HubData):
             named[f"data.{name}.card"] = spec.card
-    return [key for key, path in named.items() if not full_path(path, loaded.recipe_dir).exists()]
+    return [
+        key
+        for key, path in named.items()
+        if not full_path(path, loaded.recipe_dir).exists() and not data_files(path, loaded.recipe_dir)
+    ]
 
 
 def _shown_key(loaded: Loaded, key: Key) -> list[str]:
@@ -267,11 +271,17 @@ def _find_data(name: str, spec: FileData | HubData, loaded: Loaded, digests: Dig
                     "pin it: revision: <40 hex digits>",
                 )
             return
-    elif not path.is_file():
-        loaded.source.fail(key, f"no file {path}", "paths are relative to the recipe", DataError)
-    elif path.stat().st_size == 0:
-        loaded.source.fail(key, f"{path} is empty", "give a file with at least one row", DataError)
-    _add(found, digests, f"data.{name}", path)
+        _add(found, digests, f"data.{name}", path)
+        return
+    files = data_files(spec.path, loaded.recipe_dir)
+    if not files:
+        what = f"no file of rows in {path}" if path.is_dir() else f"no file {path}"
+        loaded.source.fail(key, what, "paths are relative to the recipe", DataError)
+    for file in files:
+        if file.stat().st_size == 0:
+            loaded.source.fail(key, f"{file} is empty", "give a file with at least one row", DataError)
+    found.paths[f"data.{name}"] = path
+    found.digests[f"data.{name}"] = digests.of(path) if path.exists() else digests.files(files)
 
 
 def _find_card(name: str, spec: Data, loaded: Loaded, digests: Digests, found: Files) -> None:
@@ -292,10 +302,13 @@ def _find_card(name: str, spec: Data, loaded: Loaded, digests: Digests, found: F
         loaded.source.fail(
             key, f"'digests' of {path} is not a mapping", "write file name: sha256:<64 hex digits>", DataError
         )
-    wanted = stated.get(data.name) if data is not None else None
-    if wanted is not None and str(wanted) != found.digests[f"data.{name}"]:
-        what = f"{data} has digest {found.digests[f'data.{name}']}, but its card {path} states {wanted}"
-        loaded.source.fail(key, what, "restore the file, or write a new card once the change is understood", DataError)
+    files = data_files(spec.path, loaded.recipe_dir) if isinstance(spec, FileData) else []
+    for file in dict.fromkeys([*files, *([data] if data is not None and data.exists() else [])]):
+        wanted = stated.get(file.name)
+        if wanted is not None and str(wanted) != (digest := digests.of(file)):
+            what = f"{file} has digest {digest}, but its card {path} states {wanted}"
+            remedy = "restore the file, or write a new card once the change is understood"
+            loaded.source.fail(key, what, remedy, DataError)
 
 
 def _json_object(path: Path, where: str) -> dict[str, object]:

@@ -15,6 +15,13 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, le=1e9)]  # of a data set in a mixture
 Form = Literal["safetensors"]
+# What our loaders call the columns that they read.
+# fmt: off
+Column = Literal[
+    "id", "messages", "prompt", "completion", "chosen", "rejected", "gold", "reference", "metadata", "system", "tools",
+    "label", "instruction", "input", "output", "history", "reasoning",
+]
+# fmt: on
 
 
 class Strict(BaseModel):
@@ -143,17 +150,32 @@ class Quarantine(Strict):
     )
 
 
-class FileData(Quarantine):
-    source: Literal["jsonl", "parquet"]
-    path: str = Field(description="File, relative to the recipe.")
+class RowData(Quarantine):
+    """How columns that go by other names are read. A column that nobody reads is refused by its name."""
+
+    columns: dict[Column, str] = Field(
+        default_factory=dict, description="Our key to their column ({prompt: problem, gold: answer}); a.b goes inside."
+    )
+    metadata: list[str] = Field(
+        default_factory=list, description="Columns that are kept beside the row and not trained on."
+    )
+    gold_format: str = Field("auto", description="Format of the golds by its name (APPS, ...); auto: by the columns.")
+
+
+class FileData(RowData):
+    source: Literal["file", "jsonl", "parquet"] = Field(
+        description="file: JSON, JSON Lines, CSV, TSV or Parquet, by name and content; the others hold to one format."
+    )
+    path: str = Field(description="File, folder or glob, relative to the recipe; files may be compressed.")
     card: str = Field(description="Data card, relative to the recipe.")
     limit: int | None = Field(None, ge=1, description="First rows only.")
 
 
-class HubData(Quarantine):
+class HubData(RowData):
     source: Literal["hub"]
-    path: str = Field(description="owner/name on the hub, or a local folder saved by `datasets`.")
+    path: str = Field(description="owner/name on the hub, or a local folder of it, or one saved by `datasets`.")
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="40 hex digits; required for a hub id.")
+    subset: str | None = Field(None, description="Subset (configuration) of the data set; null: the only one.")
     split: str = Field("train", description="Split.")
     card: str = Field(description="Data card, relative to the recipe.")
     limit: int | None = Field(None, ge=1, description="First rows only.")

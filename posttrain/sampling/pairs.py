@@ -72,5 +72,6 @@ def _pair(
         "messages": list(by_teacher.prompt.messages),
         "chosen": chosen.text,
         "rejected": rejected.text,
+        **({"tools": list(by_teacher.prompt.tools)} if by_teacher.prompt.tools else {}),
         "provenance": {"chosen": f"teacher:{teacher.id}", "rejected": f"student:{job.model.id}"},
     }

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ class Digests:
         whole = hashlib.sha256()
         for relative, file in walk_files(path):
             whole.update(f"{relative}\0{self.file(file)}\n".encode("utf-8", "surrogateescape"))
+        return f"sha256:{whole.hexdigest()}"
+
+    def files(self, paths: Iterable[Path]) -> str:
+        """Digest of several files in this order, with their names: what a glob matches. Raises FileNotFoundError."""
+        whole = hashlib.sha256()
+        for path in paths:
+            whole.update(f"{path.name}\0{self.file(path)}\n".encode("utf-8", "surrogateescape"))
         return f"sha256:{whole.hexdigest()}"
 
     def of(self, path: Path) -> str:

@@ -7,6 +7,7 @@ serves with.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,7 @@ from posttrain.train.trainer import (
     settings,
 )
 from posttrain.types import PreferencePair
+from rewards.models.conversation import conversation_text
 from rewards.models.pairwise import LABELS, pairwise_prompt
 from rewards.prose.visible import visible_text
 
@@ -53,13 +55,27 @@ def comparisons(pairs: Sequence[PreferencePair], template: ChatTemplate, max_tok
     labels = label_ids(template)
     rows = []
     for index, pair in enumerate(pairs):
-        question = pair.messages[-1]["content"]
+        question = conversation_text(pair.messages, template.think, sys.maxsize)
         better, worse = (visible_text(text, template.think).strip() for text in (pair.chosen, pair.rejected))
         for first, second, label in ((better, worse, labels[0]), (worse, better, labels[1])):
             ids = template.prompt_ids([{"role": "user", "content": pairwise_prompt(question, first, second)}])
             if len(ids) < max_tokens:
                 rows.append(Comparison(prompt=tuple(ids), label=label, pair=index))
     return rows
+
+
+def num_held_out(name: str, num_pairs: int, share: float) -> int:
+    """How many pairs of a data set are kept for measuring; with a share, one at least. Raises DataError where none
+    would be left to train on."""
+    kept = max(1, round(share * num_pairs)) if share else 0
+    if kept >= num_pairs:
+        raise DataError(
+            f"data '{name}' has {num_pairs} pair{'s' if num_pairs > 1 else ''}, and held_out_share {share} keeps "
+            f"{kept} of them for measuring: none is left to train on",
+            where=f"data.{name}",
+            remedy="give more pairs, or held_out_share: 0",
+        )
+    return kept
 
 
 def label_ids(template: ChatTemplate) -> tuple[int, int]:
@@ -134,11 +150,11 @@ def train(job: Job) -> dict[str, Any]:
     held_out: list[PreferencePair] = []
     faulty: dict[str, Sequence[Fault]] = {}
     for name in sorted(stage.data):
-        read = load_pairs(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
+        read = load_pairs(name, job.data[name], job.recipe_dir, data_folders(job.inputs), think=template.think)
         faulty[name] = read.faults
         pairs = list(read.items)
         random.Random(f"held-out/{job.seed}/{name}").shuffle(pairs)
-        kept = max(1, round(stage.held_out_share * len(pairs))) if stage.held_out_share else 0
+        kept = num_held_out(name, len(pairs), stage.held_out_share)
         held_out += pairs[:kept]
         pools[name] = comparisons(pairs[kept:], template, stage.max_tokens)
         if not pools[name]:

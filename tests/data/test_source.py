@@ -159,7 +159,7 @@ def test_data_without_a_row_are_refused(tmp_path: Path, lines: tuple[bytes, ...]
             "'completion' is not text or one assistant turn",
         ),
         ({"messages": ["hello"]}, "messages[0] is not an object"),
-        ({"messages": [{"role": "human", "content": "x"}]}, "messages[0].role is 'human'"),
+        ({"messages": [{"role": "narrator", "content": "x"}]}, "messages[0].role is 'narrator'"),
         ({"messages": [{"content": "x"}]}, "messages[0].role is None"),
         ({"messages": [{"role": "user", "content": None}]}, "messages[0] has no text"),
         ({"conversations": [{"from": "narrator", "value": "x"}]}, "messages[0].role is 'narrator'"),

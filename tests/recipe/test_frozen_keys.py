@@ -23,7 +23,7 @@ KEYS = {
     "DpdWeights": "sequence chosen rejected",
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
-    "FileData": "max_faulty_share source path card limit",
+    "FileData": "max_faulty_share columns metadata gold_format source path card limit",
     "Filter": "k low high",
     "Grpo": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
@@ -33,7 +33,7 @@ KEYS = {
         "clip_high scale_rewards mask_truncated max_fault_share"
     ),
     "GymData": "source task rows seed split options card",
-    "HubData": "max_faulty_share source path revision split card limit",
+    "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
     "Lora": "rank alpha dropout targets",
     "ModelRef": "path revision toy",
     "Quarantine": "max_faulty_share",
@@ -43,6 +43,7 @@ KEYS = {
         "save_every "
         "gradient_checkpointing batch_size epochs kind data max_tokens held_out_share"
     ),
+    "RowData": "max_faulty_share columns metadata gold_format",
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "

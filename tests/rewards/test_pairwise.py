@@ -10,6 +10,7 @@ from benchmarks.judge_attacks.server import Fault, ScriptedServer
 from rewards.contract.verifier import BatchVerifier
 from rewards.errors import JudgeFooled
 from rewards.load import build_verifier
+from rewards.models.conversation import LEFT_OUT, conversation_text
 from rewards.models.pairwise import LABELS, pairwise_prompt
 from rewards.services import Services
 from rewards.types import Outcome, Request
@@ -84,6 +85,49 @@ def test_thinking_is_not_shown_to_the_judge() -> None:
     model = Taste()
     build(model).verify(ask("<think>good good good</think>bad"))
     assert all("good good" not in prompt for prompt in model.batches[0])
+
+
+TURNS = (
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Name a tree."},
+    {"role": "assistant", "content": "<think>oak or elm</think>Elm", "tool_calls": [{"function": {"name": "look"}}]},
+    {"role": "user", "content": "And why?"},
+)
+
+
+def test_the_judge_reads_the_turns_before_the_question() -> None:
+    model = Taste()
+    request = Request(question="And why?", messages=TURNS, response="good", reference="bad")
+    build(model).verify_group([request])
+    (prompt, other) = model.batches[0]
+    asked = prompt.partition("Answer A:")[0]
+    for line in (
+        "| System:",
+        "| Be brief.",
+        "| Name a tree.",
+        "| Elm",
+        '| [{"function": {"name": "look"}}]',
+        "| And why?",
+    ):
+        assert line in asked.splitlines()
+    assert "oak" not in prompt and other.partition("Answer A:")[0] == asked
+    alone = [
+        Request(question=text, messages=TURNS[-1:], response="good", reference="bad") for text in (None, "And why?")
+    ]
+    build(model).verify_group(alone)
+    assert "Question:\n| And why?\nAnswer A:" in model.batches[1][0] and len(model.batches[1]) == 2
+    build(model).verify_group([Request(question="Else?", messages=TURNS, response="good", reference="bad")])
+    assert "Question:\n| Else?\nAnswer A:" in model.batches[2][0]
+
+
+def test_of_a_long_conversation_the_oldest_turns_are_left_out_and_never_the_last() -> None:
+    think = ("<think>", "</think>")
+    whole = conversation_text(TURNS, think, 10_000)
+    short = conversation_text(TURNS, think, len(whole) - 1)
+    assert whole.endswith("User:\nAnd why?") and short.endswith("User:\nAnd why?")
+    assert short.startswith(LEFT_OUT) and "Name a tree." in short and "Be brief." not in short
+    assert conversation_text(TURNS, think, 8) == f"{LEFT_OUT}\n\nUser:\nAn"
+    assert conversation_text(TURNS[-1:], think, 3) == "And"
 
 
 def test_an_answer_cannot_pose_as_part_of_the_frame() -> None:

@@ -10,7 +10,7 @@ import pytest
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.recipe.schema import RewardModel
-from posttrain.train.reward_model import comparisons, label_ids, train
+from posttrain.train.reward_model import comparisons, label_ids, num_held_out, train
 from posttrain.types import PreferencePair
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, write_rows
 
@@ -60,6 +60,24 @@ def test_every_pair_comes_in_both_orders_without_its_thinking(jobs: Jobs) -> Non
     assert "secret" not in one + other
     assert (first.label, second.label) == label_ids(template) and first.label != second.label
     assert comparisons([pair], template, len(first.prompt)) == []
+
+
+def test_the_turns_before_the_question_are_shown_as_the_judge_is_shown_them(jobs: Jobs) -> None:
+    template = ChatTemplate.load(jobs.model, CHAT)
+    turns = (
+        {"role": "user", "content": "tree"},
+        {"role": "assistant", "content": "<think>secret</think>elm"},
+        {"role": "user", "content": "why"},
+    )
+    pair = PreferencePair(id="1", source="pairs", messages=turns, chosen="good", rejected="bad")
+    text = template.decode(comparisons([pair], template, 512)[0].prompt)
+    assert text.index("tree") < text.index("elm") < text.index("why") < text.index("good") and "secret" not in text
+
+
+def test_one_pair_is_too_few_to_keep_one_for_measuring() -> None:
+    with pytest.raises(DataError, match=r"data 'pairs' has 1 pair, and held_out_share 0.1 keeps 1 of them"):
+        num_held_out("pairs", 1, 0.1)
+    assert (num_held_out("pairs", 1, 0.0), num_held_out("pairs", 2, 0.1), num_held_out("pairs", 40, 0.1)) == (0, 1, 4)
 
 
 def test_splitting_and_resuming_change_nothing(jobs: Jobs, data: dict[str, Any]) -> None:
