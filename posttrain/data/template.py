@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 from posttrain.data.dialect import Dialect, find_dialect
 from posttrain.data.printed import check_calls, check_content, check_tools, dropped_reasoning, said
-from posttrain.data.spans import Layout, Span, Untrained
+from posttrain.data.spans import Layout, Span, TurnCounts, Untrained
 from posttrain.data.special_tokens import SpecialTokens, bos_of, complete, require_offsets, stop_tokens
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.schema import Chat
@@ -39,6 +39,11 @@ class Encoded:
     trained_turns: int = 0
     untrained: tuple[Untrained, ...] = ()
     other_context: int = 0
+
+
+def count_turns(rows: Iterable[Encoded]) -> TurnCounts:
+    """The assistant's turns of many rows."""
+    return TurnCounts.of((row.trained_turns, row.untrained, row.other_context) for row in rows)
 
 
 class ChatTemplate:
@@ -142,6 +147,10 @@ class ChatTemplate:
         it: an answer to it starts inside the reasoning, and is whole with this before it."""
         at = prompt.rfind(self.think[0])
         return prompt[at:] if at >= 0 and not prompt[at + len(self.think[0]) :].strip() else ""
+
+    def opened_by(self, messages: Sequence[Message], tools: Tools = ()) -> str:
+        """What the prompt of these messages opens."""
+        return self.opened(self.prompt_text(messages, tools))
 
     # ---------------------------------------------------------------- tokens
 
