@@ -7,7 +7,7 @@ Special are the added tokens with `special: true`, as the tokenizer itself reads
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from posttrain.errors import CheckpointError, DataError
@@ -120,7 +120,7 @@ def complete(tokenizer: Any, chat: Chat, where: str) -> tuple[str, ...]:
             ),
         )
     if missing:
-        tokenizer.add_special_tokens({"additional_special_tokens": missing}, replace_additional_special_tokens=False)
+        tokenizer.add_tokens(missing, special_tokens=True)
     return tuple(missing)
 
 
@@ -144,8 +144,3 @@ def require_offsets(tokenizer: Any, where: str) -> None:
             where=where,
             remedy="put a tokenizer.json beside the weights (save_pretrained of the fast tokenizer writes it)",
         )
-
-
-def named(tokens: Iterable[str]) -> str:
-    """Example: "'<|end|>', '<|call|>'" """
-    return ", ".join(map(repr, tokens))
