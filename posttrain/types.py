@@ -58,13 +58,15 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodedPrompt:
-    """A prompt with the token ids [P] that the template makes of it, made once.
+    """A prompt with the token ids [P] that the template makes of it, made once. `opened` is what it opens of the
+    reasoning for the answer ("<think>\\n"), "" where it opens none.
 
     Example: EncodedPrompt(prompt=Prompt(...), ids=(151644, 872, 198, ...))
     """
 
     prompt: Prompt
     ids: tuple[int, ...]
+    opened: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +107,8 @@ class Segment:
 class Completion:
     """One sampled answer. A single answer is one segment; tools and turns add more.
 
-    `text` is decoded with special tokens kept (so `<think>` is seen) and without the stop token.
+    `text` is decoded with special tokens kept (so `<think>` is seen) and without the stop token. Where the prompt
+    itself opened the reasoning, that opening stands before it: judges and readers see the answer whole.
     """
 
     segments: tuple[Segment, ...]

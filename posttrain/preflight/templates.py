@@ -1,4 +1,4 @@
-"""Does each model's chat template render a conversation, keep its reasoning and end it in a stop token?"""
+"""Does each model's chat template render a conversation, keep or open its reasoning and end it in a stop token?"""
 
 from __future__ import annotations
 
@@ -19,5 +19,4 @@ def chat_templates(subject: Subject) -> Iterator[Finding]:
         if folder is None:
             yield later(title, "the model")
         else:
-            detail = f"renders, keeps {plan.recipe.chat.think[0]}, ends in a stop token"
-            yield finding_of(title, partial(check_base, folder, plan.recipe.chat, plan.recipe_dir), detail)
+            yield finding_of(title, partial(check_base, folder, plan.recipe.chat, plan.recipe_dir))

@@ -6,9 +6,10 @@ A class's defaults are the vetted setting; only recipes choose names, inputs and
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -60,7 +61,11 @@ class Chat(Strict):
     """How messages become text."""
 
     template: str | None = Field(
-        None, description="A Jinja file beside the recipe, or a preset (chatml_think); null: the tokenizer's own."
+        None,
+        description=(
+            "A Jinja file beside the recipe, or a preset (chatml_think, nanbeige4, neo3, qwen2.5, qwen3, llama3, "
+            "gemma, mistral); null: the tokenizer's own."
+        ),
     )
     think: tuple[str, str] = Field(
         ("<think>", "</think>"), description="Tags around the reasoning; may be plain text (<scratchpad>)."
@@ -69,6 +74,26 @@ class Chat(Strict):
         default_factory=list,
         description="Tokens that end a turn; empty: the tokenizer's eos. Never taken from config.eos_token_id.",
     )
+    date: str | None = Field(
+        None, description="The day that a template which prints today's date is given, as 2026-01-31."
+    )
+    add_tokens: bool = Field(
+        False, description="Add the preset's tokens that the base lacks; its embedding grows at the first stage."
+    )
+    max_untrained_share: Share = Field(
+        0.5,
+        description=(
+            "Share of the assistant's turns of a data set that may give no loss, because the template drops or "
+            "rewrites them; above it the run stops."
+        ),
+    )
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, value: str | None) -> str | None:
+        if value is not None:
+            datetime.date.fromisoformat(value)
+        return value
 
 
 # ---------------------------------------------------------------- machine

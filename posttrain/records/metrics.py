@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ FILTER_TABLE = "table.jsonl"
 class SftMetrics:
     """Supervised fine-tuning. `loss` of the last step; None where a resumed training had no step left.
 
+    Of the assistant's turns in the rows that fit: how many are trained, why others are not, how many the rows give as
+    context only, and how many of the trained stand behind another text than sampling would show.
+
     Example: SftMetrics(loss=0.41, steps=80, rows=1280, trained_tokens=61240, parameters=812544, faulty_rows=0,
-    too_long_rows=2)
+    too_long_rows=2, trained_turns=1300, untrained_turns={"reasoning_dropped": 12})
     """
 
     loss: float | None
@@ -36,6 +39,10 @@ class SftMetrics:
     parameters: int
     faulty_rows: int
     too_long_rows: int
+    trained_turns: int = 0
+    untrained_turns: Mapping[str, int] = field(default_factory=dict)
+    context_turns: int = 0
+    other_context_turns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

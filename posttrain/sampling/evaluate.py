@@ -97,8 +97,11 @@ class FewShot:
         ]
         self.head = "".join(f"Question: {question}\nAnswer: {answer}\n\n" for question, answer in shown)
 
-    def prompt_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        return self.template.encode(f"{self.head}Question: {messages[-1]['content']}\nAnswer:")
+    def prompt_ids(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        return self.template.plain_ids(f"{self.head}Question: {messages[-1]['content']}\nAnswer:")
+
+    def opened_by(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        return ""
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.template.decode(ids)

@@ -70,6 +70,7 @@ def _pair(
         "id": by_teacher.prompt.id,
         "source": by_teacher.prompt.source,
         "messages": list(by_teacher.prompt.messages),
+        **({"tools": list(by_teacher.prompt.tools)} if by_teacher.prompt.tools else {}),
         "chosen": chosen.text,
         "rejected": rejected.text,
         **({"tools": list(by_teacher.prompt.tools)} if by_teacher.prompt.tools else {}),

@@ -23,12 +23,14 @@ Loader = Callable[[str, Data, Path], Rows[Prompt]]
 class PromptEncoder(Protocol):
     """What sampling needs of a chat template."""
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]: ...
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]: ...
+
+    def opened_by(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str: ...
 
 
 def encode(prompt: Prompt, encoder: PromptEncoder, context_tokens: int) -> EncodedPrompt:
     """Raises DataError: the template refuses the prompt, or it leaves no room for an answer in the context."""
-    ids = tuple(encoder.prompt_ids(prompt.messages))
+    ids = tuple(encoder.prompt_ids(prompt.messages, prompt.tools))
     where = f"{prompt.source}, row {prompt.id}"
     if not ids:
         raise DataError("the prompt is empty once encoded", where=where, remedy="give it some text")
@@ -38,7 +40,7 @@ def encode(prompt: Prompt, encoder: PromptEncoder, context_tokens: int) -> Encod
             where=where,
             remedy="raise engine.context_tokens, or give a shorter prompt",
         )
-    return EncodedPrompt(prompt=prompt, ids=ids)
+    return EncodedPrompt(prompt=prompt, ids=ids, opened=encoder.opened_by(prompt.messages, prompt.tools))
 
 
 def encode_rows(

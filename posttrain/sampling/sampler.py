@@ -9,6 +9,7 @@ Shapes: P prompts, G answers a prompt.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from posttrain.rollout.engine import Engine
-from posttrain.types import EncodedPrompt, GenerationRequest, Prompt, RolloutGroup, SamplingParams
+from posttrain.types import Completion, EncodedPrompt, GenerationRequest, Prompt, RolloutGroup, SamplingParams
 
 _SEED_BITS = 52  # survives a JSON reader that holds numbers as doubles
 
@@ -53,6 +54,15 @@ def sample(
         requests.append(GenerationRequest(prompt_ids=encoded.ids, seeds=seeds))
     answers = engine.generate(requests, sampling)
     return [
-        RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=tuple(completions))
+        RolloutGroup(
+            prompt=encoded.prompt,
+            prompt_ids=encoded.ids,
+            completions=tuple(_whole(completion, encoded.opened) for completion in completions),
+        )
         for encoded, completions in zip(prompts, answers, strict=True)
     ]
+
+
+def _whole(completion: Completion, opened: str) -> Completion:
+    """The answer with what its prompt opened before it: else its reasoning would be taken for the answer."""
+    return dataclasses.replace(completion, text=opened + completion.text) if opened else completion

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from posttrain.data.source import Rows, load_conversations, load_prompts, set_aside
+from posttrain.data.spans import TurnCounts, Untrained
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.files import check_model_folder
@@ -17,48 +18,75 @@ from posttrain.types import Conversation
 SAMPLE = 256
 
 
-def check_base(model: Path, chat: Chat, recipe_dir: Path) -> None:
-    """Raises CheckpointError: torn weights, no tokenizer or template, think tags lost by the template, or a turn
-    without a stop token."""
+def check_base(model: Path, chat: Chat, recipe_dir: Path) -> str:
+    """One line on how the template asks for an answer and ends it.
+
+    Raises CheckpointError: torn weights, no tokenizer or template, think tags lost by the template, an answer without a
+    stop token, or one that stands behind another text than sampling shows. A template that opens the reasoning in its
+    prompt and drops it from whole conversations (R1 distills) serves to sample and not to imitate: it is said.
+    """
     check_model_folder(model, str(model), has_template=chat.template is not None)
     template = ChatTemplate.load(model, chat, recipe_dir)
     answer = f"{chat.think[0]}one{chat.think[1]}two"
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": answer}]
-    encoded = template.encode_conversation(turns)
-    trained = [token for token, on in zip(encoded.ids, encoded.mask, strict=True) if on]
-    text = template.decode(trained)
-    if chat.think[0] not in text or chat.think[1] not in text:
+    try:
+        prompt, text = template.prompt_text(turns[:1]), template.render(turns, ask=False)
+        opened = template.opened(prompt)
+        said = text[len(prompt) - len(opened) :] if text.startswith(prompt) else text
+        if opened and "one" not in said:
+            return (
+                f"{_opens(opened)}, drops it from whole conversations: for rollouts only, reasoning to imitate is lost"
+            )
+        if chat.think[0] not in said or chat.think[1] not in said:
+            raise CheckpointError(
+                f"the chat template drops {chat.think[0]} from the last answer: it renders {said!r}",
+                where="chat.template",
+                remedy="use a template that keeps reasoning",
+            )
+        ids = template.encode(said)
+        if not any(token in template.stop_ids for token in ids):
+            raise CheckpointError(
+                f"an answer ends in {template.decode(ids[-1:])!r}, which is no stop token of the recipe",
+                where="chat.stop",
+                remedy="set chat.stop to the template's end of turn",
+            )
+        encoded = template.encode_conversation(turns)
+    except DataError as error:
+        raise CheckpointError(error.what, where="chat.template", remedy=error.remedy) from error
+    if encoded.other_context:
         raise CheckpointError(
-            f"the chat template drops {chat.think[0]} from the last answer: it renders {text!r}",
+            f"an answer with reasoning stands behind another text than its prompt {prompt!r}: the conversation is "
+            f"rendered {text!r}",
             where="chat.template",
-            remedy="use a template that keeps reasoning",
+            remedy="use a template whose prompt leaves the reasoning to the answer",
         )
-    if trained[-1] not in template.stop_ids:
-        raise CheckpointError(
-            f"an answer ends in {template.decode(trained[-1:])!r}, which is no stop token of the recipe",
-            where="chat.stop",
-            remedy="set chat.stop to the template's end of turn",
-        )
+    ends = f"keeps {chat.think[0]}, ends in a stop token"
+    return f"renders, {_opens(opened)}, {ends}" if opened else f"renders, {ends}"
+
+
+def _opens(opened: str) -> str:
+    return f"opens {opened.strip()} in the prompt (answers are judged with it)"
 
 
 def check_rows(
     model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], stage: Sft, sample: int = SAMPLE
 ) -> str:
-    """One line on how the first rows of an sft stage's data fit its max_tokens and pack. Raises DataError where no row
-    at all fits.
+    """One line on how the first rows of an sft stage's data fit its max_tokens and pack, and which of the assistant's
+    turns are trained. Raises DataError where no row at all fits, or too many turns give no loss.
 
     data: those sets of the stage that are here already. Example: "64 of 64 rows of 'cot' fit in 32768 tokens, longest
-    21,003"
+    21,003; 64 of 64 turns of the assistant trained"
     """
     template = ChatTemplate.load(model, chat, recipe_dir)
     words = []
     for name, spec in data.items():
         rows = load_conversations(name, spec, recipe_dir)
-        lengths = _lengths(template, rows, spec, sample)
+        lengths, turns = _lengths(template, rows, spec, sample)
         fitting = [length for length in lengths if length <= stage.max_tokens]
-        if not fitting:  # it may be sorted
-            lengths = _lengths(template, rows, spec, len(rows.items))
+        if not fitting or turns.untrained_share > chat.max_untrained_share:  # it may be sorted
+            lengths, turns = _lengths(template, rows, spec, len(rows.items))
             fitting = [length for length in lengths if length <= stage.max_tokens]
+        turns.check_share(chat.max_untrained_share, name)
         if not fitting:
             raise DataError(
                 (
@@ -71,7 +99,7 @@ def check_rows(
         packed = f", {stage.max_tokens * len(fitting) / sum(fitting):.1f} a packed sequence" if stage.packing else ""
         words.append(
             f"{len(fitting)} of {len(lengths)} rows of '{name}' fit in {stage.max_tokens} tokens, longest "
-            f"{max(lengths):,}{packed}"
+            f"{max(lengths):,}{packed}; {turns.in_words()}"
         )
     return "; ".join(words)
 
@@ -90,14 +118,17 @@ def check_prompts(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, 
     return f"{fitting:,} prompts fit in a context of {context_tokens:,} tokens"
 
 
-def _lengths(template: ChatTemplate, rows: Rows[Conversation], spec: Data, sample: int) -> list[int]:
-    """Tokens of the first rows, those aside that the template refuses. Raises DataError where the stage would surely
-    stop at one."""
+def _lengths(template: ChatTemplate, rows: Rows[Conversation], spec: Data, sample: int) -> tuple[list[int], TurnCounts]:
+    """Tokens of the first rows, those aside that the template refuses, and what becomes of their turns. Raises
+    DataError where the stage would surely stop at one."""
     found: list[int] = []
+    turns: list[tuple[int, tuple[Untrained, ...], int]] = []
     reasons: list[str | None] = []
     for row in rows.items[:sample]:
         try:
-            found.append(len(template.encode_conversation(row.messages).ids))
+            encoded = template.encode_conversation(row.messages, row.tools)
+            found.append(len(encoded.ids))
+            turns.append((encoded.trained_turns, encoded.untrained, encoded.other_context))
             reasons.append(None)
         except DataError as error:
             reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
@@ -105,7 +136,7 @@ def _lengths(template: ChatTemplate, rows: Rows[Conversation], spec: Data, sampl
         spec, "max_faulty_share", 0.0
     ):  # a share cannot be told from a sample: the stage counts all rows
         set_aside(Rows(name=rows.name, items=rows.items[:sample], numbers=rows.numbers[:sample]), spec, reasons)
-    return found
+    return found, TurnCounts.of(turns)
 
 
 def check_tokenizers(student: Path, teachers: Mapping[str, Path]) -> None:

@@ -39,6 +39,7 @@ from posttrain.train.trainer import (
     run_trainer,
     settings,
 )
+from posttrain.types import PreferencePair
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,14 +141,17 @@ def _pair_rows(job: Job, template: ChatTemplate) -> list[PairRow]:
         raise DataError(
             "no pair was kept", where=job.step_name, remedy="give more prompts or samples, or a stronger teacher"
         )
-    return [
-        PairRow(
-            prompt=tuple(template.prompt_ids(pair.messages)),
-            chosen=tuple(template.answer_ids(pair.chosen)),
-            rejected=tuple(template.answer_ids(pair.rejected)),
-        )
-        for pair in pairs
-    ]
+    return [_pair_row(pair, template) for pair in pairs]
+
+
+def _pair_row(pair: PreferencePair, template: ChatTemplate) -> PairRow:
+    """What the prompt opens of the reasoning is the prompt's, and no token of the answers."""
+    prompt = template.prompt_text(pair.messages, pair.tools)
+    chosen, rejected = (
+        tuple(template.answer_ids(text.removeprefix(template.opened(prompt)), prompt))
+        for text in (pair.chosen, pair.rejected)
+    )
+    return PairRow(prompt=tuple(template.prompt_ids(pair.messages, pair.tools)), chosen=chosen, rejected=rejected)
 
 
 def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: Path) -> list[PairRow] | None:

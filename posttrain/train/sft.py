@@ -12,14 +12,14 @@ from typing import Any
 
 from posttrain.data.mix import draw, num_rows
 from posttrain.data.source import Fault, load_conversations, set_aside, write_set_aside
-from posttrain.data.template import ChatTemplate, Encoded
+from posttrain.data.template import ChatTemplate, Encoded, count_turns
 from posttrain.errors import DataError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Sft
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import SftMetrics
 from posttrain.train.job import Job, data_folders
-from posttrain.types import Message
+from posttrain.types import Conversation
 
 
 def encode_rows(
@@ -31,7 +31,7 @@ def encode_rows(
     too_long: dict[str, list[Fault]] = {}
     for name in sorted(stage.data):
         rows = load_conversations(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
-        whole, reasons = _encode([row.messages for row in rows.items], template)
+        whole, reasons = _encode(rows.items, template)
         rows = set_aside(rows, job.data[name], reasons)
         faulty[name] = list(rows.faults)
         encoded[name] = [row for row in whole if len(row.ids) <= stage.max_tokens]
@@ -46,16 +46,17 @@ def encode_rows(
                 where=job.step_name,
                 remedy="raise max_tokens",
             )
+        count_turns(encoded[name]).check_share(template.max_untrained_share, name)
     return encoded, faulty, too_long
 
 
-def _encode(rows: Sequence[Sequence[Message]], template: ChatTemplate) -> tuple[list[Encoded], list[str | None]]:
+def _encode(rows: Sequence[Conversation], template: ChatTemplate) -> tuple[list[Encoded], list[str | None]]:
     """Rows [N] that the template takes, as ids; and why it refuses a row [N], or None."""
     done: list[Encoded] = []
     reasons: list[str | None] = []
-    for messages in rows:
+    for row in rows:
         try:
-            done.append(template.encode_conversation(messages))
+            done.append(template.encode_conversation(row.messages, row.tools))
             reasons.append(None)
         except DataError as error:
             reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
@@ -126,6 +127,7 @@ def train(job: Job) -> dict[str, Any]:
         )
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     trained = sum(sum(row.mask) for row in drawn)
+    turns = count_turns(row for rows in encoded.values() for row in rows)
     metrics = SftMetrics(
         loss=round(losses[-1], 6) if losses else None,
         steps=steps,
@@ -134,5 +136,9 @@ def train(job: Job) -> dict[str, Any]:
         parameters=num_parameters(trainer.model),
         faulty_rows=sum(map(len, faulty.values())),
         too_long_rows=sum(map(len, too_long.values())),
+        trained_turns=turns.trained,
+        untrained_turns=turns.untrained,
+        context_turns=turns.context,
+        other_context_turns=turns.other_context,
     )
     return dict(as_json(metrics))

@@ -44,7 +44,8 @@ class ChoiceOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FormatOptions:
-    """opened: the prompt ends with the opening tag, so that the answer starts inside the reasoning."""
+    """opened: the prompt ends with the opening tag, so that an answer that does not come with it starts inside the
+    reasoning. Answers of a run come with what their prompt opened."""
 
     opened: bool = False
 

@@ -20,7 +20,9 @@ class FormatRule(Rule):
 
     def judge(self, request: Request) -> Verdict:
         opening, closing = self.think
-        text = opening + request.response if self.options.opened else request.response.lstrip()
+        text = request.response.lstrip()
+        if self.options.opened and not text.startswith(opening):  # answers of a run come with what the prompt opened
+            text = opening + request.response
         opened, closed = text.count(opening), text.count(closing)
         if not opened or not closed:
             return wrong("thinking_unclosed" if opened else "think_tag_missing", None)

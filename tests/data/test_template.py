@@ -144,7 +144,8 @@ def test_tags_that_are_plain_text_are_found_too(own: Callable[..., ChatTemplate]
     template = own(TAGS, think=("<scratchpad>", "</scratchpad>"))
     talk = [SUM[0], {"role": "assistant", "content": "<scratchpad>one</scratchpad>2"}]
     assert trained(template, talk) == ["<scratchpad>one</scratchpad>2</assistant><|im_end|>"]
-    assert len(trained(template, TWO_TURNS)) == 2
+    again = [SUM[0], {"role": "assistant", "content": "<scratchpad>two</scratchpad>3"}]
+    assert len(trained(template, [*talk, *again])) == 2
 
 
 def test_a_generation_prompt_that_opens_the_thinking_leaves_the_tag_to_the_prompt(
@@ -153,9 +154,16 @@ def test_a_generation_prompt_that_opens_the_thinking_leaves_the_tag_to_the_promp
     assert trained(own(OPENED), SUM) == ["one, one</think>2<|im_end|>"]
 
 
-def test_an_answer_the_template_does_not_set_apart_is_an_error(own: Callable[..., ChatTemplate]) -> None:
-    with pytest.raises(DataError, match="assistant turn"):
-        own(OPENED).encode_conversation([SUM[0], {"role": "assistant", "content": "no thinking"}])
+def test_an_answer_without_the_thinking_that_the_prompt_opens_is_trained_and_counted(
+    own: Callable[..., ChatTemplate],
+) -> None:
+    talk = [SUM[0], {"role": "assistant", "content": "no thinking"}]
+    assert trained(own(OPENED), talk) == ["no thinking<|im_end|>"]
+    assert own(OPENED).encode_conversation(talk).other_context == 1
+    assert own(OPENED).encode_conversation(SUM).other_context == 0
+
+
+def test_a_row_without_an_answer_is_an_error(own: Callable[..., ChatTemplate]) -> None:
     with pytest.raises(DataError, match="assistant turn"):
         own(TAGS).encode_conversation(SUM[:1])
 
@@ -164,8 +172,9 @@ def test_an_empty_answer_trains_its_stop_token(chatml: ChatTemplate) -> None:
     assert trained(chatml, [SUM[0], {"role": "assistant", "content": ""}]) == ["<|im_end|>"]
 
 
-def test_a_template_without_any_marks_trains_the_text_itself(own: Callable[..., ChatTemplate]) -> None:
-    assert trained(own(BARE), SUM) == ["<think>one, one</think>2"]
+def test_an_answer_that_no_stop_token_ends_is_not_trained(own: Callable[..., ChatTemplate]) -> None:
+    with pytest.raises(DataError, match="no_stop"):
+        trained(own(BARE), SUM)
 
 
 def test_a_template_that_refuses_the_roles_says_so(own: Callable[..., ChatTemplate]) -> None:

@@ -10,7 +10,7 @@ from posttrain.recipe import schema
 from sandbox.types import Level
 
 KEYS = {
-    "Chat": "template think stop",
+    "Chat": "template think stop date add_tokens max_untrained_share",
     "Cluster": "address trainers engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds",
     "Custom": "name from kind options",
     "Dpd": (

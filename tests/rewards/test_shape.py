@@ -49,7 +49,10 @@ def test_one_block_at_the_start_with_an_answer_after_it_is_well_formed(
 def test_a_block_that_the_prompt_opened_is_continued() -> None:
     verifier = build_verifier({"kind": "format", "opened": True}, Services(think=SCRATCH))
     assert verifier.verify(Request(response="why</scratchpad>answer")).passed
-    assert verifier.verify(Request(response="<scratchpad>why</scratchpad>answer")).reason == "think_tag_repeated"
+    # The answers of a run come with what their prompt opened.
+    assert verifier.verify(Request(response="<scratchpad>why</scratchpad>answer")).passed
+    twice = Request(response="<scratchpad>\n<scratchpad>why</scratchpad>answer")
+    assert verifier.verify(twice).reason == "think_tag_repeated"
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,11 @@ def test_a_sampling_number_outside_its_range_is_an_input_error(wrong: dict[str, 
 
 
 class Bytes:
-    def prompt_ids(self, messages: Sequence[dict[str, Any]]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any] = ()) -> list[int]:
         return list(messages[-1]["content"].encode())
+
+    def opened_by(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any] = ()) -> str:
+        return ""
 
 
 class Echo:

@@ -18,7 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
-TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
+TOKENS = (
+    *("data/source.py", "data/mix.py"),
+    *(f"data/{name}.py" for name in ("template", "dialect", "printed", "spans", "special_tokens")),
+)
 METRICS = ("records/codec.py", "records/metrics.py")
 TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
 SAMPLING = (
