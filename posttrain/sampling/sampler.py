@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from posttrain.rollout.engine import Engine
-from posttrain.types import EncodedPrompt, GenerationRequest, Prompt, RolloutGroup, SamplingParams
+from posttrain.types import Completion, EncodedPrompt, GenerationRequest, Prompt, RolloutGroup, SamplingParams
 
 _SEED_BITS = 52  # survives a JSON reader that holds numbers as doubles
 
@@ -44,15 +44,37 @@ def sample(
 
     seen: how often each (source, id) was asked before under these seed_parts; counted on here.
     """
-    seen = Counter() if seen is None else seen
-    requests = []
-    for encoded in prompts:
-        key = (encoded.prompt.source, encoded.prompt.id)
-        seeds = tuple(sample_seed(seed_parts, encoded.prompt, seen[key], index) for index in range(samples))
-        seen[key] += 1
-        requests.append(GenerationRequest(prompt_ids=encoded.ids, seeds=seeds))
-    answers = engine.generate(requests, sampling)
+    occurrences = count_occurrences(prompts, Counter() if seen is None else seen)
+    answers = sample_range(engine, list(zip(prompts, occurrences, strict=True)), range(samples), sampling, seed_parts)
     return [
-        RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=tuple(completions))
+        RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=completions)
         for encoded, completions in zip(prompts, answers, strict=True)
     ]
+
+
+def count_occurrences(prompts: Sequence[EncodedPrompt], seen: Counter[tuple[str, str]]) -> list[int]:
+    """How often each prompt [P] was asked before it is now; `seen` is counted on."""
+    found = []
+    for encoded in prompts:
+        key = (encoded.prompt.source, encoded.prompt.id)
+        found.append(seen[key])
+        seen[key] += 1
+    return found
+
+
+def sample_range(
+    engine: Engine,
+    asked: Sequence[tuple[EncodedPrompt, int]],
+    indices: Sequence[int],
+    sampling: SamplingParams,
+    seed_parts: Sequence[Any],
+) -> list[tuple[Completion, ...]]:
+    """The answers of these indices to each (prompt, its occurrence), under the seeds that they always have."""
+    requests = [
+        GenerationRequest(
+            prompt_ids=encoded.ids,
+            seeds=tuple(sample_seed(seed_parts, encoded.prompt, occurrence, index) for index in indices),
+        )
+        for encoded, occurrence in asked
+    ]
+    return [tuple(completions) for completions in engine.generate(requests, sampling)]
