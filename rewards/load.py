@@ -279,6 +279,17 @@ def kind_versions(spec: Any) -> dict[str, int]:
     return found
 
 
+def may_compare_answers(spec: Any) -> bool:
+    """Whether a verifier may judge an answer by the others of its group: `pairwise` does, and a plug-in may (it can
+    have a `verify_group`)."""
+    if isinstance(spec, Mapping):
+        kind = spec.get("kind")
+        if isinstance(kind, str) and (kind == "pairwise" or kind not in KINDS):
+            return True
+        return any(map(may_compare_answers, spec.values()))
+    return isinstance(spec, list | tuple) and any(map(may_compare_answers, spec))
+
+
 def _installed_kinds() -> dict[str, str]:
     return {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
 

@@ -175,8 +175,9 @@ def duration(seconds: float | None) -> str:
 
 
 def filter_line(step: str, summary: FilterSummary) -> str:
-    """Example: "stem.filter kept 212 of 400 prompts (53.0 %)"."""
-    return f"{step} kept {summary.kept} of {summary.prompts} prompts ({percent(summary.kept_share)} %)"
+    """Example: "stem.filter kept 212 of 400 prompts (53.0 %), 10.4 answers a prompt for avg@16"."""
+    asked = f"{summary.answers_per_prompt:.1f} answers a prompt for avg@{summary.k}"
+    return f"{step} kept {summary.kept} of {summary.prompts} prompts ({percent(summary.kept_share)} %), {asked}"
 
 
 def verdict_line(record: VerdictCounts) -> str:

@@ -334,6 +334,14 @@ class Filter(Strict):
     k: int = Field(16, ge=2, le=1024, description="Answers a prompt.")
     low: Share = Field(0.1, description="Kept strictly above.")
     high: Share = Field(0.9, description="Kept strictly below.")
+    wave: int = Field(
+        4,
+        ge=0,
+        description=(
+            "Answers asked at a time, until those still to come cannot change the decision, which is that of all k; "
+            "0: all k at once, as for a verifier that compares answers."
+        ),
+    )
 
 
 class Grpo(Training):

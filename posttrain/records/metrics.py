@@ -99,16 +99,19 @@ class PolicyMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilterSummary:
-    """A difficulty filter, also published as summary.json. `histogram[c]`: prompts with c right of k, k + 1 entries.
+    """A difficulty filter, also published as summary.json. `histogram[c]`: prompts of which c k-ths of the answers were
+    right, k + 1 entries; `answers_per_prompt`: how many it took to decide, k without early stopping.
 
-    Example: FilterSummary(prompts=400, kept=212, kept_share=0.53, k=16, set_aside_for_faults=0, faulty_rows=0,
-    histogram=(90, 10, ...), outcomes={"correct": 3100, "wrong": 3300}, generated_tokens=198400)
+    Example: FilterSummary(prompts=400, kept=212, kept_share=0.53, k=16, answers_per_prompt=10.4,
+    set_aside_for_faults=0, faulty_rows=0, histogram=(90, 10, ...), outcomes={"correct": 2100, "wrong": 2060},
+    generated_tokens=128400)
     """
 
     prompts: int
     kept: int
     kept_share: float
     k: int
+    answers_per_prompt: float
     set_aside_for_faults: int
     faulty_rows: int
     histogram: tuple[int, ...]
@@ -118,14 +121,17 @@ class FilterSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A filter's decision on one prompt, a row of table.jsonl. Example: Decision(id="stem/3", right=5, wrong=11,
-    none=0, kept=True)."""
+    """A filter's decision on one prompt, a row of table.jsonl; `undecided`: faults of ours left it open.
+
+    Example: Decision(id="stem/3", right=5, wrong=11, none=0, kept=True, undecided=False)
+    """
 
     id: str
     right: int
     wrong: int
     none: int  # verdicts that are faults of ours
     kept: bool
+    undecided: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from posttrain.data.difficulty import bar_of
 from posttrain.evaluate.table import duration, percent
 from posttrain.records.metrics import FILTER_TABLE, METRICS_FILE, FilterSummary, decisions, metrics_rows
 from posttrain.records.reader import Run, StageRecord, VerdictCounts
@@ -113,7 +114,7 @@ def _filter_figure(stage: StageRecord | None, step: str, summary: FilterSummary)
 def _kept_bars(table: Path, k: int) -> list[bool]:
     """Whether prompts with that many right answers were kept, 0 to k: [k + 1]. The table of decisions says it; a band
     alone would guess."""
-    kept = {decision.right for decision in decisions(table) if decision.kept}
+    kept = {bar_of(decision, k) for decision in decisions(table) if decision.kept}
     return [right in kept for right in range(k + 1)]
 
 

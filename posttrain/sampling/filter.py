@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.difficulty import decide, histogram
+from posttrain.data.difficulty import decide, histogram, settled
 from posttrain.data.source import write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError
@@ -20,15 +21,17 @@ from posttrain.records.metrics import FILTER_SUMMARY, FILTER_TABLE, FilterSummar
 from posttrain.sampling.correctness import count_outcomes, generated_tokens, is_right
 from posttrain.sampling.job import SamplingJob
 from posttrain.sampling.prompts import pick_prompts
-from posttrain.sampling.resumable import judged_answers
+from posttrain.sampling.resumable import Waves, judged_answers
 from posttrain.store.jsonl import read_lines, write_lines, write_record
 from posttrain.types import Prompt
+from rewards.types import Verdict
 
 KEPT_PROMPTS = "kept.jsonl"
 
 
 def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
-    """Keep the prompts with band.low to band.high of `job.samples` answers right. Publishes kept.jsonl, table.jsonl,
+    """Keep the prompts with band.low to band.high of `job.samples` answers right, asking no more than decides.
+    Publishes kept.jsonl, table.jsonl,
     summary.json; other ranks return {} at once.
 
     Under smoke a model after two steps has no prompt in the band: all are kept, so that the next step has work. Raises
@@ -38,7 +41,7 @@ def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
         return {}
     template = ChatTemplate.load(job.model.folder, job.chat, job.prompts.recipe_dir)
     prompts, faulty = pick_prompts(job.prompts, job.scorer, template)
-    scored = judged_answers(job, prompts, template.stop_ids, asker="filter")
+    scored = judged_answers(job, prompts, template.stop_ids, asker="filter", waves=_waves(band))
     decisions = [
         decide(group.prompt.id, [is_right(verdict) for verdict in group.verdicts], band.k, band.low, band.high)
         for group in scored
@@ -53,7 +56,8 @@ def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
         kept=len(kept),
         kept_share=round(len(kept) / len(prompts), 6),
         k=band.k,
-        set_aside_for_faults=sum(decision.none > 0 for decision in decisions),
+        answers_per_prompt=round(sum(len(group.completions) for group in scored) / len(prompts), 4),
+        set_aside_for_faults=sum(decision.undecided for decision in decisions),
         faulty_rows=write_set_aside(job.output, faulty),
         histogram=tuple(histogram(decisions, band.k)),
         outcomes=count_outcomes(scored),
@@ -62,11 +66,23 @@ def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
     write_record(job.output / FILTER_SUMMARY, as_json(summary))
     if not kept:
         raise StageError(
-            f"no prompt of {len(prompts)} lies in the band: right answers of {band.k} were {list(summary.histogram)}",
+            f"no prompt of {len(prompts)} lies in the band; by right answers of {band.k}: {list(summary.histogram)}",
             where=str(job.output.name),
             remedy="give easier or harder prompts, or widen filter.low and filter.high",
         )
     return dict(as_json(summary))
+
+
+def _waves(band: Filter) -> Waves | None:
+    """Ask until a prompt is settled. Answers are asked by index under their own seeds, so which come first never
+    depends on which are done first."""
+    if band.wave == 0 or band.wave >= band.k:
+        return None
+
+    def is_open(verdicts: Sequence[Verdict]) -> bool:
+        return settled([is_right(verdict) for verdict in verdicts], band.k, band.low, band.high) is None
+
+    return Waves(size=band.wave, is_open=is_open)
 
 
 def read_kept(folder: Path) -> list[Prompt]:

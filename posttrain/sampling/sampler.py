@@ -45,20 +45,10 @@ def sample(
 
     seen: how often each (source, id) was asked before under these seed_parts; counted on here.
     """
-    seen = Counter() if seen is None else seen
-    requests = []
-    for encoded in prompts:
-        key = (encoded.prompt.source, encoded.prompt.id)
-        seeds = tuple(sample_seed(seed_parts, encoded.prompt, seen[key], index) for index in range(samples))
-        seen[key] += 1
-        requests.append(GenerationRequest(prompt_ids=encoded.ids, seeds=seeds))
-    answers = engine.generate(requests, sampling)
+    occurrences = count_occurrences(prompts, Counter() if seen is None else seen)
+    answers = sample_range(engine, list(zip(prompts, occurrences, strict=True)), range(samples), sampling, seed_parts)
     return [
-        RolloutGroup(
-            prompt=encoded.prompt,
-            prompt_ids=encoded.ids,
-            completions=tuple(_whole(completion, encoded.opened) for completion in completions),
-        )
+        RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=completions)
         for encoded, completions in zip(prompts, answers, strict=True)
     ]
 
@@ -66,3 +56,32 @@ def sample(
 def _whole(completion: Completion, opened: str) -> Completion:
     """The answer with what its prompt opened before it: else its reasoning would be taken for the answer."""
     return dataclasses.replace(completion, text=opened + completion.text) if opened else completion
+def count_occurrences(prompts: Sequence[EncodedPrompt], seen: Counter[tuple[str, str]]) -> list[int]:
+    """How often each prompt [P] was asked before it is now; `seen` is counted on."""
+    found = []
+    for encoded in prompts:
+        key = (encoded.prompt.source, encoded.prompt.id)
+        found.append(seen[key])
+        seen[key] += 1
+    return found
+
+
+def sample_range(
+    engine: Engine,
+    asked: Sequence[tuple[EncodedPrompt, int]],
+    indices: Sequence[int],
+    sampling: SamplingParams,
+    seed_parts: Sequence[Any],
+) -> list[tuple[Completion, ...]]:
+    """The answers of these indices to each (prompt, its occurrence), under the seeds that they always have."""
+    requests = [
+        GenerationRequest(
+            prompt_ids=encoded.ids,
+            seeds=tuple(sample_seed(seed_parts, encoded.prompt, occurrence, index) for index in indices),
+        )
+        for encoded, occurrence in asked
+    ]
+    return [
+        tuple(_whole(completion, encoded.opened) for completion in completions)
+        for (encoded, _), completions in zip(asked, engine.generate(requests, sampling), strict=True)
+    ]

@@ -3,13 +3,14 @@ and digests."""
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from posttrain.data.difficulty import decide, histogram, in_band
+from posttrain.data.difficulty import decide, expected_answers, histogram, in_band, settled
 from posttrain.data.mix import draw, num_rows
 from posttrain.errors import DataError
 from posttrain.recipe.cards import card_path, data_facts, read_card
@@ -74,23 +75,57 @@ def test_both_borders_are_strict_and_exact() -> None:
     assert [right for right in range(5) if in_band(right, 4, 0.0, 1.0)] == [1, 2, 3]
 
 
-def test_a_prompt_with_a_fault_is_set_aside_and_not_counted_wrong() -> None:
-    decision = decide("p", [None, *verdicts(8, 15)], 16, 0.1, 0.9)
-    assert (decision.kept, decision.right, decision.wrong, decision.none) == (False, 8, 7, 1)
+def test_a_fault_never_counts_as_wrong_and_sets_aside_what_it_leaves_open() -> None:
+    open_end = decide("p", [None, *verdicts(14, 15)], 16, 0.1, 0.9)  # 14 or 15 of 16
+    assert (open_end.kept, open_end.undecided, open_end.right, open_end.wrong, open_end.none) == (False, True, 14, 1, 1)
+    either = decide("p", [None, *verdicts(8, 15)], 16, 0.1, 0.9)  # 8 or 9 of 16: kept in both cases
+    assert (either.kept, either.undecided) == (True, False)
+    neither = decide("p", [None, *verdicts(0, 15)], 16, 0.1, 0.9)  # 0 or 1 of 16
+    assert (neither.kept, neither.undecided) == (False, False)
 
 
-def test_a_missing_verdict_is_an_error_of_ours() -> None:
-    with pytest.raises(ValueError, match="15 verdicts"):
-        decide("p", verdicts(3, 15), 16, 0.1, 0.9)
+def test_verdicts_that_do_not_decide_yet_are_an_error_of_ours() -> None:
+    with pytest.raises(ValueError, match="2 verdicts"):
+        decide("p", verdicts(1, 2), 16, 0.1, 0.9)
 
 
-def test_the_histogram_counts_judged_prompts_only() -> None:
+def test_a_prompt_is_settled_at_two_of_each_or_fifteen_alike() -> None:
+    assert settled(verdicts(2, 4), 16, 0.1, 0.9) is True
+    assert settled(verdicts(1, 14), 16, 0.1, 0.9) is None
+    assert settled(verdicts(14, 14), 16, 0.1, 0.9) is None
+    assert settled(verdicts(15, 15), 16, 0.1, 0.9) is False
+    assert settled(verdicts(0, 15), 16, 0.1, 0.9) is False
+
+
+@pytest.mark.parametrize("wave", [1, 4])
+def test_stopping_early_decides_every_order_of_sixteen_verdicts_as_all_of_them_do(wave: int) -> None:
+    full = [in_band(right, 16, 0.1, 0.9) for right in range(17)]
+    asked_in_all = 0
+    for number in range(2**16):
+        # By (right, asked) alone: the same states come again in many orders.
+        right = asked = 0
+        while (decision := _settled_after(right, asked)) is None:
+            step = min(wave, 16 - asked)
+            right += (number >> asked & ((1 << step) - 1)).bit_count()
+            asked += step
+        assert decision == full[number.bit_count()]
+        asked_in_all += asked
+    assert asked_in_all / 2**16 == pytest.approx(expected_answers(16, wave, 0.1, 0.9, 0.5))
+
+
+@functools.cache
+def _settled_after(right: int, asked: int) -> bool | None:
+    return settled(verdicts(right, asked), 16, 0.1, 0.9)
+
+
+def test_the_histogram_counts_decided_prompts_by_their_share_of_right_answers() -> None:
     decisions = [
         decide("a", verdicts(0, 4), 4, 0.1, 0.9),
         decide("b", verdicts(4, 4), 4, 0.1, 0.9),
         decide("c", [None, True, True, True], 4, 0.1, 0.9),
+        decide("d", verdicts(1, 2), 4, 0.1, 0.9),
     ]
-    assert histogram(decisions, 4) == [1, 0, 0, 0, 1]
+    assert histogram(decisions, 4) == [1, 0, 1, 0, 1]
 
 
 # ---------------------------------------------------------------- cards

@@ -24,7 +24,7 @@ KEYS = {
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
-    "Filter": "k low high",
+    "Filter": "k low high wave",
     "Grpo": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "

@@ -298,6 +298,7 @@ def difficulty_filter(output: Path, rng: random.Random) -> dict[str, Any]:
         kept=kept,
         kept_share=round(kept / 240, 6),
         k=16,
+        answers_per_prompt=16.0,
         set_aside_for_faults=0,
         faulty_rows=0,
         histogram=tuple(histogram(decisions, 16)),

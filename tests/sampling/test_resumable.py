@@ -14,7 +14,7 @@ from posttrain.errors import Stopped
 from posttrain.recipe.schema import Chat
 from posttrain.sampling.job import AnswerBatches, PromptMixture, SamplingJob, ServedModel
 from posttrain.sampling.prompts import encode
-from posttrain.sampling.resumable import judged_answers
+from posttrain.sampling.resumable import Waves, judged_answers
 from posttrain.signals.stopping import check_wait
 from posttrain.types import Prompt, RolloutGroup, SamplingParams
 from rewards.types import Outcome, Verdict
@@ -109,3 +109,39 @@ def test_answers_to_other_prompts_are_refused(tmp_path: Path) -> None:
     ask(tmp_path, 1, Parity(tmp_path / "none"), Echo())
     with pytest.raises(ValueError, match="where sums/9 was asked"):
         ask(tmp_path, 2, Parity(tmp_path / "none"), Echo(), [prompt(9), *PROMPTS[1:]])
+
+
+def answers_until(waves: Waves | None, folder: Path, samples: int = 12) -> tuple[list[RolloutGroup], Echo]:
+    engine = Echo()
+    batches = AnswerBatches(folder=folder, earlier=(), stop_file=folder / "stop", samples=48)
+    job = SamplingJob(
+        model=ServedModel(engine=engine, folder=folder, id="echo"),  # type: ignore[arg-type]
+        chat=Chat(),
+        prompts=PromptMixture(weights={}, data={}, recipe_dir=folder, verifier="parity", seed=0, context_tokens=64),
+        scorer=Parity(folder / "stop"),
+        sampling=SamplingParams(),
+        samples=samples,
+        output=folder,
+        batches=batches,
+    )
+    asked = [encode(prompt, Bytes(), 64) for prompt in PROMPTS]
+    return judged_answers(job, asked, (), asker="filter", waves=waves), engine
+
+
+def test_waves_ask_the_first_answers_of_all_and_stop_where_they_are_told(tmp_path: Path) -> None:
+    everything, _ = answers_until(None, tmp_path / "all")
+    waves = Waves(size=1, is_open=lambda verdicts: not any(verdict.passed for verdict in verdicts))
+    some, _ = answers_until(waves, tmp_path / "waves")
+    for whole, part in zip(everything, some, strict=True):
+        count = len(part.completions)
+        assert part.completions == whole.completions[:count]  # by index under its own seed, never by who is done first
+        assert part.verdicts == whole.verdicts[:count]
+        assert [verdict.passed for verdict in part.verdicts] == [False] * (count - 1) + [True]
+    assert len({len(group.completions) for group in some}) > 1
+
+
+def test_waves_end_with_the_last_answer_also_where_the_size_does_not_divide(tmp_path: Path) -> None:
+    waves = Waves(size=5, is_open=lambda verdicts: True)
+    groups, engine = answers_until(waves, tmp_path)
+    assert {len(group.completions) for group in groups} == {12}
+    assert engine.calls == 3
