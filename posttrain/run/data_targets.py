@@ -162,8 +162,18 @@ def _of_recipe(recipe: Recipe, folder: Path, part: str, published: Path | None) 
         for name, spec in recipe.data.items()
         if isinstance(spec, StageData) and published is not None and (published / f"{spec.stage}.pairs").is_dir()
     }
-    return [
+    found = [
         DataTarget(name=name, spec=recipe.data[name], folder=folder, load=loaders[name], stage_folders=folders)
         for name in names
         if not isinstance(recipe.data[name], StageData) or name in folders or part
     ]
+    return [*found, *_published_pairs(part, folder, published)]
+
+
+def _published_pairs(stage: str, folder: Path, published: Path | None) -> list[DataTarget]:
+    """The pairs that a dpd stage of the run was trained on, where they are made already."""
+    name = f"{stage}.pairs"
+    if published is None or not (published / name).is_dir():
+        return []
+    spec = StageData(source="stage", stage=stage, part="pairs")
+    return [DataTarget(name=name, spec=spec, folder=folder, load=load_pairs, stage_folders={name: published / name})]
