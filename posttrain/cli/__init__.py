@@ -30,6 +30,7 @@ MODULES = (
     "posttrain.cli.run",
     "posttrain.cli.recipe",
     "posttrain.cli.data",
+    "posttrain.cli.rollouts",
     "posttrain.cli.store",
     "posttrain.cli.sample",
     "posttrain.cli.verify",
