@@ -29,6 +29,8 @@ from posttrain.store.atomic import is_full_disk
 MODULES = (
     "posttrain.cli.run",
     "posttrain.cli.recipe",
+    "posttrain.cli.data",
+    "posttrain.cli.rollouts",
     "posttrain.cli.store",
     "posttrain.cli.sample",
     "posttrain.cli.verify",
