@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posttrain.factory.texts import ANSWER, OTHER, Field, hashes_of, windows
+from posttrain.factory.texts import ANSWER, OTHER, Text, windows
 from rewards.prose.languages import guess
 from rewards.rules.language import without_asides
 from rewards.rules.repetition import looping_end
@@ -25,29 +25,29 @@ def length_fault(num_words: int, min_words: int, max_words: int | None) -> str |
     return "long" if max_words is not None and num_words > max_words else None
 
 
-def language_fault(fields: Sequence[Field], allowed: frozenset[str]) -> str | None:
+def language_fault(texts: Sequence[Text], allowed: frozenset[str]) -> str | None:
     """The code of the first language among questions and answers that is not allowed; code and formulas do not
     count."""
-    for field in fields:
-        code = guess(without_asides(field.text[:LANGUAGE_CHARS])).code
+    for text in texts:
+        code = guess(without_asides(text.text[:LANGUAGE_CHARS])).code
         if code is not None and code not in allowed:
             return code
     return None
 
 
-def repetition_fault(fields: Sequence[Field], words: Sequence[Sequence[str]], max_share: float) -> str | None:
+def repetition_fault(texts: Sequence[Text], max_share: float) -> str | None:
     """`repeated` where more than `max_share` of an answer's runs of 8 words came before in it, `loop` where it ends in
-    one; words [F]: of its fields [F]."""
-    for field, found in zip(fields, words, strict=True):
-        if field.role not in (ANSWER, OTHER):
+    one."""
+    for text in texts:
+        if text.role not in (ANSWER, OTHER):
             continue
-        letters = [word for word in found if word.isalpha()]  # tables and grids of numbers repeat by nature
+        letters = np.delete(text.hashes, text.figures)  # tables and grids of numbers repeat by nature
         if len(letters) < FEWEST_WORDS:
             continue
-        runs = windows(hashes_of(letters), REPEATED_WORDS)
+        runs = windows(letters, REPEATED_WORDS)
         if 1 - len(np.unique(runs)) / len(runs) > max_share:
             return "repeated"
         last = runs[-FEWEST_WORDS:]
-        if len(np.unique(last)) < 0.7 * len(last) and looping_end(field.text[-_LOOP_READ:]) >= LOOP_CHARS:
+        if len(np.unique(last)) < 0.7 * len(last) and looping_end(text.text[-_LOOP_READ:]) >= LOOP_CHARS:
             return "loop"
     return None

@@ -20,20 +20,22 @@ import numpy as np
 
 from posttrain.errors import DataError, InputError
 from posttrain.factory.contamination import Hit, Suites, load_suites
-from posttrain.factory.duplicates import PERMUTATIONS, find_near
+from posttrain.factory.duplicates import PERMUTATIONS, Numbers, Signatures, find_near
 from posttrain.factory.examine import (
     PAIR_RULES,
     RULES,
     CleanOptions,
     Examined,
     Portion,
-    compared_words,
+    compared_texts,
     examine,
     start_worker,
 )
-from posttrain.factory.texts import fields_of, parse_row, words_of
+from posttrain.factory.texts import Flags, Hashes, fields_of, parse_row, take_apart
 from posttrain.store.atomic import fsync_path
 from posttrain.store.failpoints import failpoint
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 PORTION_BYTES = 1 << 20
 SAMPLES = 3  # a rule, in the report
@@ -59,14 +61,14 @@ class _Rows:
 
     def __init__(self, count: int) -> None:
         self.count = 0
-        self.lines = np.empty(count, dtype=np.int64)
-        self.offsets = np.empty(count, dtype=np.int64)
-        self.sizes = np.empty(count, dtype=np.int32)
-        self.exact = np.empty((count, 2), dtype=np.uint64)
-        self.signatures = np.empty((count, PERMUTATIONS), dtype=np.uint32)
-        self.bits = np.empty(count, dtype=np.uint64)
-        self.rule = np.full(count, -1, dtype=np.int8)  # place in RULES
-        self.twin = np.full(count, -1, dtype=np.int64)  # the row that it repeats
+        self.lines: Rows = np.empty(count, dtype=np.int64)
+        self.offsets: Rows = np.empty(count, dtype=np.int64)
+        self.sizes: Numbers = np.empty(count, dtype=np.int32)
+        self.exact: Hashes = np.empty((count, 2), dtype=np.uint64)
+        self.signatures: Signatures = np.empty((count, PERMUTATIONS), dtype=np.uint32)
+        self.bits: Hashes = np.empty(count, dtype=np.uint64)
+        self.rule: np.ndarray[Any, np.dtype[np.int8]] = np.full(count, -1, dtype=np.int8)  # place in RULES
+        self.twin: Rows = np.full(count, -1, dtype=np.int64)  # the row that it repeats
         self.seen: dict[int, str] = {}
         self.suspects: dict[int, Hit] = {}
 
@@ -157,7 +159,7 @@ def _mark_exact(found: _Rows) -> None:
     keys = found.exact[alive]
     order = np.lexsort((alive, keys[:, 1], keys[:, 0]))
     ordered = keys[order]
-    head = np.ones(len(ordered), dtype=bool)
+    head: Flags = np.ones(len(ordered), dtype=bool)
     head[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     firsts = alive[order][head][np.cumsum(head) - 1]
     again = alive[order][~head]
@@ -169,8 +171,8 @@ def _mark_near(rows: Path, found: _Rows, near: float) -> list[str]:
     with rows.open("rb") as stream:
 
         def read(row: int) -> list[str]:
-            fields = fields_of(_row_at(stream, rows, found, row))
-            return compared_words(fields, [words_of(field.text) for field in fields])
+            texts = take_apart(fields_of(_row_at(stream, rows, found, row)))
+            return [word for text in compared_texts(texts) for word in text.words]
 
         count = found.count
         alive = found.rule[:count] < 0

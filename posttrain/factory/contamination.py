@@ -31,13 +31,13 @@ from posttrain.factory.texts import (
     REJECTED,
     SYSTEM,
     Field,
+    Flags,
     Hashes,
+    Text,
     characters_of,
     fields_of,
-    hashes_of,
-    masked,
-    numbers_of,
     parse_row,
+    text_of,
     whole_hash,
     windows,
     words_of,
@@ -93,21 +93,21 @@ class GramIndex:
     def freeze(self) -> None:
         """Sort, and leave out runs that TEMPLATE_TEXTS texts share. Call once, after all texts."""
         self.lengths = sorted({length for _, _, length in self._parts})
-        empty = np.empty(0, dtype=np.uint64)
+        empty: Hashes = np.empty(0, dtype=np.uint64)
         keys = np.concatenate([empty, *(runs for runs, _, _ in self._parts)])
         texts = np.concatenate([empty, *(np.full(len(runs), text) for runs, text, _ in self._parts)]).astype(np.int32)
         starts = np.concatenate([empty, *(np.arange(len(runs)) for runs, _, _ in self._parts)]).astype(np.int32)
         ends = np.concatenate([empty, *(np.full(len(runs), size) for runs, _, size in self._parts)]).astype(np.int32)
         order = np.lexsort((texts, keys))
         keys, texts, starts, ends = keys[order], texts[order], starts[order], ends[order] + starts[order]
-        first_of_pair = np.ones(len(keys), dtype=bool)
+        first_of_pair: Flags = np.ones(len(keys), dtype=bool)
         first_of_pair[1:] = (keys[1:] != keys[:-1]) | (texts[1:] != texts[:-1])
         _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
         distinct = np.bincount(group[first_of_pair], minlength=len(counts))
         kept = distinct[group] < TEMPLATE_TEXTS
         self.keys, self.texts, self.starts, self.ends = keys[kept], texts[kept], starts[kept], ends[kept]
         # One look instead of a search for nearly all runs of a row that stand in no suite.
-        self._perhaps = np.zeros(1 << _PERHAPS_BITS, dtype=bool)
+        self._perhaps: Flags = np.zeros(1 << _PERHAPS_BITS, dtype=bool)
         self._perhaps[self.keys >> _PERHAPS_SHIFT] = True
         self.distinctive = self._covered(np.arange(len(self.keys)))
         self._parts = []
@@ -125,7 +125,7 @@ class GramIndex:
             return np.empty(0, dtype=np.int64)
         runs = np.unique(runs)
         left, right = np.searchsorted(self.keys, runs), np.searchsorted(self.keys, runs, side="right")
-        return np.concatenate([np.arange(low, high) for low, high in zip(left, right, strict=True)])
+        return np.concatenate([np.arange(low, high) for low, high in zip(left.tolist(), right.tolist(), strict=True)])
 
     def _covered(self, entries: np.ndarray[Any, np.dtype[np.int64]]) -> dict[int, int]:
         """Union of the runs by text: sorted by place, each adds what reaches beyond those before it."""
@@ -165,7 +165,8 @@ class Suites:
             self._add_text(f"{suite}:{number}", answer, question=False)
 
     def _add_text(self, of: str, text: str, *, question: bool) -> None:
-        words = words_of(text)
+        read = text_of("", text)
+        words = read.words
         if len(words) < (SHORTEST_QUESTION if question else SHORTEST_GRAM):
             self.unseen += question
             return
@@ -174,43 +175,43 @@ class Suites:
             return
         number = len(self.texts)
         self.wholes[whole] = number
-        self.texts.append(SuiteText(of=of, question=question, words=len(words), numbers=frozenset(numbers_of(words))))
-        self.words.add(number, hashes_of(words))
+        self.texts.append(SuiteText(of=of, question=question, words=len(words), numbers=frozenset(read.numbers())))
+        self.words.add(number, read.hashes)
         self.characters.add(number, characters_of(words))
         if question and any(word.isdigit() for word in words):
-            self.masked.add(number, hashes_of(masked(words)))
+            self.masked.add(number, read.masked())
 
     def freeze(self) -> None:
         """Call once, after the last problem."""
         for index in (self.words, self.characters, self.masked):
             index.freeze()
 
-    def look(self, texts: Sequence[str], words: Sequence[Sequence[str]]) -> Hit | None:
-        """What of the suites stands in a row, the surest first; words [F]: those of its texts [F]."""
-        hits = [hit for hit in (self._whole(texts, words), *self._grams(words)) if hit is not None]
+    def look(self, texts: Sequence[Text]) -> Hit | None:
+        """What of the suites stands in a row, the surest first."""
+        hits = [hit for hit in (self._whole(texts), *self._grams(texts)) if hit is not None]
         order = ("contamination", "numbers_changed", "overlap")
         return min(hits, key=lambda hit: (order.index(hit.rule), -hit.covered, hit.of), default=None)
 
-    def _whole(self, texts: Sequence[str], words: Sequence[Sequence[str]]) -> Hit | None:
+    def _whole(self, texts: Sequence[Text]) -> Hit | None:
         """A turn, or a line of one, that is a text of a suite."""
-        for text, turn in zip(texts, words, strict=True):
-            lines = (words_of(line) for line in text.splitlines()) if "\n" in text else ()
-            for part in (turn, *lines):
+        for turn in texts:
+            lines = (words_of(line) for line in turn.text.splitlines()) if "\n" in turn.text else ()
+            for part in (turn.words, *lines):
                 found = self.wholes.get(whole_hash(part)) if part else None
                 if found is not None:
                     return Hit(of=self.texts[found].of, rule="contamination", covered=1.0)
         return None
 
-    def _grams(self, words: Sequence[Sequence[str]]) -> list[Hit]:
+    def _grams(self, texts: Sequence[Text]) -> list[Hit]:
         shares: dict[int, tuple[float, float]] = {}  # text -> share of its distinctive units, words covered
-        by_words = self.words.covered(joined([hashes_of(turn) for turn in words]))
+        by_words = self.words.covered(joined([turn.hashes for turn in texts]))
         for text, covered in by_words.items():
             shares[text] = (covered / self.words.distinctive[text], covered)
-        by_characters = self.characters.covered(joined([characters_of(turn) for turn in words]))
+        by_characters = self.characters.covered(joined([characters_of(turn.words) for turn in texts]))
         for text, covered in by_characters.items():
             share = covered / self.characters.distinctive[text]
             shares[text] = max(shares.get(text, (0.0, 0.0)), (share, share * self.texts[text].words))
-        changed = self._other_numbers(words)
+        changed = self._other_numbers(texts)
         hits = []
         for text in shares.keys() | changed.keys():
             share, covered_words = shares.get(text, (0.0, 0.0))
@@ -222,19 +223,16 @@ class Suites:
             hits.append(Hit(of=self.texts[text].of, rule=rule, covered=round(share, 3)))
         return hits
 
-    def _other_numbers(self, words: Sequence[Sequence[str]]) -> dict[int, float]:
+    def _other_numbers(self, texts: Sequence[Text]) -> dict[int, float]:
         """question -> share of it, numbers aside, that stands in turns none of which has all its numbers."""
-        if not self.masked.covered(joined([hashes_of(masked(turn)) for turn in words])):
-            return {}
         found: dict[int, float] = {}
         copied: set[int] = set()
-        for turn in words:
-            have = frozenset(numbers_of(turn))
-            for text, covered in self.masked.covered(hashes_of(masked(turn))).items():
+        for turn in texts:
+            for text, covered in self.masked.covered(turn.masked()).items():
                 share = covered / self.masked.distinctive[text]
                 if share >= MASKED_SHARE:
                     found[text] = share
-                    if self.texts[text].numbers <= have:
+                    if self.texts[text].numbers <= frozenset(turn.numbers()):
                         copied.add(text)
         return {text: share for text, share in found.items() if text not in copied}
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from posttrain.factory.texts import Hashes, hashes_of, numbers_of, windows
+from posttrain.factory.texts import Flags, Hashes, Text, hashes_of, windows
 
 PERMUTATIONS = 128
 BANDS = 32  # of 4: word pairs alike at 0.6 meet in a bucket with 0.99, at 0.2 with 0.05
@@ -39,11 +39,12 @@ MOST_READ = 32  # candidates of a row that are read again
 BUCKET_FIRST, BUCKET_LAST = 16, 48  # members of a bucket that are looked at: its first, and the last before the row
 
 Signatures = np.ndarray[Any, np.dtype[np.uint32]]
+Numbers = np.ndarray[Any, np.dtype[np.int32]]
 
 
-def tokens_of(words: Sequence[str]) -> Hashes:
+def tokens_of(texts: Sequence[Text]) -> Hashes:
     """What a row's signature is made of [T]: its distinct pairs of neighbouring words; the word of a row of one."""
-    hashes = hashes_of(words)
+    hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(text.hashes for text in texts)])
     return np.unique(windows(hashes, min(2, len(hashes))))
 
 
@@ -57,10 +58,10 @@ def signatures(rows: Sequence[Hashes]) -> Signatures:
     return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(rows), PERMUTATIONS)
 
 
-def number_bits(words: Sequence[str]) -> int:
+def number_bits(texts: Sequence[Text]) -> int:
     """64 bits, one a number: two texts with conflicting numbers show it here without being read again. 0 where there
     are too many numbers to tell."""
-    numbers = {word for word in numbers_of(words) if not _is_sign(word)}
+    numbers = {word for text in texts for word in text.numbers() if not _is_sign(word)}
     if len(numbers) > NUMBERS_LOOSE:
         return 0
     bits = 0
@@ -76,18 +77,20 @@ def _is_sign(word: str) -> bool:
 class Buckets:
     """Rows that share a band of their signatures. bucket_of: [N, BANDS], -1 where a row is alone in its bucket."""
 
-    def __init__(self, found: Signatures, alive: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+    def __init__(self, found: Signatures, alive: Flags) -> None:
         rows, width = np.flatnonzero(alive), found.shape[1] // BANDS
-        self.bucket_of = np.full((len(found), BANDS), -1, dtype=np.int32)
-        starts, members, opened = [np.zeros(1, dtype=np.int64)], [], 0
+        self.bucket_of: Numbers = np.full((len(found), BANDS), -1, dtype=np.int32)
+        starts: list[Any] = [np.zeros(1, dtype=np.int64)]
+        members: list[Numbers] = []
+        opened = 0
         for band in range(BANDS):
             keys = windows_of_columns(found, rows, band * width, width)
             order = np.argsort(keys, kind="stable")
             ordered = keys[order]
-            head = np.ones(len(ordered), dtype=bool)
+            head: Flags = np.ones(len(ordered), dtype=bool)
             head[1:] = ordered[1:] != ordered[:-1]
             sizes = np.diff(np.append(np.flatnonzero(head), len(ordered)))
-            shared = np.repeat(sizes > 1, sizes)
+            shared: Flags = np.repeat(sizes > 1, sizes)
             numbers = np.cumsum(sizes > 1) - 1 + opened
             self.bucket_of[rows[order[shared]], band] = np.repeat(numbers, sizes)[shared]
             members.append(rows[order[shared]].astype(np.int32))
@@ -96,7 +99,7 @@ class Buckets:
         self.starts = np.concatenate(starts)
         self.members = np.concatenate(members)
 
-    def near(self, row: int) -> tuple[np.ndarray[Any, np.dtype[np.int32]], bool]:
+    def near(self, row: int) -> tuple[Numbers, bool]:
         """Other rows that share a bucket with it, and whether some were left out of buckets that are too full."""
         parts, cut = [], False
         for bucket in self.bucket_of[row].tolist():
@@ -114,7 +117,7 @@ class Buckets:
 
 def windows_of_columns(found: Signatures, rows: Any, start: int, width: int) -> Hashes:
     """One number of 64 bits a row for a band of its signature."""
-    key = np.zeros(len(rows), dtype=np.uint64)
+    key: Hashes = np.zeros(len(rows), dtype=np.uint64)
     for column in range(start, start + width):
         key = key * np.uint64(0xD6E8FEB86659FD93) + found[rows, column] + np.uint64(1)
         key ^= key >> np.uint64(29)
@@ -135,7 +138,7 @@ class NearDuplicates:
 def find_near(
     found: Signatures,
     bits: Hashes,
-    alive: np.ndarray[Any, np.dtype[np.bool_]],
+    alive: Flags,
     read: Callable[[int], Sequence[str]],
     words_alike: float = WORDS_ALIKE,
 ) -> NearDuplicates:
@@ -172,7 +175,7 @@ class Words:
     def __init__(self, words: Sequence[str]) -> None:
         self.words = words
         self.distinct = frozenset(words)
-        self.sequence = numbers_of(words)
+        self.sequence = [word for word in words if not word.isalpha()]
         self.numbers = frozenset(word for word in self.sequence if not _is_sign(word))
 
     def runs(self, size: int) -> frozenset[tuple[str, ...]]:

@@ -24,12 +24,12 @@ from posttrain.factory.texts import (
     OTHER,
     QUESTION,
     SYSTEM,
-    Field,
     Hashes,
+    Text,
     exact_hash,
     fields_of,
     parse_row,
-    words_of,
+    take_apart,
 )
 
 CONTENT_RULES = (
@@ -101,23 +101,27 @@ def examine(portion: Portion) -> Examined:
     """Look at each row of a portion. Raises DataError for a malformed one."""
     assert _state is not None, "start_worker comes first"
     path, suites, options = _state
-    lines, offsets, sizes, exact, tokens, bits = [], [], [], [], [], []
+    lines: list[int] = []
+    offsets: list[int] = []
+    sizes: list[int] = []
+    exact: list[bytes] = []
+    tokens: list[Hashes] = []
+    bits: list[int] = []
     faults: dict[int, tuple[str, str]] = {}
     suspects: dict[int, Hit] = {}
     for number, offset, line in lines_of(path, portion):
         row = parse_row(line, f"{path}:{number}")
-        fields = fields_of(row)
-        words = [words_of(field.text) for field in fields]
-        fault, suspect = look(fields, words, suites, options)
+        texts = take_apart(fields_of(row))
+        fault, suspect = look(texts, suites, options)
         if fault is not None:
             faults[len(lines)] = fault
         if suspect is not None:
             suspects[len(lines)] = suspect
-        compared = compared_words(fields, words)
+        compared = compared_texts(texts)
         lines.append(number)
         offsets.append(offset)
         sizes.append(len(line))
-        exact.append(exact_hash(fields))
+        exact.append(exact_hash(texts))
         tokens.append(tokens_of(compared))
         bits.append(number_bits(compared))
     return Examined(
@@ -148,17 +152,15 @@ def lines_of(path: Path, portion: Portion) -> Iterator[tuple[int, int, bytes]]:
         )
 
 
-def look(
-    fields: Sequence[Field], words: Sequence[Sequence[str]], suites: Suites, options: CleanOptions
-) -> tuple[tuple[str, str] | None, Hit | None]:
+def look(texts: Sequence[Text], suites: Suites, options: CleanOptions) -> tuple[tuple[str, str] | None, Hit | None]:
     """The first rule that a row breaks, with what it saw; and what of a suite stands in it that breaks none."""
     rules = [rule for rule in CONTENT_RULES if rule not in options.skip]
-    hit = suites.look([field.text for field in fields], words) if suites.texts and "contamination" in rules else None
-    prose = [field for field in fields if field.role in (QUESTION, ANSWER, OTHER)]
+    hit = suites.look(texts) if suites.texts and "contamination" in rules else None
+    prose = [text for text in texts if text.role in (QUESTION, ANSWER, OTHER)]
 
     def first_in_texts(rule: str) -> str | None:
         find = secret_in if rule == "secret" else personal_data_in
-        return next((found for field in fields if (found := find(field.text))), None)
+        return next((found for text in texts if (found := find(text.text))), None)
 
     for rule in rules:
         seen: str | None = None
@@ -169,21 +171,20 @@ def look(
         elif rule in ("secret", "personal_data"):
             seen = first_in_texts(rule)
         elif rule == "refusal":
-            seen = refusal_in(fields)
+            seen = refusal_in(texts)
         elif rule == "self_naming":
-            seen = self_naming_in(fields)
+            seen = self_naming_in(texts)
         elif rule == "length":
-            seen = length_fault(sum(map(len, words)), options.min_words, options.max_words)
+            seen = length_fault(sum(len(text.words) for text in texts), options.min_words, options.max_words)
         elif rule == "language":
             seen = language_fault(prose, frozenset(options.languages)) if options.languages else None
         else:
-            seen = repetition_fault(fields, words, options.max_repetition)
+            seen = repetition_fault(texts, options.max_repetition)
         if seen is not None:
             return (rule, seen), None
     return None, hit if hit is not None and hit.rule != "contamination" else None
 
 
-def compared_words(fields: Sequence[Field], words: Sequence[Sequence[str]]) -> list[str]:
+def compared_texts(texts: Sequence[Text]) -> Sequence[Text]:
     """What near duplicates are compared by: all texts but the system's; those too where there is nothing else."""
-    found = [word for field, part in zip(fields, words, strict=True) if field.role != SYSTEM for word in part]
-    return found or [word for part in words for word in part]
+    return [text for text in texts if text.role != SYSTEM and text.words] or texts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from posttrain.factory.texts import ANSWER, Field
+from posttrain.factory.texts import ANSWER, Text
 
 # Kind -> what each holds in any case (looked for first, which is fast), and its form.
 SECRETS = {
@@ -37,7 +37,9 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 
-_EMAIL = re.compile(r"(?<![\w.+-])([A-Za-z0-9][\w.+-]{0,63})@((?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24})\b(?!\()")
+# Each begins with what is rare, so that a long text is searched fast; what stands before is looked at afterwards.
+_EMAIL_AFTER = re.compile(r"@((?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24})\b(?!\()")
+_EMAIL_BEFORE = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}$")
 _EMAIL_STANDS_FOR = re.compile(
     r"(?:^|\.)(?:example|test|invalid|localhost|local|internal|domain|email|company|yourdomain|mycompany|site|website|"
     r"users\.noreply)(?:\.[a-z]{2,3})?(?:\.[a-z]{2})?$",
@@ -47,15 +49,13 @@ _NO_PERSON = {
     *("git", "info", "support", "contact", "noreply", "no-reply", "admin", "sales", "help", "hello", "office"),
     *("user", "username", "name", "you", "someone", "webmaster", "postmaster", "press", "jobs", "root", "test"),
 }
-_PHONE = re.compile(
-    r"(?<![\w.+-])(?:\+\d{1,3}[ .-](?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]\d{2,4}){1,4}|"
-    r"(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4})(?![\w-])"
-)
-_SSN = re.compile(r"\b(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}\b")
-_SSN_NAMED = re.compile(r"\b(?:ssn|social security)\b", re.IGNORECASE)
-_CARD = re.compile(r"(?<![\d-])(?:[3-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}|3[47]\d\d([ -])\d{6}\2\d{5})(?![\d-])")
+_PHONE_ABROAD = re.compile(r"\+\d{1,3}[ .-](?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]\d{2,4}){1,4}(?![\w-])")
+_PHONE_END = re.compile(r"-\d{4}(?![\w-])")
+_PHONE_START = re.compile(r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}-)\d{3}$")
+_SSN = re.compile(r"\b(?:ssn|social security)\b.{0,60}?\b((?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4})\b", re.DOTALL)
+_CARD = re.compile(r"[3-6]\d{3}([ -])(?:\d{4}\1\d{4}\1\d{4}|\d{6}\1\d{5})(?![\d-])")
 _TEST_CARDS = ("4111", "4242", "4012", "5555", "5105", "3782", "3714", "6011", "4000 0000", "4000-0000", "1234")
-_IBAN = re.compile(r"\b[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
+_IBAN = re.compile(r"[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _IBAN_SHOWN = ("DE89370400440532013000", "GB82WEST12345698765432", "GB29NWBK60161331926819")
 
 _CANNOT = r"(?:cannot|can't|can not|could not|couldn't|won't|will not|(?:am|'m) (?:unable|not able) to)"
@@ -91,7 +91,14 @@ _SELF_NAMING = re.compile(
     rf"\bi(?:'m| am) (?:just |only )?an? {_AI}\b|"
     r"\bmy (?:knowledge cutoff|training data (?:only )?(?:goes|extends)|last (?:knowledge )?update)\b|"
     r"我是(?:chatgpt|gpt|通义千问|文心一言|deepseek|豆包|kimi|claude)|作为(?:一个|一名|一款)?(?:ai|人工智能)(?:语言)?(?:模型|助手)",
-    re.IGNORECASE,
+)
+
+
+# One of these stands in whatever the pattern finds: looked for first, which is fast.
+_SELF_SIGNS = (
+    *("an ai", "artificial intelligence", "language model", "chatgpt", "gpt", "deepseek", "qwen", "ernie", "kimi"),
+    *("claude", "gemini", "bard", "llama", "grok", "mistral", "copilot", "openai", "anthropic", "google", "alibaba"),
+    *("meta", "xai", "moonshot", "baidu", "zhipu", "knowledge cutoff", "my training", "my last", "我是", "作为"),
 )
 
 
@@ -109,21 +116,23 @@ def personal_data_in(text: str) -> str | None:
     return next((name for name, found in _PERSONAL.items() if found(text)), None)
 
 
-def refusal_in(fields: Sequence[Field]) -> str | None:
+def refusal_in(texts: Sequence[Text]) -> str | None:
     """`refusal` where an answer begins by refusing, behind its thinking."""
-    for field in fields:
-        if field.role == ANSWER:
-            visible = _straight(field.text.rsplit("</think>", 1)[-1].strip()[:_REFUSAL_WITHIN])
+    for text in texts:
+        if text.role == ANSWER:
+            visible = _straight(text.text.rsplit("</think>", 1)[-1].strip()[:_REFUSAL_WITHIN])
             if _REFUSALS.search(visible):
                 return "refusal"
     return None
 
 
-def self_naming_in(fields: Sequence[Field]) -> str | None:
+def self_naming_in(texts: Sequence[Text]) -> str | None:
     """`self_naming` where an answer says that it is an AI, which one, or whose."""
-    for field in fields:
-        if field.role == ANSWER and _SELF_NAMING.search(_straight(field.text)):
-            return "self_naming"
+    for text in texts:
+        if text.role == ANSWER:
+            lowered = _straight(text.text.lower())
+            if any(sign in lowered for sign in _SELF_SIGNS) and _SELF_NAMING.search(lowered):
+                return "self_naming"
     return None
 
 
@@ -132,30 +141,36 @@ def _straight(text: str) -> str:
 
 
 def _email(text: str) -> bool:
-    if "@" not in text:
-        return False
-    return any(
-        match.group(1).lower() not in _NO_PERSON and not _EMAIL_STANDS_FOR.search(match.group(2))
-        for match in _EMAIL.finditer(text)
-    )
+    for match in _EMAIL_AFTER.finditer(text) if "@" in text else ():
+        name = _EMAIL_BEFORE.search(text[max(0, match.start() - 65) : match.start()])
+        if name and name.group().lower() not in _NO_PERSON and not _EMAIL_STANDS_FOR.search(match.group(1)):
+            return True
+    return False
 
 
 def _phone(text: str) -> bool:
-    for match in _PHONE.finditer(text):
-        digits = re.sub(r"\D", "", match.group())
-        national = digits[-10:]
-        made_up = national[3:6] == "555" or "1234567" in digits or len(set(digits)) < 4
+    numbers = [match.group() for match in _PHONE_ABROAD.finditer(text) if _begins(text, match.start(), ".+-")]
+    for match in _PHONE_END.finditer(text):
+        start = _PHONE_START.search(text[max(0, match.start() - 10) : match.start()])
+        numbers += [start.group() + match.group()] if start else []
+    for number in numbers:
+        digits = re.sub(r"\D", "", number)
+        made_up = digits[-7:-4] == "555" or digits[-10:-7] == "555" or "1234567" in digits or len(set(digits)) < 4
         if 10 <= len(digits) <= 15 and not made_up:
             return True
     return False
 
 
+def _begins(text: str, start: int, joins: str) -> bool:
+    before = text[start - 1 : start]
+    return not before or not (before.isalnum() or before in joins)
+
+
 def _social_security(text: str) -> bool:
-    return any(
-        match.group() not in ("123-45-6789", "078-05-1120")
-        and _SSN_NAMED.search(text[max(0, match.start() - 60) : match.start()]) is not None
-        for match in _SSN.finditer(text)
-    )
+    lowered = text.lower()
+    if "ssn" not in lowered and "social security" not in lowered:
+        return False
+    return any(match.group(1) not in ("123-45-6789", "078-05-1120") for match in _SSN.finditer(lowered))
 
 
 def _card(text: str) -> bool:
@@ -163,7 +178,8 @@ def _card(text: str) -> bool:
         digits = [int(character) for character in match.group() if character.isdigit()]
         doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
         luhn = (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-        if luhn and not match.group().startswith(_TEST_CARDS) and len(set(digits)) > 3:
+        shown = match.group().startswith(_TEST_CARDS) or len(set(digits)) < 4
+        if luhn and not shown and _begins(text, match.start(), "-"):
             return True
     return False
 
@@ -172,7 +188,8 @@ def _iban(text: str) -> bool:
     for match in _IBAN.finditer(text):
         plain = match.group().replace(" ", "")
         turned = plain[4:] + plain[:4]
-        if len(plain) >= 15 and plain not in _IBAN_SHOWN and int("".join(str(int(c, 36)) for c in turned)) % 97 == 1:
+        shown = len(plain) < 15 or plain in _IBAN_SHOWN or not _begins(text, match.start(), "_")
+        if not shown and int("".join(str(int(character, 36)) for character in turned)) % 97 == 1:
             return True
     return False
 

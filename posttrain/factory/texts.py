@@ -20,6 +20,7 @@ import numpy as np
 from posttrain.errors import DataError
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 QUESTION, ANSWER, GOLD, REJECTED, SYSTEM, OTHER = "user", "assistant", "gold", "rejected", "system", "text"
 ROLE_OF_KEY = {
@@ -108,11 +109,6 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(plain.casefold())
 
 
-def numbers_of(words: Iterable[str]) -> list[str]:
-    """The words with a digit, and the signs, in order."""
-    return [word for word in words if not word.isalpha()]
-
-
 class _WordHashes(dict[str, int]):
     """word -> 64 bits, the same in every process, which Python's own `hash` is not. Bounded: emptied when full."""
 
@@ -132,9 +128,39 @@ def hashes_of(words: Sequence[str]) -> Hashes:
     return np.fromiter(map(_HASHES.__getitem__, words), dtype=np.uint64, count=len(words))
 
 
-def masked(words: Sequence[str]) -> list[str]:
-    """The words with every run of digits written as 0, for a comparison that numbers do not disturb."""
-    return [word if word.isalpha() else _DIGITS.sub("0", word) for word in words]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """One text of a row, taken apart once for all rules. words: [W]; hashes: [W]; figures: places of words with a digit
+    and of signs."""
+
+    role: str
+    text: str
+    words: list[str]
+    hashes: Hashes
+    figures: list[int]
+
+    def numbers(self) -> list[str]:
+        """The words with a digit, and the signs, in order."""
+        return [self.words[place] for place in self.figures]
+
+    def masked(self) -> Hashes:
+        """Hashes [W] with every run of digits read as 0, for a comparison that numbers do not disturb."""
+        hashes = self.hashes.copy()
+        for place in self.figures:
+            hashes[place] = _HASHES[_DIGITS.sub("0", self.words[place])]
+        return hashes
+
+
+def take_apart(fields: Iterable[Field]) -> list[Text]:
+    """The texts of a row with their words."""
+    return [text_of(field.role, field.text) for field in fields]
+
+
+def text_of(role: str, text: str) -> Text:
+    """One text with its words."""
+    words = words_of(text)
+    figures = [place for place, word in enumerate(words) if not word.isalpha()]
+    return Text(role=role, text=text, words=words, hashes=hashes_of(words), figures=figures)
 
 
 def characters_of(words: Sequence[str]) -> Hashes:
@@ -152,7 +178,8 @@ def windows(units: Hashes, size: int) -> Hashes:
     count = len(units) - size + 1
     if count <= 0:
         return np.empty(0, dtype=np.uint64)
-    result, taken, block, width = np.zeros(count, dtype=np.uint64), 0, units, 1
+    result: Hashes = np.zeros(count, dtype=np.uint64)
+    taken, block, width = 0, units, 1
     while True:
         factor = np.uint64(pow(_FACTOR, width, 1 << 64))
         if size & width:
@@ -173,7 +200,7 @@ def whole_hash(words: Sequence[str]) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
-def exact_hash(fields: Sequence[Field]) -> bytes:
+def exact_hash(fields: Sequence[Field | Text]) -> bytes:
     """16 bytes of all texts of a row with their roles; runs of blanks count as one."""
     digest = blake2b(digest_size=16)
     for field in fields:
