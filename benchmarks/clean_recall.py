@@ -21,8 +21,8 @@ from typing import Any
 from posttrain.factory.clean import clean_file
 from posttrain.factory.examine import CleanOptions
 
-EACH = 60  # rows of a kind
-PROSE = 900
+EACH = 25  # rows of a kind
+PROSE = 11 * EACH
 NAMES = ["Tom", "Anna", "Ravi", "Mei", "Olga", "Luis", "Amara", "Kenji", "Sofia", "Hassan"]
 THINGS = ["coins", "stamps", "marbles", "books", "shells", "cards", "beads", "pears", "stones", "tickets"]
 PHRASE = (
@@ -55,17 +55,22 @@ STORIES = [
 
 
 def prose(rng: random.Random, count: int) -> list[str]:
-    """Passages of 60 to 150 words, none twice."""
+    """Passages of 60 to 150 words. The reference repeats itself: one that shares 7 words in a row is left out."""
     words = " ".join(text for _, text in sorted(topics.items())).split()
-    passages, place = [], 0
-    while place + 150 < len(words):
+    passages: list[str] = []
+    seen: set[tuple[str, ...]] = set()
+    place = 0
+    while place + 150 < len(words) and len(passages) < count:
         size = rng.randint(60, 150)
-        passages.append(" ".join(words[place : place + size]))
+        passage = " ".join(words[place : place + size])
+        runs = distinct(passage, 7)
+        if not runs & seen:
+            passages.append(passage)
+        seen |= runs
         place += size
+    assert len(passages) == count, "the reference is shorter than thought"
     rng.shuffle(passages)
-    unique = list(dict.fromkeys(passages))
-    assert len(unique) >= count, "the reference is shorter than thought"
-    return unique[:count]
+    return passages
 
 
 def distinct(text: str, size: int) -> set[tuple[str, ...]]:
@@ -114,7 +119,7 @@ def planted(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     filled = [(t.format(a=30 + n, b=7 + n), TRANSLATED[t].format(a=30 + n, b=7 + n)) for n, t in uses]
     suite += [{"prompt": question, "gold": "no"} for question, _ in filled[:2]]
     suite += [{"prompt": story(rng, template, name="Ines", thing="kites"), "gold": "9"} for template in STORIES]
-    suite += [{"prompt": f"{PHRASE} {text}", "gold": "moon"} for text in passages[:0] or [asked[0][::-1]]]
+    suite += [{"prompt": f"{PHRASE} {text}", "gold": "moon"} for text in [asked[0][::-1]]]
     shorts = [f"What is {rng.randint(100, 999)} + {rng.randint(100, 999)}?" for _ in range(EACH)]
     suite += [{"prompt": short, "gold": "7"} for short in shorts]
 
@@ -123,14 +128,14 @@ def planted(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
     made: dict[str, Callable[[int], str]] = {
         "exact duplicate": lambda i: own[i],
-        "near duplicate, words 0.8": lambda i: altered(rng, own[60 + i], 0.8, 1),
-        "near duplicate, runs of 3 words 0.8": lambda i: altered(rng, own[120 + i], 0.8, 3),
-        "near duplicate, runs of 5 words 0.8": lambda i: altered(rng, own[180 + i], 0.8, 5),
-        "near duplicate, re-cased": lambda i: own[240 + i].upper(),
-        "(words 0.6)": lambda i: altered(rng, own[300 + i], 0.6, 1),
-        "(runs of 3 words 0.6)": lambda i: altered(rng, own[360 + i], 0.6, 3),
+        "near duplicate, words 0.8": lambda i: altered(rng, own[EACH + i], 0.8, 1),
+        "near duplicate, runs of 3 words 0.8": lambda i: altered(rng, own[2 * EACH + i], 0.8, 3),
+        "near duplicate, runs of 5 words 0.8": lambda i: altered(rng, own[3 * EACH + i], 0.8, 5),
+        "near duplicate, re-cased": lambda i: own[4 * EACH + i].upper(),
+        "(words 0.6)": lambda i: altered(rng, own[5 * EACH + i], 0.6, 1),
+        "(runs of 3 words 0.6)": lambda i: altered(rng, own[6 * EACH + i], 0.6, 3),
         "contamination, verbatim": lambda i: questions[i],
-        "contamination, within a text": lambda i: f"{own[420 + i]}\n{questions[i]} {own[480 + i][:90]}",
+        "contamination, within a text": lambda i: f"{own[7 * EACH + i]}\n{questions[i]} {own[8 * EACH + i][:90]}",
         "contamination, answer": lambda i: answers[i],
         "contamination, short": lambda i: shorts[i],
         "contamination, re-cased": lambda i: questions[i].upper(),
@@ -140,8 +145,8 @@ def planted(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         "(translated)": lambda i: filled[i % 2][1] + f" ({i})",
         "look-alike: template of the rows": lambda i: story(rng, STORIES[i % 2], name="Bo", thing="keys"),
         "look-alike: template of the suite": lambda i: story(rng, STORIES[i % 2], name="Ines", thing="kites"),
-        "look-alike: a common phrase": lambda i: f"{PHRASE} {own[540 + i][::-1]}",
-        "look-alike: shared boilerplate": lambda i: f"{BOILERPLATE} {' '.join(own[600 + i].split()[:14])[::-1]}",
+        "look-alike: a common phrase": lambda i: f"{PHRASE} {own[9 * EACH + i][::-1]}",
+        "look-alike: shared boilerplate": lambda i: f"{BOILERPLATE} {' '.join(own[10 * EACH + i].split()[:14])[::-1]}",
         "look-alike: other sign": lambda i: shorts[i].replace("+", "-"),
         "look-alike: other word, short": lambda i: (
             f"What is the best known dish of region {chr(97 + i // 26)}{chr(97 + i % 26)}, and who first cooked it?"

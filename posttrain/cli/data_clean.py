@@ -27,7 +27,7 @@ def clean_command(
     max_repetition: Annotated[
         float, typer.Option(min=0, max=1, help="Share of an answer's runs of 8 words that came before in it.")
     ] = 0.5,
-    near: Annotated[float, typer.Option(min=0.6, max=1, help="Share of words (Jaccard) of a near duplicate.")] = 0.75,
+    near: Annotated[float, typer.Option(min=0.5, max=1, help="Share of words (Jaccard) of a near duplicate.")] = 0.7,
     skip: Annotated[list[str] | None, typer.Option(metavar="RULE", help="A rule to leave out; repeatable.")] = None,
     remove_numbers_changed: Annotated[
         bool, typer.Option(help="Also remove rows that are a suite's question with other numbers.")

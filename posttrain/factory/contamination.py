@@ -3,8 +3,8 @@
 A suite's texts are its questions (all turns of a problem together, system turns aside) and its answers, each looked for
 anywhere in a row:
 
-- A text of 13 words or more is found when 13-grams of it that stand in the row cover half of it, or 50 words. 50-grams
-  of characters without blanks do the same where blanks were put in or left out.
+- A text of 13 words or more is found when 13-grams of it that stand in the row cover 50 words of it, or half of it and
+  the row has all its numbers. 50-grams of characters without blanks do the same where blanks were put in or left out.
 - A text of 8 to 12 words is found when all of it stands in the row.
 - A question of 3 to 7 words is found when it is a whole turn or line of a row. Shorter questions, and answers under 8
   words ("42"), are not looked for: they stand everywhere.
@@ -125,7 +125,8 @@ class GramIndex:
             return np.empty(0, dtype=np.int64)
         runs = np.unique(runs)
         left, right = np.searchsorted(self.keys, runs), np.searchsorted(self.keys, runs, side="right")
-        return np.concatenate([np.arange(low, high) for low, high in zip(left.tolist(), right.tolist(), strict=True)])
+        spans: list[tuple[int, int]] = list(zip(left.tolist(), right.tolist(), strict=True))
+        return np.concatenate([np.arange(low, high) for low, high in spans])
 
     def _covered(self, entries: np.ndarray[Any, np.dtype[np.int64]]) -> dict[int, int]:
         """Union of the runs by text: sorted by place, each adds what reaches beyond those before it."""
@@ -212,13 +213,15 @@ class Suites:
             share = covered / self.characters.distinctive[text]
             shares[text] = max(shares.get(text, (0.0, 0.0)), (share, share * self.texts[text].words))
         changed = self._other_numbers(texts)
+        turns = [frozenset(turn.numbers()) for turn in texts] if shares else []
         hits = []
         for text in shares.keys() | changed.keys():
             share, covered_words = shares.get(text, (0.0, 0.0))
             if text in changed:
                 rule, share = "numbers_changed", changed[text]
             else:
-                enough = share >= COVERED_SHARE or covered_words >= COVERED_WORDS
+                whole = any(self.texts[text].numbers <= turn for turn in turns)
+                enough = covered_words >= COVERED_WORDS or (share >= COVERED_SHARE and whole)
                 rule = "contamination" if enough else "overlap"
             hits.append(Hit(of=self.texts[text].of, rule=rule, covered=round(share, 3)))
         return hits

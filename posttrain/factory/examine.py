@@ -17,7 +17,7 @@ import numpy as np
 from posttrain.errors import DataError
 from posttrain.factory.bounds import language_fault, length_fault, repetition_fault
 from posttrain.factory.contamination import Hit, Suites
-from posttrain.factory.duplicates import Signatures, number_bits, signatures, tokens_of
+from posttrain.factory.duplicates import WORDS_ALIKE, Signatures, number_bits, signatures, tokens_of
 from posttrain.factory.patterns import personal_data_in, refusal_in, secret_in, self_naming_in
 from posttrain.factory.texts import (
     ANSWER,
@@ -57,7 +57,7 @@ class CleanOptions:
     min_words: int = 1
     max_words: int | None = None
     max_repetition: float = 0.5
-    near: float = 0.75
+    near: float = WORDS_ALIKE
     skip: frozenset[str] = frozenset()
     remove_numbers_changed: bool = False
 

@@ -49,7 +49,7 @@ _NO_PERSON = {
     *("git", "info", "support", "contact", "noreply", "no-reply", "admin", "sales", "help", "hello", "office"),
     *("user", "username", "name", "you", "someone", "webmaster", "postmaster", "press", "jobs", "root", "test"),
 }
-_PHONE_ABROAD = re.compile(r"\+\d{1,3}[ .-](?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]\d{2,4}){1,4}(?![\w-])")
+_PHONE_ABROAD = re.compile(r"\+\d{1,3}[ .-](?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]\d{2,7}){1,4}(?![\w-])")
 _PHONE_END = re.compile(r"-\d{4}(?![\w-])")
 _PHONE_START = re.compile(r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}-)\d{3}$")
 _SSN = re.compile(r"\b(?:ssn|social security)\b.{0,60}?\b((?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4})\b", re.DOTALL)
