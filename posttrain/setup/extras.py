@@ -9,7 +9,7 @@ from posttrain.errors import BackendError
 
 FROM_EXTRAS = {
     *("torch", "transformers", "trl", "ray", "peft", "datasets", "accelerate", "safetensors", "tokenizers", "jinja2"),
-    *("numpy", "psutil", "huggingface_hub", "reasoning_gym"),
+    *("numpy", "psutil", "huggingface_hub", "reasoning_gym", "rensa"),
 }
 
 

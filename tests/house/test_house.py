@@ -31,7 +31,7 @@ ONLY_HERE = {
 ROOMS = {
     "posttrain": (
         *("__init__", "errors", "types", "telemetry"),
-        *("store", "signals", "recipe", "toy", "records", "data", "evaluate", "report"),
+        *("store", "signals", "recipe", "toy", "records", "data", "factory", "evaluate", "report"),
         *("rollout", "machine", "sampling", "train", "stages", "plan", "preflight", "setup", "run", "cli", "__main__"),
     ),
     "rewards": (
