@@ -29,7 +29,13 @@ _PROBE_LENGTHS = (24, 17, 9)
 def probe_sequences(model_dir: str | Path) -> tuple[list[list[int]], list[int]]:
     """Three short sequences of fixed pseudo-random token ids. Random ids touch rows of the embedding that text might
     not."""
-    vocabulary = int(read_config(model_dir)["vocab_size"])
+    config = read_config(model_dir)
+    inner = config.get("text_config")
+    return probe_of(int((inner if isinstance(inner, dict) and "vocab_size" in inner else config)["vocab_size"]))
+
+
+def probe_of(vocabulary: int) -> tuple[list[list[int]], list[int]]:
+    """The same from the number of token ids."""
     draw = random.Random(20)
     sequences = [[draw.randrange(vocabulary) for _ in range(length)] for length in _PROBE_LENGTHS]
     return sequences, [1] * len(sequences)
@@ -59,10 +65,9 @@ def folder_logprobs(model_dir: str | Path) -> LogProbs:
     """The same from a checkpoint on disk, in float32; the model is dropped after each call."""
 
     def logprobs(sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
-        import torch
-        from transformers import AutoModelForCausalLM
+        from posttrain.rollout.causal import load_causal
 
-        model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=torch.float32)
+        model = load_causal(model_dir)
         scored = trainer_logprobs(model, sequences, starts)
         del model
         gc.collect()
