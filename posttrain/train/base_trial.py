@@ -7,6 +7,7 @@ Knows nothing of data: the tokens are random.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import torch
 
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError
+from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Chat, Lora
-from posttrain.rollout.causal import outline
+from posttrain.rollout.causal import outline, refuse_unbatchable
 from posttrain.rollout.parity import folder_logprobs, largest_gap, probe_of, trainer_logprobs
+from posttrain.rollout.servable import refuse_unservable
 from posttrain.train.adapter import add_adapter
 from posttrain.train.model import load_model, save_model
 from posttrain.train.published import generation_settings
@@ -39,7 +42,7 @@ def examine_base(folder: Path, chat: Chat, recipe_dir: Path, adapters: Sequence[
             where=str(folder / "config.json"),
             remedy="give the model in bfloat16, float16 or float32",
         )
-    said = [f"{type(loaded.model).__name__}, {sum(1 for _ in loaded.model.parameters())} tensors"]
+    said = []
     if loaded.unexpected:
         said.append(
             f"{len(loaded.unexpected)} tensors in the files are not used and will not be published, such as "
@@ -49,7 +52,7 @@ def examine_base(folder: Path, chat: Chat, recipe_dir: Path, adapters: Sequence[
     repaired = generation_settings(folder)[1]
     said += [remark for remark in (beyond, repaired) if remark is not None]
     for adapter in adapters:
-        add_adapter(loaded.model, adapter, 0).unload()
+        add_adapter(outline(folder).model, adapter, 0)
     return said
 
 
@@ -74,13 +77,43 @@ def _ids_beyond_embedding(folder: Path, chat: Chat, recipe_dir: Path, rows: int)
     return f"special tokens beyond the embedding, in no text: {', '.join(beyond[number] for number in sorted(beyond))}"
 
 
+def refuse_unsampled(folder: Path, backend: str) -> str:
+    """One line where the engine of this backend runs the model. Raises CheckpointError, naming the architecture."""
+    from transformers import AutoConfig
+
+    if backend == "hf":
+        return refuse_unbatchable(AutoConfig.from_pretrained(str(folder), local_files_only=True), str(folder))
+    return refuse_unservable(folder, str(folder))
+
+
+def try_base(
+    folder: Path, scratch: Path, *, chat: Chat, recipe_dir: Path, adapters: Sequence[Lora | str], seed: int
+) -> list[str]:
+    """Runs in every trainer worker; the first one looks. What is to be said of the model, after a forward pass and, for
+    each way in which stages train it, a step that is saved and read back. Raises CheckpointError. Leaves nothing in
+    `scratch`."""
+    if not is_first_rank():
+        return []
+    said = examine_base(folder, chat, recipe_dir, [one for one in adapters if isinstance(one, Lora)])
+    if not adapters:
+        run_once(folder)
+    for adapter in adapters:
+        try:
+            try_training(folder, scratch, chat=chat, adapter=adapter, seed=seed, recipe_dir=recipe_dir)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return said
+
+
 def run_once(folder: Path) -> None:
     """One forward pass over short random sequences. Raises CheckpointError where a log-probability is not finite."""
     model = load_model(folder)
     _refuse_unfinite(model, folder)
 
 
-def try_training(folder: Path, out: Path, *, chat: Chat, adapter: Lora | str, seed: int) -> float:
+def try_training(
+    folder: Path, out: Path, *, chat: Chat, adapter: Lora | str, seed: int, recipe_dir: Path | None = None
+) -> float:
     """Train a step, save into `out`, load what was saved. Returns the gap in log-probabilities (nats) between the model
     in memory and the one read back. Raises CheckpointError where a gradient is missing or not finite, or the gap is
     above SAVED_TOLERANCE."""
@@ -105,8 +138,8 @@ def try_training(folder: Path, out: Path, *, chat: Chat, adapter: Lora | str, se
         )
     optimiser.step()
     model.to("cpu")  # where what was saved is read back: the same kernels on both sides
-    template = ChatTemplate.load(folder, chat)
-    save_model(model, out, source=folder, chat=chat, stop_ids=template.stop_ids)
+    template = ChatTemplate.load(folder, chat, recipe_dir)
+    save_model(model, out, source=folder, chat=chat, stop_ids=template.stop_ids, recipe_dir=recipe_dir)
     gap = largest_gap(trainer_logprobs(model, sequences, starts), folder_logprobs(out)(sequences, starts))
     if gap > SAVED_TOLERANCE:
         raise CheckpointError(

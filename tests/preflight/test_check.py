@@ -42,12 +42,29 @@ def write_tokenizer(folder: Path, words: list[str]) -> None:
     made.save_pretrained(folder)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Path:
-    path = write_world(tmp_path)
+def write_weights(folder: Path) -> None:
+    """Random weights for the shape in the folder's config.json, which from then on names a llama."""
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    set_seed(1)
+    config = LlamaConfig(**json.loads((folder / "config.json").read_text()), architectures=["LlamaForCausalLM"])
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({**config.to_dict(), "dtype": "float32"}))
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = write_world(tmp_path_factory.mktemp("world"))
     for model in ("base", "teacher"):
-        write_tokenizer(tmp_path / model, ["user", "assistant", "one", "two", "q"])
+        write_tokenizer(path.parent / model, ["user", "assistant", "one", "two", "q"])
+        write_weights(path.parent / model)
     return path
+
+
+@pytest.fixture
+def world(tmp_path: Path, small_world: Path) -> Path:
+    shutil.copytree(small_world.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / small_world.name
 
 
 def plan_of(path: Path, *overrides: str) -> Plan:
@@ -71,6 +88,7 @@ def test_a_sound_recipe_has_no_failure_and_says_what_is_left(world: Path) -> Non
 
 def test_findings_come_in_the_order_of_the_questions(world: Path) -> None:
     marks = {
+        "models": "weights of base",
         "chat templates": "chat template of base",
         "tokenizers": "tokenizer of distil.teacher",
         "context lengths": "context length",

@@ -18,7 +18,7 @@ from posttrain.records.step import ModelRole, Step
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import write_reference
-from tests.preflight.test_check import write_tokenizer
+from tests.preflight.test_check import write_tokenizer, write_weights
 from tests.recipe.world import write_jsonl, write_world
 
 WORDS = ["user", "assistant", "one", "two", "q"]
@@ -36,6 +36,7 @@ def context(tmp_path: Path) -> StepContext:
     path = write_world(tmp_path)
     for model in ("base", "teacher"):
         write_tokenizer(tmp_path / model, WORDS)
+        write_weights(tmp_path / model)
         (tmp_path / "store" / model).mkdir(parents=True)
         write_reference(tmp_path / "store" / model, tmp_path / model, digest="not asked")
     output = tmp_path / "store" / "work" / "fitness-1" / "tmp.1"
