@@ -69,7 +69,7 @@ def base_of(architecture: str, folder: Path, **changes: Any) -> Path:
 
     config = AutoConfig.for_model(architecture, **SHARED | ARCHITECTURES[architecture] | changes)
     # Weights of several nats: a wrong merge, a missing soft cap or an old copy of a head shows.
-    tiny_from_config(folder, config, seed=1, sharpness=3.0)
+    tiny_from_config(folder, config, seed=1, sharpness=2.0)
     settings = folder / "generation_config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"do_sample": False, "temperature": 0.6}))
     return folder
@@ -78,7 +78,9 @@ def base_of(architecture: str, folder: Path, **changes: Any) -> Path:
 def differing_keys(before: Path, after: Path) -> list[str]:
     """Keys of two config.json that are not equal."""
     old, new = (json.loads((folder / "config.json").read_text()) for folder in (before, after))
-    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) or (key in old) != (key in new))
+    return sorted(
+        key for key in old.keys() | new.keys() if old.get(key) != new.get(key) or (key in old) != (key in new)
+    )
 
 
 def try_architecture(architecture: str, folder: Path, *, vllm: bool) -> dict[str, str]:
@@ -149,8 +151,9 @@ def _in_a_child(base: Path, published: Path) -> str:
     from posttrain.rollout.servable import refuse_unservable
 
     refuse_unservable(base, "base")
-    code = f"from benchmarks.architectures import *; print(engine_gap('vllm', Path({str(base)!r}), Path({str(published)!r})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = "from benchmarks.architectures import *; print(engine_gap('vllm', *map(Path, sys.argv[1:])))"
+    command = [sys.executable, "-c", code, str(base), str(published)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines() if line.strip()]
     if done.returncode:
         raise StageError(lines[-1] if lines else f"ended with {done.returncode}")

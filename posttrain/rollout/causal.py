@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,18 @@ def refuse_unbatchable(config: Any, whose: str) -> str:
     return "transformers' cache serves it"
 
 
+def changed_by_vllm(folder: str | Path) -> bool:
+    """Whether vLLM, in this process, has decorated the classes of transformers that make this model. It does so where
+    it runs a model on transformers' code; a model made from them afterwards is no reference for what vLLM computes."""
+    if "vllm" not in sys.modules:
+        return False
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.from_pretrained(str(folder), local_files_only=True))]
+    classes = [value for value in vars(sys.modules[kind.__module__]).values() if isinstance(value, type)]
+    return any(base.__module__.startswith("vllm.") for value in classes for base in value.__mro__)
+
+
 def _load(folder: str | Path, dtype: str, *, device_map: str | None) -> Loaded:
     import torch
     from safetensors import SafetensorError
@@ -89,6 +102,9 @@ def _load(folder: str | Path, dtype: str, *, device_map: str | None) -> Loaded:
                 use_safetensors=True,
                 attn_implementation=attention_of(config),
                 device_map=device_map,
+                # Sampling defaults of the checkpoint belong to its generation_config.json (train/published.py). On the
+                # model they end every save where they are invalid, which is common.
+                generation_config=GenerationConfig(),
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # so that they are named below, all of them
             )
@@ -101,9 +117,6 @@ def _load(folder: str | Path, dtype: str, *, device_map: str | None) -> Loaded:
     for part in {id(part): part for part in (model.config, model.config.get_text_config())}.values():
         if hasattr(part, "output_router_logits"):
             part.output_router_logits = False  # with it the library adds a loss that no recipe asks for
-    # Sampling defaults of the checkpoint belong to its generation_config.json (train/published.py). On the model they
-    # end every save where they are invalid, which is common.
-    model.generation_config = GenerationConfig()
     return Loaded(model=model, unexpected=tuple(sorted(info["unexpected_keys"])))
 
 

@@ -11,7 +11,10 @@ natural log.
 from __future__ import annotations
 
 import gc
+import json
 import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,11 +65,14 @@ def trainer_logprobs(model: Any, sequences: Sequence[Sequence[int]], starts: Seq
 
 
 def folder_logprobs(model_dir: str | Path) -> LogProbs:
-    """The same from a checkpoint on disk, in float32; the model is dropped after each call."""
+    """The same from a checkpoint on disk, in float32; the model is dropped after each call. Where vLLM has changed the
+    model's classes in this process, a child computes them."""
 
     def logprobs(sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
-        from posttrain.rollout.causal import load_causal
+        from posttrain.rollout.causal import changed_by_vllm, load_causal
 
+        if changed_by_vllm(model_dir):
+            return _logprobs_of_a_child(model_dir, sequences, starts)
         model = load_causal(model_dir)
         scored = trainer_logprobs(model, sequences, starts)
         del model
@@ -74,6 +80,22 @@ def folder_logprobs(model_dir: str | Path) -> LogProbs:
         return scored
 
     return logprobs
+
+
+def _logprobs_of_a_child(
+    model_dir: str | Path, sequences: Sequence[Sequence[int]], starts: Sequence[int]
+) -> list[list[float]]:
+    command = [sys.executable, "-m", "posttrain.rollout.parity", str(model_dir)]
+    asked = json.dumps({"sequences": [list(row) for row in sequences], "starts": list(starts)})
+    child = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=False)
+    if child.returncode != 0:
+        raise StageError(
+            f"the reference for the engine's log-probabilities ended with {child.returncode}",
+            where=str(model_dir),
+            remedy="the engine's log has its traceback; the same command resumes",
+        )
+    scored: list[list[float]] = json.loads(child.stdout.splitlines()[-1])
+    return scored
 
 
 def largest_gap(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
@@ -142,3 +164,12 @@ def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tol
         tolerance=tolerance,
         rebuild=rebuild,
     )
+
+
+def _main(model_dir: str) -> None:
+    asked = json.load(sys.stdin)
+    print(json.dumps(folder_logprobs(model_dir)(asked["sequences"], asked["starts"])))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -2,8 +2,8 @@
 
     refuse_unservable(folder, "base")      CheckpointError, or nothing
 
-The registry's tables are read as text, since importing vLLM takes seconds and changes the process; what they do not list
-is asked of vLLM itself in a child, as it may run such a model on transformers' code.
+The registry's tables are read as text, since importing vLLM takes seconds and changes the process; what they do not
+list is asked of vLLM itself in a child, as it may run such a model on transformers' code.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ Knows nothing of losses, files or recipes beyond the `adapter` key.
 from __future__ import annotations
 
 import copy
-import re
 import warnings
 from collections.abc import Collection
 from typing import Any
@@ -35,7 +34,8 @@ def add_adapter(model: Any, adapter: Lora, seed: int) -> Any:
         target_modules=targets,
         task_type="CAUSAL_LM",
     )
-    modules = [name for name, _ in model.named_modules()]
+    names = [name for name, _ in [*model.named_modules(), *model.named_parameters()]]
+    offered = _leaves(model)
     _refuse_tied(model, adapter)
     try:
         with torch.random.fork_rng(), warnings.catch_warnings():
@@ -46,10 +46,10 @@ def add_adapter(model: Any, adapter: Lora, seed: int) -> Any:
     except (ValueError, RuntimeError, TypeError) as error:
         remedy = "change adapter.targets, or set adapter.dropout to 0 where experts are adapted"
         if "not found in the base model" in str(error):
-            remedy = f"targets are ends of module names; this model has {_leaves(model)}"
+            remedy = offered
         raise CheckpointError(f"LoRA cannot be put on this model: {error}", where=_WHERE, remedy=remedy) from error
     if isinstance(adapter.targets, list):
-        _refuse_unmatched(adapted, adapter.targets, modules)
+        _refuse_unmatched(adapted, adapter.targets, names, offered)
     return adapted
 
 
@@ -96,22 +96,13 @@ def _refuse_tied(model: Any, adapter: Lora) -> None:
         )
 
 
-def _refuse_unmatched(adapted: Any, targets: list[str], modules: Collection[str]) -> None:
+def _refuse_unmatched(adapted: Any, targets: list[str], names: Collection[str], offered: str) -> None:
     """peft is content where one of several targets matches; the others would not be trained, and nobody would know."""
-    parameters = [name for name, _ in adapted.get_base_model().named_parameters()]
     # Where peft translates the names of experts from before they were fused, it takes them out of target_modules.
     left = adapted.active_peft_config.target_modules
-    lost = [
-        target
-        for target in targets
-        if target in left and not any(_ends(name, target) for name in (*modules, *parameters))
-    ]
+    lost = [target for target in targets if target in left and not any(_ends(name, target) for name in names)]
     if lost:
-        raise CheckpointError(
-            f"adapter.targets {lost} match no module of the model",
-            where=_WHERE,
-            remedy=f"targets are ends of module names; this model has {_leaves(adapted.get_base_model())}",
-        )
+        raise CheckpointError(f"adapter.targets {lost} match no module of the model", where=_WHERE, remedy=offered)
 
 
 def _ends(name: str, target: str) -> bool:
@@ -119,10 +110,10 @@ def _ends(name: str, target: str) -> bool:
 
 
 def _leaves(model: Any) -> str:
-    """Last parts of the names of modules that hold a matrix. Example: "down_proj, gate_proj, k_proj, lm_head"."""
+    """A remedy that lists the last parts of the names of modules with a matrix: "..., k_proj, lm_head, o_proj"."""
     names = {
         name.rpartition(".")[2]
         for name, module in model.named_modules()
         if any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
     }
-    return ", ".join(sorted(name for name in names if not re.match(r"(lora_|default$)", name)))
+    return f"targets are ends of module names; this model has {', '.join(sorted(names))}"

@@ -1,5 +1,5 @@
-"""Does a base survive what the stages will do to it? Its files are looked at without weights (`posttrain check`); then, in
-a worker before the first stage, it is loaded, run, trained a tiny step, saved and loaded again (`fitness`).
+"""Does a base survive what the stages will do to it? Its files are looked at without weights (`posttrain check`); then,
+in a worker before the first stage, it is loaded, run, trained a tiny step, saved and loaded again (`fitness`).
 
 Knows nothing of data: the tokens are random.
 """

@@ -17,8 +17,7 @@ from posttrain.errors import CheckpointError
 CONFIG, GENERATION = "config.json", "generation_config.json"
 _DTYPES = ("dtype", "torch_dtype")
 _IDS = ("bos_token_id", "pad_token_id")
-# What a user of the model relies on; the rest of an invalid file is not guessed at.
-_KEPT = ("do_sample", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_new_tokens")
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 def write_config(source: Path, out: Path, model: Any) -> None:
@@ -59,15 +58,16 @@ def generation_settings(source: Path) -> tuple[dict[str, Any], str | None]:
     fault = _fault(settings)
     if fault is None:
         return settings, None
+    given = ", ".join(key for key in _SAMPLING if key in settings)
     sampled = settings | {"do_sample": True}
-    if _fault(sampled) is None:
-        given = ", ".join(key for key in ("temperature", "top_p", "top_k", "min_p", "typical_p") if key in settings)
-        return sampled, f"{GENERATION} sets {given or 'sampling'} without do_sample: published with do_sample true"
-    kept = {key: settings[key] for key in (*_IDS, *_KEPT) if key in settings}
-    if _fault(kept) is not None:
-        kept = {key: settings[key] for key in _IDS if isinstance(settings.get(key), int) and settings[key] >= 0}
-    gone = ", ".join(key for key in settings if key not in kept)
-    return kept, f"{GENERATION} is invalid ({fault}): published without {gone}"
+    if settings.get("temperature", 1.0) and _fault(sampled) is None:
+        # Whoever wrote a temperature meant it to be used, and vLLM uses it whatever do_sample says.
+        return sampled, f"{GENERATION} sets {given} without do_sample: published with do_sample true"
+    greedy = {key: value for key, value in settings.items() if key not in (*_SAMPLING, "do_sample")}
+    if _fault(greedy) is None:
+        return greedy, f"{GENERATION} is greedy and sets {given}: published without"
+    ids = {key: settings[key] for key in _IDS if isinstance(settings.get(key), int) and settings[key] >= 0}
+    return ids, f"{GENERATION} is invalid ({fault}): published with token ids alone"
 
 
 def _fault(settings: Mapping[str, Any]) -> str | None:
