@@ -29,14 +29,13 @@ def write_config(source: Path, out: Path, model: Any) -> None:
 
 def _with_changes(config: Mapping[str, Any], model: Any) -> dict[str, Any]:
     dtype = str(model.dtype).removeprefix("torch.")
-    ours = model.config.get_text_config()
     changed = {key: dtype if key in _DTYPES else value for key, value in config.items()}
-    for key in ("text_config",):
-        if isinstance(changed.get(key), dict):
-            changed[key] = {name: dtype if name in _DTYPES else value for name, value in changed[key].items()}
-    inner = changed["text_config"] if isinstance(changed.get("text_config"), dict) else changed
-    if "vocab_size" in inner and inner["vocab_size"] != ours.vocab_size:
-        inner["vocab_size"] = ours.vocab_size
+    inner = changed
+    if isinstance(config.get("text_config"), dict):
+        inner = {key: dtype if key in _DTYPES else value for key, value in config["text_config"].items()}
+        changed["text_config"] = inner
+    if "vocab_size" in inner:
+        inner["vocab_size"] = model.config.get_text_config().vocab_size
     return changed
 
 

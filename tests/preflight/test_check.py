@@ -86,6 +86,27 @@ def test_a_sound_recipe_has_no_failure_and_says_what_is_left(world: Path) -> Non
     assert found["verifier math on questions"].detail == "accepts the answers of 8 of 8 sampled rows"
 
 
+def test_a_tensor_that_is_missing_is_found_before_the_run(world: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = world.parent / "base" / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    finding = findings(world)["weights of base"]
+    assert finding.status == "fail" and "model.layers.1.mlp.up_proj.weight" in finding.detail
+
+
+def test_lora_targets_and_generation_settings_are_looked_at_before_the_run(world: Path) -> None:
+    (world.parent / "base" / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
+    found = findings(world, "stages.cold_start.adapter={targets: [q_proj]}")
+    assert found["weights of base"].status == "ok" and "do_sample true" in found["weights of base"].detail
+    assert found["weights of distil.teacher"].detail == "every tensor of the architecture is there"
+    assert found["architecture of base"].detail == "vLLM runs LlamaForCausalLM"
+    finding = findings(world, "stages.cold_start.adapter={targets: [q_porj]}", "engine.backend=hf")["weights of base"]
+    assert finding.status == "fail" and "q_porj" in finding.detail and "k_proj" in finding.remedy
+
+
 def test_findings_come_in_the_order_of_the_questions(world: Path) -> None:
     marks = {
         "models": "weights of base",

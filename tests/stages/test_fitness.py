@@ -71,6 +71,18 @@ def test_models_that_fit_are_counted_with_the_room_they_need(context: StepContex
     assert found["models"] == 2 and found["disk_bytes"] > 0
 
 
+def test_a_base_is_trained_a_step_saved_and_read_back_before_the_first_stage(context: StepContext) -> None:
+    (context.recipe_dir / "base" / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
+    found = Fitness().run(context)
+    assert found["remarks"] == [
+        "base: generation_config.json sets temperature without do_sample: published with do_sample true"
+    ]
+    assert list(context.output.iterdir()) == []
+    edit(context.recipe_dir / "base" / "config.json", intermediate_size=64)
+    with pytest.raises(CheckpointError, match=r"tensors have another shape: model\.layers\.0\.mlp\.down_proj\.weight"):
+        Fitness().run(context)
+
+
 def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_by_its_row(context: StepContext) -> None:
     rows = [{"prompt": "q", "gold": "1"}, {"prompt": "one two " * 600, "gold": "2"}]
     write_jsonl(context.recipe_dir / "data" / "questions.jsonl", rows)

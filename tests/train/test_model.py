@@ -15,13 +15,14 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.architectures import base_of, differing_keys
 from posttrain.errors import CheckpointError, StageError
-from posttrain.recipe.schema import Chat, Lora
+from posttrain.recipe.schema import Chat, Lora, Sft
 from posttrain.rollout.causal import load_causal
 from posttrain.rollout.parity import folder_logprobs, largest_gap, probe_sequences, trainer_logprobs
 from posttrain.train.adapter import prove_merge
 from posttrain.train.base_trial import examine_base, try_base, try_training
 from posttrain.train.model import checkpoint_model, load_model, save_model
-from tests.train.conftest import CHAT
+from posttrain.train.sft import train
+from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights, write_rows
 
 CLOSE = 1e-5
 KINDS = ["mixtral", "gemma2", "gpt_neox", "gpt2"]  # fused experts, soft caps and a tied head, renamed tensors, Conv1D
@@ -236,3 +237,50 @@ def test_weights_that_are_not_finite_end_the_trial(base: Path, tmp_path: Path) -
     chat = Chat.model_validate({"template": "chatml_think", "stop": ["<|im_end|>"]})
     with pytest.raises(CheckpointError, match="not finite"):
         try_base(base, tmp_path / "trial", chat=chat, recipe_dir=tmp_path, adapters=[], seed=3)
+
+
+# ---------------------------------------------------------------- through a stage
+
+
+def sft_stage(**options: Any) -> Sft:
+    values = {"kind": "sft", "name": "warm", "data": {"rows": 1.0}, "batch_size": 2, "micro_batch_size": 2}
+    values |= {"max_tokens": 96, "packing": False, "learning_rate": 1e-3, "warmup_share": 0.0, "steps": 4}
+    return Sft.model_validate(values | options)
+
+
+@pytest.fixture
+def rows(jobs: Jobs) -> dict[str, Any]:
+    lines = [{"prompt": f"after {n}?", "completion": f"<think>{'+' * (n % 5)}</think>{n + 1}"} for n in range(16)]
+    return {"rows": write_rows(jobs.folder / "rows.jsonl", lines)}
+
+
+def test_lora_with_dropout_leaves_the_same_bytes_on_a_rerun_and_on_a_resume(jobs: Jobs, rows: dict[str, Any]) -> None:
+    stage = sft_stage(save_every=2, adapter={"rank": 4, "alpha": 8.0, "dropout": 0.3})
+    straight, again = jobs.make(stage, rows), jobs.make(stage, rows)
+    train(straight)
+    torch.manual_seed(99)  # whatever the worker did before
+    train(again)
+    train(jobs.make(stage, rows, stop_file=StopAfter(2)))
+    resumed = jobs.make(stage, rows, resume=True)
+    assert resumed.resume is not None and resumed.resume.step == 3
+    train(resumed)
+    assert files(again.output / "model") == files(straight.output / "model")
+    assert files(resumed.output / "model") == files(straight.output / "model")
+    other = jobs.make(stage, rows, seed=6)
+    train(other)
+    assert files(other.output / "model") != files(straight.output / "model")
+
+
+def test_no_router_loss_is_added_that_no_recipe_asks_for(jobs: Jobs, rows: dict[str, Any], tmp_path: Path) -> None:
+    """transformers and TRL would take the coefficient of the config, and publish what they set there."""
+    curves, published = [], []
+    for coefficient in (0.0, 10.0):
+        options = {"output_router_logits": True, "router_aux_loss_coef": coefficient}
+        base = base_of("mixtral", tmp_path / f"base-{coefficient}", **options)
+        job = jobs.make(sft_stage(steps=2), rows, model=base)
+        train(job)
+        curves.append([row["loss"] for row in metrics(job)])
+        published.append(weights(job.output / "model"))
+        assert differing_keys(base, job.output / "model") == []
+    assert curves[0] == curves[1]
+    assert all(torch.equal(published[0][name], published[1][name]) for name in published[0])
