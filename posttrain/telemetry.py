@@ -330,11 +330,11 @@ class BarDisplay(LineDisplay):
 
 def headline(metrics: Mapping[str, Any]) -> str:
     """At most four numbers of a stage on one line, such as `loss=1.23 rows=512`: faults first where there are any, then
-    what tells most."""
+    what tells most. Remarks of a stage (`remarks`, a list of sentences) follow whole."""
     numbers = [
         (key, value) for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     numbers = [(key, value) for key, value in numbers if value or key not in ALARMS]
     order = {key: place for place, key in enumerate((*ALARMS, *TELLING))}
     numbers.sort(key=lambda pair: order.get(pair[0], len(order)))
-    return " ".join(f"{key}={value:.4g}" for key, value in numbers[:4])
+    return "; ".join([" ".join(f"{key}={value:.4g}" for key, value in numbers[:4]), *metrics.get("remarks", ())])

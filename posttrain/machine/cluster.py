@@ -16,8 +16,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from posttrain.errors import BackendError, PosttrainError, StageError
 from posttrain.signals.stopping import check_wait
+from posttrain.telemetry import redact
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 _WATCH_SECONDS = 0.5
@@ -76,7 +79,8 @@ class _Host:
         self._target: Any = None
 
     def construct(self, target: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
-        self._target = target(**kwargs)
+        with _traceback_in_log():
+            self._target = target(**kwargs)
 
     def place(self) -> tuple[str, int, int]:
         """(address, a free port on it, pid)."""
@@ -86,7 +90,20 @@ class _Host:
             return address, int(probe.getsockname()[1]), os.getpid()
 
     def call(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        return getattr(self._target, method)(*args, **kwargs)
+        with _traceback_in_log():
+            return getattr(self._target, method)(*args, **kwargs)
+
+
+@contextmanager
+def _traceback_in_log() -> Iterator[None]:
+    """An actor's errors reach the caller as one line that names the actor's log: what it needs stands there."""
+    try:
+        yield
+    except PosttrainError:
+        raise
+    except Exception:
+        print(redact(traceback.format_exc()), file=sys.stderr, flush=True)
+        raise
 
 
 def _leave_with(driver: _Driver) -> None:

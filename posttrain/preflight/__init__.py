@@ -3,6 +3,7 @@
     check.py        all questions in the order they are asked: the one visible dict, and `check_plan`
     finding.py      what an answer is
     subject.py      what a question is put to: the plan, the store, the code judge
+    bases.py        do the weights fit, can they be trained, and does the engine run them?
     templates.py    does the chat template render, and keep the reasoning?
     tokenizers.py   does a teacher have the student's token ids?
     lengths.py      does the model know enough positions, and the engine its attention heads?

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posttrain.plan.steps import Plan
+from posttrain.preflight.bases import models
 from posttrain.preflight.disk import disk_space
 from posttrain.preflight.finding import Finding
 from posttrain.preflight.golds import golds
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sandbox.judge import Judge
 
 QUESTIONS: dict[str, Callable[[Subject], Iterable[Finding]]] = {
+    "models": models,
     "chat templates": chat_templates,
     "tokenizers": teachers_tokenizers,
     "context lengths": context_lengths,

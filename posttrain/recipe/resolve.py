@@ -122,12 +122,20 @@ def longest_rows(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, int]:
     return {"engine.context_tokens": recipe.engine.context_tokens, **rows}
 
 
+def samples_answers(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
+    """Whether an engine is to sample answers, for a stage or for a suite."""
+    return any(isinstance(stage, Dpd | Grpo) for stage in stages) or (
+        bool(recipe.evaluate.suites) and recipe.evaluate.after != "never"
+    )
+
+
 def on_vllm_cpu(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
     """Whether vLLM is to sample answers without a GPU."""
-    samples = any(isinstance(stage, Dpd | Grpo) for stage in stages) or (
-        recipe.evaluate.suites and recipe.evaluate.after != "never"
+    return (
+        samples_answers(recipe, stages)
+        and recipe.engine.backend in ("auto", "vllm")
+        and not recipe.cluster.gpus_per_engine
     )
-    return bool(samples) and recipe.engine.backend in ("auto", "vllm") and not recipe.cluster.gpus_per_engine
 
 
 def counts_in_band(rule: Filter) -> list[int]:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import DynamicCache
 
 from posttrain.errors import CheckpointError, StageError
+from posttrain.rollout.causal import load_causal, refuse_unbatchable
 from posttrain.rollout.engine import EngineHealth, EngineOptions
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
 from posttrain.rollout.weights import (
@@ -60,9 +61,8 @@ class HfEngine:
     def _start(self, model_dir: str, version: str) -> None:
         self._decoder = Decoder(model_dir)
         self._config = read_config(model_dir)
-        self._model: Any = (
-            AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, self._dtype)).to(self._device).eval()
-        )
+        self._model: Any = load_causal(model_dir, self._dtype).to(self._device).eval()
+        refuse_unbatchable(self._net.config, model_dir)
         self._companions = read_companions(model_dir)
         self._version = version
 

@@ -11,7 +11,10 @@ natural log.
 from __future__ import annotations
 
 import gc
+import json
 import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +32,13 @@ _PROBE_LENGTHS = (24, 17, 9)
 def probe_sequences(model_dir: str | Path) -> tuple[list[list[int]], list[int]]:
     """Three short sequences of fixed pseudo-random token ids. Random ids touch rows of the embedding that text might
     not."""
-    vocabulary = int(read_config(model_dir)["vocab_size"])
+    config = read_config(model_dir)
+    inner = config.get("text_config")
+    return probe_of(int((inner if isinstance(inner, dict) and "vocab_size" in inner else config)["vocab_size"]))
+
+
+def probe_of(vocabulary: int) -> tuple[list[list[int]], list[int]]:
+    """The same from the number of token ids."""
     draw = random.Random(20)
     sequences = [[draw.randrange(vocabulary) for _ in range(length)] for length in _PROBE_LENGTHS]
     return sequences, [1] * len(sequences)
@@ -56,19 +65,37 @@ def trainer_logprobs(model: Any, sequences: Sequence[Sequence[int]], starts: Seq
 
 
 def folder_logprobs(model_dir: str | Path) -> LogProbs:
-    """The same from a checkpoint on disk, in float32; the model is dropped after each call."""
+    """The same from a checkpoint on disk, in float32; the model is dropped after each call. Where vLLM has changed the
+    model's classes in this process, a child computes them."""
 
     def logprobs(sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
-        import torch
-        from transformers import AutoModelForCausalLM
+        from posttrain.rollout.causal import changed_by_vllm, load_causal
 
-        model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=torch.float32)
+        if changed_by_vllm(model_dir):
+            return _logprobs_of_a_child(model_dir, sequences, starts)
+        model = load_causal(model_dir)
         scored = trainer_logprobs(model, sequences, starts)
         del model
         gc.collect()
         return scored
 
     return logprobs
+
+
+def _logprobs_of_a_child(
+    model_dir: str | Path, sequences: Sequence[Sequence[int]], starts: Sequence[int]
+) -> list[list[float]]:
+    command = [sys.executable, "-m", "posttrain.rollout.parity", str(model_dir)]
+    asked = json.dumps({"sequences": [list(row) for row in sequences], "starts": list(starts)})
+    child = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=False)
+    if child.returncode != 0:
+        raise StageError(
+            f"the reference for the engine's log-probabilities ended with {child.returncode}",
+            where=str(model_dir),
+            remedy="the engine's log has its traceback; the same command resumes",
+        )
+    scored: list[list[float]] = json.loads(child.stdout.splitlines()[-1])
+    return scored
 
 
 def largest_gap(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
@@ -137,3 +164,12 @@ def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tol
         tolerance=tolerance,
         rebuild=rebuild,
     )
+
+
+def _main(model_dir: str) -> None:
+    asked = json.load(sys.stdin)
+    print(json.dumps(folder_logprobs(model_dir)(asked["sequences"], asked["starts"])))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

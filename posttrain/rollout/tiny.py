@@ -31,11 +31,18 @@ def tiny_model(
     `sharpness` scales the output head (or the tied embedding), so that the next-token distribution is peaked enough to
     tell weights apart.
     """
+    config = _config(architecture, hidden_size=hidden_size, layers=layers, tied=tied)
+    return tiny_from_config(folder, config, seed=seed, sharpness=sharpness)
+
+
+def tiny_from_config(folder: Path, config: Any, *, seed: int = 0, sharpness: float = 4.0) -> Path:
+    """The same of any configuration of transformers, whose vocabulary becomes the tokenizer's."""
     import torch
     from transformers import AutoModelForCausalLM
 
     tokenizer = _byte_tokenizer()
-    config = _config(architecture, vocab=len(tokenizer), hidden_size=hidden_size, layers=layers, tied=tied)
+    config.vocab_size = len(tokenizer)
+    config.bos_token_id = None  # the library's default may lie beyond so small a vocabulary
     config.eos_token_id = tokenizer.convert_tokens_to_ids(END)
     config.pad_token_id = tokenizer.convert_tokens_to_ids(SPECIAL[0])
     with torch.random.fork_rng():
@@ -64,11 +71,10 @@ def _byte_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token=END, pad_token=SPECIAL[0])
 
 
-def _config(architecture: Architecture, *, vocab: int, hidden_size: int, layers: int, tied: bool) -> Any:
+def _config(architecture: Architecture, *, hidden_size: int, layers: int, tied: bool) -> Any:
     from transformers import LlamaConfig, MixtralConfig, Qwen3Config
 
     shared: dict[str, Any] = {
-        "vocab_size": vocab,
         "hidden_size": hidden_size,
         "intermediate_size": 2 * hidden_size,
         "num_hidden_layers": layers,

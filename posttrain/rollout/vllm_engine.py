@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -251,3 +252,17 @@ class VllmEngine:
         )
         outputs = self._run([list(prompt) for prompt in prompts], [params] * len(prompts))
         return [[float(output.outputs[0].logprobs[0][label].logprob) for label in labels] for output in outputs]
+
+
+def _main(model_dir: str) -> None:
+    """For servable.py: the last line is "served", or why vLLM would not take this model."""
+    try:
+        vllm.config.ModelConfig(model=model_dir, skip_tokenizer_init=True)
+    except (ValueError, OSError, ImportError) as error:
+        print(" ".join(str(error).split())[:300])
+        return
+    print("served")
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

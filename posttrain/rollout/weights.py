@@ -61,20 +61,67 @@ def in_place_update_lies(config: Mapping[str, Any]) -> str | None:
 
 
 def checkpoint_names_differ(config: Mapping[str, Any]) -> bool:
-    """Whether transformers holds this shape under other names than its checkpoints (fused experts)."""
-    return any(config.get(key) for key in _EXPERT_KEYS)
+    """Whether transformers holds this shape under other names than its checkpoints (fused experts, renamed modules)."""
+    if any(config.get(key) for key in _EXPERT_KEYS):
+        return True
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    names = [str(config.get("model_type")), *map(str, config.get("architectures") or [])]
+    return any(get_checkpoint_conversion_mapping(name) for name in names)
+
+
+def weight_files(model_dir: str | Path) -> list[Path]:
+    """The safetensors that make up the model, as transformers would take them: model.safetensors, else what its index
+    names. Other files beside them (a copy in another layout, `consolidated.safetensors`) are not read.
+
+    Raises CheckpointError for shards without an index, and for an adapter, which is half a model.
+    """
+    folder = Path(model_dir)
+    if (folder / "adapter_config.json").is_file():
+        raise CheckpointError(
+            "an adapter (adapter_config.json) stands in for a model",
+            where=str(folder),
+            remedy="merge it into its base (peft: merge_and_unload) and save that, or take adapter_config.json away",
+        )
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"not an index of shards: {error!r}", where=str(index), remedy="download or save it again"
+            ) from error
+        absent = [name for name in names if not (folder / name).is_file()]
+        if absent:
+            raise CheckpointError(
+                f"{absent[0]} is not there, and {len(absent) - 1} more that the index names",
+                where=str(index),
+                remedy="copy or download all of it",
+            )
+        return [folder / name for name in names]
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    if others:
+        raise CheckpointError(
+            f"neither model.safetensors nor model.safetensors.index.json beside {others[0]} ({len(others)} "
+            "safetensors in all): which tensors belong to the model is not stated",
+            where=str(folder),
+            remedy="copy or download the index, too; a single file is called model.safetensors",
+        )
+    pickled = sorted(path.name for path in folder.glob("*.bin"))
+    raise CheckpointError(
+        f"weights are pickled ({pickled[0]}), which can run code" if pickled else "no *.safetensors file",
+        where=str(folder),
+        remedy="save the model as safetensors: load it where you trust it, then model.save_pretrained",
+    )
 
 
 def iterate_weights(model_dir: str | Path) -> Iterator[tuple[str, Any]]:
-    """(name, torch tensor) of every *.safetensors file of a folder, in file and key order."""
+    """(name, torch tensor) of every file of `weight_files`, in file and key order."""
     from safetensors import safe_open
 
-    files = sorted(Path(model_dir).glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(
-            "no *.safetensors file", where=str(model_dir), remedy="save the checkpoint as safetensors"
-        )
-    for file in files:
+    for file in weight_files(model_dir):
         with safe_open(file, framework="pt") as handle:
             for name in handle.keys():  # noqa: SIM118 - not a dict
                 yield name, handle.get_tensor(name)

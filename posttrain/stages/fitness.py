@@ -1,5 +1,5 @@
 """Do base, teachers, data and recipe fit together? Looked at once all models are here, before the first stage spends
-time."""
+time; the base is trained a tiny step, saved and read back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.recipe.resolve import asked_data, longest_rows, on_vllm_cpu, own_data
-from posttrain.recipe.schema import AnyStage, Sft, Training
+from posttrain.recipe.resolve import asked_data, longest_rows, on_vllm_cpu, own_data, samples_answers
+from posttrain.recipe.schema import AnyStage, Lora, Sft, Training
 from posttrain.recipe.sizes import check_heads, check_positions, num_parameters, training_disk_bytes
 from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
@@ -22,10 +22,11 @@ class Fitness:
     """Inputs: the base, or the checkpoints of --from; and every teacher. params["stages"]: the stages that this plan
     holds."""
 
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.data.survey import read_all
+        from posttrain.train.base_trial import refuse_unsampled, try_base
         from posttrain.train.compatibility import check_base, check_prompts, check_rows, check_tokenizers
 
         stages = [stage for stage in ctx.recipe.stages if stage.name in ctx.step.params["stages"]]
@@ -33,8 +34,21 @@ class Fitness:
         models = {role: model_dir(folder) for role, folder in ctx.inputs.items()}
         teachers = {role: folder for role, folder in models.items() if ctx.input_steps[role].role is ModelRole.TEACHER}
         student = next(role for role in models if role not in teachers)
-        for folder in models.values():
+        remarks: list[str] = []
+        for role, folder in models.items():
             ctx.machine.run(check_base, model=folder, chat=chat, recipe_dir=recipe_dir)
+            said = ctx.machine.run(
+                try_base,
+                folder,
+                ctx.output / "trial",
+                chat=chat,
+                recipe_dir=recipe_dir,
+                adapters=[] if role in teachers else _adapters(stages),
+                seed=ctx.seed,
+            )
+            remarks += [f"{role}: {remark}" for remark in said]
+            if samples_answers(ctx.recipe, stages):
+                ctx.machine.run(refuse_unsampled, folder, ctx.recipe.engine.backend)
         configs = {
             role: json.loads((folder / "config.json").read_text(encoding="utf-8")) for role, folder in models.items()
         }
@@ -65,7 +79,14 @@ class Fitness:
             context_tokens=room,
         )
         needed = _room(ctx.output, stages, num_parameters(configs[student]))
-        return {"models": len(models), "rows": sum(rows.values()), "disk_bytes": needed}
+        found = {"models": len(models), "rows": sum(rows.values()), "disk_bytes": needed}
+        return found | ({"remarks": remarks} if remarks else {})
+
+
+def _adapters(stages: Sequence[AnyStage]) -> list[Lora | str]:
+    """The ways in which stages train, each once, in their order."""
+    ways = [stage.adapter for stage in stages if isinstance(stage, Training)]
+    return [way for number, way in enumerate(ways) if way not in ways[:number]]
 
 
 def _room(output: Path, stages: Sequence[AnyStage], parameters: int | None) -> int | None:

@@ -184,7 +184,7 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     rows = _pair_rows(job, template)
     steps = stage.steps or max(1, round((stage.epochs or 1.0) * len(rows) / stage.batch_size))
     micro, _ = micro_split(stage)
-    model = load_model(job.model, adapter=stage.adapter)
+    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
     referenced = _with_reference(load_model(job.model), rows, micro, job.stop_file)
     if referenced is None:
         return {"stopped": True}

@@ -6,21 +6,15 @@ Knows nothing of losses, data or engines.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging
-
-from posttrain.errors import CheckpointError
 from posttrain.recipe.schema import Chat, Lora
+from posttrain.rollout.causal import load_causal
 from posttrain.store.failpoints import failpoint
-
-logging.disable_progress_bar()  # workers write to log files
+from posttrain.train.adapter import add_adapter, is_adapted, merged, prove_merge
+from posttrain.train.published import write_config, write_generation_config
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -33,55 +27,30 @@ TOKENIZER_FILES = (
 )
 
 
-def load_model(folder: Path, *, adapter: Lora | str = "full") -> Any:
-    """A causal language model in float32, with a fresh LoRA where the recipe asks. Raises CheckpointError when it
-    cannot be read."""
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"the model cannot be loaded: {error}", where=str(folder), remedy="check config.json and the safetensors"
-        ) from error
+def load_model(folder: Path, *, adapter: Lora | str = "full", seed: int = 0) -> Any:
+    """A causal language model in float32, with a fresh LoRA (made from the seed) where the recipe asks. Raises
+    CheckpointError when it cannot be read, or lacks what the LoRA is to be put on."""
+    model = load_causal(folder)
     model.config.use_cache = False
-    if isinstance(adapter, Lora):
-        from peft import LoraConfig, get_peft_model
-
-        targets: Any = adapter.targets
-        settings = LoraConfig(
-            r=adapter.rank,
-            lora_alpha=adapter.alpha,
-            lora_dropout=adapter.dropout,
-            target_modules=targets,
-            task_type="CAUSAL_LM",
-        )
-        return get_peft_model(model, settings)
-    return model
+    return add_adapter(model, adapter, seed) if isinstance(adapter, Lora) else model
 
 
 def save_model(
     model: Any, out: Path, *, source: Path, chat: Chat, stop_ids: tuple[int, ...], recipe_dir: Path | None = None
 ) -> None:
-    """Write config, safetensors, tokenizer, template and generation settings. LoRA is merged into the weights.
-
-    config.json keeps the source's eos (a trainer may have reset it); generation_config.json names the recipe's stop
-    ids.
-    """
+    """Write config, safetensors, tokenizer, template and generation settings. LoRA is merged into the weights, and the
+    merged model is held against the adapted one. What is not trained is the source's own: see published.py."""
     from posttrain.data.template import template_text
 
     plain = checkpoint_model(model)
+    if is_peft(model):
+        prove_merge(_unwrap(model), plain)
     out.mkdir(parents=True, exist_ok=True)
-    original = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        setattr(plain.config, key, original.get(key))
-    plain.config.use_cache = True
-    plain.generation_config.eos_token_id = list(stop_ids)
-    plain.generation_config.pad_token_id = original.get("pad_token_id")
     failpoint("model.save.before")
     plain.save_pretrained(str(out), safe_serialization=True)
     failpoint("model.save.after")
-    plain.config.use_cache = False
+    write_config(source, out, plain)
+    write_generation_config(source, out, stop_ids)
     copy_tokenizer(source, out)
     text = template_text(chat, recipe_dir)
     if text is not None:
@@ -97,23 +66,19 @@ def copy_tokenizer(source: Path, out: Path) -> None:
     failpoint("tokenizer.copy.after")
 
 
-def _unwrap(model: Any) -> PreTrainedModel:
+def _unwrap(model: Any) -> Any:
     return model.module if hasattr(model, "module") else model
 
 
 def is_peft(model: Any) -> bool:
     """Whether a LoRA is on it."""
-    return hasattr(_unwrap(model), "merge_adapter")
+    return is_adapted(_unwrap(model))
 
 
 def checkpoint_model(model: Any) -> Any:
     """The model as a checkpoint holds it: for LoRA a merged copy, so that training may go on."""
     plain = _unwrap(model)
-    if not is_peft(plain):
-        return plain
-    import copy
-
-    return copy.deepcopy(plain).merge_and_unload()
+    return merged(plain) if is_adapted(plain) else plain
 
 
 def num_parameters(model: Any) -> int:

@@ -292,7 +292,7 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     steps = stage.steps or 1
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     prompts, faulty = _prompts(rollouts, template)
-    model = load_model(job.model, adapter=stage.adapter)
+    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
     recorder = Recorder(job)
     _carry_rollouts(job)
     feed = Feed(job, template, prompts, rollouts)

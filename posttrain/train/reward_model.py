@@ -172,7 +172,7 @@ def train(job: Job) -> dict[str, Any]:
     )
     recorder = Recorder(job)
     trainer = LabelTrainer(
-        model=load_model(job.model, adapter=stage.adapter), args=arguments,
+        model=load_model(job.model, adapter=stage.adapter, seed=job.seed), args=arguments,
         train_dataset=[{"comparison": row} for row in drawn],
         micro=micro, recorder=recorder,
     )  # fmt: skip

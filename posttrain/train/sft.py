@@ -101,11 +101,12 @@ def train(job: Job) -> dict[str, Any]:
     )
     micro, passes = micro_split(stage)
     arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes)
+    arguments["router_aux_loss_coef"] = 0.0  # the config's own would be added to the loss, and no recipe asks for it
     if stage.packing:
         arguments |= {"packing": True, "max_length": stage.max_tokens}
     else:
         arguments |= {"packing": False, "max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
-    model = load_model(job.model, adapter=stage.adapter)
+    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
     recorder = Recorder(job)
     trainer = SFTTrainer(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer

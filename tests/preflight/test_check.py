@@ -42,12 +42,29 @@ def write_tokenizer(folder: Path, words: list[str]) -> None:
     made.save_pretrained(folder)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Path:
-    path = write_world(tmp_path)
+def write_weights(folder: Path) -> None:
+    """Random weights for the shape in the folder's config.json, which from then on names a llama."""
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    set_seed(1)
+    config = LlamaConfig(**json.loads((folder / "config.json").read_text()), architectures=["LlamaForCausalLM"])
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({**config.to_dict(), "dtype": "float32"}))
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = write_world(tmp_path_factory.mktemp("world"))
     for model in ("base", "teacher"):
-        write_tokenizer(tmp_path / model, ["user", "assistant", "one", "two", "q"])
+        write_tokenizer(path.parent / model, ["user", "assistant", "one", "two", "q"])
+        write_weights(path.parent / model)
     return path
+
+
+@pytest.fixture
+def world(tmp_path: Path, small_world: Path) -> Path:
+    shutil.copytree(small_world.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / small_world.name
 
 
 def plan_of(path: Path, *overrides: str) -> Plan:
@@ -69,8 +86,30 @@ def test_a_sound_recipe_has_no_failure_and_says_what_is_left(world: Path) -> Non
     assert found["verifier math on questions"].detail == "accepts the answers of 8 of 8 sampled rows"
 
 
+def test_a_tensor_that_is_missing_is_found_before_the_run(world: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = world.parent / "base" / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    finding = findings(world)["weights of base"]
+    assert finding.status == "fail" and "model.layers.1.mlp.up_proj.weight" in finding.detail
+
+
+def test_lora_targets_and_generation_settings_are_looked_at_before_the_run(world: Path) -> None:
+    (world.parent / "base" / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
+    found = findings(world, "stages.cold_start.adapter={targets: [q_proj]}")
+    assert found["weights of base"].status == "ok" and "do_sample true" in found["weights of base"].detail
+    assert found["weights of distil.teacher"].detail == "every tensor of the architecture is there"
+    assert found["architecture of base"].detail == "vLLM runs LlamaForCausalLM"
+    finding = findings(world, "stages.cold_start.adapter={targets: [q_porj]}", "engine.backend=hf")["weights of base"]
+    assert finding.status == "fail" and "q_porj" in finding.detail and "k_proj" in finding.remedy
+
+
 def test_findings_come_in_the_order_of_the_questions(world: Path) -> None:
     marks = {
+        "models": "weights of base",
         "chat templates": "chat template of base",
         "tokenizers": "tokenizer of distil.teacher",
         "context lengths": "context length",

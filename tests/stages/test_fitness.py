@@ -18,7 +18,7 @@ from posttrain.records.step import ModelRole, Step
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import write_reference
-from tests.preflight.test_check import write_tokenizer
+from tests.preflight.test_check import write_tokenizer, write_weights
 from tests.recipe.world import write_jsonl, write_world
 
 WORDS = ["user", "assistant", "one", "two", "q"]
@@ -36,6 +36,7 @@ def context(tmp_path: Path) -> StepContext:
     path = write_world(tmp_path)
     for model in ("base", "teacher"):
         write_tokenizer(tmp_path / model, WORDS)
+        write_weights(tmp_path / model)
         (tmp_path / "store" / model).mkdir(parents=True)
         write_reference(tmp_path / "store" / model, tmp_path / model, digest="not asked")
     output = tmp_path / "store" / "work" / "fitness-1" / "tmp.1"
@@ -68,6 +69,18 @@ def edit(config: Path, **changes: Any) -> None:
 def test_models_that_fit_are_counted_with_the_room_they_need(context: StepContext) -> None:
     found = Fitness().run(context)
     assert found["models"] == 2 and found["disk_bytes"] > 0
+
+
+def test_a_base_is_trained_a_step_saved_and_read_back_before_the_first_stage(context: StepContext) -> None:
+    (context.recipe_dir / "base" / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
+    found = Fitness().run(context)
+    assert found["remarks"] == [
+        "base: generation_config.json sets temperature without do_sample: published with do_sample true"
+    ]
+    assert list(context.output.iterdir()) == []
+    edit(context.recipe_dir / "base" / "config.json", intermediate_size=64)
+    with pytest.raises(CheckpointError, match=r"tensors have another shape: model\.layers\.0\.mlp\.down_proj\.weight"):
+        Fitness().run(context)
 
 
 def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_by_its_row(context: StepContext) -> None:
