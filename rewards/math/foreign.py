@@ -22,8 +22,8 @@ _IS = re.compile(
     rf"(?= {_VALUE})"
 )
 _ANSWER = re.compile(
-    r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta)(?: final[ea]?)?(?: (?:ist|lautet|"
-    r"es|est|è|é))?"
+    r"\b(?:(?:die|la|a) )?(?:antwort|lösung|respuesta|réponse|risposta|resposta|ответ)(?: final[ea]?)?"
+    r"(?: (?:ist|lautet|es|est|è|é))?"
     rf"(?= ?:| ?\*{{0,2}}{_VALUE}| ?\*\*)",
     re.IGNORECASE,
 )
@@ -34,7 +34,7 @@ _EUROPEAN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str], frozense
     (_DENIES, lambda m: "is not ", frozenset(("nicht", "pas", "no", "No", "non", "Non", "não"))),
     (_ANSWER, lambda m: "The answer is", frozenset(
         f"{word}{end}"
-        for name in ("antwort", "lösung", "respuesta", "réponse", "risposta", "resposta")
+        for name in ("antwort", "lösung", "respuesta", "réponse", "risposta", "resposta", "ответ")
         for word in (name, name.capitalize(), f"**{name.capitalize()}")
         for end in ("", ":", ":**", "**:")
     )),

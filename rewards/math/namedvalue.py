@@ -15,6 +15,7 @@ _MOST_SIDES = 8  # of a chain such as 3 * 4 = 6 + 6 = 12
 _LEAD = re.compile(r"[\s*:=(]{0,8}(?:(?:exactly|about|approximately|roughly|only|just|simply|still|≈|~) ?)?")
 _FORMULA = re.compile(r"\$\$(?P<a>[^$]{1,300})\$\$|\$(?P<b>[^$\n]{1,300})\$|\\\((?P<c>.{1,300}?)\\\)")
 _WORD = re.compile(r"[A-Za-z]{3}")
+_PROSE = re.compile(r"[A-Za-z]{2,}")
 _COMMAND = re.compile(r"\\(?:text|mathrm|operatorname)\s?\{[^{}]{0,80}\}|\\[A-Za-z]+")
 _FRACTION = re.compile(r"[ -]\d{1,6}/\d{1,6}(?![\d/])")  # of 1 1/2
 _MULTIPLE = re.compile(r" (?:hundred|thousand|million|billion|trillion|dozen|percent)\b", re.IGNORECASE)
@@ -23,12 +24,14 @@ _NEXT_PART = re.compile(r" ?(?:,|and|,? and)? ?(?=\d)")
 # expression or a list of it.
 _CONTRAST = "or|but|yet|though|however|although"
 _ENDS = re.compile(
-    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[(—–]|\("
+    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[(—–]|[(，。；（]|\s+-\s+(?=[A-Za-z]{{3}})"
     rf"|\s+(?![A-Za-z]\b)(?!(?:{_CONTRAST}|to|mod|through|remainder|over|choose)\b|and (?![a-z]{{3}})"
     r"|(?:less|more|fewer|greater|smaller|larger) than\b)[^\W\d_])"
 )
 _ABOUT_WHAT = re.compile(r"\s*(?:for|in|to|of|when|if|with|after|at)\b[^.!?\n]{1,60}? (?:is|was|equals)\b")
-_CONDITION = re.compile(r"\b(?:else|otherwise)\b", re.IGNORECASE)  # "17 if x > 0, else 18"
+# "17 if x > 0, else 18", "it would be 17 if x were 2"
+_CONDITION = re.compile(r"\b(?:else|otherwise)\b|\bif [^.!?]{1,40} were\b", re.IGNORECASE)
+_MARKUP = re.compile(r"`|(?<!\w)__(?=\S)|(?<=\S)__(?!\w)|\\(?=\$)|\\(?:textbf|mathbf|text)\{([^{}]{1,60})\}")
 _CONCLUDES = re.compile(r"\b(?:so|therefore|hence|thus),? (?=[-$*\d\\])", re.IGNORECASE)
 
 
@@ -40,6 +43,7 @@ def named_value(sentence: str) -> str | None:
     """
     if _CONDITION.search(sentence):
         return None
+    sentence = _MARKUP.sub(lambda match: match[1] or "", sentence)
     skipped = last_match(_CONCLUDES, sentence) or _ABOUT_WHAT.match(sentence)
     side = sentence = sentence[skipped.end() :] if skipped else sentence
     for _ in range(_MOST_SIDES):
@@ -47,9 +51,12 @@ def named_value(sentence: str) -> str | None:
         if value is not None:
             return value
         left, equals, right = side.partition("=")
-        if not equals or left.endswith(("<", ">", "!", ":")):
+        if not equals or left.endswith(("<", ">", "!", ":")) or len(_PROSE.findall(_COMMAND.sub("", left))) > 1:
             break
         side = right
+    left, equals, right = sentence.partition("=")
+    if equals and not any(map(str.isalpha, right)):  # 37 = 25 + 12
+        return _leading(left)
     return last_number(sentence) if len(set(NUMBER.findall(sentence))) == 1 else None
 
 
@@ -68,13 +75,15 @@ def _leading(text: str) -> str | None:
         more = _FRACTION.match(text, end) if "/" not in value else None
         if more is not None:
             value, end = text[start : more.end()], more.end()
-    marks = re.match(r"\*{0,2}", text[end:])
+    marks = re.match(r"[*$]{0,2}", text[end:])
     behind = end + (marks.end() if marks else 0)
     unit = _MULTIPLE.match(text, behind)
     told = unit.group() if unit else unit_of(text[behind : behind + 80])
+    if told.endswith(" in") and re.match(r" [\w$]", text[behind + len(told) :]):  # 56 km in 8 hours: no inches
+        told = told.removesuffix(" in")
+    end = behind + len(told)
     if told:
-        value, end = f"{value}{told}", behind + len(told)
-        value, end = _with_smaller(value, text, end)
+        value, end = _with_smaller(f"{value}{told}", text, end)
     if turns_it(text[end : end + 40]) or not _ENDS.match(text, end):
         return None
     return value.strip()

@@ -108,6 +108,9 @@ class MathRule(Rule):
         number."""
         result = self._decide(gold, found.text or "", question)
         text = found.text or ""
+        stated = named_value(text) if found.source == "answer_line" else None
+        if stated is not None and result.reason == "last_side":  # "x = 7 at y = 2" is no chain
+            return self._decide(gold, stated, question), stated
         if result.outcome is not Outcome.CORRECT and not all(form.isdigit() for form in gold.forms):
             together = self._together(gold, found, shown, question)
             if together is not None:
@@ -118,7 +121,6 @@ class MathRule(Rule):
             return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
         if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
-        stated = named_value(text) if found.source == "answer_line" else None
         if _HEDGE.search(_REASON.split(text, maxsplit=1)[0] if stated else text) and not _is_compound(
             stated or last_number(text)
         ):

@@ -111,8 +111,7 @@ class ChoiceRule(Rule):
         """Of a letter, a text, the number of an option, a box, or a line such as "B) zinc"; None where its letter and
         its text are those of two options."""
         if isinstance(gold, int):
-            letter = self.options.letters[gold] if gold < len(texts) else ""
-            return letter if letter in texts else None
+            return self.options.letters[gold] if gold < len(texts) else None
         box = boxed_answer(gold) if "\\" in gold else None
         text = (box.text if box and box.text else gold).strip()
         listed = _LISTED.match(text)

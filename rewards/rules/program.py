@@ -25,6 +25,8 @@ _SESSION = re.compile(r"(?m)^\s*(?:>>> |Traceback \(most)")
 _READS_INPUT = re.compile(r"\binput\b|\bstdin\b|\bopen\(0|\bfileinput\b")
 _QUOTE = re.compile(r"\"\"\"|'''|\\.|[\"'#\n]", re.DOTALL)
 _DEFINED = re.compile(r"(?m)^(?:(?:async )?def|class) (\w+)|^(\w+)(?: ?: ?[^=\n]+)? ?=(?!=)")
+_DEFINES_LINE = re.compile(r"\s|\Z|(?:async )?def |class |import |from |[@#)\]}\"']|[A-Z_]+ ?=")
+_QUOTED, _QUOTED_FENCE = re.compile(r"(?m)^> ?"), re.compile(r"(?m)^> ?(?:```|~~~)")
 _IMPORTED = re.compile(r"(?m)^(?:from [\w.]+ )?import ([^\n#]+)")
 _BEGUN = re.compile(r"(?m)^(?:@\w[^\n]*\n)*(?:(?:async )?def|class) (\w+)")
 _FUTURE = re.compile(r"(?m)^from __future__ import [^\n]*$")
@@ -47,8 +49,7 @@ def find_program(shown: str, wanted: tuple[str, ...] = (), *, reads_input: bool 
     Of several blocks it is the last that defines one of the `wanted` names, or that reads input where the tests give
     some; what an earlier block defines and it only uses comes with it. Without either it is the last block of Python.
     """
-    before, blocks = _blocks(shown)
-    tagged = [block for block in blocks if block.python]
+    before, blocks = _blocks(_QUOTED.sub("", shown) if _QUOTED_FENCE.search(shown) else shown)
     likely = [block for block in blocks if block.python or (block.bare and looks_like_code(block.text))]
     if not likely and looks_like_code(before):
         return _unfenced(before)
@@ -57,9 +58,18 @@ def find_program(shown: str, wanted: tuple[str, ...] = (), *, reads_input: bool 
         return _unfenced(shown) if shown.strip() else ""
     defining = [block for block in candidates if any(defines(block.text, name) for name in wanted)]
     reading = [block for block in candidates if _READS_INPUT.search(block.text)] if reads_input else []
-    chosen = (defining or reading or [block for block in tagged if block in candidates] or candidates)[-1]
-    earlier = likely[: likely.index(chosen)] if wanted and chosen in likely else []
-    return _with_helpers(chosen.text, [block.text for block in earlier]).strip("\n")
+    among = defining or reading or candidates
+    chosen = ([block for block in among if block.python] or among)[-1]
+    earlier = [block.text for block in likely[: likely.index(chosen)]] if chosen in likely else []
+    if reads_input:  # another script would read the input, too
+        earlier = [text for text in earlier if _only_defines(text)]
+    elif not wanted:
+        earlier = []
+    return _with_helpers(chosen.text, earlier).strip("\n")
+
+
+def _only_defines(text: str) -> bool:
+    return all(_DEFINES_LINE.match(line) for line in text.splitlines())
 
 
 def defines(program: str, name: str) -> bool:
@@ -171,8 +181,8 @@ def _unfenced(text: str) -> str:
 
 
 def _is_prose(line: str) -> bool:
-    """Whether an unindented line is a sentence: words, then the mark that ends it."""
-    return re.match(r"[A-Z][a-z]*[ ,'].*[.:!?]\s*\Z|[A-Z][a-z]+[.:!?]\s*\Z", line) is not None
+    """Whether an unindented line is a sentence, words and then the mark that ends it, or a lone tag."""
+    return re.match(r"</?\w+>\s*\Z|[A-Z][a-z]*[ ,'].*[.:!?]\s*\Z|[A-Z][a-z]+[.:!?]\s*\Z", line) is not None
 
 
 def _with_helpers(program: str, earlier: list[str]) -> str:

@@ -135,7 +135,7 @@ def _tag_bodies(text: str, tags: tuple[str, str], *, closed: bool = True) -> lis
     """What stands between each pair of tags; a tag inside a string of a JSON value is text. `closed` False: the closing
     tag may be missing."""
     opening, closing = tags
-    bodies = []
+    bodies: list[str] = []
     place = text.find(opening)
     if closing in (text[:place] if place >= 0 else text):
         raise Unreadable("tags_unbalanced")

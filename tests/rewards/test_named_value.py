@@ -36,6 +36,13 @@ def passes(gold: str, response: str) -> bool:
         ("3/4", "20", "The answer is 3/4 of the 20 pies."),
         ("20", "5", "The answer for 5 boxes is 20."),
         ("12", "4", "The answer is 3 * 4 = 12."),
+        ("37", "4", "The answer is __37__ for `n=4`."),
+        ("7", "2", "The answer is x = 7 at y = 2."),
+        ("7", "2", "The answer is $x = 7$ when $y = 2$."),
+        ("37", "4", "答案是37，其中n=4。"),
+        ("37", "4", "Ответ: 37 при n = 4"),
+        ("37", "25", "**Final Answer:** 37 = 25 + 12"),
+        ("56", "8", "Answer: 56 km in 8 hours"),
         ("2 hours 30 minutes", "30", "Answer: 2 hours 30 minutes at 60 km/h"),
     ],
 )
@@ -56,6 +63,8 @@ def test_the_value_behind_the_cue_is_the_answer(gold: str, other: str, response:
         ("4", "The answer is between 4 and 10."),
         ("37", "The answer is not 37 for n = 4."),
         ("6", "The answer is 6^2."),
+        ("4", "The answer depends on n: for n = 4 it is 37, for n = 5 it is 46."),
+        ("37", "The answer would be 37 if n were 4, but n is 5."),
         ("2", "The answer is 6^2."),
     ],
 )

@@ -62,6 +62,10 @@ SHAPES = [
     fenced("# Title\n\n" + fenced(FUNCTION), "markdown", "````"),
     fenced("# Title\n\n" + fenced(FUNCTION), "markdown"),
     "```\n" + fenced(FUNCTION),
+    "\n".join("> " + line for line in fenced(FUNCTION).split("\n")),
+    "<code>\n" + FUNCTION + "\n</code>",
+    fenced(FUNCTION) + "\nTests:\n" + fenced("assert double(2) == 4"),
+    fenced(FUNCTION) + "\n\n```\ndouble(2)\n```",
     "<think>" + fenced("def double(x):\n    return 0") + "</think>\n" + fenced(FUNCTION),
 ]
 
@@ -76,6 +80,7 @@ def test_the_program_is_found_in_every_shape(response: str) -> None:
     [
         fenced(READS) + "\n\nInput:\n```\n2\n```\nOutput:\n```\n4\n```",
         fenced(READS) + "\n\nThe core of it:\n```python\nresult = 2 * n\n```",
+        fenced(READS) + "\n```\ninput() -> 2\nprint -> 4\n```",
         READS + "\n```",
         READS + "\n```\n\nOutput:\n```\n4\n```",
         fenced("print(3 * int(input()))") + "\nis wrong. Use\n" + fenced(READS),
@@ -98,6 +103,13 @@ def test_what_an_earlier_block_defines_comes_with_the_block_that_uses_it() -> No
     helper, user = "import math\n\ndef two():\n    return 2", "def double(x):\n    return math.floor(two() * x)"
     assert extract_program(f"{fenced(helper)}\nand\n{fenced(user)}", THINK, CALLS) == f"{helper}\n\n{user}"
     assert extract_program(f"{fenced(helper)}\nand\n{fenced(FUNCTION)}", THINK, CALLS) == FUNCTION
+
+
+def test_a_script_takes_definitions_of_earlier_blocks_and_no_other_script() -> None:
+    solve, driver = "def solve(n):\n    return 2 * n", "n = int(input())\nprint(solve(n))"
+    assert extract_program(f"{fenced(solve)}\n{fenced(driver)}", THINK, SCRIPT) == f"{solve}\n\n{driver}"
+    first = f"{solve}\n\nprint(solve(int(input())))"
+    assert extract_program(f"{fenced(first)}\n{fenced(driver)}", THINK, SCRIPT) == driver
 
 
 def test_the_names_that_asserts_call_say_which_block_it_is() -> None:
