@@ -101,15 +101,14 @@ def call_gold(
     values = [wanted for _, _, wanted in calls]
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in values)
     wrapped = wrapped and not any(isinstance(given, str) for given, _ in pairs)
-    returns = _annotation(starter, entry_point)
-    is_list = returns.lower().startswith(("list", "typing.list", "sequence", "tuple"))
+    holds = _wrapping(starter, entry_point, values) if wrapped else "the value"
     tests: list[dict[str, Any]] = []
     for args, kwargs, wanted in calls:
         accepted = [wanted]
         if isinstance(wanted, Accepted):
             accepted = wanted.values
-        elif wrapped and not is_list:
-            accepted = wanted if returns else [wanted, wanted[0]]
+        elif holds != "the value":
+            accepted = wanted if holds == "its one item" else [wanted, wanted[0]]
         if len(accepted) == 1:
             kwargs_given = {"kwargs": kwargs} if kwargs else {}
             tests.append({"args": args, **kwargs_given, "expected": accepted[0]})
@@ -143,10 +142,18 @@ def _begun(starter: str, entry_point: str) -> dict[str, str]:
     return {"starter": starter} if re.search(rf"(?m)^(?:async )?(?:def|class) {head}\b", starter) else {}
 
 
-def _annotation(starter: str, entry_point: str) -> str:
-    """What the function returns by its annotation; "" where it has none."""
-    found = re.search(rf"\bdef {re.escape(entry_point.rpartition('.')[2])}\b[^\n]*->\s*([^:\n]+):", starter)
-    return found[1].strip() if found else ""
+def _wrapping(starter: str, entry_point: str, values: list[Any]) -> str:
+    """What is right where all values are lists of one: "the value", "its one item", or "either", by the annotation of
+    what the function returns."""
+    name = re.escape(entry_point.rpartition(".")[2])
+    found = re.search(rf"\bdef {name}\b[^\n]*->\s*([^:\n]+):", starter)
+    returns = found[1].strip().lower() if found else ""
+    nested = returns.startswith("list") and "list" in returns[4:]
+    if returns in ("int", "float", "bool", "str"):
+        return "its one item"
+    if returns.startswith("list") and not nested and all(isinstance(value[0], list) for value in values):
+        return "its one item"  # a list[int] is not [[1, 2]]
+    return "the value" if returns.startswith("list") else "either"
 
 
 def _gold(tests: list[dict[str, Any]], limits: Mapping[str, Any], compare: Any) -> dict[str, Any]:
@@ -229,6 +236,8 @@ def arguments(given: Any, *, lines: bool) -> tuple[list[Any], dict[str, Any]]:
 
 def _value(wanted: Any, given: Any) -> Any:
     """What a call must return. Beside arguments that are text it is JSON text, too; beside others it is the value."""
+    if isinstance(wanted, Accepted):
+        return Accepted([_value(value, given) for value in wanted.values])
     if not isinstance(given, str) or not isinstance(wanted, str):
         return wanted
     try:
