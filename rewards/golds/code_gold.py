@@ -76,6 +76,11 @@ def stdin_gold(pairs: Sequence[tuple[Any, Any]], limits: Mapping[str, Any], comp
     tests: list[dict[str, Any]] = []
     outputs: list[str] = []
     for given, wanted in pairs:
+        if not _is_text(given):
+            raise GoldError(
+                f"the input {str(given)[:80]} is a value, not the text of standard input",
+                remedy="name the function that takes it in fn_name, or write the input as text",
+            )
         if isinstance(wanted, Accepted) and len(wanted.values) > 1:
             answer = json.dumps([as_lines(value) for value in wanted.values])
             tests.append({"stdin": as_lines(given), "checker": ONE_OF_OUTPUTS, "answer": answer})
@@ -202,6 +207,14 @@ def as_lines(value: Any) -> str:
         rows = value[0] if len(value) == 1 and isinstance(value[0], list) else value
         return "\n".join(_line(row) for row in rows) + ("\n" if rows else "")
     return "" if value is None else value if isinstance(value, str) else str(value)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether this is standard input: text, a number, nothing, or lines of these."""
+    if isinstance(value, list):
+        lines = value[0] if len(value) == 1 and isinstance(value[0], list) else value
+        return all(isinstance(line, str) for line in lines)
+    return value is None or isinstance(value, str | int | float)
 
 
 def _line(row: Any) -> str:

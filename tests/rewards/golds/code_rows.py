@@ -591,6 +591,12 @@ CASES: dict[str, Case] = {
         right=("n = int(input())\nprint(n // 2)", "n = int(input())\nprint(2)"),
         wrong=("print(2, 3)", "print(3)", "print(6)"),
     ),
+    "tests as JSON text in the gold, the function's name beside it": Case(
+        format="JSON text",
+        row={"prompt": "Write total.", "gold": '[{"input": [[1, 2]], "output": 3}]', "fn_name": "total"},
+        right=(TOTAL,),
+        wrong=(LARGEST,),
+    ),
     "our own gold as JSON text": Case(
         format="JSON text",
         row={"prompt": "Double it.", "gold": json.dumps({"tests": [{"stdin": "4", "stdout": "8"}]})},

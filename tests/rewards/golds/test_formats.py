@@ -108,6 +108,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"problem": "Q", "tests": [{"input": [1], "output": 1, "type": "function_call"}]},
         "tests call a function, and the row names none",
     ),
+    "values where standard input is text": (
+        {"problem": "Q", "tests": [{"input": [[1, 2]], "output": 3}]},
+        r"the input \[\[1, 2\]\] is a value, not the text",
+    ),
     "script and function at once": (
         {"problem": "Q", "tests": [{"input": "1", "output": "1"}, {"input": "1", "output": "1", "fn_name": "f"}]},
         "mixes tests of a script and of a function",
