@@ -76,6 +76,11 @@ def stdin_gold(pairs: Sequence[tuple[Any, Any]], limits: Mapping[str, Any], comp
     tests: list[dict[str, Any]] = []
     outputs: list[str] = []
     for given, wanted in pairs:
+        if not _is_text(given):
+            raise GoldError(
+                f"the input {str(given)[:80]} is a value, not the text of standard input",
+                remedy="name the function that takes it in fn_name, or write the input as text",
+            )
         if isinstance(wanted, Accepted) and len(wanted.values) > 1:
             answer = json.dumps([as_lines(value) for value in wanted.values])
             tests.append({"stdin": as_lines(given), "checker": ONE_OF_OUTPUTS, "answer": answer})
@@ -101,15 +106,14 @@ def call_gold(
     values = [wanted for _, _, wanted in calls]
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in values)
     wrapped = wrapped and not any(isinstance(given, str) for given, _ in pairs)
-    returns = _annotation(starter, entry_point)
-    is_list = returns.lower().startswith(("list", "typing.list", "sequence", "tuple"))
+    holds = _wrapping(starter, entry_point, values) if wrapped else "the value"
     tests: list[dict[str, Any]] = []
     for args, kwargs, wanted in calls:
         accepted = [wanted]
         if isinstance(wanted, Accepted):
             accepted = wanted.values
-        elif wrapped and not is_list:
-            accepted = wanted if returns else [wanted, wanted[0]]
+        elif holds != "the value":
+            accepted = wanted if holds == "its one item" else [wanted, wanted[0]]
         if len(accepted) == 1:
             kwargs_given = {"kwargs": kwargs} if kwargs else {}
             tests.append({"args": args, **kwargs_given, "expected": accepted[0]})
@@ -143,10 +147,18 @@ def _begun(starter: str, entry_point: str) -> dict[str, str]:
     return {"starter": starter} if re.search(rf"(?m)^(?:async )?(?:def|class) {head}\b", starter) else {}
 
 
-def _annotation(starter: str, entry_point: str) -> str:
-    """What the function returns by its annotation; "" where it has none."""
-    found = re.search(rf"\bdef {re.escape(entry_point.rpartition('.')[2])}\b[^\n]*->\s*([^:\n]+):", starter)
-    return found[1].strip() if found else ""
+def _wrapping(starter: str, entry_point: str, values: list[Any]) -> str:
+    """What is right where all values are lists of one: "the value", "its one item", or "either", by the annotation of
+    what the function returns."""
+    name = re.escape(entry_point.rpartition(".")[2])
+    found = re.search(rf"\bdef {name}\b[^\n]*->\s*([^:\n]+):", starter)
+    returns = found[1].strip().lower() if found else ""
+    nested = returns.startswith("list") and "list" in returns[4:]
+    if returns in ("int", "float", "bool", "str"):
+        return "its one item"
+    if returns.startswith("list") and not nested and all(isinstance(value[0], list) for value in values):
+        return "its one item"  # a list[int] is not [[1, 2]]
+    return "the value" if returns.startswith("list") else "either"
 
 
 def _gold(tests: list[dict[str, Any]], limits: Mapping[str, Any], compare: Any) -> dict[str, Any]:
@@ -197,6 +209,14 @@ def as_lines(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
+def _is_text(value: Any) -> bool:
+    """Whether this is standard input: text, a number, nothing, or lines of these."""
+    if isinstance(value, list):
+        lines = value[0] if len(value) == 1 and isinstance(value[0], list) else value
+        return all(isinstance(line, str) for line in lines)
+    return value is None or isinstance(value, str | int | float)
+
+
 def _line(row: Any) -> str:
     return " ".join(map(str, row)) if isinstance(row, list) else str(row).rstrip("\n")
 
@@ -229,6 +249,8 @@ def arguments(given: Any, *, lines: bool) -> tuple[list[Any], dict[str, Any]]:
 
 def _value(wanted: Any, given: Any) -> Any:
     """What a call must return. Beside arguments that are text it is JSON text, too; beside others it is the value."""
+    if isinstance(wanted, Accepted):
+        return Accepted([_value(value, given) for value in wanted.values])
     if not isinstance(given, str) or not isinstance(wanted, str):
         return wanted
     try:

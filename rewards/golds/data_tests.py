@@ -87,7 +87,7 @@ def list_of_tests(row: Row) -> Problem | None:
         return None
     if isinstance(value, dict):
         inner = row.inner(name)
-        return _inputs_and_outputs(row, inner) if inner is not None and inner.has("inputs", "outputs") else None
+        return _inputs_and_outputs(row, inner) if inner is not None and _columns_of(inner) else None
     if not value or not all(isinstance(decoded(test), dict) for test in value):
         return None
     return _list_of_tests(row, row.json(name), name)
@@ -148,8 +148,17 @@ def codeforces(row: Row) -> Problem | None:
 # ---------------------------------------------------------------- what they share
 
 
+def _columns_of(tests: Row) -> tuple[str, str] | None:
+    """The two lists that hold inputs and outputs, by their names; None where there are none."""
+    inputs = next((name for name in ("inputs", "input", "stdin") if isinstance(tests.peek(name), list)), None)
+    outputs = ("outputs", "output", "expected_outputs", "expected_output", "stdout")
+    found = next((name for name in outputs if isinstance(tests.peek(name), list)), None)
+    return (inputs, found) if inputs and found else None
+
+
 def _inputs_and_outputs(row: Row, tests: Row) -> Problem:
-    pairs = paired(tests.json("inputs"), tests.json("outputs"), tests.place("inputs, outputs"))
+    inputs, outputs = _columns_of(tests) or ("inputs", "outputs")
+    pairs = paired(tests.json(inputs), tests.json(outputs), tests.place(f"{inputs}, {outputs}"))
     name = _function_name(tests)
     return _script(row, pairs, limits_from=tests) if name is None else _function(row, pairs, name, tests)
 

@@ -18,6 +18,7 @@ from rewards.golds.problem import Problem, Row, decoded
 
 AUTO = "auto"
 OWN = "JSON text"
+_BESIDE = ("starter_code", "entry_point", "fn_name", "func_name", "time_limit", "memory_limit")
 _HOLDERS = ("gold", "ground_truth", "label", "answer")
 _OWN_KEYS = {"instruction_id_list": "instructions", "calls": "tool_call", "schema": "tool_call", "answer": "math"}
 
@@ -126,9 +127,8 @@ def _nested_list(row: Row, place: str, value: list[Any]) -> Problem | None:
 
 
 def _beside(row: Row) -> dict[str, Any]:
-    """What stands beside a nested gold and counts for it: starter code and limits."""
-    found = {name: row.peek_raw(name) for name in ("starter_code", "time_limit", "memory_limit") if row.has(name)}
-    return found
+    """What stands beside a nested gold and counts for it: starter code, the function's name, limits."""
+    return {name: row.get(name) for name in _BESIDE if row.has(name)}
 
 
 def _are_ours(tests: Any) -> bool:

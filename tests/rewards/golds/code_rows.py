@@ -157,6 +157,39 @@ CASES: dict[str, Case] = {
         right=("def once(n):\n    return [n]",),
         wrong=("def once(n):\n    return n",),
     ),
+    "APPS, a list in a list of one": Case(
+        format="APPS",
+        row=_apps(
+            {"fn_name": "pair", "inputs": [[3], [4]], "outputs": [[[3, 3]], [[4, 4]]]},
+            starter_code="def pair(n: int) -> List[int]:\n",
+        ),
+        right=("def pair(n):\n    return [n, n]", "def pair(n: int) -> List[int]:\n    return [n] * 2"),
+        wrong=("def pair(n):\n    return [[n, n]]", "def pair(n):\n    return [n]"),
+    ),
+    "APPS, an optional value": Case(
+        format="APPS",
+        row=_apps(
+            {"fn_name": "once", "inputs": [[3]], "outputs": [[3]]},
+            starter_code="def once(n: int) -> Optional[List[int]]:\n",
+        ),
+        right=("def once(n):\n    return [n]", "def once(n):\n    return n"),
+        wrong=("def once(n):\n    return None",),
+    ),
+    "tests with input and output in lists": Case(
+        format="DeepCoder",
+        row={"problem": "Double it.", "tests": {"input": ["4\n", "5\n"], "output": ["8\n", "10\n"]}},
+        right=(DOUBLE,),
+        wrong=(ECHO,),
+    ),
+    "several accepted values of a function": Case(
+        format="DeepCoder",
+        row={
+            "problem": "A divisor.",
+            "tests": [{"input": "6", "accepted_outputs": ["2", "3"], "testtype": "functional", "fn_name": "divisor"}],
+        },
+        right=("def divisor(n):\n    return 2", "def divisor(n):\n    return n // 2"),
+        wrong=("def divisor(n):\n    return '2'", "def divisor(n):\n    return 6"),
+    ),
     "APPS, decimal fractions": Case(
         format="APPS",
         row=_apps({"inputs": ["1\n", "2\n"], "outputs": ["0.3333333333", "0.6666666667"]}),
@@ -557,6 +590,12 @@ CASES: dict[str, Case] = {
         },
         right=("n = int(input())\nprint(n // 2)", "n = int(input())\nprint(2)"),
         wrong=("print(2, 3)", "print(3)", "print(6)"),
+    ),
+    "tests as JSON text in the gold, the function's name beside it": Case(
+        format="JSON text",
+        row={"prompt": "Write total.", "gold": '[{"input": [[1, 2]], "output": 3}]', "fn_name": "total"},
+        right=(TOTAL,),
+        wrong=(LARGEST,),
     ),
     "our own gold as JSON text": Case(
         format="JSON text",

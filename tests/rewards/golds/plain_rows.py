@@ -349,11 +349,22 @@ CASES: dict[str, Case] = {
         right=("Tea is hot and good today.",),
         wrong=("Tea, hot and good today now.", "Tea is hot."),
     ),
+    "IFBench": Case(
+        format="IFBench",
+        row={
+            "key": "1",
+            "prompt": "Write about tea in two to four words.",
+            "instruction_id_list": ["count:word_count_range"],
+            "kwargs": [{"min_words": 2, "max_words": 4, "N": None}],
+        },
+        right=("Tea is good.",),
+        wrong=("Tea.", "Tea is good and hot today."),
+    ),
     "RLVR-IFeval, a count": Case(
         format="RLVR-IFeval",
         row=_rlvr("verify_keyword_frequency", word="tea", N=2),
         right=("I like tea and more tea.",),
-        wrong=("I like tea.", "tea tea tea"),
+        wrong=("I like tea.", "tea tea tea", "tea in a teapot"),
     ),
     "RLVR-IFeval, around so many words": Case(
         format="RLVR-IFeval",

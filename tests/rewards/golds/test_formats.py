@@ -108,6 +108,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"problem": "Q", "tests": [{"input": [1], "output": 1, "type": "function_call"}]},
         "tests call a function, and the row names none",
     ),
+    "values where standard input is text": (
+        {"problem": "Q", "tests": [{"input": [[1, 2]], "output": 3}]},
+        r"the input \[\[1, 2\]\] is a value, not the text",
+    ),
     "script and function at once": (
         {"problem": "Q", "tests": [{"input": "1", "output": "1"}, {"input": "1", "output": "1", "fn_name": "f"}]},
         "mixes tests of a script and of a function",
@@ -147,11 +151,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "instructions without their kwargs": (
         {"prompt": "Q", "instruction_id_list": ["punctuation:no_comma"], "kwargs": []},
         "1 instructions and 0 kwargs",
-    ),
-    "an unknown function of RLVR-IFeval": ({"ground_truth": '{"func_name": "verify_all"}'}, "func_name 'verify_all'"),
-    "a constraint that is not judged": (
-        {"ground_truth": '{"func_name": "verify_paragraph_count", "N": 3}'},
-        r"paragraphs parted by \* \* \*",
     ),
     "possible answers not joined": (
         {"id": "simple_1", "question": [[{"role": "user", "content": "Q"}]], "function": [{"name": "f"}]},
@@ -231,7 +230,7 @@ def test_every_column_that_a_gold_was_made_of_is_named() -> None:
 def test_every_shape_has_a_row_in_these_tests() -> None:
     """Shapes that are only ever refused stand among the refused."""
     read = {case.format for case in (*code_rows.CASES.values(), *plain_rows.CASES.values())}
-    assert set(FORMATS) - read == {"MultiPL-E", "IFBench"}
+    assert set(FORMATS) - read == {"MultiPL-E"}
 
 
 def test_the_page_lists_every_shape() -> None:
@@ -240,11 +239,11 @@ def test_the_page_lists_every_shape() -> None:
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} >= set(FORMATS)
 
 
-def test_constraints_of_other_names_are_read_in_the_same_form() -> None:
-    row = {"prompt": "Q", "instruction_id_list": ["count:words"], "kwargs": ['{"least": 2, "most": null}']}
-    problem = read_problem(row)
-    assert problem is not None and (problem.format, problem.verifier) == ("IFBench", "instructions")
-    assert problem.gold == {"instruction_id_list": ["count:words"], "kwargs": [{"least": 2}]}
+def test_a_function_under_test_is_no_constraint() -> None:
+    """Both shapes have a func_name."""
+    tests = {"func_name": "double", "inputs": [[1]], "outputs": [2]}
+    problem = read_problem({"reward_model": {"ground_truth": json.dumps(tests)}})
+    assert problem is not None and (problem.verifier, problem.gold["entry_point"]) == ("code", "double")
 
 
 def test_a_plain_checker_of_testlib_is_a_comparison() -> None:
