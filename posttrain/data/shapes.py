@@ -140,8 +140,8 @@ def _gold(row: Columns) -> tuple[Any, list[Message], dict[str, Any]]:
     row.shapes.add(problem.format)
     asked = read_turns(list(problem.messages), "messages", row.reading.metadata) if problem.messages else []
     if problem.question and not asked:
-        own = row.first(*LISTS) or (row.has("prompt") and "prompt" not in problem.columns)
-        asked = [] if own else [{"role": "user", "content": problem.question}]
+        own = row.has("prompt") and ("prompt" not in problem.columns or turns_in(row.peek("prompt")) is not None)
+        asked = [] if own or row.first(*LISTS) else [{"role": "user", "content": problem.question}]
     for column in problem.columns:
         if column != "tools" and (asked or column not in ("prompt", *LISTS)):
             row.take(column)

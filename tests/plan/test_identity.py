@@ -176,6 +176,29 @@ def test_changed_content_touches_what_reads_it_and_a_moved_file_touches_nothing(
     assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem"})
 
 
+def test_shards_are_known_by_their_content_and_names_wherever_they_lie(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    row = {"prompt": "1+1?", "completion": "2"}
+    for name in ("part-1.jsonl", "part-2.jsonl"):
+        write_jsonl(tmp_path / "data" / "all" / name, [row])
+    glob, folder = "data.warmup={source: file, path: 'data/all/part-*', card: cards/warmup.md}", "data/all"
+    before = plan_of(path, glob)
+    assert plan_of(path, glob.replace("data/all/part-*", folder)).step("cold_start").digests["data.warmup"]
+    shutil.move(tmp_path / "data" / "all", tmp_path / "data" / "moved")
+    moved = glob.replace("data/all", "data/moved")
+    assert touched(before, plan_of(path, moved)) == set()
+    write_jsonl(tmp_path / "data" / "moved" / "part-3.jsonl", [row])
+    after = plan_of(path, moved)
+    assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem"})
+
+
+@pytest.mark.parametrize("key", ["columns={prompt: question}", "metadata=[note]", "gold_format=GSM8K"])
+def test_how_columns_are_read_belongs_to_what_reads_them(tmp_path: Path, key: str) -> None:
+    path = write_world(tmp_path)
+    before, after = plan_of(path), plan_of(path, f"data.warmup.{key}")
+    assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem", "export"})
+
+
 def test_a_moved_base_touches_only_the_card_that_names_it(tmp_path: Path) -> None:
     path = write_world(tmp_path)
     before = plan_of(path)

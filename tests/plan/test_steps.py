@@ -328,6 +328,27 @@ FILE_FAULTS = [
     ("template missing", lambda folder: None, ("chat.template=mine.jinja",), "chat.template", "no file"),
     ("unknown preset", lambda folder: None, ("chat.template=chatml_thnik",), "chat.template", "chatml_thnik"),
     (
+        "a glob that matches nothing",
+        lambda folder: None,
+        ("data.warmup={source: file, path: 'data/none-*', card: cards/warmup.md}",),
+        "data.warmup.path",
+        "no file",
+    ),
+    (
+        "a folder without rows",
+        lambda folder: (folder / "data" / "none").mkdir(),
+        ("data.warmup={source: file, path: data/none, card: cards/warmup.md}",),
+        "data.warmup.path",
+        "no file of rows",
+    ),
+    (
+        "a digest of a shard that its card does not state",
+        _write("cards/warmup.md", "---\nlicense: mit\ndigests: {warmup.jsonl: 'sha256:0'}\n---\n"),
+        ("data.warmup={source: file, path: 'data/warm*', card: cards/warmup.md}",),
+        "data.warmup.card",
+        "warmup.jsonl has digest",
+    ),
+    (
         "hub data without revision",
         lambda folder: None,
         ("data.warmup={source: hub, path: a/b, card: cards/warmup.md}",),

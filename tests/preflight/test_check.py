@@ -13,7 +13,7 @@ from benchmarks.judge_attacks.server import ScriptedServer
 from posttrain.errors import InputError
 from posttrain.plan import Plan, build_plan
 from posttrain.preflight.check import QUESTIONS, check_plan
-from posttrain.preflight.finding import Finding
+from posttrain.preflight.finding import Finding, finding_of
 from posttrain.preflight.golds import right_answers, try_answers
 from posttrain.recipe import load_recipe
 from posttrain.recipe.shipped import shipped_dir
@@ -234,6 +234,32 @@ def test_a_row_that_the_chat_template_refuses_is_named_before_the_run(world: Pat
         and "drops the call of 'lookup'" in finding.detail
     )
     assert findings(world, "data.warmup.max_faulty_share=0.5")["rows of cold_start"].status == "ok"
+
+
+def test_how_rows_were_read_is_said(world: Path) -> None:
+    turns = [{"from": "human", "value": "one"}, {"from": "gpt", "value": "two", "weight": 0}] * 2
+    turns[-1] = {"from": "gpt", "value": "two"}
+    write_jsonl(world.parent / "data" / "warmup.jsonl", [{"conversations": turns, "source": "q"}] * 3)
+    detail = findings(world)["data warmup"].detail
+    assert detail.startswith(
+        "3 rows; read as ShareGPT; 3 answers are context and not learned from; not read: source; card present"
+    )
+
+
+def test_a_column_that_nobody_reads_is_a_finding_with_what_to_write(world: Path) -> None:
+    write_jsonl(world.parent / "data" / "questions.jsonl", [{"prompt": "one", "gold": "1", "tone": "calm"}])
+    finding = findings(world)["data questions"]
+    assert finding.status == "fail" and "nothing reads column tone" in finding.detail
+    assert "metadata: [tone]" in finding.remedy
+    assert findings(world, "data.questions.metadata=[tone]")["data questions"].status == "ok"
+
+
+def test_what_a_library_raises_over_rows_does_not_ask_for_other_files() -> None:
+    def look() -> str:
+        raise TypeError("can only concatenate str")
+
+    assert "download" in finding_of("base", look).remedy
+    assert finding_of("rows", look, remedy="mend the row").remedy == "mend the row"
 
 
 def test_a_card_that_is_still_the_template_is_said(world: Path) -> None:
