@@ -1,8 +1,8 @@
-"""How fast `posttrain data clean` is and what it holds: rows a minute and memory at 120 words a row, MB a second at rows
-of 30 KB. One row in twenty is a copy, one in twenty a copy with some words changed; 2,000 rows' texts are the suite.
+"""How fast `posttrain data clean` is and what it holds: rows a minute and memory at 120 words a row, MB a second at
+rows of 30 KB. One row in twenty is a copy, one in twenty a copy with words changed; the suite holds 2,000 of the rows.
 
-Wall clock depends on what else runs; processor seconds less so: both are printed. Memory is the peak of the main process
-above that of a run over 1,000 rows, by rows; that of workers does not grow with them.
+Wall clock depends on what else runs, processor seconds less so: both are printed. Memory is the peak of the largest
+process above that of a run over 1,000 rows, by rows.
 Run: python benchmarks/clean.py [--rows 1000000] [--long-rows 20000] [--processes 2]
 """
 
@@ -24,7 +24,7 @@ LONG_WORDS = 5_000  # about 30 KB
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """seconds: wall clock; cpu_seconds: of all processes; peak: bytes of the main one. Example: Run(seconds=61.0,
+    """seconds: wall clock; cpu_seconds: of all processes; peak: bytes of the largest. Example: Run(seconds=61.0,
     cpu_seconds=118.0, peak=900_000_000)"""
 
     seconds: float

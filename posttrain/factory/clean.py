@@ -12,13 +12,15 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from posttrain.errors import DataError, InputError
+from posttrain.errors import DataError, InputError, StageError
 from posttrain.factory.contamination import Hit, Suites, load_suites
 from posttrain.factory.duplicates import PERMUTATIONS, Numbers, Signatures, find_near
 from posttrain.factory.examine import (
@@ -150,8 +152,13 @@ def _examined(
         return
     # Forked workers share the suites' arrays; where there is no fork, each gets a copy.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    with multiprocessing.get_context(method).Pool(processes, start_worker, (rows, suites, options)) as pool:
-        yield from pool.imap(examine, portions)
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(processes, context, start_worker, (rows, suites, options)) as pool:
+        try:
+            yield from pool.map(examine, portions)
+        except BrokenProcessPool:
+            remedy = "out of memory? Give fewer --processes; nothing was written"
+            raise StageError("a worker process died", where=str(rows), remedy=remedy) from None
 
 
 def _mark_exact(found: _Rows) -> None:
@@ -197,7 +204,10 @@ def _row_at(stream: BinaryIO, rows: Path, found: _Rows, row: int) -> dict[str, A
 def _summary(found: _Rows, suites: Suites, options: CleanOptions, notes: Iterable[str]) -> Cleaned:
     codes = Counter(found.rule[: found.count].tolist())
     hits = Counter(
-        seen.rpartition(":")[0] for row, seen in found.seen.items() if RULES[found.rule[row]] == "contamination"
+        suite
+        for row, seen in found.seen.items()
+        if RULES[found.rule[row]] == "contamination"
+        for suite in {seen.rpartition(":")[0]} | suites.shared.get(seen, set())
     )
     verdicts = {
         suite: f"contamination: checked against {problems:,} rows, {hits[suite]:,} hits removed"

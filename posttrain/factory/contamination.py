@@ -146,7 +146,7 @@ class GramIndex:
 @dataclass(kw_only=True, slots=True)
 class Suites:
     """All texts of the suites, ready to be looked for. rows: suite -> problems read; unseen: questions too short to
-    look for."""
+    look for; wholes: hash of a text -> its place; shared: where a text stands -> other suites that have it too."""
 
     texts: list[SuiteText] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
@@ -155,6 +155,7 @@ class Suites:
     characters: GramIndex = field(default_factory=lambda: GramIndex(GRAM_CHARACTERS, GRAM_CHARACTERS))
     masked: GramIndex = field(default_factory=lambda: GramIndex(GRAM_WORDS, SHORTEST_GRAM))
     wholes: dict[int, int] = field(default_factory=dict)
+    shared: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, suite: str, number: int, fields: Sequence[Field]) -> None:
         """Take in one problem of a suite."""
@@ -173,6 +174,7 @@ class Suites:
             return
         whole = whole_hash(words)
         if whole in self.wholes:  # the same text again adds nothing, and would look like a template
+            self.shared.setdefault(self.texts[self.wholes[whole]].of, set()).add(of.rpartition(":")[0])
             return
         number = len(self.texts)
         self.wholes[whole] = number

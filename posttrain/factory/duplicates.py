@@ -187,6 +187,8 @@ class Words:
 def compare(a: Words, b: Words, family: int, words_alike: float = WORDS_ALIKE) -> str:
     """`near`, or why not: `other`, `template` (other numbers), `boilerplate` (another passage). family: rows that are
     about as alike as these two, themselves among them."""
+    if not a.words or not b.words:
+        return "other"
     short = min(len(a.words), len(b.words)) < SHORT_WORDS
     if short:
         if jaccard(a.runs(3), b.runs(3)) < SHORT_ALIKE:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from posttrain.errors import DataError, InputError
+from posttrain.cli import main
+from posttrain.errors import DataError, InputError, StageError
 from posttrain.factory import clean
 from posttrain.factory.clean import clean_file
 from posttrain.factory.examine import CleanOptions
@@ -122,6 +123,47 @@ def test_a_question_of_a_suite_is_found_however_it_is_written(tmp_path: Path, te
     suite = tmp_path / "suite.jsonl"
     assert removed == {2: ("contamination", f"{suite}:1")}
     assert report["verdicts"] == {str(suite): "contamination: checked against 1 rows, 1 hits removed"}
+
+
+def test_a_question_of_two_suites_is_a_hit_of_both(tmp_path: Path) -> None:
+    suites = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for suite in suites:
+        suite.write_text(json.dumps({"prompt": QUESTION, "gold": "56"}) + "\n")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"text": QUESTION}) + "\n")
+    found = clean_file(rows, suites, out=tmp_path / "kept.jsonl", report=tmp_path / "report.json")
+    assert set(found.verdicts.values()) == {"contamination: checked against 1 rows, 1 hits removed"}
+    assert list(found.verdicts) == [str(suite) for suite in suites]
+
+
+def test_rows_without_words_are_no_duplicates_of_each_other(tmp_path: Path) -> None:
+    rows = [{"text": "!!!"}, {"text": "🙂"}, {"text": "🙂"}]
+    removed, _, _ = cleaned(tmp_path, rows, options=CleanOptions(min_words=0))
+    assert removed == {3: ("exact_duplicate", 2)}
+
+
+def test_the_command_prints_figures_and_refuses_an_unknown_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text((json.dumps({"text": PROSE}) + "\n") * 2)
+    command = ["data", "clean", str(rows), "--out", str(tmp_path / "k"), "--report", str(tmp_path / "r")]
+    assert main([*command, "--skip", "near"]) == 2
+    assert "--skip: no rule 'near'" in capsys.readouterr().err
+    assert main([*command, "--language", "English"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["  exact_duplicate: 1 removed"]
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clean, "PORTION_BYTES", 10)
+    monkeypatch.setattr(clean, "start_worker", die)
+    (tmp_path / "rows.jsonl").write_text('{"text": "a b c"}\n' * 4)
+    with pytest.raises(StageError, match="a worker process died"):
+        clean_file(tmp_path / "rows.jsonl", [], out=tmp_path / "k", report=tmp_path / "r", processes=2)
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_long_answer_of_a_suite_is_found_and_a_short_one_is_not_looked_for(tmp_path: Path) -> None:
