@@ -63,7 +63,12 @@ def is_adapted(model: Any) -> bool:
 
 def merged(model: Any) -> Any:
     """A merged copy, so that training may go on."""
-    return copy.deepcopy(model).merge_and_unload()
+    plain = copy.deepcopy(model).merge_and_unload()
+    for module in plain.modules():
+        # Trainers wrap `forward` of a model in functions that hold on to it: in a copy they would still run the
+        # original, and nobody would see what was merged.
+        module.__dict__.pop("forward", None)
+    return plain
 
 
 def prove_merge(adapted: Any, plain: Any) -> float:

@@ -254,7 +254,14 @@ def rows(jobs: Jobs) -> dict[str, Any]:
     return {"rows": write_rows(jobs.folder / "rows.jsonl", lines)}
 
 
-def test_lora_with_dropout_leaves_the_same_bytes_on_a_rerun_and_on_a_resume(jobs: Jobs, rows: dict[str, Any]) -> None:
+def test_lora_with_dropout_leaves_the_same_bytes_on_a_rerun_and_on_a_resume(
+    jobs: Jobs, rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merge_gaps: list[float] = []
+    monkeypatch.setattr(
+        "posttrain.train.model.prove_merge",
+        lambda adapted, plain: merge_gaps.append(prove_merge(adapted, plain)),
+    )
     stage = sft_stage(save_every=2, adapter={"rank": 4, "alpha": 8.0, "dropout": 0.3})
     straight, again = jobs.make(stage, rows), jobs.make(stage, rows)
     train(straight)
@@ -264,6 +271,7 @@ def test_lora_with_dropout_leaves_the_same_bytes_on_a_rerun_and_on_a_resume(jobs
     resumed = jobs.make(stage, rows, resume=True)
     assert resumed.resume is not None and resumed.resume.step == 3
     train(resumed)
+    assert merge_gaps and 0 < max(merge_gaps) < CLOSE, "of the merged copy, not of the original behind its forward"
     assert files(again.output / "model") == files(straight.output / "model")
     assert files(resumed.output / "model") == files(straight.output / "model")
     other = jobs.make(stage, rows, seed=6)
