@@ -1,4 +1,4 @@
-"""`posttrain rollouts`: the answers of a run, by step, prompt, outcome or pattern; and what changed between two steps."""
+"""`posttrain rollouts`: the answers of a run by step, prompt, outcome or pattern; what changed between two steps."""
 
 from __future__ import annotations
 

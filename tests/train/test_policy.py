@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
+from posttrain.data.mix import Seen
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Grpo
@@ -118,10 +119,15 @@ def test_metrics_count_faults_cuts_and_signal() -> None:
 
 
 def test_the_headline_takes_the_first_and_the_last_fifth() -> None:
-    keys = ("fault_share", "truncated_share", "sync_gap", "entropy", "trained_tokens", "generated_tokens")
+    keys = (
+        *("fault_share", "truncated_share", "sync_gap", "mismatch", "mismatch_mean", "entropy"),
+        *("trained_tokens", "generated_tokens"),
+    )
     history = [{"reward": float(step), **dict.fromkeys(keys, 0.0)} for step in range(10)]
-    found = policy_metrics(history, steps=10, prompts=4, parameters=100)
+    seen = Seen(rows=4, drawn=3, not_seen=1, again=0)
+    found = policy_metrics(history, steps=10, seen=seen, parameters=100)
     assert (found.reward_first, found.reward_last) == (0.5, 8.5)
+    assert (found.prompts, found.rows_not_seen, found.rows_again) == (4, 1, 0)
 
 
 # ---------------------------------------------------------------- one update
