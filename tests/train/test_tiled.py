@@ -90,10 +90,13 @@ def test_a_loss_of_logprobs_is_the_one_over_full_logits(
     options: dict[str, Any], temperature: float, of_logprobs: Any, by_token: bool
 ) -> None:
     given = states(1, **options)
-    loss, logprobs, entropies = logprob_loss(given, TARGETS, of_logprobs, temperature=temperature, by_token=by_token)
+    loss, logprobs, entropies, raw = logprob_loss(
+        given, TARGETS, of_logprobs, temperature=temperature, by_token=by_token
+    )
     expected = full_logprobs(given, temperature)
     log_p = torch.log_softmax(given.logits() / temperature, dim=-1)
     same([loss, logprobs, entropies], [of_logprobs(expected), expected, -(log_p.exp() * log_p).sum(dim=-1)])
+    same([raw, token_logprobs(given, TARGETS)], [full_logprobs(given)] * 2)
     same(gradients(loss, given), gradients(of_logprobs(expected), given))
 
 
@@ -149,7 +152,7 @@ def test_under_bf16_only_the_operands_are_rounded_and_the_sums_are_float32(kind:
         loss, each, logprobs = distillation_loss(
             student, teacher, TARGETS, divergence=how, weights_N=WEIGHTS.float(), of_logprobs=pair_loss
         )
-        first, _ = token_logprobs(student, TARGETS)
+        first = token_logprobs(student, TARGETS)
         ours = gradients(loss, student)
     rounded = [
         States(hidden_NH=s.hidden_NH.bfloat16().double(), head=Head(weight_VH=s.head.weight_VH.bfloat16().double()))
@@ -164,9 +167,9 @@ def test_under_bf16_only_the_operands_are_rounded_and_the_sums_are_float32(kind:
 
 def test_one_tile_and_many_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     given = states(1)
-    many = gradients(logprob_loss(given, TARGETS, pair_loss)[0], given)
+    many = gradients(logprob_loss(given, TARGETS, pair_loss).loss, given)
     monkeypatch.setitem(head_file.TILE_BYTES, "cpu", 2**20)
-    same(gradients(logprob_loss(given, TARGETS, pair_loss)[0], given), many)
+    same(gradients(logprob_loss(given, TARGETS, pair_loss).loss, given), many)
 
 
 def test_the_teacher_and_a_frozen_head_get_no_gradient() -> None:
@@ -182,9 +185,9 @@ def test_the_teacher_and_a_frozen_head_get_no_gradient() -> None:
 
 def test_without_gradients_the_value_is_the_same_and_a_second_backward_is_refused() -> None:
     given = states(1)
-    loss, _, _ = logprob_loss(given, TARGETS, pair_loss)
+    loss = logprob_loss(given, TARGETS, pair_loss).loss
     with torch.no_grad():
-        assert logprob_loss(given, TARGETS, pair_loss)[0].item() == pytest.approx(loss.item(), rel=1e-12)
+        assert logprob_loss(given, TARGETS, pair_loss).loss.item() == pytest.approx(loss.item(), rel=1e-12)
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="differentiated once"):
         loss.backward()
@@ -193,7 +196,7 @@ def test_without_gradients_the_value_is_the_same_and_a_second_backward_is_refuse
 def test_no_tokens_give_a_differentiable_zero() -> None:
     given = states(1)
     none = States(hidden_NH=given.hidden_NH[:0], head=given.head)
-    loss, _, _ = logprob_loss(none, TARGETS[:0], lambda logprobs: logprobs.sum(), by_token=True)
+    loss = logprob_loss(none, TARGETS[:0], lambda logprobs: logprobs.sum(), by_token=True).loss
     loss.backward()
     assert loss.item() == 0.0 and given.head.weight_VH.grad is not None and not given.head.weight_VH.grad.any()
 
@@ -229,6 +232,6 @@ def test_trls_chunked_logprobs_agree(trl_tiles: Any) -> None:
     theirs, entropies, *_ = trl_tiles[1].apply(
         given.hidden_NH, given.head.weight_VH, given.head.bias_V, TARGETS, 0.9, 16, 4.0, 0.5, ("entropy",)
     )
-    loss, logprobs, ours = logprob_loss(given, TARGETS, clipped, temperature=0.9, by_token=True)
+    loss, logprobs, ours, _ = logprob_loss(given, TARGETS, clipped, temperature=0.9, by_token=True)
     same([logprobs, ours], [theirs, entropies], rtol=1e-5, atol=1e-5)
     same(gradients(loss, given), gradients(clipped(theirs), given), rtol=1e-4, atol=1e-5)

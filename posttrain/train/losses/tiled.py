@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -34,22 +35,31 @@ class Divergence:
     temperature: float = 1.0
 
 
-def token_logprobs(
-    states: States, targets_N: torch.Tensor, *, temperature: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities of the targets and entropies [N], nats, without gradient."""
+class LogprobLoss(NamedTuple):
+    """What logprob_loss finds, nats; only the loss has a gradient. A tuple, since sharding looks for a model's tensors
+    in tuples and not in dataclasses.
+
+    Example: LogprobLoss(loss=0.3, logprobs_N=[-1.2, -0.1], entropies_N=[0.9, 0.2], untempered_N=[-1.1, -0.2])
+    """
+
+    loss: torch.Tensor
+    logprobs_N: torch.Tensor
+    entropies_N: torch.Tensor
+    untempered_N: torch.Tensor
+    """Log-probabilities at temperature 1."""
+
+
+def token_logprobs(states: States, targets_N: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities [N] of the targets, nats, without gradient."""
     found: list[torch.Tensor] = []
 
     def work(projection: Projection) -> torch.Tensor:
-        found.extend((_zeros(projection), _zeros(projection)))
-        for tokens in tiles(projection):
-            tile = projection.logits(tokens)
-            _to_probabilities(tile, targets_N[tokens], temperature, found[0][tokens], found[1][tokens])
+        found.append(_first_pass(projection, targets_N, 1.0))
         return found[0].sum()
 
     with torch.no_grad():
         loss_with_gradients(states, work)
-    return found[0], found[1]
+    return found[0]
 
 
 def logprob_loss(
@@ -59,8 +69,8 @@ def logprob_loss(
     *,
     temperature: float = 1.0,
     by_token: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(of_logprobs(log p(targets)), log-probabilities [N], entropies [N]); only the first has a gradient.
+) -> LogprobLoss:
+    """of_logprobs(log p(targets)), differentiable, and figures of each token.
 
     by_token: `of_logprobs` is a sum of functions of one token each, as the losses with a ratio a token are. Then one
     projection serves values and gradients; else a first pass finds the values. A wrong promise raises.
@@ -68,13 +78,24 @@ def logprob_loss(
     found: list[torch.Tensor] = []
 
     def work(projection: Projection) -> torch.Tensor:
-        logprobs, entropies, slopes = _zeros(projection), _zeros(projection), _zeros(projection)
+        logprobs, entropies, untempered, slopes = (_zeros(projection) for _ in range(4))
         at_once = by_token or len(list(tiles(projection))) == 1
         if projection.wants_gradient and not at_once:
             slopes = _slopes(of_logprobs, _first_pass(projection, targets_N, temperature))
         for tokens in tiles(projection):
             tile, targets = projection.logits(tokens), targets_N[tokens]
-            _to_probabilities(tile, targets, temperature, logprobs[tokens], entropies[tokens])
+            for rows in blocks(tile):
+                here = slice(tokens.start + rows.start, tokens.start + rows.stop)
+                scaled = tile[rows] if temperature == 1.0 else tile[rows] / temperature
+                log_p = torch.log_softmax(scaled, dim=-1)
+                logprobs[here] = _at(log_p, targets_N[here])
+                untempered[here] = (
+                    logprobs[here]
+                    if temperature == 1.0
+                    else _at(torch.log_softmax(tile[rows], dim=-1), targets_N[here])
+                )
+                torch.exp(log_p, out=tile[rows])
+                entropies[here] = -log_p.mul_(tile[rows]).sum(dim=-1)
             if projection.wants_gradient:
                 if at_once:
                     slopes[tokens] = _slopes(of_logprobs, logprobs)[tokens]
@@ -85,11 +106,11 @@ def logprob_loss(
             complete = _slopes(of_logprobs, logprobs)
             right = torch.allclose(slopes, complete, rtol=1e-4, atol=1e-8, equal_nan=True)
             assert right, "of_logprobs is not a sum over tokens: call without by_token"
-        found.extend((logprobs, entropies))
+        found.extend((logprobs, entropies, untempered))
         return of_logprobs(logprobs)
 
     loss = loss_with_gradients(states, work)
-    return loss, found[0], found[1]
+    return LogprobLoss(loss, *found)
 
 
 def distillation_loss(
@@ -180,21 +201,6 @@ def _first_pass(projection: Projection, targets_N: torch.Tensor, temperature: fl
             scaled = tile[rows] if temperature == 1.0 else tile[rows] / temperature
             logprobs[here] = _at(scaled, targets_N[here]) - torch.logsumexp(scaled, dim=-1)
     return logprobs
-
-
-def _to_probabilities(
-    tile_nV: torch.Tensor,
-    targets_n: torch.Tensor,
-    temperature: float,
-    logprobs_n: torch.Tensor,
-    entropies_n: torch.Tensor,
-) -> None:
-    """Turn logits into probabilities in place, and write what they say of the targets into the last two."""
-    for rows in blocks(tile_nV):
-        log_p = torch.log_softmax(tile_nV[rows] if temperature == 1.0 else tile_nV[rows] / temperature, dim=-1)
-        logprobs_n[rows] = _at(log_p, targets_n[rows])
-        torch.exp(log_p, out=tile_nV[rows])
-        entropies_n[rows] = -log_p.mul_(tile_nV[rows]).sum(dim=-1)
 
 
 def _slopes(of_logprobs: OfLogprobs, logprobs_N: torch.Tensor) -> torch.Tensor:
