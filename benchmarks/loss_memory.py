@@ -21,7 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-METHODS = ("full", "trl", "ours")
 KINDS = {"dpd": ("forward_kl", "reverse_kl", "jsd"), "grpo": ("dapo", "gspo")}
 TRL_BETA = {"forward_kl": 0.0, "reverse_kl": 1.0, "jsd": 0.5}
 ANSWERS = 8  # of equal length; half of them chosen for DPD, one group for GRPO
@@ -33,6 +32,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--losses", nargs="+", default=["dpd", "grpo"], choices=["dpd", "grpo"])
     parser.add_argument("--kinds", nargs="+", help="divergences or policy losses; all where left out")
+    parser.add_argument("--methods", nargs="+", default=["full", "trl", "ours"], choices=["full", "trl", "ours"])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -49,10 +49,10 @@ def main() -> None:
 
 
 def rows(loss: str, kind: str, shape: str, options: argparse.Namespace) -> None:
-    """The three rows of one loss at one shape; fails where values or gradients differ."""
+    """The rows of one loss at one shape, in proportion to the first; fails where values or gradients differ."""
     tokens, vocabulary = (int(part) for part in shape.split("x"))
     full: dict[str, float] = {}
-    for method in METHODS:
+    for method in options.methods:
         asked = {
             "loss": loss, "kind": kind, "method": method, "tokens": tokens, "vocabulary": vocabulary,
             "hidden": options.hidden, "repeats": options.repeats,
