@@ -54,6 +54,27 @@ def test_hidden_states_times_head_are_the_models_logits(name: str, options: dict
     torch.testing.assert_close(model(input_ids=IDS).logits, wanted, rtol=0.0, atol=0.0)
 
 
+@pytest.mark.parametrize(("name", "options"), MODELS.values(), ids=MODELS.keys())
+def test_trls_fused_head_by_which_sft_trains_gives_loss_and_gradients_of_full_logits(
+    name: str, options: dict[str, Any]
+) -> None:
+    from trl.trainer import add_fused_lm_head
+
+    model, fused = made(name, options), made(name, options)
+    add_fused_lm_head(fused, outputs=("log_probs", "entropy", "is_top1"))
+    labels = IDS.masked_fill(IDS == 9, -100)
+    wanted = torch.nn.functional.cross_entropy(
+        model(input_ids=IDS).logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+    )
+    found = fused(input_ids=IDS, labels=labels, fused_lm_head=True).loss
+    wanted.backward()
+    found.backward()
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    for one, other in zip(fused.parameters(), model.parameters(), strict=True):
+        if other.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
 def test_a_copy_calls_its_own_weights() -> None:
     model = open_head(made("Llama", {}))
     twin = copy.deepcopy(model)

@@ -27,6 +27,7 @@ from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReaso
 from rewards.types import Outcome, Verdict
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights
 
+pytestmark = pytest.mark.usefixtures("no_logits")
 PROMPTS = [
     Prompt(id=str(n), source="questions", messages=({"role": "user", "content": f"after {n}?"},), gold=str(n + 1))
     for n in range(6)
