@@ -166,6 +166,9 @@ def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimat
     for line in table:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(line[:6], widths, strict=True)) + "  " + line[6])
     for row in rows:
+        seen = estimates[row.step.name].seen
+        if seen is not None:
+            print(f"{row.step.name}: {seen.said()}")
         for change in row.drift:
             print(f"warning: {row.step.name} was made with other versions: {change}")
     cached = sum(row.state == "cached" for row in rows)

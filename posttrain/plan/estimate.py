@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.mix import num_rows
+from posttrain.data.mix import Seen, num_rows, seen_of_total
 from posttrain.plan.steps import Plan
 from posttrain.recipe.paths import full_path
 from posttrain.recipe.resolve import BASE, data_of, models_of
@@ -43,15 +43,18 @@ COUNTED_FILE_BYTES = 16_000_000
 class Estimate:
     """None where it cannot be known. memory_bytes: weights, gradients, optimiser and KV cache, without activations.
 
-    disk_bytes: what is published, and two resume checkpoints.
+    disk_bytes: what is published, and two resume checkpoints. seen: which rows of its data a stage trains on, were
+    none of them faulty or too long; unknown where rows are packed into a given number of steps, or made by the run.
 
-    Example: Estimate(steps=100, tokens=1638400, memory_bytes=14000000, disk_bytes=28000000)
+    Example: Estimate(steps=100, tokens=1638400, memory_bytes=14000000, disk_bytes=28000000, seen=Seen(rows=3000,
+    drawn=3200, not_seen=0, again=200))
     """
 
     steps: int | None = None
     tokens: int | None = None
     memory_bytes: int | None = None
     disk_bytes: int | None = None
+    seen: Seen | None = None
 
 
 def estimate(plan: Plan) -> dict[str, Estimate]:
@@ -120,7 +123,10 @@ def _parameters(plan: Plan) -> dict[str, int | None]:
 def _training(
     plan: Plan, step: Step, stage: Training, size: int | None, parameters: Mapping[str, int | None]
 ) -> Estimate:
-    steps = _steps(plan, stage)
+    seen = _seen(plan, step, stage)
+    steps = stage.steps
+    if steps is None and seen is not None and isinstance(stage, Supervised):
+        steps = math.ceil(seen.drawn / stage.batch_size)
     memory = disk = None
     if size is not None:
         share = trained_share(stage)
@@ -132,24 +138,36 @@ def _training(
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
-    rows = {Sft: 1, RewardModel: 2, Dpd: 2}
+    rows = {Sft: 1, RewardModel: 1, Dpd: 2}
     tokens = None
     if steps is not None and isinstance(stage, Grpo):
         tokens = steps * stage.prompts_per_step * stage.group * plan.recipe.engine.context_tokens
     elif steps is not None and isinstance(stage, Supervised):
         longest = plan.recipe.engine.context_tokens if isinstance(stage, Dpd) else getattr(stage, "max_tokens", 0)
         tokens = steps * stage.batch_size * rows[type(stage)] * longest
-    return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk)
+    return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen)
 
 
-def _steps(plan: Plan, stage: Training) -> int | None:
-    if stage.steps is not None or not isinstance(stage, Supervised) or stage.epochs is None or isinstance(stage, Dpd):
-        return stage.steps
-    sizes = {name: _num_rows(plan, name) for name in data_of(stage)}  # type: ignore[arg-type]
+def _seen(plan: Plan, step: Step, stage: Training) -> Seen | None:
+    """Which rows the stage would train on, or which prompts it would ask; None where the run itself decides."""
+    if not isinstance(stage, Sft | RewardModel | Grpo) or "filter" in step.inputs:
+        return None
+    weights = data_of(stage)
+    sizes = {name: _num_rows(plan, name) for name in weights}
     known = {name: size for name, size in sizes.items() if size is not None}
     if len(known) < len(sizes):
         return None
-    return max(1, math.ceil(num_rows(known, data_of(stage), stage.epochs) / stage.batch_size))  # type: ignore[arg-type]
+    if isinstance(stage, Grpo):
+        # a mixture of prompts is drawn once, before its passes
+        return seen_of_total(known, weights, (stage.steps or 1) * stage.prompts_per_step) if len(known) == 1 else None
+    if isinstance(stage, RewardModel):  # both orders of what is not held out
+        held = {name: max(1, round(stage.held_out_share * size)) for name, size in known.items()}
+        known = {name: 2 * (size - (held[name] if stage.held_out_share else 0)) for name, size in known.items()}
+    if stage.epochs is not None:
+        return seen_of_total(known, weights, num_rows(known, weights, stage.epochs))
+    if isinstance(stage, Sft) and stage.packing:
+        return None
+    return seen_of_total(known, weights, (stage.steps or 1) * stage.batch_size)
 
 
 def _sampling(plan: Plan, step: Step, size: int | None) -> Estimate:

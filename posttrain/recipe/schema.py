@@ -251,6 +251,9 @@ class Sft(Supervised):
     )
     max_tokens: Positive = Field(32768, description="Longest row; longer rows are dropped and counted.")
     packing: bool = Field(True, description="Rows share a sequence without attending to each other.")
+    router_loss: float = Field(
+        0.0, ge=0, description="Weight of the experts' load-balancing loss; 0: none, whatever config.json says."
+    )
 
 
 class DpdWeights(Strict):
@@ -305,7 +308,7 @@ class Grpo(Training):
     temperature: float = Field(1.0, gt=0, description="Sampling temperature of the rollouts.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the rollouts.")
     max_tokens: Positive = Field(16384, description="Longest answer, tokens.")
-    loss: Literal["grpo", "dapo", "dr_grpo", "gspo"] = Field("dapo", description="Names as in TRL.")
+    loss: Literal["grpo", "dapo", "dr_grpo", "gspo"] = Field("dapo", description="Names and divisors as in TRL.")
     clip_low: float = Field(0.2, gt=0, description="Ratio clipped below 1 - clip_low.")
     clip_high: float = Field(0.28, gt=0, description="Ratio clipped above 1 + clip_high (DAPO).")
     scale_rewards: Literal["group", "none"] = Field(
@@ -313,6 +316,11 @@ class Grpo(Training):
     )
     mask_truncated: bool = Field(True, description="Truncated answers give no loss (report section 3.4).")
     max_fault_share: Share = Field(0.05, description="Share of verdicts without a score above which the stage stops.")
+    mismatch_tolerance: float = Field(
+        0.05,
+        gt=0,
+        description="Largest mean gap a trained token, trainer against engine, before a step's update (nats).",
+    )
 
 
 class RewardModel(Supervised):

@@ -23,10 +23,11 @@ FILTER_TABLE = "table.jsonl"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SftMetrics:
-    """Supervised fine-tuning. `loss` of the last step; None where a resumed training had no step left.
+    """Supervised fine-tuning. `loss` of the last step; None where a resumed training had no step left. `rows` were
+    trained on, `rows_again` of them not for the first time.
 
     Example: SftMetrics(loss=0.41, steps=80, rows=1280, trained_tokens=61240, parameters=812544, faulty_rows=0,
-    too_long_rows=2)
+    too_long_rows=2, rows_not_seen=0, rows_again=640)
     """
 
     loss: float | None
@@ -36,26 +37,31 @@ class SftMetrics:
     parameters: int
     faulty_rows: int
     too_long_rows: int
+    rows_not_seen: int
+    rows_again: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DpdMetrics:
     """Distillation on pairs. `trained_tokens` are those of the answers. Example: DpdMetrics(loss=0.2, steps=120,
-    pairs=310, trained_tokens=70110, parameters=812544)"""
+    pairs=310, trained_tokens=70110, parameters=812544, rows_not_seen=0, rows_again=650)"""
 
     loss: float | None
     steps: int
     pairs: int
     trained_tokens: int
     parameters: int
+    rows_not_seen: int
+    rows_again: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RewardModelMetrics:
-    """A reward model; the last three are absent where no pair was held out. One token a comparison is trained on.
+    """A reward model; the last three are absent where no pair was held out. One token a comparison is trained on; its
+    rows are comparisons, two a pair. A pair of which one order is too long is set aside whole.
 
     Example: RewardModelMetrics(steps=300, pairs=990, faulty_rows=0, trained_tokens=2400, parameters=812544,
-    held_out_pairs=110, held_out_accuracy=0.94, swap_consistency=0.97)
+    too_long_rows=0, rows_not_seen=0, rows_again=420, held_out_pairs=110, held_out_accuracy=0.94, swap_consistency=0.97)
     """
 
     steps: int
@@ -63,6 +69,9 @@ class RewardModelMetrics:
     faulty_rows: int
     trained_tokens: int
     parameters: int
+    too_long_rows: int
+    rows_not_seen: int
+    rows_again: int
     held_out_pairs: int | None = None
     held_out_accuracy: float | None = None
     swap_consistency: float | None = None
@@ -74,7 +83,9 @@ class PolicyMetrics:
 
     Example: PolicyMetrics(steps=20, prompts=160, parameters=812544, reward_first=0.41, reward_last=0.66,
     fault_share=0.0, truncated_share=0.01, sync_gap=1e-6, entropy_last=0.3, trained_tokens=90000,
-    generated_tokens=118000)
+    generated_tokens=118000, mismatch=2e-6, mismatch_mean=1e-7, rows_not_seen=0, rows_again=0)
+
+    mismatch, mismatch_mean: the largest of all steps, nats. rows_not_seen, rows_again: prompts.
     """
 
     steps: int
@@ -88,6 +99,10 @@ class PolicyMetrics:
     entropy_last: float
     trained_tokens: int
     generated_tokens: int
+    mismatch: float
+    mismatch_mean: float
+    rows_not_seen: int
+    rows_again: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

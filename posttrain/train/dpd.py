@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from posttrain.data.mix import draw
+from posttrain.data.mix import draw, num_rows, seen_of_total
 from posttrain.data.source import read_pairs
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
@@ -35,13 +35,17 @@ from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
     chunks,
+    even_rows,
     global_max,
     global_sum,
     micro_split,
+    num_steps,
     pad_right,
     run_trainer,
     settings,
 )
+
+WHOLE = {"pairs": 1.0}  # one data set, so passes are over all of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +88,7 @@ def answer_sums(logprobs_N: torch.Tensor, batch: dict[str, torch.Tensor]) -> tor
 class DpdTrainer(StepTrainer):
     """Trains on pairs; `teacher` is frozen and shares the vocabulary."""
 
+    dropout = False  # the margin is against a reference that was computed without
     summed = ("dpo_loss", "kd_chosen", "kd_rejected", "margin", "accuracy")
 
     def __init__(self, *, teacher: Any, stage: Dpd, micro: int, recorder: Recorder, **kwargs: Any) -> None:
@@ -97,7 +102,7 @@ class DpdTrainer(StepTrainer):
         self.totals: dict[str, float] = {}
 
     def micro_batches(self, rows: Any) -> Sequence[Any]:
-        pairs: list[PairRow] = [row["pair"] for row in rows]
+        pairs: list[PairRow] = [row["pair"] for row in rows if row is not None]
         device = self.args.device
         self.totals = {
             "pairs": global_sum(len(pairs), device),
@@ -150,19 +155,26 @@ class DpdTrainer(StepTrainer):
 
 
 def _pair_rows(job: Job, template: ChatTemplate) -> list[PairRow]:
-    pairs = read_pairs(job.inputs["pairs"] / "pairs.jsonl", job.step_name)
+    path = job.inputs["pairs"] / "pairs.jsonl"
+    pairs = read_pairs(path, job.step_name)
     if not pairs:
         raise DataError(
             "no pair was kept", where=job.step_name, remedy="give more prompts or samples, or a stronger teacher"
         )
-    return [
-        PairRow(
-            prompt=tuple(template.prompt_ids(pair.messages)),
-            chosen=tuple(template.answer_ids(pair.chosen)),
-            rejected=tuple(template.answer_ids(pair.rejected)),
-        )
-        for pair in pairs
-    ]
+    rows = []
+    for number, pair in enumerate(pairs, start=1):
+        try:
+            rows.append(
+                PairRow(
+                    prompt=tuple(template.prompt_ids(pair.messages)),
+                    chosen=tuple(template.answer_ids(pair.chosen)),
+                    rejected=tuple(template.answer_ids(pair.rejected)),
+                )
+            )
+        except DataError as error:
+            what = f"row {number} of the pairs (prompt {pair.id} of data '{pair.source}'): {error.what}"
+            raise DataError(what, where=f"{path}:{number}", remedy=error.remedy) from error
+    return rows
 
 
 def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: Path) -> list[PairRow] | None:
@@ -193,19 +205,21 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     its = ChatTemplate.load(teacher, job.chat, job.recipe_dir).tokenizer.get_vocab()
     compare_vocabularies(template.tokenizer.get_vocab(), its, f"{job.step_name}: {teacher}")
     rows = _pair_rows(job, template)
-    steps = stage.steps or max(1, round((stage.epochs or 1.0) * len(rows) / stage.batch_size))
+    sizes = {"pairs": len(rows)}
+    total = stage.steps * stage.batch_size if stage.steps else num_rows(sizes, WHOLE, stage.epochs or 1.0)
+    steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, WHOLE, total)
     micro, _ = micro_split(stage)
     model = load_model(job.model, adapter=stage.adapter)
     referenced = _with_reference(load_model(job.model), rows, micro, job.stop_file)
     if referenced is None:
         return {"stopped": True}
-    drawn = draw({"pairs": referenced}, {"pairs": 1.0}, steps * stage.batch_size, job.seed)
+    drawn = draw({"pairs": referenced}, WHOLE, total, job.seed)
     arguments = TrainingArguments(
         **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
     )
     recorder = Recorder(job)
     trainer = DpdTrainer(
-        model=model, args=arguments, train_dataset=[{"pair": row} for row in drawn],
+        model=model, args=arguments, train_dataset=even_rows([{"pair": row} for row in drawn], None, stage.batch_size),
         teacher=load_model(teacher), stage=stage, micro=micro, recorder=recorder,
     )  # fmt: skip
     run_trainer(trainer, recorder, job)
@@ -227,5 +241,7 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
         pairs=len(rows),
         trained_tokens=sum(len(row.chosen) + len(row.rejected) for row in drawn),
         parameters=num_parameters(trainer.model),
+        rows_not_seen=seen.not_seen,
+        rows_again=seen.again,
     )
     return dict(as_json(metrics))

@@ -9,6 +9,7 @@ gradient.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 import torch
 from transformers import TrainingArguments
 
+from posttrain.data.mix import Seen, seen_of_total
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
@@ -102,6 +104,23 @@ def policy_rows(groups: Sequence[RolloutGroup], stage: Grpo) -> list[PolicyRow]:
                 )
             )
     return rows
+
+
+def loss_counts(groups: Sequence[RolloutGroup], stage: Grpo) -> tuple[int, int]:
+    """(answers, tokens) that the step's loss is divided by: of every answer with a score, the tokens without those that
+    are masked as truncated."""
+    scored = [
+        completion
+        for group in groups
+        for completion, verdict in zip(group.completions, group.verdicts, strict=True)
+        if verdict.score is not None
+    ]
+    kept = [
+        completion.num_tokens
+        for completion in scored
+        if not (stage.mask_truncated and completion.stop_reason is StopReason.LENGTH)
+    ]
+    return len(scored), sum(kept)
 
 
 def group_metrics(groups: Sequence[RolloutGroup]) -> dict[str, float]:
@@ -194,30 +213,37 @@ class Feed:
 class PolicyTrainer(StepTrainer):
     """Turns groups into one update."""
 
-    summed = ("entropy", "clip_ratio")
+    dropout = False  # answers were sampled without; the ratio of the loss would be of two policies
+    summed = ("entropy", "clip_ratio", "mismatch_mean")
     largest = ("mismatch", "sync_gap")
 
     def __init__(self, *, feed: Feed, stage: Grpo, recorder: Recorder, **kwargs: Any) -> None:
         super().__init__(data_collator=list, **kwargs)
         open_head(self.model)
         self.feed, self.stage, self.recorder = feed, stage, recorder
-        self.num_answers = 1
-        self.num_tokens = 1.0
+        self.divisor = Divisor(kind=stage.loss, num_answers=1, num_tokens=1.0, max_tokens=stage.max_tokens)
+        self.num_trained = 1.0
 
     def micro_batches(self, rows: Any) -> Sequence[Any]:
         step = self.state.global_step
         groups = self._groups(step)
         trained = policy_rows(groups, self.stage)
         device = self.args.device
-        self.num_answers = int(max(1.0, global_sum(len(trained), device)))
-        self.num_tokens = max(1.0, global_sum(sum(len(row.answer) for row in trained), device))
+        answers, tokens = loss_counts(groups, self.stage)
+        self.divisor = dataclasses.replace(
+            self.divisor,
+            num_answers=int(max(1.0, global_sum(answers, device))),
+            num_tokens=max(1.0, global_sum(tokens, device)),
+        )
+        trained_tokens = global_sum(sum(len(row.answer) for row in trained), device)
+        self.num_trained = max(1.0, trained_tokens)
         self.recorder.extra = {
             **over_workers(group_metrics(groups), len(groups), device),
-            "trained_answers": float(self.num_answers),
-            "trained_tokens": self.num_tokens,
+            "trained_answers": global_sum(len(trained), device),
+            "trained_tokens": trained_tokens,
             "sync_gap": self.feed.gap,
         }
-        self.recorder.extra |= dict.fromkeys(("entropy", "clip_ratio", "mismatch"), 0.0)
+        self.recorder.extra |= dict.fromkeys(("entropy", "clip_ratio", "mismatch", "mismatch_mean"), 0.0)
         # short and long answers apart: less padding; the order has no other effect, the loss is a sum
         trained.sort(key=lambda row: len(row.prompt) + len(row.answer))
         return list(chunks(trained, self.stage.micro_batch_size))
@@ -254,7 +280,7 @@ class PolicyTrainer(StepTrainer):
         # update
         raw = stage.temperature == 1.0 and stage.top_p == 1.0
 
-        def policy(logprobs_N: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        def policy(logprobs_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             logprobs = torch.zeros_like(mask).masked_scatter(trained, logprobs_N)
             return policy_loss(
                 logprobs,
@@ -262,12 +288,7 @@ class PolicyTrainer(StepTrainer):
                 advantages,
                 mask,
                 Clip(low=stage.clip_low, high=stage.clip_high),
-                Divisor(
-                    kind=stage.loss,
-                    num_answers=self.num_answers,
-                    num_tokens=self.num_tokens,
-                    max_tokens=stage.max_tokens,
-                ),
+                self.divisor,
             )
 
         def over_hidden(hidden_BTH: torch.Tensor, head: Head) -> LogprobLoss:
@@ -280,12 +301,27 @@ class PolicyTrainer(StepTrainer):
             )
 
         scored: LogprobLoss = model(input_ids=ids, attention_mask=attention, over_hidden=over_hidden)
-        found = policy(scored.logprobs_N)[1]
+        gap = (scored.untempered_N - behaviour[trained]).abs()
         extra = self.recorder.extra
-        extra["entropy"] += float(scored.entropies_N.sum()) / self.num_tokens
-        extra["clip_ratio"] += float(found["clip_ratio"]) / self.num_tokens
-        extra["mismatch"] = max(extra["mismatch"], float(found["log_ratio_abs_max"]))
+        extra["entropy"] += float(scored.entropies_N.sum()) / self.num_trained
+        extra["clip_ratio"] += float(policy(scored.logprobs_N)[1]) / self.num_trained
+        extra["mismatch_mean"] += float(gap.sum()) / self.num_trained
+        extra["mismatch"] = max(extra["mismatch"], float(gap.max()))
         return scored.loss
+
+    def before_update(self) -> None:
+        """The trainer's log-probabilities of the sampled tokens against those they were sampled with. The sync gap
+        cannot see what only the trainer does: dropout, another attention, an adapter that was merged wrongly."""
+        extra, allowed = self.recorder.extra, self.stage.mismatch_tolerance
+        if extra["mismatch_mean"] > allowed:
+            raise StageError(
+                f"at step {self.state.global_step + 1} the trainer gives the sampled tokens log-probabilities "
+                f"{extra['mismatch_mean']:.3g} nats from the engine's in the mean (largest {extra['mismatch']:.3g}), "
+                f"more than mismatch_tolerance {allowed:g}; the sync gap is {extra['sync_gap']:.3g}",
+                where=f"stages.{self.stage.name}.mismatch_tolerance",
+                remedy="with a small sync gap look at what only the trainer does (dropout, attention, the adapter and "
+                "its merge), else at the hand-over; engine.dtype: float32 tells rounding from a fault",
+            )
 
 
 def _carry_rollouts(job: Job) -> None:
@@ -328,7 +364,8 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     )
     write_set_aside(job.output, faulty)
     history = [dict(row.values) for row in metrics_rows(recorder.path)]
-    metrics = policy_metrics(history, steps=steps, prompts=len(prompts), parameters=num_parameters(trainer.model))
+    seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, steps * stage.prompts_per_step)
+    metrics = policy_metrics(history, steps=steps, seen=seen, parameters=num_parameters(trainer.model))
     return dict(as_json(metrics))
 
 
@@ -339,10 +376,9 @@ def _prompts(rollouts: RolloutSource, template: ChatTemplate) -> tuple[list[Enco
     return [encode(prompt, template, rollouts.prompts.context_tokens) for prompt in rollouts.kept], {}
 
 
-def policy_metrics(
-    history: Sequence[Mapping[str, float]], *, steps: int, prompts: int, parameters: int
-) -> PolicyMetrics:
-    """First and last fifth of the reward curve, and totals. history: the figures of each step, one at least."""
+def policy_metrics(history: Sequence[Mapping[str, float]], *, steps: int, seen: Seen, parameters: int) -> PolicyMetrics:
+    """First and last fifth of the reward curve, and totals. history: the figures of each step, one at least; seen: how
+    often the prompts were asked."""
     span = max(1, len(history) // 5)
 
     def mean(rows: Sequence[Mapping[str, float]], key: str) -> float:
@@ -350,13 +386,17 @@ def policy_metrics(
 
     return PolicyMetrics(
         steps=steps,
-        prompts=prompts,
+        prompts=seen.rows,
+        rows_not_seen=seen.not_seen,
+        rows_again=seen.again,
         parameters=parameters,
         reward_first=mean(history[:span], "reward"),
         reward_last=mean(history[-span:], "reward"),
         fault_share=mean(history, "fault_share"),
         truncated_share=mean(history, "truncated_share"),
         sync_gap=max(row["sync_gap"] for row in history),
+        mismatch=max(row["mismatch"] for row in history),
+        mismatch_mean=max(row["mismatch_mean"] for row in history),
         entropy_last=mean(history[-span:], "entropy"),
         trained_tokens=int(sum(row["trained_tokens"] for row in history)),
         generated_tokens=int(sum(row["generated_tokens"] for row in history)),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import TrainingArguments
 
-from posttrain.data.mix import draw, num_rows
-from posttrain.data.source import Fault, load_pairs, write_set_aside
+from posttrain.data.mix import draw, num_rows, seen_of_total
+from posttrain.data.source import Fault, load_pairs, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.machine.ranks import is_first_rank, world_size
@@ -30,8 +30,10 @@ from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
     chunks,
+    even_rows,
     global_sum,
     micro_split,
+    num_steps,
     pad_right,
     run_trainer,
     settings,
@@ -50,18 +52,64 @@ class Comparison:
     pair: int
 
 
-def comparisons(pairs: Sequence[PreferencePair], template: ChatTemplate, max_tokens: int) -> list[Comparison]:
-    """Both orders of every pair that fits."""
+def comparisons(pair: PreferencePair, index: int, template: ChatTemplate) -> tuple[Comparison, Comparison]:
+    """Both orders of a pair. Raises DataError where the template refuses its text."""
     labels = label_ids(template)
-    rows = []
-    for index, pair in enumerate(pairs):
-        question = pair.messages[-1]["content"]
-        better, worse = (visible_text(text, template.think).strip() for text in (pair.chosen, pair.rejected))
-        for first, second, label in ((better, worse, labels[0]), (worse, better, labels[1])):
-            ids = template.prompt_ids([{"role": "user", "content": pairwise_prompt(question, first, second)}])
-            if len(ids) < max_tokens:
-                rows.append(Comparison(prompt=tuple(ids), label=label, pair=index))
-    return rows
+    question = pair.messages[-1]["content"]
+    better, worse = (visible_text(text, template.think).strip() for text in (pair.chosen, pair.rejected))
+
+    def order(first: str, second: str, label: int) -> Comparison:
+        ids = template.prompt_ids([{"role": "user", "content": pairwise_prompt(question, first, second)}])
+        return Comparison(prompt=tuple(ids), label=label, pair=index)
+
+    return order(better, worse, labels[0]), order(worse, better, labels[1])
+
+
+@dataclass(kw_only=True, slots=True)
+class Pools:
+    """The comparisons of a stage: to train on, by data set; held out; and the rows left out, by data set."""
+
+    trained: dict[str, list[Comparison]] = field(default_factory=dict)
+    held_out: list[Comparison] = field(default_factory=list)
+    faulty: dict[str, Sequence[Fault]] = field(default_factory=dict)
+    too_long: dict[str, list[Fault]] = field(default_factory=dict)
+
+
+def read_pools(job: Job, stage: RewardModel, template: ChatTemplate) -> Pools:
+    """Every pair of every data set in both orders. Raises DataError: too many faulty rows, or none that fits."""
+    found, index = Pools(), 0
+    for name in sorted(stage.data):
+        read = load_pairs(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
+        made: list[tuple[Comparison, Comparison]] = []
+        reasons: list[str | None] = []
+        for pair in read.items:
+            index += 1
+            try:
+                made.append(comparisons(pair, index, template))
+                reasons.append(None)
+            except DataError as error:
+                reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
+        read = set_aside(read, job.data[name], reasons)
+        longest = [max(len(one.prompt), len(other.prompt)) for one, other in made]
+        found.faulty[name] = read.faults
+        found.too_long[name] = [
+            Fault(row=number, reason=f"{tokens + 1} tokens with the label, longer than max_tokens {stage.max_tokens}")
+            for number, tokens in zip(read.numbers, longest, strict=True)
+            if tokens >= stage.max_tokens
+        ]
+        fitting = [both for both, tokens in zip(made, longest, strict=True) if tokens < stage.max_tokens]
+        random.Random(f"held-out/{job.seed}/{name}").shuffle(fitting)
+        kept = max(1, round(stage.held_out_share * len(fitting))) if stage.held_out_share else 0
+        found.held_out += [row for both in fitting[:kept] for row in both]
+        found.trained[name] = [row for both in fitting[kept:] for row in both]
+        if not found.trained[name]:
+            raise DataError(
+                f"no pair of data '{name}' is left to train on: {len(made)} read, {len(found.too_long[name])} longer "
+                f"than max_tokens {stage.max_tokens}, {min(kept, len(fitting))} held out",
+                where=job.step_name,
+                remedy="give more pairs, raise max_tokens, or set held_out_share: 0",
+            )
+    return found
 
 
 def label_ids(template: ChatTemplate) -> tuple[int, int]:
@@ -87,7 +135,7 @@ class LabelTrainer(StepTrainer):
         self.total = 1.0
 
     def micro_batches(self, rows: Any) -> Sequence[Any]:
-        items = [row["comparison"] for row in rows]
+        items = [row["comparison"] for row in rows if row is not None]
         self.total = global_sum(len(items), self.args.device)
         self.recorder.extra = {"accuracy": 0.0}
         return list(chunks(items, self.micro))
@@ -138,26 +186,11 @@ def train(job: Job) -> dict[str, Any]:
     stage: RewardModel = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     labels = label_ids(template)
-    pools: dict[str, list[Comparison]] = {}
-    held_out: list[PreferencePair] = []
-    faulty: dict[str, Sequence[Fault]] = {}
-    for name in sorted(stage.data):
-        read = load_pairs(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
-        faulty[name] = read.faults
-        pairs = list(read.items)
-        random.Random(f"held-out/{job.seed}/{name}").shuffle(pairs)
-        kept = max(1, round(stage.held_out_share * len(pairs))) if stage.held_out_share else 0
-        held_out += pairs[:kept]
-        pools[name] = comparisons(pairs[kept:], template, stage.max_tokens)
-        if not pools[name]:
-            raise DataError(
-                f"no pair of data '{name}' fits in max_tokens {stage.max_tokens}",
-                where=job.step_name,
-                remedy="raise max_tokens",
-            )
-    sizes = {name: len(rows) for name, rows in pools.items()}
-    steps = stage.steps or max(1, num_rows(sizes, dict(stage.data), stage.epochs or 1.0) // stage.batch_size)
-    drawn = draw(pools, dict(stage.data), steps * stage.batch_size, job.seed)
+    pools = read_pools(job, stage, template)
+    sizes, data = {name: len(rows) for name, rows in pools.trained.items()}, dict(stage.data)
+    total = stage.steps * stage.batch_size if stage.steps else num_rows(sizes, data, stage.epochs or 1.0)
+    steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, data, total)
+    drawn = draw(pools.trained, data, total, job.seed)
     micro, _ = micro_split(stage)
     arguments = TrainingArguments(
         **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
@@ -165,7 +198,7 @@ def train(job: Job) -> dict[str, Any]:
     recorder = Recorder(job)
     trainer = LabelTrainer(
         model=load_model(job.model, adapter=stage.adapter), args=arguments,
-        train_dataset=[{"comparison": row} for row in drawn],
+        train_dataset=even_rows([{"comparison": row} for row in drawn], None, stage.batch_size),
         micro=micro, recorder=recorder,
     )  # fmt: skip
     run_trainer(trainer, recorder, job)
@@ -181,13 +214,18 @@ def train(job: Job) -> dict[str, Any]:
         stop_ids=template.stop_ids,
         recipe_dir=job.recipe_dir,
     )
-    measured = measure(trainer.model, comparisons(held_out, template, stage.max_tokens), labels, micro)
+    measured = measure(trainer.model, pools.held_out, labels, micro)
+    left_out = {name: sorted([*pools.faulty[name], *pools.too_long[name]], key=lambda row: row.row) for name in sizes}
+    write_set_aside(job.output, left_out)
     metrics = RewardModelMetrics(
         steps=steps,
         pairs=sum(sizes.values()) // 2,
-        faulty_rows=write_set_aside(job.output, faulty),
+        faulty_rows=sum(map(len, pools.faulty.values())),
         trained_tokens=len(drawn),
         parameters=num_parameters(trainer.model),
+        too_long_rows=sum(map(len, pools.too_long.values())),
+        rows_not_seen=seen.not_seen,
+        rows_again=seen.again,
         **measured,
     )
     return dict(as_json(metrics))

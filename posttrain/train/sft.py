@@ -7,14 +7,15 @@ whatever the split.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posttrain.data.mix import draw, num_rows
+from posttrain.data.mix import Seen, draw, num_rows, seen_of_drawn
+from posttrain.data.packing import pack
 from posttrain.data.source import Fault, load_conversations, set_aside, write_set_aside
 from posttrain.data.template import ChatTemplate, Encoded
-from posttrain.errors import DataError
-from posttrain.machine.ranks import is_first_rank
+from posttrain.errors import DataError, RecipeError
+from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Sft
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import SftMetrics
@@ -62,20 +63,62 @@ def _encode(rows: Sequence[Sequence[Message]], template: ChatTemplate) -> tuple[
     return done, reasons
 
 
-def plan_rows(stage: Sft, encoded: dict[str, list[Encoded]]) -> tuple[int, int]:
-    """(rows drawn, optimiser steps). A step holds batch_size rows, or with packing batch_size sequences of max_tokens
-    filled with rows."""
-    weights, sizes = dict(stage.data), {name: len(rows) for name, rows in encoded.items()}
-    scale = sum(weights.values())
-    mean_tokens = sum(
-        weights[name] / scale * sum(len(row.ids) for row in rows) / len(rows) for name, rows in encoded.items()
-    )
-    rows_per_step = stage.batch_size * (stage.max_tokens / mean_tokens if stage.packing else 1.0)
-    if stage.steps is not None:
-        return math.ceil(stage.steps * rows_per_step), stage.steps
-    rows = num_rows(sizes, weights, stage.epochs or 1.0)
-    steps = max(1, int(rows // rows_per_step))
-    return max(1, round(steps * rows_per_step)), steps
+ROUTER_KEYS = ("output_router_logits", "router_aux_loss_coef")
+Drawn = list[tuple[str, int]]
+"""Rows by data set and number."""
+
+
+def plan_sequences(stage: Sft, encoded: Mapping[str, Sequence[Encoded]], seed: int) -> tuple[list[Drawn], int, Seen]:
+    """What the stage trains on, in order: sequences of rows (one row each without packing); its optimiser steps; and
+    which rows that leaves out or holds again.
+
+    From `epochs` every row drawn is in exactly one sequence and the last step has what is left. From `steps` there are
+    as many sequences as these hold.
+    """
+    sizes, weights = {name: len(rows) for name, rows in encoded.items()}, dict(stage.data)
+    pools = {name: [(name, number) for number in range(size)] for name, size in sizes.items()}
+    wanted = None if stage.steps is None else stage.steps * stage.batch_size
+    total = num_rows(sizes, weights, stage.epochs or 1.0) if wanted is None else wanted
+    if wanted is not None and stage.packing:
+        scale = sum(weights.values())
+        total_of = {name: sum(len(row.ids) for row in rows) for name, rows in encoded.items()}
+        mean_tokens = sum(weights[name] / scale * total_of[name] / size for name, size in sizes.items())
+        total = math.ceil(wanted * stage.max_tokens / mean_tokens)  # of sequences without a gap; some have one
+    while True:
+        drawn = draw(pools, weights, total, seed)
+        sequences = [[row] for row in drawn]
+        if stage.packing:
+            lengths = [len(encoded[name][number].ids) for name, number in drawn]
+            sequences = [[drawn[at] for at in rows] for rows in pack(lengths, stage.max_tokens, seed)]
+        if wanted is None or len(sequences) >= wanted:
+            break
+        total = math.ceil(total * max(1.05, wanted / len(sequences)))
+    sequences = sequences[:wanted]
+    seen = seen_of_drawn(sum(sizes.values()), [row for rows in sequences for row in rows])
+    return sequences, math.ceil(len(sequences) / stage.batch_size), seen
+
+
+def _row(rows: Sequence[Encoded]) -> dict[str, list[int]]:
+    """A sequence as TRL's collator reads it. The first token of a row has nothing before it to be told from."""
+    return {
+        "input_ids": [token for row in rows for token in row.ids],
+        "labels": [token if on else -100 for row in rows for token, on in zip(row.ids, row.mask, strict=True)],
+        "seq_lengths": [len(row.ids) for row in rows],
+    }
+
+
+def _router_settings(model: Any, stage: Sft) -> dict[str, Any]:
+    """What the config says of the router's loss. Raises RecipeError where the recipe wants one that the model cannot
+    give."""
+    config = model.config.get_text_config()
+    found = {key: getattr(config, key) for key in ROUTER_KEYS if hasattr(config, key)}
+    if stage.router_loss and ROUTER_KEYS[0] not in found:
+        raise RecipeError(
+            f"router_loss is {stage.router_loss}, but the model ({config.model_type}) has no experts to balance",
+            where=f"stages.{stage.name}.router_loss",
+            remedy="leave router_loss out",
+        )
+    return found
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -85,26 +128,22 @@ def train(job: Job) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.model import load_model, num_parameters, save_model
-    from posttrain.train.trainer import Recorder, micro_split, run_trainer, settings
+    from posttrain.train.trainer import Recorder, even_rows, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     encoded, faulty, too_long = encode_rows(job, stage, template)
-    total, steps = plan_rows(stage, encoded)
-    drawn = draw(encoded, dict(stage.data), total, job.seed)
-    table = datasets.Dataset.from_dict(
-        {
-            "input_ids": [list(row.ids) for row in drawn],
-            "labels": [[token if on else -100 for token, on in zip(row.ids, row.mask, strict=True)] for row in drawn],
-        }
-    )
+    sequences, steps, seen = plan_sequences(stage, encoded, job.seed)
+    whole = [[encoded[name][number] for name, number in rows] for rows in sequences]
     micro, passes = micro_split(stage)
+    blank = [Encoded(ids=template.stop_ids[:1], mask=(0,))]
+    table = datasets.Dataset.from_list([_row(rows) for rows in even_rows(whole, blank, micro * world_size())])
     arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes)
-    if stage.packing:
-        arguments |= {"packing": True, "max_length": stage.max_tokens}
-    else:
-        arguments |= {"packing": False, "max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
+    # Rows come as ids and labels, and packed: `packing` only has the collator keep the rows of a sequence apart.
+    arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
+    arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
     model = load_model(job.model, adapter=stage.adapter)
+    router = _router_settings(model, stage)
     recorder = Recorder(job)
     trainer = SFTTrainer(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
@@ -112,6 +151,9 @@ def train(job: Job) -> dict[str, Any]:
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
+    # SFTTrainer wrote its own into the config, which is published.
+    for key, value in router.items():
+        setattr(trainer.model.config.get_text_config(), key, value)
     if is_first_rank():
         save_model(
             trainer.model,
@@ -125,14 +167,16 @@ def train(job: Job) -> dict[str, Any]:
             job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
         )
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    trained = sum(sum(row.mask) for row in drawn)
+    trained = sum(sum(row.mask) for rows in whole for row in rows)
     metrics = SftMetrics(
         loss=round(losses[-1], 6) if losses else None,
         steps=steps,
-        rows=total,
+        rows=seen.drawn,
         trained_tokens=trained,
         parameters=num_parameters(trainer.model),
         faulty_rows=sum(map(len, faulty.values())),
         too_long_rows=sum(map(len, too_long.values())),
+        rows_not_seen=seen.not_seen,
+        rows_again=seen.again,
     )
     return dict(as_json(metrics))

@@ -14,10 +14,11 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank, world_size
@@ -28,6 +29,8 @@ from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.job import Job
 from posttrain.train.model import is_peft, load_model
+
+T = TypeVar("T")
 
 UNPUBLISHED = (
     "epoch",
@@ -176,6 +179,13 @@ class StepTrainer(Trainer):
         loss."""
         raise TypeError(f"{type(self).__name__} must give a loss")
 
+    def before_update(self) -> None:
+        """Look at the step's figures, over all workers, before the weights change. Raises StageError, on all of
+        them."""
+
+    dropout = True
+    """Whether dropout is on, where the model or its adapter has one. Off where the model's own log-probabilities are
+    compared with those of the engine or of a reference."""
     summed: Sequence[str] = ()
     """Metrics of which each worker holds its share."""
     largest: Sequence[str] = ()
@@ -186,7 +196,10 @@ class StepTrainer(Trainer):
         # The bare model: DDP would wait for a forward on every worker, and one may have nothing to train on (all its
         # groups alike).
         plain = self.accelerator.unwrap_model(model)
-        plain.train()
+        if self.dropout:
+            plain.train()
+        else:
+            without_dropout(plain)
         total = torch.zeros((), device=self.args.device)
         for micro in micros:
             with self.compute_loss_context_manager():
@@ -197,7 +210,32 @@ class StepTrainer(Trainer):
         extra = self.recorder.extra
         extra |= {key: global_sum(extra[key], self.args.device) for key in self.summed}
         extra |= {key: global_max(extra[key], self.args.device) for key in self.largest}
+        self.before_update()
         return total * world_size()  # the Trainer logs the mean over the workers
+
+
+def without_dropout(model: Any) -> None:
+    """The mode in which engines run a model: no dropout, no noise on routers. Layers that recompute their activations
+    stay in training mode, which is what turns that on; dropout of such a layer's own is set to 0."""
+    model.eval()
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.training = True
+            for name, value in vars(layer).items():
+                if "drop" in name and isinstance(value, float):
+                    setattr(layer, name, 0.0)
+
+
+def num_steps(rows: int, rows_per_step: int) -> int:
+    """Optimiser steps that hold all rows: the last one has the rest."""
+    return math.ceil(rows / rows_per_step)
+
+
+def even_rows(rows: Sequence[T], blank: T, multiple: int) -> list[T]:
+    """The rows, filled up with `blank` (which trains nothing) so that every worker has as many. Without it accelerate
+    takes rows from the start again. One worker gets the rows as they are."""
+    missing = -len(rows) % multiple if world_size() > 1 else 0
+    return [*rows, *[blank] * missing]
 
 
 def sum_gradients(model: Any) -> None:
@@ -257,8 +295,8 @@ def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
 
 
 def _take_finished(trainer: Trainer, checkpoint: Path) -> None:
-    """Weights and history of a training killed after its last step. The Trainer itself would take more steps: it asks
-    whether it is done only after one, and packed rows rarely end with the last step."""
+    """Weights and history of a training killed after its last step. The Trainer itself may take one more: it asks
+    whether it is done only after one."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     if is_peft(trainer.model):
         from peft import load_peft_weights, set_peft_model_state_dict

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from posttrain.data.difficulty import decide, histogram, in_band
-from posttrain.data.mix import draw, num_rows
+from posttrain.data.mix import draw, num_rows, seen_of_drawn, seen_of_total
 from posttrain.errors import DataError
 from posttrain.recipe.cards import card_path, data_facts, read_card
 from posttrain.recipe.schema import FileData, GymData, StageData, ToyData
@@ -40,6 +40,32 @@ def test_a_data_set_is_seen_whole_before_any_row_of_it_comes_again() -> None:
     assert set(drawn) == set(range(5)) and sorted(drawn.values()) == [2, 2, 3, 3, 3]
 
 
+def test_passes_keep_their_order_also_inside_a_mixture() -> None:
+    rows = {"a": [("a", number) for number in range(7)], "b": [("b", number) for number in range(40)]}
+    drawn = draw(rows, {"a": 1.0, "b": 2.0}, 63, seed=2)
+    mine = [row for row in drawn if row[0] == "a"]
+    assert [sorted(mine[start : start + 7]) for start in (0, 7, 14)] == [rows["a"]] * 3
+    assert [name for name, _ in drawn[:21]] != ["a"] * 21
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights", "total", "expected"),
+    [
+        ({"a": 63}, {"a": 1.0}, 63, (0, 0)),
+        ({"a": 63}, {"a": 0.3}, 64, (0, 1)),
+        ({"a": 63}, {"a": 1.0}, 32, (31, 0)),
+        ({"a": 10, "b": 100}, {"a": 1.0, "b": 1.0}, 60, (70, 20)),
+    ],
+)
+def test_rows_not_seen_and_seen_again_are_counted_from_sizes_as_from_what_is_drawn(
+    sizes: dict[str, int], weights: dict[str, float], total: int, expected: tuple[int, int]
+) -> None:
+    seen = seen_of_total(sizes, weights, total)
+    assert (seen.not_seen, seen.again) == expected
+    pools = {name: [(name, number) for number in range(size)] for name, size in sizes.items()}
+    assert seen_of_drawn(sum(sizes.values()), draw(pools, weights, total, seed=0)) == seen
+
+
 def test_the_same_arguments_give_the_same_order_and_another_seed_another() -> None:
     rows = {"a": list(range(50)), "b": list(range(100, 150))}
     weights = {"b": 0.5, "a": 0.5}
@@ -54,6 +80,7 @@ def test_passes_are_counted_by_the_scarcest_data_set() -> None:
     assert num_rows({"a": 100, "b": 10}, {"a": 0.5, "b": 0.5}, 1.0) == 20
     assert num_rows({"a": 100, "b": 10}, {"a": 0.9, "b": 0.1}, 1.0) == 100
     assert num_rows({"a": 1}, {"a": 1.0}, 0.1) == 1
+    assert num_rows({"a": 63}, {"a": 0.3}, 1.0) == 63
 
 
 # ---------------------------------------------------------------- difficulty

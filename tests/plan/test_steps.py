@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from posttrain.data.mix import Seen
 from posttrain.errors import InputError, RecipeError, RunFolderError
 from posttrain.plan import Plan, build_plan, estimate, recorded_steps
 from posttrain.plan.prepare import parse_starts
@@ -214,6 +215,30 @@ def test_every_step_has_an_estimate_and_known_ones_are_right(tmp_path: Path) -> 
     parameters = 2 * (3 * 64 * 64 + 3 * 64 * 128 + 128) + 2 * 100 * 64 + 64
     assert guesses["cold_start"].memory_bytes == 16 * parameters
     assert guesses["export"].disk_bytes == 4 * parameters
+
+
+def test_the_plan_says_which_rows_are_not_seen_and_which_are_seen_again(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    write_jsonl(tmp_path / "data" / "warmup.jsonl", [{"prompt": str(n), "completion": "a"} for n in range(63)])
+    write_jsonl(
+        tmp_path / "data" / "preferences.jsonl", [{"prompt": str(n), "chosen": "a", "rejected": "b"} for n in range(40)]
+    )
+
+    def seen(stage: int, *overrides: str) -> tuple[int | None, Seen | None]:
+        plan = plan_of(path, *(f"stages.{stage}.{override}" for override in overrides))
+        guess = estimate(plan)[plan.stages[stage]]
+        return guess.steps, guess.seen
+
+    epoch = ("epochs=1", "steps=null")
+    assert seen(0, *epoch) == (2, Seen(rows=63, drawn=63, not_seen=0, again=0))
+    assert seen(0, "epochs=2.5", "steps=null") == (5, Seen(rows=63, drawn=158, not_seen=0, again=95))
+    assert seen(0, "packing=false") == (4, Seen(rows=63, drawn=128, not_seen=0, again=65))
+    assert seen(0, "packing=false", "steps=1") == (1, Seen(rows=63, drawn=32, not_seen=31, again=0))
+    assert seen(0) == (4, None)  # how many rows four packed steps hold only their tokens tell
+    assert seen(4, *epoch) == (3, Seen(rows=72, drawn=72, not_seen=0, again=0))  # 36 pairs in both orders, 4 held out
+    assert seen(3) == (4, None)  # the filter has not chosen yet
+    questions = Seen(rows=8, drawn=32, not_seen=0, again=24)
+    assert seen(5) == (4, questions) and questions.said() == "32 rows drawn of 8: 0 not seen, 24 seen again"
 
 
 # ---------------------------------------------------------------- stages of the user's own

@@ -30,7 +30,7 @@ KEYS = {
         "save_every "
         "gradient_checkpointing kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
-        "clip_high scale_rewards mask_truncated max_fault_share"
+        "clip_high scale_rewards mask_truncated max_fault_share mismatch_tolerance"
     ),
     "GymData": "source task rows seed split options card",
     "HubData": "max_faulty_share source path revision split card limit",
@@ -47,7 +47,7 @@ KEYS = {
     "Sft": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing batch_size epochs kind data max_tokens packing"
+        "gradient_checkpointing batch_size epochs kind data max_tokens packing router_loss"
     ),
     "Stage": "name from",
     "StageData": "source stage part",

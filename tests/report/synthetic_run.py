@@ -208,12 +208,13 @@ def supervised(output: Path, kind: str, rng: random.Random, steps: int) -> dict[
     rows = [supervised_row(step, steps, kind, rng) for step in range(1, steps + 1)]
     write_lines(output / METRICS_FILE, [row.as_line() for row in rows])
     common: dict[str, Any] = {"steps": steps, "trained_tokens": steps * 2048, "parameters": 800_000}
+    common |= {"rows_not_seen": 0, "rows_again": 310}
     if kind == "sft":
         loss = rows[-1].values["loss"]
         return dict(as_json(SftMetrics(loss=loss, rows=steps * 16, faulty_rows=0, too_long_rows=0, **common)))
     if kind == "dpd":
         return dict(as_json(DpdMetrics(loss=rows[-1].values["loss"], pairs=310, **common)))
-    return dict(as_json(RewardModelMetrics(pairs=990, faulty_rows=0, **common)))
+    return dict(as_json(RewardModelMetrics(pairs=990, faulty_rows=0, too_long_rows=0, **common)))
 
 
 def supervised_row(step: int, steps: int, kind: str, rng: random.Random) -> MetricsRow:
@@ -262,6 +263,10 @@ def grpo(output: Path, name: str, rng: random.Random, steps: int) -> dict[str, A
         entropy_last=rows[-1].values["entropy"],
         trained_tokens=tokens // 2,
         generated_tokens=tokens,
+        mismatch=2e-6,
+        mismatch_mean=1e-7,
+        rows_not_seen=0,
+        rows_again=0,
     )
     return dict(as_json(metrics))
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
+from posttrain.data.mix import Seen
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Grpo
@@ -119,10 +120,15 @@ def test_metrics_count_faults_cuts_and_signal() -> None:
 
 
 def test_the_headline_takes_the_first_and_the_last_fifth() -> None:
-    keys = ("fault_share", "truncated_share", "sync_gap", "entropy", "trained_tokens", "generated_tokens")
+    keys = (
+        *("fault_share", "truncated_share", "sync_gap", "mismatch", "mismatch_mean", "entropy"),
+        *("trained_tokens", "generated_tokens"),
+    )
     history = [{"reward": float(step), **dict.fromkeys(keys, 0.0)} for step in range(10)]
-    found = policy_metrics(history, steps=10, prompts=4, parameters=100)
+    seen = Seen(rows=4, drawn=3, not_seen=1, again=0)
+    found = policy_metrics(history, steps=10, seen=seen, parameters=100)
     assert (found.reward_first, found.reward_last) == (0.5, 8.5)
+    assert (found.prompts, found.rows_not_seen, found.rows_again) == (4, 1, 0)
 
 
 # ---------------------------------------------------------------- one update
@@ -322,9 +328,9 @@ def test_each_step_is_sampled_with_the_weights_of_that_step(jobs: Jobs, engine: 
     row = json.loads(files(job.attempt / "rollouts")["step-00001.jsonl"].splitlines()[0])
     prompt = template.prompt_ids([{"role": "user", "content": row["prompt"]}])
     answer = row["completions"][0]
-    logits = load_model(jobs.model)(input_ids=torch.tensor([[*prompt, *answer["token_ids"]]])).logits[
-        0, len(prompt) - 1 : -1
-    ]
+    ids = torch.tensor([[*prompt, *answer["token_ids"]]])
+    with torch.no_grad():
+        logits = load_model(jobs.model)(input_ids=ids).logits[0, len(prompt) - 1 : -1]
     expected = torch.log_softmax(logits, dim=-1).gather(1, torch.tensor(answer["token_ids"])[:, None])[:, 0]
     assert answer["logprobs"] == pytest.approx(expected.tolist(), abs=1e-4)
     assert Counter(

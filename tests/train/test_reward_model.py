@@ -43,7 +43,7 @@ def data(jobs: Jobs) -> dict[str, Any]:
 
 
 def test_a_rule_that_one_letter_tells_is_learned_in_both_orders(jobs: Jobs, data: dict[str, Any]) -> None:
-    job = jobs.make(stage(steps=40, batch_size=16, micro_batch_size=16), data)
+    job = jobs.make(stage(steps=40, batch_size=16, micro_batch_size=16, learning_rate=3e-3), data)
     facts = train(job)
     curve = metrics(job)
     assert curve[0]["accuracy"] < 0.6 and curve[0]["loss"] > 4.0  # it did not even know that a label is asked for
@@ -55,12 +55,12 @@ def test_every_pair_comes_in_both_orders_without_its_thinking(jobs: Jobs) -> Non
     template = ChatTemplate.load(jobs.model, CHAT)
     turns = ({"role": "user", "content": "say"},)
     pair = PreferencePair(id="1", source="pairs", messages=turns, chosen="<think>secret</think>good", rejected="bad")
-    first, second = comparisons([pair], template, 512)
+    first, second = comparisons(pair, 1, template)
     one, other = template.decode(first.prompt), template.decode(second.prompt)
     assert one.index("good") < one.index("bad") and other.index("bad") < other.index("good")
     assert "secret" not in one + other
     assert (first.label, second.label) == label_ids(template) and first.label != second.label
-    assert comparisons([pair], template, len(first.prompt)) == []
+    assert (first.pair, second.pair) == (1, 1)
 
 
 def test_splitting_and_resuming_change_nothing(jobs: Jobs, data: dict[str, Any]) -> None:
@@ -79,5 +79,5 @@ def test_splitting_and_resuming_change_nothing(jobs: Jobs, data: dict[str, Any])
 
 
 def test_pairs_that_are_all_too_long_are_an_error(jobs: Jobs, data: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="no pair of data 'pairs' fits in max_tokens 16"):
+    with pytest.raises(DataError, match="no pair of data 'pairs' is left to train on: 40 read, 40 longer than max_tok"):
         train(jobs.make(stage(max_tokens=16), data))

@@ -92,12 +92,12 @@ def test_one_batch_of_four_equals_four_accumulated_ones(jobs: Jobs, rows: dict[s
 
 
 def test_packing_arranges_rows_and_lets_none_see_another(jobs: Jobs, tiny: Callable[..., Path]) -> None:
-    """Eight rows of one length in one packed sequence against the same rows one by one: the same tokens are trained, by
-    the same loss."""
+    """Eight rows of one length in one packed sequence against the same rows one by one, three times over: the same
+    tokens are trained, by the same loss."""
     data = {
         "rows": write_rows(
             jobs.folder / "rows.jsonl",
-            [{"prompt": f"{n}?", "completion": f"<think>+</think>{n + 1}"} for n in range(10, 34)],
+            [{"prompt": f"{n}?", "completion": f"<think>+</think>{n + 1}"} for n in range(10, 18)],
         )
     }
     sharp = tiny(sharpness=4.0)  # what a token sees changes what it expects next by nats

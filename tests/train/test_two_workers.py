@@ -42,6 +42,7 @@ RL = {
     "max_tokens": 10,
     "learning_rate": 1e-3,
     "mask_truncated": False,
+    "mismatch_tolerance": 100.0,  # the answers are made by hand, and so are their log-probabilities
 }
 
 
@@ -152,6 +153,39 @@ def test_distillation_has_the_same_curve_and_the_same_metrics(two: Any, jobs: Jo
     assert_close(
         [[row[key] for key in KEYS] for row in metrics(shared)], [[row[key] for key in KEYS] for row in metrics(alone)]
     )
+
+
+@pytest.mark.parametrize("packing", [False, True], ids=["plain", "packed"])
+def test_a_last_step_with_rows_for_one_worker_only_trains_these_and_no_other(
+    two: Any, jobs: Jobs, packing: bool
+) -> None:
+    from posttrain.recipe.schema import Sft
+    from posttrain.train.sft import train
+
+    rows = [{"prompt": f"after {n}?", "completion": "<think>" + "+" * (n % 3) + f"</think>{n + 1}"} for n in range(17)]
+    data = {"rows": write_rows(jobs.folder / "rows.jsonl", rows)}
+    changed = {"steps": None, "epochs": 1.0, "packing": packing, "max_tokens": 40 if packing else 96}
+    configured = Sft.model_validate(SFT | changed)
+    alone, shared = jobs.make(configured, data), jobs.make(configured, data)
+    facts = train(alone)
+    assert (facts["steps"], facts["rows"]) == (3, 17)
+    assert two.run(entry.sft, shared) == facts
+    assert_close(curve(shared), curve(alone))
+
+
+def test_a_last_step_with_pairs_for_one_worker_only_trains_these_and_no_other(
+    two: Any, jobs: Jobs, tiny: Callable[..., Path]
+) -> None:
+    from posttrain.train.dpd import train
+    from tests.train.test_dpd import PAIRS, stage
+
+    (jobs.folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PAIRS[:18]))
+    configured = stage(steps=None, epochs=1.0, micro_batch_size=2)
+    alone, shared = (jobs.make(configured, inputs={"pairs": jobs.folder}) for _ in range(2))
+    train(alone, tiny(seed=1))
+    two.run(entry.dpd, shared, tiny(seed=1))
+    assert [row["step"] for row in metrics(shared)] == [1, 2, 3]
+    assert_close(curve(shared), curve(alone))
 
 
 def test_a_worker_with_nothing_to_train_on_does_not_hold_up_the_other(two: Any, jobs: Jobs) -> None:

@@ -1,8 +1,8 @@
 """Policy-gradient losses over scored groups: group advantages, clipped ratios, four ways to aggregate tokens.
 
-GRPO (arXiv 2402.03300), DAPO (2503.14476), Dr. GRPO (2503.20783), GSPO (2507.18071); names as in TRL. No KL term: the
-report has none. Shapes: B answers, T tokens (right-padded), mask 1.0 where a token is trained. Knows nothing of
-prompts, rewards' origin or models.
+GRPO (arXiv 2402.03300), DAPO (2503.14476), Dr. GRPO (2503.20783), GSPO (2507.18071); names and divisors as in TRL. No
+KL term: the report has none. Shapes: B answers, T tokens (right-padded), mask 1.0 where a token is trained. Knows
+nothing of prompts, rewards' origin or models.
 """
 
 from __future__ import annotations
@@ -52,12 +52,15 @@ class Clip:
 class Divisor:
     """What a step's token losses are divided by. kind: grpo, dapo, dr_grpo or gspo.
 
+    Both counts are over all workers and over every scored answer of the step, also those that give no gradient: one of
+    a group without signal counts, as in the papers and in TRL, or the update would grow as the model gets better.
+
     Example: Divisor(kind="dapo", num_answers=128, num_tokens=51200.0, max_tokens=1024)
     """
 
     kind: str
-    num_answers: int  # of the whole step, over all workers
-    num_tokens: float  # likewise
+    num_answers: int  # truncated ones too
+    num_tokens: float  # of the answers that are not masked as truncated
     max_tokens: int  # the longest answer that may be sampled
 
 
@@ -68,8 +71,8 @@ def policy_loss(
     mask_BT: torch.Tensor,
     clip: Clip,
     divisor: Divisor,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """This micro-batch's share of the step's loss, and diagnostics (sums over its tokens).
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """This micro-batch's share of the step's loss, and how many of its tokens the clip stops.
 
     The divisor counts the whole step over all workers, so that splitting a step into micro-batches or workers changes
     nothing: grpo divides each answer by its own length, dapo by num_tokens, dr_grpo by num_answers * max_tokens.
@@ -91,9 +94,5 @@ def policy_loss(
         raise ValueError(f"loss is {divisor.kind!r}, not grpo, dapo, dr_grpo or gspo")
     with torch.no_grad():
         outside = ((ratio < 1.0 - clip.low) & (advantages < 0)) | ((ratio > 1.0 + clip.high) & (advantages > 0))
-        diagnostics = {
-            "clip_ratio": (outside * mask_BT).sum(),
-            "log_ratio": log_ratio.sum(),
-            "log_ratio_abs_max": log_ratio.abs().max() if log_ratio.numel() else log_ratio.sum(),
-        }
-    return loss, diagnostics
+        num_clipped = (outside * mask_BT).sum()
+    return loss, num_clipped
