@@ -7,7 +7,7 @@ first step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,11 @@ from posttrain.records.codec import as_json
 from posttrain.records.metrics import DpdMetrics
 from posttrain.signals.progress import tell
 from posttrain.train.compatibility import compare_vocabularies
+from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
-from posttrain.train.losses.dpd import dpd_loss, dpo_loss, dpo_margin, token_divergence
+from posttrain.train.losses.dpd import dpo_loss, dpo_margin
+from posttrain.train.losses.head import Head, States
+from posttrain.train.losses.tiled import Divergence, distillation_loss, token_logprobs
 from posttrain.train.model import load_model, num_parameters, save_model
 from posttrain.train.trainer import (
     Recorder,
@@ -66,18 +69,21 @@ def answer_batch(rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], device
     return {"input_ids": ids.to(device), "attention_mask": attention.to(device), "trained": trained.to(device)}
 
 
-def trained_logits(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Logits [N, V] of the positions marked trained, in float32."""
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
-    return logits[:, :-1][batch["trained"]].float()
-
-
-def answer_logprobs(logits_NV: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Summed log-probability of each row's answer [B]."""
+def over_trained(model: Any, batch: dict[str, torch.Tensor], function: Callable[[States, torch.Tensor], Any]) -> Any:
+    """What `function` makes of the states at the positions marked trained and of their N next tokens. `model` was given
+    to open_head."""
     targets = batch["input_ids"][:, 1:][batch["trained"]]
-    tokens = torch.log_softmax(logits_NV, dim=-1).gather(1, targets.unsqueeze(1)).squeeze(1)
+
+    def over_hidden(hidden_BTH: torch.Tensor, head: Head) -> Any:
+        return function(States(hidden_NH=hidden_BTH[:, :-1][batch["trained"]], head=head), targets)
+
+    return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], over_hidden=over_hidden)
+
+
+def answer_sums(logprobs_N: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Summed log-probability of each row's answer [B]."""
     rows = batch["trained"].nonzero()[:, 0]
-    return torch.zeros(batch["input_ids"].shape[0], device=tokens.device, dtype=tokens.dtype).index_add(0, rows, tokens)
+    return logprobs_N.new_zeros(batch["trained"].shape[0]).index_add(0, rows, logprobs_N)
 
 
 class DpdTrainer(StepTrainer):
@@ -88,6 +94,8 @@ class DpdTrainer(StepTrainer):
 
     def __init__(self, *, teacher: Any, stage: Dpd, micro: int, recorder: Recorder, **kwargs: Any) -> None:
         super().__init__(data_collator=list, **kwargs)
+        open_head(self.model)
+        open_head(teacher)
         self.teacher = teacher.to(self.args.device).eval().requires_grad_(False)
         self.stage = stage
         self.micro = micro
@@ -106,38 +114,45 @@ class DpdTrainer(StepTrainer):
         return list(chunks(pairs, self.micro))
 
     def micro_loss(self, model: Any, micro: Sequence[PairRow]) -> torch.Tensor:
-        stage, device = self.stage, self.args.device
+        stage, weights, device = self.stage, self.stage.weights, self.args.device
         batch = answer_batch([(p.prompt, p.chosen) for p in micro] + [(p.prompt, p.rejected) for p in micro], device)
-        student = trained_logits(model, batch)
         with torch.no_grad():
-            teacher = trained_logits(self.teacher, batch)
-        # Padded vocabularies differ in rows no tokenizer reaches.
-        vocabulary = min(student.shape[-1], teacher.shape[-1])
-        divergence = token_divergence(
-            student[:, :vocabulary],
-            teacher[:, :vocabulary],
-            kind=stage.divergence,
-            jsd_beta=stage.jsd_beta,
-            temperature=stage.kd_temperature,
-        )
+            teacher: States = over_trained(self.teacher, batch, lambda states, _: states)
         is_chosen = batch["trained"].nonzero()[:, 0] < len(micro)
-        kd_chosen = divergence[is_chosen].sum() / self.totals["chosen"]
-        kd_rejected = divergence[~is_chosen].sum() / self.totals["rejected"]
-        sums = answer_logprobs(student, batch)
+        chosen_share, rejected_share = is_chosen / self.totals["chosen"], ~is_chosen / self.totals["rejected"]
+        pair_share = 1.0 / self.totals["pairs"]
         reference_chosen = torch.tensor([p.reference_chosen for p in micro], device=device)
         reference_rejected = torch.tensor([p.reference_rejected for p in micro], device=device)
-        sides = (sums[: len(micro)], sums[len(micro) :], reference_chosen, reference_rejected)
-        dpo = dpo_loss(*sides, beta=stage.beta) * (len(micro) / self.totals["pairs"])
-        with torch.no_grad():
-            margin = dpo_margin(*sides)
-            share = 1.0 / self.totals["pairs"]
-            found = (dpo.mean(), kd_chosen, kd_rejected, margin.sum() * share, (margin > 0).sum() * share)
-            for key, value in zip(self.summed, found, strict=True):
-                self.recorder.extra[key] += float(value)
-        weights = stage.weights
-        return dpd_loss(
-            dpo, kd_chosen, kd_rejected, sequence=weights.sequence, chosen=weights.chosen, rejected=weights.rejected
+
+        def sides(logprobs_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            chosen, rejected = answer_sums(logprobs_N, batch).split(len(micro))
+            return chosen, rejected, reference_chosen, reference_rejected
+
+        def sequence_loss(logprobs_N: torch.Tensor) -> torch.Tensor:
+            return dpo_loss(*sides(logprobs_N), beta=stage.beta).sum() * (weights.sequence * pair_share)
+
+        def loss_of(student: States, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return distillation_loss(
+                student,
+                teacher,
+                targets_N,
+                divergence=Divergence(kind=stage.divergence, jsd_beta=stage.jsd_beta, temperature=stage.kd_temperature),
+                weights_N=weights.chosen * chosen_share + weights.rejected * rejected_share,
+                of_logprobs=sequence_loss if weights.sequence else None,
+            )
+
+        loss, divergence, logprobs = over_trained(model, batch, loss_of)
+        margin = dpo_margin(*sides(logprobs))
+        found = (
+            dpo_loss(*sides(logprobs), beta=stage.beta).sum() * pair_share,
+            (divergence * chosen_share).sum(),
+            (divergence * rejected_share).sum(),
+            margin.sum() * pair_share,
+            (margin > 0).sum() * pair_share,
         )
+        for key, value in zip(self.summed, found, strict=True):
+            self.recorder.extra[key] += float(value)
+        return loss
 
 
 def _pair_rows(job: Job, template: ChatTemplate) -> list[PairRow]:
@@ -171,7 +186,7 @@ def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: P
     """The rows with the sums of `model`; None where a stop was asked for, on all workers or on none."""
     from dataclasses import replace
 
-    model.eval()
+    open_head(model).eval()
     done: list[PairRow] = []
     device = next(model.parameters()).device
     with torch.no_grad():
@@ -180,7 +195,7 @@ def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: P
                 return None
             tell(stop_file, "reference", len(done), len(rows))
             batch = answer_batch([(p.prompt, p.chosen) for p in part] + [(p.prompt, p.rejected) for p in part], device)
-            sums = answer_logprobs(trained_logits(model, batch), batch).tolist()
+            sums = answer_sums(over_trained(model, batch, token_logprobs), batch).tolist()
             done += [
                 replace(p, reference_chosen=a, reference_rejected=b)
                 for p, a, b in zip(part, sums[: len(part)], sums[len(part) :], strict=True)

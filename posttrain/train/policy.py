@@ -36,8 +36,11 @@ from posttrain.sampling.sampler import sample
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
+from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
+from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
+from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
 from posttrain.train.model import checkpoint_model, load_model, num_parameters, save_model
 from posttrain.train.trainer import (
     Recorder,
@@ -216,6 +219,7 @@ class PolicyTrainer(StepTrainer):
 
     def __init__(self, *, feed: Feed, stage: Grpo, recorder: Recorder, **kwargs: Any) -> None:
         super().__init__(data_collator=list, **kwargs)
+        open_head(self.model)
         self.feed, self.stage, self.recorder = feed, stage, recorder
         self.divisor = Divisor(kind=stage.loss, num_answers=1, num_tokens=1.0, max_tokens=stage.max_tokens)
         self.num_trained = 1.0
@@ -270,33 +274,40 @@ class PolicyTrainer(StepTrainer):
         behaviour = pad_right(
             [[0.0] * (len(row.prompt) - 1) + list(row.behaviour) for row in micro], 0.0, torch.float32
         ).to(device)
-        logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1].float()
-        log_softmax = torch.log_softmax(logits / stage.temperature, dim=-1)
-        logprobs = _taken(log_softmax, ids) * mask
+        advantages = torch.tensor([row.advantage for row in micro], device=device)
+        trained = mask.bool()
         # the engine reports the policy at temperature 1; a tempered or nucleus rollout is on-policy for this step's one
         # update
         raw = stage.temperature == 1.0 and stage.top_p == 1.0
-        with torch.no_grad():
-            ours = logprobs if stage.temperature == 1.0 else _taken(torch.log_softmax(logits, dim=-1), ids)
-            gap = (ours - behaviour).abs() * mask
-        old = behaviour if raw else logprobs.detach()
-        advantages = torch.tensor([row.advantage for row in micro], device=device)
-        loss, num_clipped = policy_loss(
-            logprobs,
-            old,
-            advantages,
-            mask,
-            Clip(low=stage.clip_low, high=stage.clip_high),
-            self.divisor,
-        )
-        with torch.no_grad():
-            entropy = (-(log_softmax.exp() * log_softmax).sum(dim=-1) * mask).sum()
-            extra = self.recorder.extra
-            extra["entropy"] += float(entropy) / self.num_trained
-            extra["clip_ratio"] += float(num_clipped) / self.num_trained
-            extra["mismatch_mean"] += float(gap.sum()) / self.num_trained
-            extra["mismatch"] = max(extra["mismatch"], float(gap.max()))
-        return loss
+
+        def policy(logprobs_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logprobs = torch.zeros_like(mask).masked_scatter(trained, logprobs_N)
+            return policy_loss(
+                logprobs,
+                behaviour if raw else logprobs.detach(),
+                advantages,
+                mask,
+                Clip(low=stage.clip_low, high=stage.clip_high),
+                self.divisor,
+            )
+
+        def over_hidden(hidden_BTH: torch.Tensor, head: Head) -> LogprobLoss:
+            return logprob_loss(
+                States(hidden_NH=hidden_BTH[:, :-1][trained], head=head),
+                ids[:, 1:][trained],
+                lambda logprobs_N: policy(logprobs_N)[0],
+                temperature=stage.temperature,
+                by_token=stage.loss != "gspo",  # whose ratio is that of the whole answer
+            )
+
+        scored: LogprobLoss = model(input_ids=ids, attention_mask=attention, over_hidden=over_hidden)
+        gap = (scored.untempered_N - behaviour[trained]).abs()
+        extra = self.recorder.extra
+        extra["entropy"] += float(scored.entropies_N.sum()) / self.num_trained
+        extra["clip_ratio"] += float(policy(scored.logprobs_N)[1]) / self.num_trained
+        extra["mismatch_mean"] += float(gap.sum()) / self.num_trained
+        extra["mismatch"] = max(extra["mismatch"], float(gap.max()))
+        return scored.loss
 
     def before_update(self) -> None:
         """The trainer's log-probabilities of the sampled tokens against those they were sampled with. The sync gap
@@ -311,11 +322,6 @@ class PolicyTrainer(StepTrainer):
                 remedy="with a small sync gap look at what only the trainer does (dropout, attention, the adapter and "
                 "its merge), else at the hand-over; engine.dtype: float32 tells rounding from a fault",
             )
-
-
-def _taken(log_softmax: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """[B, T-1, V], [B, T] -> the log-probability of each next token [B, T-1]."""
-    return log_softmax.gather(2, ids[:, 1:].unsqueeze(2)).squeeze(2)
 
 
 def _carry_rollouts(job: Job) -> None:

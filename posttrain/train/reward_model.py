@@ -23,7 +23,9 @@ from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import RewardModel
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import RewardModelMetrics
+from posttrain.train.hidden import open_head
 from posttrain.train.job import Job, data_folders
+from posttrain.train.losses.head import Head, States
 from posttrain.train.model import load_model, num_parameters, save_model
 from posttrain.train.trainer import (
     Recorder,
@@ -143,6 +145,7 @@ class LabelTrainer(StepTrainer):
 
     def __init__(self, *, micro: int, recorder: Recorder, **kwargs: Any) -> None:
         super().__init__(data_collator=list, **kwargs)
+        open_head(self.model)
         self.micro, self.recorder = micro, recorder
         self.total = 1.0
 
@@ -160,17 +163,22 @@ class LabelTrainer(StepTrainer):
 
 
 def last_logprobs(model: Any, rows: Sequence[Comparison], device: Any) -> torch.Tensor:
-    """Log-probabilities [B, V] of the token after each prompt."""
+    """Log-probabilities [B, V] of the token after each prompt; no other position is projected."""
     ids = pad_right([row.prompt for row in rows], 0, torch.long).to(device)
     attention = pad_right([[1] * len(row.prompt) for row in rows], 0, torch.long).to(device)
-    logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits
     last = torch.tensor([len(row.prompt) - 1 for row in rows], device=device)
-    return torch.log_softmax(logits[torch.arange(len(rows), device=device), last].float(), dim=1)
+
+    def over_hidden(hidden_BTH: torch.Tensor, head: Head) -> torch.Tensor:
+        hidden_BH = hidden_BTH[torch.arange(len(rows), device=device), last]
+        return torch.log_softmax(States(hidden_NH=hidden_BH, head=head).logits(), dim=1)
+
+    found: torch.Tensor = model(input_ids=ids, attention_mask=attention, over_hidden=over_hidden)
+    return found
 
 
 def measure(model: Any, rows: Sequence[Comparison], labels: tuple[int, int], size: int) -> dict[str, Any]:
     """Accuracy of the mean of both orders, and the share of pairs where the orders agree."""
-    model.eval()
+    open_head(model).eval()
     wins: dict[int, list[float]] = {}
     with torch.no_grad():
         for part in chunks(rows, size):

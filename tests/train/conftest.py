@@ -28,6 +28,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def no_logits() -> Iterator[list[int]]:
+    """Fails a test whose training projects whole batches through the output head, by which [tokens, vocabulary] logits
+    with a graph come to be. The few tokens that prove a head, and engines, run without gradients. Gives what it saw."""
+    from posttrain.rollout.tiny import SPECIAL
+
+    seen: list[int] = []
+
+    def look(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if getattr(module, "out_features", 0) == 256 + len(SPECIAL) and torch.is_grad_enabled():
+            seen.append(inputs[0].shape[:-1].numel())
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(look)
+    yield seen
+    handle.remove()
+    assert not seen, f"the output head was given {max(seen)} positions at once"
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """tiny(architecture=..., seed=...) -> folder, made once for each set of arguments."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from posttrain.data.mix import draw
 from posttrain.data.template import ChatTemplate
@@ -17,8 +18,10 @@ from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.schema import Dpd
 from posttrain.train import dpd
 from posttrain.train.job import Job
+from posttrain.train.losses.dpd import dpd_loss, dpo_loss, token_divergence
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics
 
+pytestmark = pytest.mark.usefixtures("no_logits")
 PAIRS = [
     {
         "id": str(n),
@@ -135,6 +138,62 @@ def test_without_the_teacher_terms_it_is_dpo_as_trl_trains_it(make: Callable[...
     ours = [row["loss"] for row in metrics(job)]
     assert ours[-1] < ours[0] - 0.05
     assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize("padded", [0, 7], ids=["same_vocabulary", "padded_teacher"])
+@pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "jsd"])
+def test_loss_and_gradient_of_a_step_are_those_over_full_logits_in_float64(
+    make: Callable[..., Any],
+    jobs: Jobs,
+    tiny: Callable[..., Path],
+    no_logits: list[int],
+    divergence: str,
+    padded: int,
+) -> None:
+    from posttrain.train.model import load_model
+
+    source = tiny(seed=1, sharpness=3.0)
+    teacher = load_model(source)
+    if padded:
+        teacher.resize_token_embeddings(teacher.config.vocab_size + padded)
+        teacher.save_pretrained(jobs.folder / "padded")
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(source / name, jobs.folder / "padded" / name)
+    job = make(
+        stage(
+            steps=1, divergence=divergence, kd_temperature=1.5, jsd_beta=0.3, micro_batch_size=4,
+            weights={"sequence": 1.0, "chosen": 2.0, "rejected": 0.5},
+        ),
+        teacher=jobs.folder / "padded" if padded else source,
+    )  # fmt: skip
+    train(job)
+    assert not no_logits
+
+    student, template = load_model(jobs.model).double(), ChatTemplate.load(jobs.model, CHAT)
+    rows = draw({"pairs": PAIRS}, {"pairs": 1.0}, 8, job.seed)
+    prompts = [tuple(template.prompt_ids(row["messages"])) for row in rows] * 2
+    answers = [tuple(template.answer_ids(row[side])) for side in ("chosen", "rejected") for row in rows]
+    batch = dpd.answer_batch(list(zip(prompts, answers, strict=True)), "cpu")
+    inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
+    logits = student(**inputs).logits[:, :-1][batch["trained"]]
+    no_logits.clear()
+    with torch.no_grad():
+        its = teacher.double()(**inputs).logits[:, :-1][batch["trained"]][:, : logits.shape[1]]
+    each = token_divergence(logits, its, kind=divergence, jsd_beta=0.3, temperature=1.5)
+    first = batch["trained"].nonzero()[:, 0] < 8
+    targets = batch["input_ids"][:, 1:][batch["trained"]]
+    sums = dpd.answer_sums(torch.log_softmax(logits, dim=-1).gather(1, targets.unsqueeze(1)).squeeze(1), batch)
+    dpo = dpo_loss(sums[:8], sums[8:], sums[:8].detach(), sums[8:].detach(), beta=0.1)
+    parts = (each[first].mean(), each[~first].mean())
+    loss = dpd_loss(dpo, *parts, sequence=1.0, chosen=2.0, rejected=0.5)
+    loss.backward()
+    norm = torch.stack([weight.grad.norm() for weight in student.parameters() if weight.grad is not None]).norm()
+    row = metrics(job)[0]
+    assert [row["kd_chosen"], row["kd_rejected"], row["dpo_loss"]] == pytest.approx(
+        [parts[0].item(), parts[1].item(), dpo.mean().item()], abs=1e-6
+    )
+    assert row["loss"] == pytest.approx(loss.item(), abs=1e-6)
+    assert row["grad_norm"] == pytest.approx(norm.item(), rel=1e-5)
 
 
 def test_how_a_step_is_split_changes_nothing(make: Callable[..., Any]) -> None:

@@ -28,6 +28,7 @@ from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReaso
 from rewards.types import Outcome, Verdict
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights
 
+pytestmark = pytest.mark.usefixtures("no_logits")
 PROMPTS = [
     Prompt(id=str(n), source="questions", messages=({"role": "user", "content": f"after {n}?"},), gold=str(n + 1))
     for n in range(6)
@@ -327,9 +328,9 @@ def test_each_step_is_sampled_with_the_weights_of_that_step(jobs: Jobs, engine: 
     row = json.loads(files(job.attempt / "rollouts")["step-00001.jsonl"].splitlines()[0])
     prompt = template.prompt_ids([{"role": "user", "content": row["prompt"]}])
     answer = row["completions"][0]
-    logits = load_model(jobs.model)(input_ids=torch.tensor([[*prompt, *answer["token_ids"]]])).logits[
-        0, len(prompt) - 1 : -1
-    ]
+    ids = torch.tensor([[*prompt, *answer["token_ids"]]])
+    with torch.no_grad():
+        logits = load_model(jobs.model)(input_ids=ids).logits[0, len(prompt) - 1 : -1]
     expected = torch.log_softmax(logits, dim=-1).gather(1, torch.tensor(answer["token_ids"])[:, None])[:, 0]
     assert answer["logprobs"] == pytest.approx(expected.tolist(), abs=1e-4)
     assert Counter(

@@ -14,6 +14,7 @@ from posttrain.train.reward_model import comparisons, label_ids, num_held_out, t
 from posttrain.types import PreferencePair
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, write_rows
 
+pytestmark = pytest.mark.usefixtures("no_logits")
 PAIRS = [
     {"prompt": "say", "chosen": "<think>x</think>" + "!" * (4 + n % 3), "rejected": "?" * (4 + n % 2)}
     for n in range(40)

@@ -19,6 +19,7 @@ from posttrain.train.model import load_model, save_model
 from posttrain.train.sft import train
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights, write_rows
 
+pytestmark = pytest.mark.usefixtures("no_logits")
 ROWS = [{"prompt": f"after {n}?", "completion": "<think>" + "+" * (n % 7) + f"</think>{n + 1}"} for n in range(24)]
 CONVERSATION = ({"role": "user", "content": "10?"}, {"role": "assistant", "content": "<think>+</think>11"})
 LORA = {"rank": 4, "alpha": 8.0}
