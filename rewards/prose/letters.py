@@ -57,7 +57,8 @@ _ARTICLE = re.compile(  # "A good question"
 )
 # A label in lower case, where a cue, brackets or the end of the text say that it is no word: "option b", "answer: (a)".
 _LOWER = re.compile(
-    r"(?P<cue>\b(?i:answer|option|choice)\b(?:(?i: is| should be| must be)|[ *:])*(?:(?:option|choice) )?"
+    r"(?P<cue>\b(?i:answer|option|choice|choose|pick|select)\b(?:(?i: is| should be| must be)|[ *:])*"
+    r"(?:(?:option|choice) )?"
     r"(?P<open>[(\[])?\**)(?P<letter>[a-z])"
     r"(?=(?(open)[)\]]|(?:\)|\**[.,;:]?\s*(?:\Z|\n)|[.,;:] | (?:is|because|since)\b)))"
 )

@@ -101,11 +101,18 @@ class ChoiceRule(Rule):
             return after[line.start() :], None
         inner = strip_wrappers(box.text) if box.text else ""
         relation = _RELATION.match(inner)
+        if relation is None and not self._names_letter(inner, texts) and claimed_letter(after, self.options.letters):
+            return after, None  # the box holds a value of the working: "\\boxed{x = 3}, so the answer is B"
         if relation is None or relation[1] not in self.options.letters or self._letter_of(inner, texts) is not None:
             return shown, box
         if relation[2] == "=" and _fold(texts.get(relation[1], "")) == _fold(inner[relation.end() :]):  # B = zinc
             return shown, Found(text=relation[1], source="box")
         return after, None
+
+    def _names_letter(self, inner: str, texts: dict[str, str]) -> bool:
+        return (
+            self._letter_of(inner, texts) or claimed_letter(inner, self.options.letters, alone_chars=TAIL_CHARS)
+        ) is not None or self._letter_of_statement(inner, texts) is not None
 
     def _letter_of_gold(self, gold: Any, texts: dict[str, str]) -> str | None:
         """Of a letter, a text, the number of an option, a box, or a line such as "B) zinc"; None where its letter and
@@ -113,7 +120,7 @@ class ChoiceRule(Rule):
         if isinstance(gold, int):
             return self.options.letters[gold] if gold < len(texts) else None
         box = boxed_answer(gold) if "\\" in gold else None
-        text = (box.text if box and box.text else gold).strip()
+        text = strip_wrappers(box.text) if box and box.text else gold.strip()
         listed = _LISTED.match(text)
         letter = self._letter_of(text, texts)
         if letter is None and listed is not None and listed[1] in self.options.letters and not texts:

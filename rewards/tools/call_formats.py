@@ -15,7 +15,7 @@ from typing import Any
 
 MAX_CHARS = 20_000  # of Python text: its parser is not linear in depth
 _TOKENS = ("<|python_tag|>", "[TOOL_CALLS]", "<|tool_call|>", "<|tool_calls|>", "<|tool_call_start|>", "functools")
-_ENDS = ("<|tool_call_end|>", "<|eom_id|>", "<|eot_id|>", "<|im_end|>", "</s>")
+_ENDS = ("<|tool_call_end|>", "<|/tool_call|>", "<|eom_id|>", "<|eot_id|>", "<|im_end|>", "</s>")
 _FUNCTION = re.compile(r"<function=(?P<name>[\w.:-]{1,200})>(?P<body>.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=(?P<name>[\w.-]{1,200})>(?P<value>.*?)</parameter>", re.DOTALL)
 _ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*(?P<name>[\w.:-]{1,200})[ \t]*\n+Action Input:[ \t]*")

@@ -153,7 +153,7 @@ def _tool_code(text: str) -> Entries:
 _READERS: dict[str, Callable[[str], Entries]] = {
     "<｜tool▁call▁begin｜>": _deepseek,
     "<|tool_call_begin|>": _by_pattern(_KIMI, "<|tool_call_begin|>"),
-    "to=functions.": _by_pattern(_HARMONY, "to=functions."),
+    "<|message|>": _by_pattern(_HARMONY, "to=functions."),
     "[ARGS]": _by_pattern(_MISTRAL, "[ARGS]"),
     "<invoke name=": _invoke,
     "<start_function_call>": _gemma,

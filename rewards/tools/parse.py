@@ -70,13 +70,9 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
         if style == "auto" and body.lstrip().startswith("<function="):
             calls += _calls_of(_read_or_refuse(function_tags, body) or [])
             continue
-        glm = (
-            _read_or_refuse(lambda text: [found] if (found := glm_call(text)) else None, body)
-            if style == "auto"
-            else None
-        )
-        if glm is not None:
-            calls += _calls_of(glm)
+        entries_of_body = _read_or_refuse(_other_body, body) if style == "auto" else None
+        if entries_of_body is not None:
+            calls += _calls_of(entries_of_body)
             continue
         value = read_json(body)
         entries = value if isinstance(value, list) else [value]
@@ -86,6 +82,12 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
         if len(calls) > MAX_CALLS:
             raise Unreadable("too_many_calls")
     return calls
+
+
+def _other_body(body: str) -> Entries | None:
+    """GLM's pairs, where they stand between the tags and no JSON."""
+    call = glm_call(body)
+    return None if call is None else [call]
 
 
 def _other_style(text: str) -> Entries | None:
@@ -190,7 +192,7 @@ def _body(text: str) -> str:
     if len(parts) != 3:
         raise Unreadable("several_blocks" if len(parts) > 3 else "fence_unclosed")
     first, newline, rest = parts[1].partition("\n")
-    language = first.strip().isalnum() or not first.strip()
+    language = first.strip().replace("_", "").isalnum() or not first.strip()
     return rest if newline and language else parts[1].strip().removeprefix("json")
 
 

@@ -47,6 +47,8 @@ FORMATS = {
     "llama 3.1": f'<|python_tag|>{{"name": "get_weather", "parameters": {ARGUMENTS}}}',
     "pythonic": "[get_weather(city='CITY', days=3)]",
     "lfm": "<|tool_call_start|>[get_weather(city='CITY', days=3)]<|tool_call_end|>",
+    "phi": f"<|tool_call|>[{CALL}]<|/tool_call|>",
+    "fence": f"```tool_call\n{CALL}\n```",
     "positional": "get_weather('CITY', 3)",
     "positional and named": "[get_weather('CITY', days=3)]",
     "mistral": f"[TOOL_CALLS][{CALL}]",

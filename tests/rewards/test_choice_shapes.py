@@ -27,6 +27,7 @@ def outcome(gold: Any, response: str, options: Any = None) -> Outcome:
         ("B", "So \\boxed{D = 4} holds.\n\nAnswer: B", None),
         ("B", "\\boxed{A} looks right at first.\n\nAnswer: B", None),
         ("B", "\\boxed{A}\n\n**Final answer:** B", None),
+        ("B", "We have \\boxed{x = 3}, so the answer is B.", None),
         ("B", "\\boxed{B = zinc}", METALS),
         ("C", "We need \\boxed{12}.\n\nThe answer is (C).", ["10", "11", "12"]),
         ("D", "\\boxed{D}", ["x < 1", "x = 1", "x > 1", "x = D"]),
