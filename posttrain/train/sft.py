@@ -86,6 +86,7 @@ def train(job: Job) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.model import load_model, num_parameters, save_model
+    from posttrain.train.new_tokens import grow_embedding, publish_tokens
     from posttrain.train.trainer import Recorder, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
@@ -106,6 +107,7 @@ def train(job: Job) -> dict[str, Any]:
     else:
         arguments |= {"packing": False, "max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
     model = load_model(job.model, adapter=stage.adapter)
+    grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
     recorder = Recorder(job)
     trainer = SFTTrainer(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
@@ -122,6 +124,7 @@ def train(job: Job) -> dict[str, Any]:
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
         )
+        publish_tokens(template, job.output / "model")
         write_set_aside(
             job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
         )
