@@ -1,4 +1,4 @@
-"""Tokens that a recipe adds to its base (`chat.add_tokens`): rows of the embedding for them, and the tokenizer published.
+"""Tokens that a recipe adds to its base (`chat.add_tokens`): rows of the embedding, and the tokenizer published.
 
 The first stage does this once; its checkpoint has the tokens, and the stages behind it find nothing to add.
 """
