@@ -1,6 +1,6 @@
 """Where each turn of the assistant stands in the text of the whole conversation.
 
-    Layout(messages, render, think).locate(2) -> Span(start=118, bound=164, same_context=True)
+    Layout(messages, render, think).locate(2) -> Span(start=118, bound=164, prompt=...)
 
 A turn starts where the prompt that asks for it ends, if the whole begins with that prompt. Templates also rewrite:
 they drop earlier reasoning, end the last turn differently, move the system text. There the end of the turn before is
@@ -45,12 +45,12 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A turn in the whole text: from `start` up to its stop token, which stands before `bound`. same_context: what
-    stands before is what sampling would be given."""
+    """A turn in the whole text: from `start` up to its stop token, which stands before `bound`. prompt: what sampling
+    would be given; mostly, not always, it is the text up to `start`."""
 
     start: int
     bound: int
-    same_context: bool
+    prompt: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,11 +128,10 @@ class Layout:
             asked = self._render(self.messages[:index], True)
         except DataError:
             return Untrained.NO_PROMPT
-        same = self.text.startswith(asked)
-        start = len(asked) if same else self._moved_start(index, asked)
+        start = len(asked) if self.text.startswith(asked) else self._moved_start(index, asked)
         if start is None or (bound := self._bound(index, start)) is None:
             return Untrained.NOT_LOCATED
-        return Span(start=start, bound=bound, same_context=same)
+        return Span(start=start, bound=bound, prompt=asked)
 
     def _moved_start(self, index: int, asked: str) -> int | None:
         """The start where the whole does not begin with the prompt `asked`."""

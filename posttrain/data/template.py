@@ -52,6 +52,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any, chat: Chat, where: str) -> None:
         require_offsets(tokenizer, where)
         self.tokenizer = tokenizer
+        self.added: tuple[str, ...] = ()  # tokens that the folder's tokenizer lacks (chat.add_tokens)
         self.think = (chat.think[0], chat.think[1])
         self.max_untrained_share = chat.max_untrained_share
         stops = stop_tokens(tokenizer, chat, where)
@@ -90,8 +91,10 @@ class ChatTemplate:
                 remedy="set chat.template in the recipe, such as chatml_think",
             )
         require_offsets(tokenizer, str(folder))
-        complete(tokenizer, chat, str(folder))
-        return cls(tokenizer, chat, str(folder))
+        added = complete(tokenizer, chat, str(folder))
+        template = cls(tokenizer, chat, str(folder))
+        template.added = added
+        return template
 
     # ---------------------------------------------------------------- text
 
@@ -218,7 +221,7 @@ class ChatTemplate:
                 continue
             mask[tokens.start : tokens.stop] = [1] * len(tokens)
             trained, past = trained + 1, tokens.stop
-            other_context += isinstance(span, Span) and not span.same_context
+            other_context += isinstance(span, Span) and not self._is_context(span, layout.text, ids[: tokens.start])
         if not trained:
             raise DataError(
                 f"no assistant turn can be told apart in the rendered text ({_whys(untrained)})",
@@ -253,6 +256,10 @@ class ChatTemplate:
             return Untrained.REASONING_DROPPED
         check_calls(layout.messages[index], index, text)
         return Untrained.NO_STOP if stop is None else range(first, stop + 1)
+
+    def _is_context(self, span: Span, text: str, before: list[int]) -> bool:
+        """Whether the ids before a turn are those that sampling would be given."""
+        return text[: span.start] == span.prompt or self.encode(span.prompt) == before
 
     def _check_reasoning(self, messages: Sequence[Message], index: int, tools: Tools, text: str) -> None:
         """A turn that is not trained may lack its reasoning where the template drops that of the past, no other."""

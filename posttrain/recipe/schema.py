@@ -78,7 +78,7 @@ class Chat(Strict):
         None, description="The day that a template which prints today's date is given, as 2026-01-31."
     )
     add_tokens: bool = Field(
-        False, description="Add the preset's tokens that the base lacks; its embedding grows at the first stage."
+        False, description="Add the preset's tokens that the base lacks; the first stage, an sft, grows its embedding."
     )
     max_untrained_share: Share = Field(
         0.5,

@@ -129,6 +129,7 @@ def train(job: Job) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.model import load_model, num_parameters, save_model
+    from posttrain.train.new_tokens import grow_embedding, publish_tokens
     from posttrain.train.trainer import Recorder, even_rows, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
@@ -144,6 +145,7 @@ def train(job: Job) -> dict[str, Any]:
     arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
     model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
+    grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
     router = _router_settings(model, stage)
     recorder = Recorder(job)
     trainer = SFTTrainer(
@@ -164,6 +166,7 @@ def train(job: Job) -> dict[str, Any]:
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
         )
+        publish_tokens(template, job.output / "model")
         write_set_aside(
             job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
         )

@@ -64,7 +64,7 @@ def check_row(template: ChatTemplate, messages: list[dict[str, Any]], tools: Any
     assert encoded.trained_turns + len(encoded.untrained) == len(turns)
     spans = runs(encoded, template.stop_ids)
     assert len(spans) == encoded.trained_turns
-    stops = [template.decode([token]) for token in template.stop_ids]
+    stops = template.tokenizer.convert_ids_to_tokens(list(template.stop_ids))
     same_context = 0
     for first, last in spans:
         trained = text[read["offset_mapping"][first][0] : read["offset_mapping"][last - 1][1]]
@@ -102,7 +102,15 @@ def _more(trained: str, messages: list[dict[str, Any]], index: int, template: Ch
         trained = trained.replace(part, "", 1)
     for name in special_names(template.tokenizer.chat_template) | {EOS, *SOFT}:
         trained = trained.replace(name, "")
-    for role in ("assistant", "model", "final", "thought", "to=user", "to=self"):  # of formats with channels
+    for role in (
+        "assistant",
+        "model",
+        "analysis",
+        "final",
+        "thought",
+        "to=user",
+        "to=self",
+    ):
         trained = trained.replace(role, "")
     return trained
 

@@ -53,7 +53,8 @@ SUPERVISED = {**TRAINING, "batch_size": "48"}
 # stage -> key -> (value, steps that read it)
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     "cold_start": {
-        key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false"}.items()
+        key: (value, {"cold_start"})
+        for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false", "router_loss": "0.01"}.items()
     },
     "distil": {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},

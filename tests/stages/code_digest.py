@@ -47,7 +47,7 @@ STAGE_CODE = {
         *TOY,
     ),
     "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
-    "sft": ("stages/sft.py", "train/sft.py", "data/packing.py", *TRAINER, *TOY),
+    "sft": ("stages/sft.py", "train/sft.py", "train/new_tokens.py", "data/packing.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
     "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
