@@ -103,9 +103,10 @@ def read_pools(job: Job, stage: RewardModel, template: ChatTemplate) -> Pools:
         random.Random(f"held-out/{job.seed}/{name}").shuffle(fitting)
         if not fitting:
             raise DataError(
-                f"no pair of data '{name}' fits in max_tokens {stage.max_tokens}",
+                f"no pair of data '{name}' is left to train on: {len(made)} read, {len(found.too_long[name])} longer "
+                f"than max_tokens {stage.max_tokens}",
                 where=job.step_name,
-                remedy="raise max_tokens",
+                remedy="give more pairs, or raise max_tokens",
             )
         kept = num_held_out(name, len(fitting), stage.held_out_share)
         found.held_out += [row for both in fitting[:kept] for row in both]

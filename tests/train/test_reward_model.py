@@ -71,7 +71,7 @@ def test_the_turns_before_the_question_are_shown_as_the_judge_is_shown_them(jobs
         {"role": "user", "content": "why"},
     )
     pair = PreferencePair(id="1", source="pairs", messages=turns, chosen="good", rejected="bad")
-    text = template.decode(comparisons([pair], template, 512)[0].prompt)
+    text = template.decode(comparisons(pair, 0, template)[0].prompt)
     assert text.index("tree") < text.index("elm") < text.index("why") < text.index("good") and "secret" not in text
 
 
