@@ -58,7 +58,9 @@ def arc(row: Row) -> Problem | None:
         choices = {name: [choice.get(name) for choice in choices] for name in ("text", "label")}
     if question is None or not isinstance(choices, dict) or not {"text", "label"} <= set(choices):
         return None
-    labels, texts = [str(label) for label in choices["label"]], _texts(choices["text"], "choices.text")
+    labels, texts = _texts(choices["label"], "choices.label"), _texts(choices["text"], "choices.text")
+    if len(labels) != len(texts):
+        raise GoldError(f"choices has {len(labels)} labels and {len(texts)} texts", remedy="mend or drop the row")
     key = str(row.get("answerKey") or "")
     if key not in labels:
         raise GoldError(f"answerKey is {key!r}, and the labels are {', '.join(labels)}", remedy="drop the row")
@@ -107,7 +109,7 @@ def _by_text(row: Row, question: str, right: str, wrong: Sequence[str]) -> Probl
     texts = [answer, *(str(row.text(name)).strip() for name in wrong)]
     if len(set(texts)) < len(texts):
         raise GoldError("two of its options are the same text", remedy="drop the row")
-    texts.sort(key=lambda text: hashlib.sha256(f"{asked}\0{text}".encode()).hexdigest())
+    texts.sort(key=lambda text: hashlib.sha256(f"{asked}\0{text}".encode("utf-8", "surrogatepass")).hexdigest())
     return _choice(asked, texts, LETTERS[texts.index(answer)])
 
 
@@ -118,6 +120,8 @@ def _texts(options: Any, name: str) -> list[str]:
         if sorted(given) != list(LETTERS[: len(given)]):
             raise GoldError(f"{name} has the keys {', '.join(sorted(given))}", remedy="letters from A on are wanted")
         options = [given[letter] for letter in sorted(given)]
+    if not isinstance(options, list):
+        raise GoldError(f"{name} is {type(options).__name__}, not a list of options", remedy="mend or drop the row")
     texts = [str(option).strip() for option in options]
     marked = [_MARK.match(text) for text in texts]
     if [mark and mark[1] for mark in marked] == list(LETTERS[: len(texts)]):  # AQuA: each begins with its letter

@@ -121,7 +121,7 @@ def code_contests(row: Row) -> Problem | None:
         if isinstance(value, Mapping):
             pairs += paired(value.get("input", []), value.get("output", []), row.place(name))
         else:
-            pairs += [pair_of(_object(test, row.place(name)), row.place(name)) for test in value]
+            pairs += [pair_of(_object(test, row.place(name)), row.place(name)) for test in row.listed(name)]
     return _script(row, pairs)
 
 
@@ -129,7 +129,7 @@ def codeforces(row: Row) -> Problem | None:
     """open-r1's Codeforces: `official_tests`, `input_mode`, limits in seconds and MB; no `generated_checker`."""
     if "official_tests" not in row.names():
         return None
-    tests = row.json("official_tests") or []
+    tests = row.listed("official_tests")
     if not tests:
         raise GoldError("official_tests is empty: the row has no tests", remedy="drop the row")
     parts = [row.text("title"), row.text("description"), row.text("input_format"), row.text("output_format")]
@@ -137,7 +137,7 @@ def codeforces(row: Row) -> Problem | None:
     texts = [title + part for title, part in zip(titles, parts, strict=True) if part]
     if row.has("note"):
         texts.append(f"Note\n\n{row.text('note')}")
-    for number, example in enumerate(row.json("examples") or [], start=1):
+    for number, example in enumerate(row.listed("examples"), start=1):
         given, wanted = pair_of(_object(example, "examples"), "examples")
         texts.append(f"Example {number}\n\nInput:\n{given}\n\nOutput:\n{wanted}")
     row.get("input_mode")

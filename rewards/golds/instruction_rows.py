@@ -67,7 +67,10 @@ def _listed(row: Row) -> Problem:
 def _gold(ids: list[Any], kwargs: list[Any]) -> dict[str, Any]:
     if len(ids) != len(kwargs):
         raise GoldError(f"{len(ids)} instructions and {len(kwargs)} kwargs", remedy="mend or drop the row")
-    given = [{key: value for key, value in (decoded(entry) or {}).items() if value is not None} for entry in kwargs]
+    objects = [decoded(entry) or {} for entry in kwargs]
+    if not all(isinstance(entry, dict) for entry in objects):
+        raise GoldError("kwargs holds what is no object", remedy="mend or drop the row")
+    given = [{key: value for key, value in entry.items() if value is not None} for entry in objects]
     return {"instruction_id_list": ids, "kwargs": given}
 
 

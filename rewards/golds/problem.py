@@ -89,6 +89,13 @@ class Row:
         """How a message names a column. Example: reward_model.ground_truth"""
         return f"{self._where}.{name}" if self._where else name
 
+    def listed(self, name: str) -> list[Any]:
+        """A column that holds a list, or JSON text of one; [] where it is absent. Raises GoldError for others."""
+        value = self.json(name)
+        if value is not None and not isinstance(value, list):
+            raise GoldError(f"{self.place(name)} is {type(value).__name__}, not a list", remedy="mend or drop the row")
+        return value or []
+
     def first_text(self, *names: str) -> str | None:
         """The first of these columns that holds text; None where none does."""
         return next(

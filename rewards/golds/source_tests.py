@@ -65,8 +65,8 @@ def mbpp(row: Row) -> Problem | None:
     asserts = row.json("test_list") if row.has("test_list") else None
     if not isinstance(asserts, list):
         return None
-    asserts = [*asserts, *(row.json("challenge_test_list") or [])]
-    setup = [*(row.json("test_imports") or []), row.text("test_setup_code") or ""]
+    asserts = [*asserts, *row.listed("challenge_test_list")]
+    setup = [*map(str, row.listed("test_imports")), row.text("test_setup_code") or ""]
     statement = row.first_text("text", "prompt", "question")
     extra = [row.text("test")] if isinstance(row.peek("test"), str) and "assert" in row.peek("test") else []
     tests = [{"assert": _parsed(str(text), row.place("test_list"))} for text in [*asserts, *extra] if text]
@@ -97,8 +97,7 @@ def big_code_bench(row: Row) -> Problem | None:
     if not row.has("test", "entry_point") or not (row.has("complete_prompt") or row.has("instruct_prompt")):
         return None
     test, name = _parsed(str(row.text("test")), row.place("test")), str(row.text("entry_point"))
-    libs = row.json("libs")
-    libs = _literal_list(libs) if isinstance(libs, str) else libs or []
+    libs = _literal_list(str(row.json("libs"))) if row.has("libs") else []
     # Where the box lacks a library, the test must fail as broken, and not the answer as wrong.
     imports = "".join(f"import {lib}\n" for lib in libs)
     if _SAME_PROCESS.search(test):

@@ -7,6 +7,7 @@ from typing import Any
 
 from rewards.errors import GoldError
 from rewards.golds.problem import Problem, Row, decoded
+from rewards.tools.schemas import standard_schema
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
 _CALLS = ("tool_calls", "expected_tool_calls", "ground_truth", "answer", "answers", "target", "completion")
@@ -36,16 +37,21 @@ def bfcl(row: Row) -> Problem | None:
         raise GoldError(
             "ground_truth is no list of calls as objects", remedy="keep the categories judged by syntax tree"
         )
-    messages = tuple(turns[0] if isinstance(turns, list) and turns and isinstance(turns[0], list) else turns or ())
-    question = turns if isinstance(turns, str) else str(messages[-1].get("content", ""))
-    return _problem(calls, functions, question, () if isinstance(turns, str) else messages)
+    if isinstance(turns, str):
+        return _problem(calls, functions, turns)
+    messages = tuple(
+        turns[0] if isinstance(turns, list) and turns and isinstance(turns[0], list) else row.listed("question")
+    )
+    if not messages or not all(isinstance(turn, Mapping) for turn in messages):
+        raise GoldError("question holds no turns", remedy="mend or drop the row")
+    return _problem(calls, functions, str(messages[-1].get("content", "")), messages)
 
 
 def xlam(row: Row) -> Problem | None:
     """`query`, `tools` and `answers`, JSON text each; parameters are an object of name to type."""
     if not row.has("query", "tools", "answers") or not isinstance(row.peek("answers"), list):
         return None
-    tools = [_with_schema(tool) for tool in row.json("tools") or []]
+    tools = [_with_schema(tool) for tool in row.listed("tools")]
     return _problem([wanted_call(call) for call in row.json("answers")], tools, row.text("query"))
 
 
@@ -65,7 +71,7 @@ def openai_calls(row: Row) -> Problem | None:
     else:
         return None
     question = row.first_text("question", "query", "prompt", "instruction")
-    return _problem([wanted_call(call) for call in calls], row.json("tools"), question, messages)
+    return _problem([wanted_call(call) for call in calls], row.listed("tools"), question, messages)
 
 
 def calls_in(value: Any) -> list[Any]:
@@ -81,14 +87,14 @@ def calls_in(value: Any) -> list[Any]:
 
 
 def _problem(calls: list[Any], tools: Any, question: str | None, messages: tuple[dict[str, Any], ...] = ()) -> Problem:
-    """The tools stand in the metadata alone: the template prints them from there, and the verifier reads them."""
+    """The tools stand in the metadata, in OpenAI's form: the template prints them, and the verifier reads them."""
     return Problem(
         format="",
         gold={"calls": calls},
         verifier="tool_call",
         question=question,
         messages=messages,
-        metadata={"tools": tools},
+        metadata={"tools": [_in_openai_form(tool) for tool in tools or []]},
     )
 
 
@@ -105,6 +111,18 @@ def wanted_call(call: Any) -> dict[str, Any]:
     padded = not isinstance(inner.get("arguments"), str)
     given = {key: value for key, value in arguments.items() if value is not None or not padded}
     return {"name": inner["name"], "arguments": given}
+
+
+def _in_openai_form(tool: Any) -> dict[str, Any]:
+    """{"type": "function", "function": {...}} with a JSON schema: BFCL's types are Python's."""
+    described = tool.get("function", tool) if isinstance(tool, Mapping) else None
+    if not isinstance(described, Mapping) or not isinstance(described.get("name"), str):
+        raise GoldError(f"{str(tool)[:80]!r} is no tool", remedy='{"name": ..., "parameters": {...}} is wanted')
+    schema = decoded(described.get("parameters")) or {"type": "object", "properties": {}}
+    try:
+        return {"type": "function", "function": {**described, "parameters": standard_schema(schema)}}
+    except ValueError as error:
+        raise GoldError(f"the tool {described['name']}: {error}", remedy="mend or drop the row") from error
 
 
 def _with_schema(tool: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import pickle
 import re
 import zlib
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -227,6 +229,32 @@ def test_every_column_that_a_gold_was_made_of_is_named() -> None:
     assert problem is not None and set(problem.columns) == {"question", "input_output", "time_limit"}
 
 
+JUNK = (None, 0, 1.5, True, "", "x", "[", "{}", "[[]]", '{"a": [1]}', [], {}, [[]], [{}], [None], {"a": None}, "\ud800")
+
+
+def _spoiled(value: Any, random: Random) -> Any:
+    """The value with one part, at any depth, replaced by junk; JSON text is spoiled within."""
+    if isinstance(value, str) and (inner := decoded(value)) is not value and random.random() < 0.7:
+        return json.dumps(_spoiled(inner, random))
+    if isinstance(value, dict) and value and random.random() < 0.7:
+        key = random.choice(list(value))
+        return {**value, key: _spoiled(value[key], random)}
+    if isinstance(value, list) and value and random.random() < 0.7:
+        place = random.randrange(len(value))
+        return [*value[:place], _spoiled(value[place], random), *value[place + 1 :]]
+    return random.choice(JUNK)
+
+
+@pytest.mark.parametrize("name", [*code_rows.CASES, *plain_rows.CASES])
+def test_whatever_stands_in_a_row_it_is_read_or_refused_by_name(name: str) -> None:
+    row = {**code_rows.CASES, **plain_rows.CASES}[name].row
+    random = Random(name)
+    for _ in range(100):
+        spoiled = {**row, (key := random.choice(list(row))): _spoiled(row[key], random)}
+        with contextlib.suppress(GoldError):
+            read_problem(spoiled)
+
+
 def test_every_shape_has_a_row_in_these_tests() -> None:
     """Shapes that are only ever refused stand among the refused."""
     read = {case.format for case in (*code_rows.CASES.values(), *plain_rows.CASES.values())}
@@ -249,6 +277,17 @@ def test_a_function_under_test_is_no_constraint() -> None:
 def test_a_plain_checker_of_testlib_is_a_comparison() -> None:
     problem = read_problem(_forces(checker="rcmp6.cpp"))
     assert problem is not None and problem.gold["compare"] == {"float": {"abs": 1e-6, "rel": 1e-6}}
+
+
+def test_tools_are_given_in_the_form_that_templates_print() -> None:
+    tool = {"name": "f", "parameters": {"type": "dict", "properties": {"n": {"type": "float"}}, "required": ["n"]}}
+    row = {"id": "simple_1", "question": [[{"role": "user", "content": "Q"}]], "function": tool, "ground_truth": []}
+    problem = read_problem({**row, "ground_truth": [{"f": {"n": [1.5]}}]})
+    assert problem is not None
+    [found] = problem.metadata["tools"]
+    assert (found["type"], found["function"]["name"]) == ("function", "f")
+    assert found["function"]["parameters"]["type"] == "object"
+    assert found["function"]["parameters"]["properties"] == {"n": {"type": "number"}}
 
 
 def test_whole_numbers_of_thousands_of_digits_are_read() -> None:
