@@ -18,7 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
-TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
+ROWS = ("files", "hub", "columns", "turns", "question", "shapes", "pairs", "source")
+TOKENS = (*(f"data/{name}.py" for name in ROWS), "data/template.py", "data/mix.py")
 METRICS = ("records/codec.py", "records/metrics.py")
 TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
 SAMPLING = (
