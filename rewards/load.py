@@ -84,10 +84,10 @@ KINDS: dict[str, Kind] = {
         options=opt.MathOptions,
         build=_build_rule,
         about="numbers, expressions, tuples, short text; last box or answer line",
-        version=2,
+        version=3,
     ),
     "choice": Kind(
-        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=2
+        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=3
     ),
     "exact": Kind(options=opt.ExactOptions, build=_build_rule, about="the visible answer equals the gold after strip"),
     "format": Kind(
@@ -98,24 +98,31 @@ KINDS: dict[str, Kind] = {
         options=opt.RepetitionOptions, build=_build_rule, about="share of repeated n-grams, loops at the end"
     ),
     "language": Kind(
-        options=opt.LanguageOptions, build=_build_rule, about="the answer is written in the language asked for"
+        options=opt.LanguageOptions,
+        build=_build_rule,
+        about="the answer is written in the language asked for",
+        version=2,
     ),
     "instructions": Kind(
-        options=opt.InstructionsOptions, build=_build_rule, about="IFEval's checkable constraints, strict or loose"
+        options=opt.InstructionsOptions,
+        build=_build_rule,
+        about="checkable constraints (IFEval's, IFBench's), strict or loose",
+        version=2,
     ),
     "tool_call": Kind(
         options=opt.ToolCallOptions,
         build=_build_rule,
         about="tool calls against schemas and allowed values, or plain JSON",
+        version=2,
     ),
     "code": Kind(
-        options=opt.CodeOptions, build=_build_code, about="programs run against tests by the judge", version=2
+        options=opt.CodeOptions, build=_build_code, about="programs run against tests by the judge", version=3
     ),
     "agent": Kind(
         options=opt.AgentOptions,
         build=_build_agent,
         about="a model with a Python interpreter decides where rules abstain",
-        version=2,
+        version=3,
     ),
     "pairwise": Kind(
         options=opt.PairwiseOptions,

@@ -130,7 +130,8 @@ def _text(mapping: dict[str, Any], key: str, default: str | None, where: str | N
 def _test(test: Any, where: str) -> Test:
     if not isinstance(test, dict):
         raise ProgramError(f"a test is a JSON object, not {type(test).__name__}", where=where)
-    keys = set(test) - {"kwargs"} if "args" in test else set(test)
+    optional = {"kwargs"} if "args" in test else {"verdict_by"} if "checker" in test else set()
+    keys = set(test) - optional
     if keys not in _FORMS:
         forms = "; ".join(" + ".join(sorted(form)) for form in _FORMS)
         raise ProgramError(
@@ -150,7 +151,11 @@ def _test(test: Any, where: str) -> Test:
     if "pytest" in test:
         return PytestTest(source=_text(test, "pytest", None, where))
     stdin, answer = _input(test, where), _text(test, "answer", "", where)
-    return CheckerTest(stdin=stdin, checker=_text(test, "checker", None, where), answer=answer.encode())
+    by = test.get("verdict_by", "exit")
+    if by not in ("exit", "stdout"):
+        raise ProgramError(f"verdict_by must be exit or stdout, not {by!r:.80}", where=where)
+    checker = _text(test, "checker", None, where)
+    return CheckerTest(stdin=stdin, checker=checker, answer=answer.encode(), verdict_by=by)
 
 
 def _input(test: dict[str, Any], where: str) -> bytes:

@@ -115,7 +115,7 @@ class CheckTest:
 class CheckerTest:
     """Run as a script, and its output judged by a program of the test's own, as testlib has it: its arguments are the
     names of three files (input, output, answer); it ends with 0 for right, 1 or 2 for wrong, 7 for points in part, 3
-    when it cannot judge.
+    when it cannot judge. `verdict_by` stdout: it prints its verdict, a number from 0 to 1 of which 1 is right.
 
     Example: CheckerTest(stdin=b"4\\n", checker="import sys\nsys.exit(int(open(sys.argv[2]).read()) % 2)", answer=b"")
     """
@@ -123,6 +123,7 @@ class CheckerTest:
     stdin: bytes
     checker: str
     answer: bytes = b""
+    verdict_by: str = "exit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from rewards.errors import GoldError
 from rewards.golds.problem import Problem, Row
 
 LETTERS = "ABCDEFGHIJ"
+_MARK = re.compile(r"\(?([A-J])[).:]\s*")
+_OPTION_COLUMNS = (tuple("ABCDE"), tuple("ABCD"), ("opa", "opb", "opc", "opd"))
 _WRONG_ONES = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 
 
@@ -28,18 +31,18 @@ def sciq(row: Row) -> Problem | None:
 
 
 def mmlu_pro(row: Row) -> Problem | None:
-    """`question`, `options` (a list of up to ten, or an object by letter), `answer` or `answer_idx` (a letter) and
-    `answer_index`."""
+    """`question`, `options` (a list of up to ten, or an object by letter), and the answer's letter in `answer`,
+    `answer_idx` (MedQA) or `correct` (AQuA), or its place in `answer_index`."""
     options = row.peek("options")
     if not row.has("question") or not isinstance(options, list | dict) or not options:
         return None
     texts = _texts(row.json("options"), "options")
-    letter = next((row.peek_raw(name) for name in ("answer_idx", "answer") if _is_letter(row.peek_raw(name))), None)
+    column = next((name for name in ("answer_idx", "answer", "correct") if _is_letter(row.peek_raw(name))), None)
     index = row.get("answer_index")
-    if letter is None and index is None:
+    if column is None and index is None:
         return None
-    row.get("answer_idx" if row.has("answer_idx") else "answer")
-    gold = _letter_at(index, texts, "answer_index") if letter is None else str(letter).strip().upper()
+    letter = row.get(column or "answer")
+    gold = _letter_at(index, texts, "answer_index") if column is None else str(letter).strip().upper()
     if index is not None and _letter_at(index, texts, "answer_index") != gold:
         raise GoldError(f"answer is {letter} and answer_index {index}", remedy="mend or drop the row")
     return _choice(str(row.text("question")), texts, gold)
@@ -47,11 +50,17 @@ def mmlu_pro(row: Row) -> Problem | None:
 
 def arc(row: Row) -> Problem | None:
     """`question` (or `question_stem`), `choices` with `text` and `label`, `answerKey`; labels may be numbers."""
-    choices = row.inner("choices") if isinstance(row.peek("choices"), dict) else None
-    question = row.first_text("question", "question_stem")
-    if choices is None or question is None or "answerKey" not in row.names() or not choices.has("text", "label"):
+    if "answerKey" not in row.names():
         return None
-    labels, texts = [str(label) for label in choices.json("label")], _texts(choices.json("text"), "choices.text")
+    asked = row.inner("question") or row  # in ARC's own files the choices stand within the question
+    question, choices = asked.first_text("stem", "question", "question_stem"), asked.json("choices")
+    if isinstance(choices, list) and choices and all(isinstance(choice, dict) for choice in choices):
+        choices = {name: [choice.get(name) for choice in choices] for name in ("text", "label")}
+    if question is None or not isinstance(choices, dict) or not {"text", "label"} <= set(choices):
+        return None
+    labels, texts = _texts(choices["label"], "choices.label"), _texts(choices["text"], "choices.text")
+    if len(labels) != len(texts):
+        raise GoldError(f"choices has {len(labels)} labels and {len(texts)} texts", remedy="mend or drop the row")
     key = str(row.get("answerKey") or "")
     if key not in labels:
         raise GoldError(f"answerKey is {key!r}, and the labels are {', '.join(labels)}", remedy="drop the row")
@@ -59,12 +68,32 @@ def arc(row: Row) -> Problem | None:
 
 
 def mmlu(row: Row) -> Problem | None:
-    """`question`, `choices` (a list), `answer`: an index from 0, or a letter."""
-    if not row.has("question", "choices", "answer") or not isinstance(row.peek("choices"), list):
+    """`question`, `choices` (a list) or a column for each option (`A` to `D`, `opa` to `opd`), and `answer` (MedMCQA:
+    `cop`): an index from 0, a letter, or the text of an option."""
+    question = next((name for name in ("question", "Question") if row.has(name)), None)
+    answer = next((name for name in ("answer", "Answer", "cop") if row.has(name)), None)
+    if question is None or answer is None:
         return None
-    texts, answer = _texts(row.json("choices"), "choices"), row.get("answer")
-    gold = str(answer).strip().upper() if _is_letter(answer) else _letter_at(answer, texts, "answer")
-    return _choice(str(row.text("question")), texts, gold)
+    columns = next((names for names in _OPTION_COLUMNS if row.has(*names)), None)
+    if columns is not None:
+        options = [row.get(name) for name in columns]
+    elif isinstance(row.peek("choices"), list):
+        options = row.json("choices")
+    else:
+        return None
+    texts, given = _texts(options, "choices"), row.get(answer)
+    if _is_letter(given):
+        gold = str(given).strip().upper()
+    elif isinstance(given, str) and texts.count(given.strip()) == 1:
+        gold = LETTERS[texts.index(given.strip())]
+        if given.strip().isdigit() and int(given) < len(texts) and texts[int(given)] != given.strip():
+            raise GoldError(
+                f"{answer} is {given!r}, the text of option {gold} and the index of another",
+                remedy="write the answer as a letter",
+            )
+    else:
+        gold = _letter_at(given, texts, answer)
+    return _choice(str(row.text(question)), texts, gold)
 
 
 def _choice(question: str, texts: Sequence[str], gold: str) -> Problem:
@@ -80,7 +109,7 @@ def _by_text(row: Row, question: str, right: str, wrong: Sequence[str]) -> Probl
     texts = [answer, *(str(row.text(name)).strip() for name in wrong)]
     if len(set(texts)) < len(texts):
         raise GoldError("two of its options are the same text", remedy="drop the row")
-    texts.sort(key=lambda text: hashlib.sha256(f"{asked}\0{text}".encode()).hexdigest())
+    texts.sort(key=lambda text: hashlib.sha256(f"{asked}\0{text}".encode("utf-8", "surrogatepass")).hexdigest())
     return _choice(asked, texts, LETTERS[texts.index(answer)])
 
 
@@ -91,7 +120,12 @@ def _texts(options: Any, name: str) -> list[str]:
         if sorted(given) != list(LETTERS[: len(given)]):
             raise GoldError(f"{name} has the keys {', '.join(sorted(given))}", remedy="letters from A on are wanted")
         options = [given[letter] for letter in sorted(given)]
-    texts = [str(option) for option in options]
+    if not isinstance(options, list):
+        raise GoldError(f"{name} is {type(options).__name__}, not a list of options", remedy="mend or drop the row")
+    texts = [str(option).strip() for option in options]
+    marked = [_MARK.match(text) for text in texts]
+    if [mark and mark[1] for mark in marked] == list(LETTERS[: len(texts)]):  # AQuA: each begins with its letter
+        texts = [text[mark.end() :] for text, mark in zip(texts, marked, strict=True) if mark]
     if not 2 <= len(texts) <= len(LETTERS):
         raise GoldError(f"{name} holds {len(texts)} options; 2 to {len(LETTERS)} are read", remedy="drop the row")
     return texts

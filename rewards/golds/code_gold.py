@@ -21,6 +21,19 @@ _ALTERNATIVES = ("accepted_outputs", "expected_outputs", "accepted", "alternativ
 _INPUTS = ("input", "stdin", "inputs", "args")
 _OUTPUTS = ("output", "stdout", "expected_output", "expected", "outputs")
 
+# The graders of APPS and of LiveCodeBench give these to every program, and LeetCode does: answers do not import them.
+_IMPORTS = """\
+from bisect import *
+from collections import *
+from functools import *
+from heapq import *
+from itertools import *
+from math import *
+from typing import *
+from builtins import *
+import bisect, collections, copy, functools, heapq, itertools, math, operator, re, string, sys
+"""
+
 # Its arguments: input, output, answer; the answer is a JSON list of the outputs that are right.
 ONE_OF_OUTPUTS = """\
 import json
@@ -63,6 +76,11 @@ def stdin_gold(pairs: Sequence[tuple[Any, Any]], limits: Mapping[str, Any], comp
     tests: list[dict[str, Any]] = []
     outputs: list[str] = []
     for given, wanted in pairs:
+        if not _is_text(given):
+            raise GoldError(
+                f"the input {str(given)[:80]} is a value, not the text of standard input",
+                remedy="name the function that takes it in fn_name, or write the input as text",
+            )
         if isinstance(wanted, Accepted) and len(wanted.values) > 1:
             answer = json.dumps([as_lines(value) for value in wanted.values])
             tests.append({"stdin": as_lines(given), "checker": ONE_OF_OUTPUTS, "answer": answer})
@@ -70,32 +88,32 @@ def stdin_gold(pairs: Sequence[tuple[Any, Any]], limits: Mapping[str, Any], comp
             text = as_lines(wanted.values[0] if isinstance(wanted, Accepted) else wanted)
             outputs.append(text)
             tests.append({"stdin": as_lines(given), "stdout": text})
-    if compare is None and any(_FLOAT.search(text) for text in outputs):
+    if compare is None and any("." in text and _FLOAT.search(text) for text in outputs):
         compare = {"float": {"abs": STDIN_TOLERANCE}}
     return _gold(tests, limits, compare)
 
 
 def call_gold(
-    pairs: Sequence[tuple[Any, Any]], entry_point: str, limits: Mapping[str, Any], *, lines: bool, returns: str = ""
+    pairs: Sequence[tuple[Any, Any]], entry_point: str, limits: Mapping[str, Any], *, lines: bool, starter: str = ""
 ) -> dict[str, Any]:
     """pairs: the arguments with the value wanted. `lines`: text holds one JSON value a line (LiveCodeBench's way), and
-    not one list of all arguments. `returns`: the annotation of what the function returns, where it is known.
+    not one list of all arguments. `starter`: the code that the answer begins with.
 
     APPS wraps the value in a list in some rows and not in others, and says nowhere which: where all of a row's values
-    are lists of one, and `returns` does not tell, the list and its one item are both right, as in APPS's own grader.
+    are lists of one, and the starter does not tell, the list and its one item are both right, as in APPS's own grader.
     """
     calls = [(*arguments(given, lines=lines), _value(wanted, given)) for given, wanted in pairs]
     values = [wanted for _, _, wanted in calls]
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in values)
     wrapped = wrapped and not any(isinstance(given, str) for given, _ in pairs)
-    is_list = returns.lower().startswith(("list", "typing.list", "sequence", "tuple"))
+    holds = _wrapping(starter, entry_point, values) if wrapped else "the value"
     tests: list[dict[str, Any]] = []
     for args, kwargs, wanted in calls:
         accepted = [wanted]
         if isinstance(wanted, Accepted):
             accepted = wanted.values
-        elif wrapped and not is_list:
-            accepted = wanted if returns else [wanted, wanted[0]]
+        elif holds != "the value":
+            accepted = wanted if holds == "its one item" else [wanted, wanted[0]]
         if len(accepted) == 1:
             kwargs_given = {"kwargs": kwargs} if kwargs else {}
             tests.append({"args": args, **kwargs_given, "expected": accepted[0]})
@@ -104,17 +122,43 @@ def call_gold(
             tests.append({"check": f"CASE = {case!r}\n{_ONE_OF_VALUES}"})
     floats = any(_has_float(value) for value in values)
     gold = _gold(tests, limits, {"float": {"abs": CALL_TOLERANCE}} if floats else None)
-    return {"entry_point": entry_point, **gold}
+    return {"entry_point": entry_point, "preamble": _IMPORTS, **_begun(starter, entry_point), **gold}
 
 
 def source_gold(
-    tests: Sequence[dict[str, str]], entry_point: str | None, preamble: str, limits: Mapping[str, Any]
+    tests: Sequence[Mapping[str, Any]],
+    entry_point: str | None,
+    preamble: str,
+    limits: Mapping[str, Any],
+    *,
+    starter: str = "",
 ) -> dict[str, Any]:
-    """Tests that are source text: asserts, checks, pytest files. `preamble` stands before them."""
-    gold = _gold(list(tests), limits, None)
+    """Tests that are source text: asserts, checks, pytest files. `preamble` stands before them, `starter` is the code
+    that the answer begins with."""
+    gold = _gold(list(map(dict, tests)), limits, None)
     if preamble.strip():
         gold["preamble"] = preamble
-    return {"entry_point": entry_point, **gold} if entry_point else gold
+    return {"entry_point": entry_point, **_begun(starter, entry_point), **gold} if entry_point else gold
+
+
+def _begun(starter: str, entry_point: str) -> dict[str, str]:
+    """The key `starter`, where the code begins what is tested: other code is no beginning of the answer."""
+    head = re.escape(entry_point.partition(".")[0])
+    return {"starter": starter} if re.search(rf"(?m)^(?:async )?(?:def|class) {head}\b", starter) else {}
+
+
+def _wrapping(starter: str, entry_point: str, values: list[Any]) -> str:
+    """What is right where all values are lists of one: "the value", "its one item", or "either", by the annotation of
+    what the function returns."""
+    name = re.escape(entry_point.rpartition(".")[2])
+    found = re.search(rf"\bdef {name}\b[^\n]*->\s*([^:\n]+):", starter)
+    returns = found[1].strip().lower() if found else ""
+    nested = returns.startswith("list") and "list" in returns[4:]
+    if returns in ("int", "float", "bool", "str"):
+        return "its one item"
+    if returns.startswith("list") and not nested and all(isinstance(value[0], list) for value in values):
+        return "its one item"  # a list[int] is not [[1, 2]]
+    return "the value" if returns.startswith("list") else "either"
 
 
 def _gold(tests: list[dict[str, Any]], limits: Mapping[str, Any], compare: Any) -> dict[str, Any]:
@@ -165,6 +209,14 @@ def as_lines(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
+def _is_text(value: Any) -> bool:
+    """Whether this is standard input: text, a number, nothing, or lines of these."""
+    if isinstance(value, list):
+        lines = value[0] if len(value) == 1 and isinstance(value[0], list) else value
+        return all(isinstance(line, str) for line in lines)
+    return value is None or isinstance(value, str | int | float)
+
+
 def _line(row: Any) -> str:
     return " ".join(map(str, row)) if isinstance(row, list) else str(row).rstrip("\n")
 
@@ -197,6 +249,8 @@ def arguments(given: Any, *, lines: bool) -> tuple[list[Any], dict[str, Any]]:
 
 def _value(wanted: Any, given: Any) -> Any:
     """What a call must return. Beside arguments that are text it is JSON text, too; beside others it is the value."""
+    if isinstance(wanted, Accepted):
+        return Accepted([_value(value, given) for value in wanted.values])
     if not isinstance(given, str) or not isinstance(wanted, str):
         return wanted
     try:

@@ -12,7 +12,16 @@ from rewards.golds.limits import limits_of
 from rewards.golds.packed_tests import unpacked
 from rewards.golds.problem import Problem, Row, decoded
 
-_STATEMENT = ("question", "question_content", "problem", "problem_statement", "description", "prompt", "query")
+_STATEMENT = (
+    "question",
+    "question_content",
+    "problem",
+    "problem_statement",
+    "description",
+    "problem_description",
+    "prompt",
+)
+_MADE = re.compile(r"\A([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)\Z")  # Solution().twoSum
 _NAMES = ("fn_name", "func_name", "function_name", "entry_point")
 _TEST_COLUMNS = ("tests", "test_cases", "testcases", "unit_tests")
 _WANTS_STDIN = (
@@ -28,8 +37,10 @@ def taco(row: Row) -> Problem | None:
 
 def apps(row: Row) -> Problem | None:
     """`input_output`: JSON text of inputs, outputs and, for functions, fn_name; `starter_code`."""
-    if "input_output" not in row.names() or isinstance(row.peek("input_output"), list):
+    if "input_output" not in row.names():
         return None
+    if isinstance(row.peek("input_output"), list):  # LeetCodeDataset's examples
+        return _list_of_tests(row, row.json("input_output"), "input_output")
     tests = row.inner("input_output")
     if tests is None:
         if row.has("input_output"):
@@ -76,7 +87,7 @@ def list_of_tests(row: Row) -> Problem | None:
         return None
     if isinstance(value, dict):
         inner = row.inner(name)
-        return _inputs_and_outputs(row, inner) if inner is not None and inner.has("inputs", "outputs") else None
+        return _inputs_and_outputs(row, inner) if inner is not None and _columns_of(inner) else None
     if not value or not all(isinstance(decoded(test), dict) for test in value):
         return None
     return _list_of_tests(row, row.json(name), name)
@@ -110,7 +121,7 @@ def code_contests(row: Row) -> Problem | None:
         if isinstance(value, Mapping):
             pairs += paired(value.get("input", []), value.get("output", []), row.place(name))
         else:
-            pairs += [pair_of(_object(test, row.place(name)), row.place(name)) for test in value]
+            pairs += [pair_of(_object(test, row.place(name)), row.place(name)) for test in row.listed(name)]
     return _script(row, pairs)
 
 
@@ -118,7 +129,7 @@ def codeforces(row: Row) -> Problem | None:
     """open-r1's Codeforces: `official_tests`, `input_mode`, limits in seconds and MB; no `generated_checker`."""
     if "official_tests" not in row.names():
         return None
-    tests = row.json("official_tests") or []
+    tests = row.listed("official_tests")
     if not tests:
         raise GoldError("official_tests is empty: the row has no tests", remedy="drop the row")
     parts = [row.text("title"), row.text("description"), row.text("input_format"), row.text("output_format")]
@@ -126,7 +137,7 @@ def codeforces(row: Row) -> Problem | None:
     texts = [title + part for title, part in zip(titles, parts, strict=True) if part]
     if row.has("note"):
         texts.append(f"Note\n\n{row.text('note')}")
-    for number, example in enumerate(row.json("examples") or [], start=1):
+    for number, example in enumerate(row.listed("examples"), start=1):
         given, wanted = pair_of(_object(example, "examples"), "examples")
         texts.append(f"Example {number}\n\nInput:\n{given}\n\nOutput:\n{wanted}")
     row.get("input_mode")
@@ -137,8 +148,17 @@ def codeforces(row: Row) -> Problem | None:
 # ---------------------------------------------------------------- what they share
 
 
+def _columns_of(tests: Row) -> tuple[str, str] | None:
+    """The two lists that hold inputs and outputs, by their names; None where there are none."""
+    inputs = next((name for name in ("inputs", "input", "stdin") if isinstance(tests.peek(name), list)), None)
+    outputs = ("outputs", "output", "expected_outputs", "expected_output", "stdout")
+    found = next((name for name in outputs if isinstance(tests.peek(name), list)), None)
+    return (inputs, found) if inputs and found else None
+
+
 def _inputs_and_outputs(row: Row, tests: Row) -> Problem:
-    pairs = paired(tests.json("inputs"), tests.json("outputs"), tests.place("inputs, outputs"))
+    inputs, outputs = _columns_of(tests) or ("inputs", "outputs")
+    pairs = paired(tests.json(inputs), tests.json(outputs), tests.place(f"{inputs}, {outputs}"))
     name = _function_name(tests)
     return _script(row, pairs, limits_from=tests) if name is None else _function(row, pairs, name, tests)
 
@@ -148,11 +168,17 @@ def _list_of_tests(row: Row, cases: Any, column: str, info: Row | None = None) -
     if not isinstance(cases, list):
         raise GoldError(f"{row.place(column)} is no list of tests", remedy="mend or drop the row")
     tests = [_object(case, row.place(column)) for case in cases]
+    ours = [_own_form(test) for test in tests]
+    if ours and all(ours):
+        gold = source_gold(ours, _function_name(row), row.text("preamble") or "", limits_of(row))
+        return _code(row, gold, _statement(row))
     pairs = [pair_of(test, row.place(column)) for test in tests]
     metadata = row.inner("metadata") if isinstance(row.peek("metadata"), dict) else None
     names = {name for test in tests if (name := _name_in(test)) is not None}
+    named = (_function_name(source) for source in (info, metadata, row) if source is not None and not names)
+    beside = next(filter(None, named), None)
     kinds = {
-        str(test.get("testtype") or test.get("type") or ("function_call" if _name_in(test) else "stdin"))
+        str(test.get("testtype") or test.get("type") or ("function_call" if _name_in(test) or beside else "stdin"))
         for test in tests
     }
     functional = {kind for kind in kinds if kind.startswith(("func", "call"))}
@@ -160,14 +186,22 @@ def _list_of_tests(row: Row, cases: Any, column: str, info: Row | None = None) -
         return _script(row, pairs, limits_from=metadata)
     if functional != kinds:
         raise GoldError(f"{row.place(column)} mixes tests of a script and of a function: {', '.join(sorted(kinds))}")
-    for source in (info, metadata, row):
-        name = _function_name(source) if source is not None and not names else None
-        names |= {name} if name else set()
+    names |= {beside} if beside else set()
     if len(names) != 1:
         found = ", ".join(sorted(names)) or "none"
         raise GoldError(f"its tests call a function, and the row names {found}", remedy="give one func_name")
     in_lines = "functional" in functional or any("testtype" in test for test in tests)
     return _function(row, pairs, names.pop(), metadata, lines=in_lines)
+
+
+def _own_form(test: Mapping[str, Any]) -> dict[str, Any]:
+    """A test that calls or asserts in a form that the judge takes as it is, without the null keys of other tests; {}
+    for any other test."""
+    if isinstance(test.get("args"), list) and "expected" in test:
+        return {
+            key: test[key] for key in ("args", "kwargs", "expected") if key == "expected" or test.get(key) is not None
+        }
+    return next(({key: test[key]} for key in ("assert", "check", "pytest") if isinstance(test.get(key), str)), {})
 
 
 def _name_in(test: Mapping[str, Any]) -> str | None:
@@ -177,7 +211,14 @@ def _name_in(test: Mapping[str, Any]) -> str | None:
 
 
 def _function_name(row: Row) -> str | None:
-    return next((str(row.get(name)) for name in _NAMES if row.has(name)), None)
+    name = next((str(row.get(name)).strip() for name in _NAMES if row.has(name)), None)
+    return None if name is None else plain_name(name)
+
+
+def plain_name(name: str) -> str:
+    """Solution.twoSum for Solution().twoSum, as the judge names a method; other names as they are."""
+    made = _MADE.match(name)
+    return f"{made[1]}.{made[2]}" if made else name
 
 
 def _object(test: Any, place: str) -> Mapping[str, Any]:
@@ -204,9 +245,7 @@ def _function(
     if lines is None:  # verl has JSON values in lines where APPS has lists of arguments
         lines = all(isinstance(given, str) for given, _ in pairs)
     entry_point = f"Solution.{name}" if re.search(r"\bclass Solution\b", starter) and "." not in name else name
-    annotation = re.search(rf"\bdef {re.escape(name)}\b[^\n]*->\s*([^:\n]+):", starter)
-    returns = annotation[1].strip() if annotation else ""
-    gold = call_gold(pairs, entry_point, limits_of(row, limits_from), lines=lines, returns=returns)
+    gold = call_gold(pairs, entry_point, limits_of(row, limits_from), lines=lines, starter=starter)
     return _code(row, gold, with_starter(statement, starter, entry_point))
 
 

@@ -18,6 +18,8 @@ from rewards.golds.problem import Problem, Row, decoded
 
 AUTO = "auto"
 OWN = "JSON text"
+_BESIDE = ("starter_code", "entry_point", "fn_name", "func_name", "time_limit", "memory_limit")
+_HOLDERS = ("gold", "ground_truth", "label", "answer")
 _OWN_KEYS = {"instruction_id_list": "instructions", "calls": "tool_call", "schema": "tool_call", "answer": "math"}
 
 
@@ -33,28 +35,45 @@ class Shape:
 
 
 def _own(row: Row) -> Problem | None:
-    """`gold`: JSON text of one of our own golds, or tests of a public shape. JSON of any other kind stays as it is: a
-    verifier of the user's own may want the text."""
-    value = row.peek("gold")
-    problem = _nested(row, "gold", value) if isinstance(value, dict | list) and value else None
-    return None if problem is None or problem.gold == row.peek_raw("gold") else problem
+    """`gold`, `ground_truth`, `label` or `answer`: JSON text of one of our own golds, or tests of a public shape. JSON
+    of any other kind stays as it is: a verifier of the user's own may want the text."""
+    name = next((name for name in _HOLDERS if row.has(name)), "gold")
+    value = row.peek(name)
+    problem = _nested(row, name, value) if isinstance(value, dict | list) and value else None
+    return None if problem is None or (name == "gold" and problem.gold == row.peek_raw(name)) else problem
 
 
 def _verl(row: Row) -> Problem | None:
-    """`reward_model` with ground_truth, which may be text, or JSON text of tests; `data_source`, `extra_info`."""
-    model = row.inner("reward_model")
+    """`reward_model` (SkyRL: `reward_spec`) with ground_truth, which may be text, or JSON text of tests."""
+    model = row.inner("reward_model") or row.inner("reward_spec")
     if model is None or not model.has("ground_truth"):
         return None
     row.get("data_source")
     return _ground_truth(row, model)
 
 
-def _open_instruct(row: Row) -> Problem | None:
-    """`messages`, `ground_truth` and `dataset`: open-instruct's rows for RL."""
-    if not row.has("ground_truth", "dataset") or not (row.has("messages") or row.has("prompt")):
+def _nemo_gym(row: Row) -> Problem | None:
+    """`responses_create_params` whose input holds the turns; `verifier_metadata` with unit_tests, or `expected_answer`,
+    or IFEval's columns."""
+    params = row.inner("responses_create_params")
+    if params is None or not isinstance(params.json("input"), list):
         return None
-    row.get("dataset")
-    return _ground_truth(row, row)
+    about = row.inner("verifier_metadata")
+    readers = (instruction_rows.if_eval, instruction_rows.if_bench, math_rows.expected_answer)
+    found = data_tests.list_of_tests(about) if about is not None else None
+    problem = found or next((problem for read in readers if (problem := read(row)) is not None), None)
+    return None if problem is None else replace(problem, messages=tuple(params.json("input")))
+
+
+def _open_instruct(row: Row) -> Problem | None:
+    """`ground_truth` and `dataset` (rLLM: `data_source`) beside the prompt."""
+    source = next((name for name in ("dataset", "data_source") if row.has(name)), None)
+    if source is None or not row.has("ground_truth"):
+        return None
+    row.get(source)
+    question = None if row.has("messages") or row.has("prompt") else row.first_text("question", "problem")
+    problem = _ground_truth(row, row)
+    return problem if problem.question else replace(problem, question=question)
 
 
 def _ground_truth(row: Row, holder: Row) -> Problem:
@@ -80,6 +99,8 @@ def _nested(row: Row, place: str, value: Any) -> Problem | None:
         return _nested_list(row, place, value)
     if "tests" in value and _are_ours(value["tests"]):
         return Problem(format="", gold=value, verifier="code")
+    if calls := tool_rows.calls_in(value):
+        return Problem(format="", gold={"calls": list(map(tool_rows.wanted_call, calls))}, verifier="tool_call")
     kind = next((kind for key, kind in _OWN_KEYS.items() if key in value), None)
     if kind is not None:
         return Problem(format="", gold=value, verifier=kind)
@@ -100,15 +121,14 @@ def _nested_list(row: Row, place: str, value: list[Any]) -> Problem | None:
         texts = any("function" in item or isinstance(item.get("arguments"), str) for item in value)
         calls = [tool_rows.wanted_call(item) for item in value] if texts else value
         return Problem(format="", gold={"calls": calls}, verifier="tool_call")
-    if _are_ours(value):
-        return Problem(format="", gold={"tests": value}, verifier="code")
+    if all(len(item) == 1 and isinstance(next(iter(item.values())), dict) for item in value):  # BFCL's possible answers
+        return Problem(format="", gold={"calls": value}, verifier="tool_call")
     return data_tests.list_of_tests(Row({**_beside(row), "tests": value}, place))
 
 
 def _beside(row: Row) -> dict[str, Any]:
-    """What stands beside a nested gold and counts for it: starter code and limits."""
-    found = {name: row.peek_raw(name) for name in ("starter_code", "time_limit", "memory_limit") if row.has(name)}
-    return found
+    """What stands beside a nested gold and counts for it: starter code, the function's name, limits."""
+    return {name: row.get(name) for name in _BESIDE if row.has(name)}
 
 
 def _are_ours(tests: Any) -> bool:
@@ -129,7 +149,8 @@ _IN_GOLDS: tuple[Callable[[Row], Problem | None], ...] = (
 )
 
 FORMATS: dict[str, Shape] = {
-    "verl": Shape(columns="reward_model.ground_truth", read=_verl),
+    "verl": Shape(columns="reward_model.ground_truth or reward_spec.ground_truth", read=_verl),
+    "NeMo-Gym": Shape(columns="responses_create_params.input, verifier_metadata", read=_nemo_gym),
     "PrimeIntellect": Shape(columns="verification_info", read=data_tests.prime_intellect),
     "LiveCodeBench": Shape(columns="public_test_cases, private_test_cases", read=data_tests.live_code_bench),
     "CodeContests": Shape(columns="public_tests, private_tests, generated_tests", read=data_tests.code_contests),
@@ -150,7 +171,7 @@ FORMATS: dict[str, Shape] = {
     "IFEval": Shape(columns="instruction_id_list, kwargs", read=instruction_rows.if_eval),
     "IFBench": Shape(columns="instruction_id_list with other names", read=instruction_rows.if_bench),
     "RLVR-IFeval": Shape(columns="ground_truth with func_name", read=instruction_rows.rlvr_if_eval),
-    "open-instruct": Shape(columns="messages, ground_truth, dataset", read=_open_instruct),
+    "open-instruct": Shape(columns="ground_truth, dataset or data_source", read=_open_instruct),
     "BFCL": Shape(columns="question, function, ground_truth", read=tool_rows.bfcl),
     "xLAM": Shape(columns="query, tools, answers", read=tool_rows.xlam),
     "OpenAI tool calls": Shape(columns="tools, tool_calls", read=tool_rows.openai_calls),
@@ -167,7 +188,7 @@ FORMATS: dict[str, Shape] = {
     "AIME": Shape(columns="problem, answer of three digits, year or ID", read=math_rows.aime),
     "MATH": Shape(columns="problem, solution with \\boxed", read=math_rows.math_solutions),
     "DeepScaleR": Shape(columns="problem, answer", read=math_rows.answers),
-    OWN: Shape(columns="gold that is JSON text", read=_own),
+    OWN: Shape(columns="gold, ground_truth, label or answer that is JSON text", read=_own),
 }
 
 
@@ -177,13 +198,14 @@ def read_problem(row: Mapping[str, Any], gold_format: str = AUTO) -> Problem | N
     Raises GoldError for a row that is recognised and cannot be judged, for a row that has not the shape that
     `gold_format` names, and for an unknown `gold_format`.
     """
+    columns = Row(row)
     if gold_format == AUTO:
-        names = [OWN] if Row(row).has("gold") else list(FORMATS)
-        return next((problem for name in names if (problem := _read(row, name)) is not None), None)
+        names = [OWN] if columns.has("gold") else list(FORMATS)
+        return next((problem for name in names if (problem := _read(columns.unused(), name)) is not None), None)
     name = _known_name(gold_format)
-    problem = _read(row, name)
+    problem = _read(columns, name)
     if problem is None:
-        has = ", ".join(Row(row).names()) or "no columns"
+        has = ", ".join(columns.names()) or "no columns"
         raise GoldError(
             f"the row has not the shape {name} ({FORMATS[name].columns}); it has {has}",
             remedy="name its shape in gold_format, or map its columns",
@@ -191,13 +213,12 @@ def read_problem(row: Mapping[str, Any], gold_format: str = AUTO) -> Problem | N
     return problem
 
 
-def _read(row: Mapping[str, Any], name: str) -> Problem | None:
-    seen = Row(row)
+def _read(row: Row, name: str) -> Problem | None:
     try:
-        problem = FORMATS[name].read(seen)
+        problem = FORMATS[name].read(row)
     except GoldError as error:
         raise GoldError(f"read as {name}: {error.what}", where=error.where, remedy=error.remedy) from error
-    return None if problem is None else replace(problem, format=name, columns=tuple(seen.used))
+    return None if problem is None else replace(problem, format=name, columns=tuple(row.used))
 
 
 def _known_name(given: str) -> str:

@@ -53,7 +53,8 @@ def _first(row: Row, names: tuple[str, ...], read: Any) -> Any:
 def _seconds(row: Row, name: str) -> float | None:
     value = row.json(name)
     if isinstance(value, Mapping):  # CodeContests' protocol buffer
-        seconds = float(value.get("seconds") or 0) + float(value.get("nanos") or 0) / 1e9
+        parts = [value.get(part) or 0 for part in ("seconds", "nanos")]
+        seconds = _amount(row, name, parts[0])[0] + _amount(row, name, parts[1])[0] / 1e9
     else:
         amount, unit = _amount(row, name, value)
         in_milliseconds = unit.startswith("ms") or unit.startswith("milli") or name in _MILLISECONDS

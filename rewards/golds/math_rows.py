@@ -86,11 +86,16 @@ def math_solutions(row: Row) -> Problem | None:
 
 
 def answers(row: Row) -> Problem | None:
-    """`problem` (or `question`) and `answer` or `expected_answer` alone, as DeepScaleR, DAPO's flat form and NeMo have
-    them. `question` and `answer` without more are no shape: the answer may be any text."""
-    if row.has("problem", "answer") or row.has("problem", "expected_answer") or row.has("question", "expected_answer"):
-        return _worked(row)
-    return None
+    """`problem` and `answer`, or either with `expected_answer` or `final_answer`, as DeepScaleR, NeMo and DeepMath
+    have them. `question` and `answer` without more are no shape: the answer may be any text."""
+    pairs = [("problem", name) for name in ("answer", "expected_answer", "final_answer")]
+    pairs += [("question", name) for name in ("expected_answer", "final_answer")]
+    return _worked(row) if any(row.has(*pair) for pair in pairs) else None
+
+
+def expected_answer(row: Row) -> Problem | None:
+    """`expected_answer` alone, where the question stands in turns."""
+    return _problem(value_gold(row.json("expected_answer")), None) if row.has("expected_answer") else None
 
 
 def value_gold(value: Any) -> Any:

@@ -4,7 +4,6 @@ is taken from the pickle's opcodes, and a pickle of anything else is refused."""
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import pickletools
 import zlib
@@ -22,7 +21,7 @@ def unpacked(packed: str, place: str) -> Any:
     try:
         inflate = zlib.decompressobj()
         data = inflate.decompress(base64.b64decode(packed, validate=True), _MOST_BYTES)
-    except (binascii.Error, zlib.error) as error:
+    except (ValueError, zlib.error) as error:
         raise GoldError(f"{place} is neither JSON nor base64 of zlib: {error}") from error
     if not inflate.eof:
         raise GoldError(f"{place} is cut short, or unpacks to more than {_MOST_BYTES} bytes")

@@ -3,6 +3,7 @@ columns that they use."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +42,14 @@ class Row:
     def __init__(self, columns: Mapping[str, Any], where: str = "") -> None:
         self._columns = columns
         self._where = where  # the column that this row is the value of; "" for the row itself
+        self._decoded: dict[str, Any] = {}  # tests may be many MB of JSON text, which several readers look at
         self.used: list[str] = []
+
+    def unused(self) -> Row:
+        """The same row with no column used yet."""
+        row = Row(self._columns, self._where)
+        row._decoded = self._decoded
+        return row
 
     def names(self) -> list[str]:
         return sorted(map(str, self._columns))
@@ -52,7 +60,9 @@ class Row:
 
     def peek(self, name: str) -> Any:
         """A column's value, JSON text decoded, without counting as use."""
-        return decoded(self._columns.get(name))
+        if name not in self._decoded:
+            self._decoded[name] = decoded(self._columns.get(name))
+        return self._decoded[name]
 
     def get(self, name: str) -> Any:
         """A column's value as it stands; None where it is absent."""
@@ -63,7 +73,10 @@ class Row:
 
     def json(self, name: str) -> Any:
         """A column's value, JSON text decoded, however often it was encoded."""
-        return decoded(self.get(name))
+        if not self.has(name):
+            return None
+        self._note(name)
+        return self.peek(name)
 
     def text(self, name: str) -> str | None:
         """A column that holds text. Raises GoldError where it holds something else."""
@@ -75,6 +88,13 @@ class Row:
     def place(self, name: str) -> str:
         """How a message names a column. Example: reward_model.ground_truth"""
         return f"{self._where}.{name}" if self._where else name
+
+    def listed(self, name: str) -> list[Any]:
+        """A column that holds a list, or JSON text of one; [] where it is absent. Raises GoldError for others."""
+        value = self.json(name)
+        if value is not None and not isinstance(value, list):
+            raise GoldError(f"{self.place(name)} is {type(value).__name__}, not a list", remedy="mend or drop the row")
+        return value or []
 
     def first_text(self, *names: str) -> str | None:
         """The first of these columns that holds text; None where none does."""
@@ -106,7 +126,8 @@ def _holds_something(value: Any) -> bool:
 
 def decoded(value: Any) -> Any:
     """JSON text of an object or a list, decoded; any other value as it is. A text such as 42 stays text: its digits
-    are the answer."""
+    are the answer. Objects as Python prints them are read, too; lists of texts are not, as numpy prints them without
+    commas, and Python would join them."""
     found = value
     for _ in range(_MOST_ENCODINGS):
         if not isinstance(found, str) or found.lstrip()[:1] not in ("{", "[", '"'):
@@ -114,5 +135,15 @@ def decoded(value: Any) -> Any:
         try:
             found = read_json_line(found.encode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
-            return value
+            return _python_objects(found) or value
     return found if isinstance(found, dict | list) else value
+
+
+def _python_objects(text: str) -> Any:
+    """A dictionary, or a list of dictionaries, as Python prints it; None for anything else."""
+    try:
+        found = ast.literal_eval(text.strip()) if text.lstrip()[:1] in ("{", "[") else None
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+    listed = isinstance(found, list) and found and all(isinstance(item, dict) for item in found)
+    return found if listed or isinstance(found, dict) else None

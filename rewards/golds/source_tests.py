@@ -8,11 +8,10 @@ from typing import Any
 
 from rewards.errors import GoldError
 from rewards.golds.code_gold import refuse_what_needs_more, source_gold
-from rewards.golds.data_tests import with_starter
+from rewards.golds.data_tests import plain_name, with_starter
 from rewards.golds.limits import limits_of
 from rewards.golds.problem import Problem, Row
 
-_MADE = re.compile(r"\A([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)\Z")  # Solution().twoSum
 # A test that reaches into the program's process or its files cannot be kept apart from it.
 _SAME_PROCESS = re.compile(
     r"\b(?:patch|mock|Mock|MagicMock|monkeypatch|capsys|capfd|tmp_path|tmpdir|caplog|tempfile|shutil|subprocess)\b"
@@ -47,7 +46,7 @@ def human_eval(row: Row) -> Problem | None:
     head = re.search(rf"^(?:async )?def {re.escape(name)}\b", prompt, re.MULTILINE)
     preamble = prompt[: head.start()] if head else ""
     tests = [{"check" if "def check(" in test else "assert": test}]
-    gold = source_gold(tests, name, preamble if _parses(preamble) else "", limits_of(row))
+    gold = source_gold(tests, name, preamble if _parses(preamble) else "", limits_of(row), starter=prompt)
     question = (
         f"Complete this program. Give the whole of it in one ```python block.\n\n```python\n{prompt.rstrip()}\n```"
     )
@@ -66,8 +65,8 @@ def mbpp(row: Row) -> Problem | None:
     asserts = row.json("test_list") if row.has("test_list") else None
     if not isinstance(asserts, list):
         return None
-    asserts = [*asserts, *(row.json("challenge_test_list") or [])]
-    setup = [*(row.json("test_imports") or []), row.text("test_setup_code") or ""]
+    asserts = [*asserts, *row.listed("challenge_test_list")]
+    setup = [*map(str, row.listed("test_imports")), row.text("test_setup_code") or ""]
     statement = row.first_text("text", "prompt", "question")
     extra = [row.text("test")] if isinstance(row.peek("test"), str) and "assert" in row.peek("test") else []
     tests = [{"assert": _parsed(str(text), row.place("test_list"))} for text in [*asserts, *extra] if text]
@@ -98,8 +97,7 @@ def big_code_bench(row: Row) -> Problem | None:
     if not row.has("test", "entry_point") or not (row.has("complete_prompt") or row.has("instruct_prompt")):
         return None
     test, name = _parsed(str(row.text("test")), row.place("test")), str(row.text("entry_point"))
-    libs = row.json("libs")
-    libs = _literal_list(libs) if isinstance(libs, str) else libs or []
+    libs = _literal_list(str(row.json("libs"))) if row.has("libs") else []
     # Where the box lacks a library, the test must fail as broken, and not the answer as wrong.
     imports = "".join(f"import {lib}\n" for lib in libs)
     if _SAME_PROCESS.search(test):
@@ -109,7 +107,8 @@ def big_code_bench(row: Row) -> Problem | None:
     question = row.text("instruct_prompt")
     if question is None:
         question = f"Complete this program.\n\n```python\n{row.text('complete_prompt')}\n```"
-    gold = source_gold(tests, name, "", limits_of(row))
+    starter = row.text("code_prompt") or row.text("complete_prompt") or ""
+    gold = source_gold(tests, name, "", limits_of(row), starter=starter)
     return Problem(format="", gold=gold, verifier="code", question=question)
 
 
@@ -119,28 +118,28 @@ def leet_code(row: Row) -> Problem | None:
     test_column = next((name for name in ("test", "test_code", "functional") if row.has(name)), None)
     if test_column is None or not row.has("entry_point") or not isinstance(row.peek(test_column), str):
         return None
-    made = _MADE.match(str(row.peek("entry_point")).strip())
-    if "def check(" not in row.peek(test_column) or (made is None and test_column == "test"):
+    name = plain_name(str(row.peek_raw("entry_point")).strip())
+    if "def check(" not in row.peek(test_column) or ("." not in name and test_column == "test"):
         return None
     test = _parsed(str(row.text(test_column)), row.place(test_column))
     row.get("entry_point")
-    name = f"{made[1]}.{made[2]}" if made else str(row.get("entry_point"))
     preamble = row.text("import_prefix") or (row.text("prompt") if test_column == "test" else None) or ""
     if not _parses(preamble):
         raise GoldError(f"{row.place('prompt')} holds no Python: its imports are wanted there", remedy="drop the row")
-    question = row.text("query")
+    question, starter = row.text("query"), row.text("starter_code") or ""
     if question is None:
-        question = with_starter(row.first_text("problem_description", "question"), row.text("starter_code") or "", name)
-    gold = source_gold([{"check": test}], name, preamble, limits_of(row))
+        question = with_starter(row.first_text("problem_description", "question"), starter, name)
+    gold = source_gold([{"check": test}], name, preamble, limits_of(row), starter=starter)
     return Problem(format="", gold=gold, verifier="code", question=question)
 
 
 def kod_code(row: Row) -> Problem | None:
     """`test`: pytest text that imports from `solution`; `test_info` names the function."""
-    if not row.has("test") or not isinstance(row.peek("test"), str) or "solution import" not in row.peek("test"):
+    column = next((name for name in ("test", "test_code") if "solution import" in str(row.peek(name))), None)
+    if column is None or not isinstance(row.peek(column), str):
         return None
-    text, info = str(row.text("test")), row.json("test_info")
-    tree = ast.parse(_parsed(text, row.place("test")))
+    text, info = str(row.text(column)), row.json("test_info")
+    tree = ast.parse(_parsed(text, row.place(column)))
     imported = [
         alias.name
         for node in ast.walk(tree)
@@ -152,7 +151,7 @@ def kod_code(row: Row) -> Problem | None:
     named = [str(entry["function_name"]) for entry in infos if entry.get("function_name")]
     declared = [str(entry["function_declaration"]) for entry in infos if entry.get("function_declaration")]
     if not imported and not named:
-        raise GoldError(f"{row.place('test')} names nothing that it imports from solution", remedy="drop the row")
+        raise GoldError(f"{row.place(column)} names nothing that it imports from solution", remedy="drop the row")
     name = (imported or named)[0]
     tests = _checks_of_pytest(tree) or [{"pytest": text}]
     statement = row.first_text("question", "prompt", "instruction")

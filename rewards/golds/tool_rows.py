@@ -7,9 +7,10 @@ from typing import Any
 
 from rewards.errors import GoldError
 from rewards.golds.problem import Problem, Row, decoded
+from rewards.tools.schemas import standard_schema
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
-_CALLS = ("tool_calls", "expected_tool_calls", "target_tool_calls", "gold_tool_calls")
+_CALLS = ("tool_calls", "expected_tool_calls", "ground_truth", "answer", "answers", "target", "completion")
 
 
 def bfcl(row: Row) -> Problem | None:
@@ -26,6 +27,8 @@ def bfcl(row: Row) -> Problem | None:
     if "involved_classes" in row.names() or (isinstance(turns, list) and len(turns) > 1 and isinstance(turns[0], list)):
         raise GoldError("calls over several turns need the tools to run", remedy="keep the single-turn categories")
     identity = str(row.get("id") or "")
+    if "java" in identity:
+        raise GoldError("its calls are written in Java or JavaScript", remedy="keep the categories of Python")
     if truth is None and "irrelevance" not in identity:
         raise GoldError("ground_truth is missing", remedy="join the file of possible answers to the questions by id")
     row.get("ground_truth")
@@ -34,46 +37,64 @@ def bfcl(row: Row) -> Problem | None:
         raise GoldError(
             "ground_truth is no list of calls as objects", remedy="keep the categories judged by syntax tree"
         )
-    messages = tuple(turns[0] if isinstance(turns, list) and turns and isinstance(turns[0], list) else turns or ())
-    question = turns if isinstance(turns, str) else str(messages[-1].get("content", ""))
-    return _problem(calls, functions, question, () if isinstance(turns, str) else messages)
+    if isinstance(turns, str):
+        return _problem(calls, functions, turns)
+    messages = tuple(
+        turns[0] if isinstance(turns, list) and turns and isinstance(turns[0], list) else row.listed("question")
+    )
+    if not messages or not all(isinstance(turn, Mapping) for turn in messages):
+        raise GoldError("question holds no turns", remedy="mend or drop the row")
+    return _problem(calls, functions, str(messages[-1].get("content", "")), messages)
 
 
 def xlam(row: Row) -> Problem | None:
     """`query`, `tools` and `answers`, JSON text each; parameters are an object of name to type."""
     if not row.has("query", "tools", "answers") or not isinstance(row.peek("answers"), list):
         return None
-    tools = [_with_schema(tool) for tool in row.json("tools") or []]
+    tools = [_with_schema(tool) for tool in row.listed("tools")]
     return _problem([wanted_call(call) for call in row.json("answers")], tools, row.text("query"))
 
 
 def openai_calls(row: Row) -> Problem | None:
-    """`tools` and the calls wanted in OpenAI's form: a column of tool_calls, or the last turn of `messages`."""
+    """`tools` and the calls wanted in OpenAI's form: a column of tool_calls, or of a message with them, or the last
+    turn of `messages`."""
     if not row.has("tools"):
         return None
-    column = next((name for name in _CALLS if isinstance(row.peek(name), list)), None)
+    column = next((name for name in _CALLS if calls_in(row.peek(name))), None)
     turns = row.peek("messages")
     messages: tuple[dict[str, Any], ...] = ()
     if column is not None:
-        calls = row.json(column)
-    elif isinstance(turns, list) and turns and isinstance(turns[-1], dict) and turns[-1].get("tool_calls"):
+        calls = calls_in(row.json(column))
+    elif isinstance(turns, list) and turns and (calls := calls_in(turns[-1])):
         row.get("messages")
-        calls, messages = decoded(turns[-1]["tool_calls"]), tuple(turns[:-1])
+        messages = tuple(turns[:-1])
     else:
         return None
     question = row.first_text("question", "query", "prompt", "instruction")
-    return _problem([wanted_call(call) for call in calls], row.json("tools"), question, messages)
+    return _problem([wanted_call(call) for call in calls], row.listed("tools"), question, messages)
+
+
+def calls_in(value: Any) -> list[Any]:
+    """The calls of a message with tool_calls, of a list of one such message, or of a list of calls; [] for anything
+    else."""
+    value = value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], Mapping) else value
+    if isinstance(value, Mapping):
+        inner = decoded(value.get("tool_calls"))
+        value = inner if isinstance(inner, list) else [value]
+    if not isinstance(value, list) or not all(isinstance(call, Mapping) for call in value):
+        return []
+    return value if all("function" in call or {"name", "arguments"} <= set(call) for call in value) else []
 
 
 def _problem(calls: list[Any], tools: Any, question: str | None, messages: tuple[dict[str, Any], ...] = ()) -> Problem:
-    """The tools stand in the metadata alone: the template prints them from there, and the verifier reads them."""
+    """The tools stand in the metadata, in OpenAI's form: the template prints them, and the verifier reads them."""
     return Problem(
         format="",
         gold={"calls": calls},
         verifier="tool_call",
         question=question,
         messages=messages,
-        metadata={"tools": tools},
+        metadata={"tools": [_in_openai_form(tool) for tool in tools or []]},
     )
 
 
@@ -90,6 +111,18 @@ def wanted_call(call: Any) -> dict[str, Any]:
     padded = not isinstance(inner.get("arguments"), str)
     given = {key: value for key, value in arguments.items() if value is not None or not padded}
     return {"name": inner["name"], "arguments": given}
+
+
+def _in_openai_form(tool: Any) -> dict[str, Any]:
+    """{"type": "function", "function": {...}} with a JSON schema: BFCL's types are Python's."""
+    described = tool.get("function", tool) if isinstance(tool, Mapping) else None
+    if not isinstance(described, Mapping) or not isinstance(described.get("name"), str):
+        raise GoldError(f"{str(tool)[:80]!r} is no tool", remedy='{"name": ..., "parameters": {...}} is wanted')
+    schema = decoded(described.get("parameters")) or {"type": "object", "properties": {}}
+    try:
+        return {"type": "function", "function": {**described, "parameters": standard_schema(schema)}}
+    except ValueError as error:
+        raise GoldError(f"the tool {described['name']}: {error}", remedy="mend or drop the row") from error
 
 
 def _with_schema(tool: Any) -> Any:

@@ -27,20 +27,21 @@ _ANSWER = re.compile(
     rf"(?= ?:| ?\*{{0,2}}{_VALUE}| ?\*\*)",
     re.IGNORECASE,
 )
-# Each with the words of which a text must hold one: most texts hold none, and are done with one look.
+# Each with the words of which a text must hold one: most texts hold none, and are done with one look. The cue stands
+# before its verb alone, which would leave "Antwort is 5".
 _EUROPEAN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str], frozenset[str]], ...] = (
     (_JOINS, lambda m: " and " if m[1] in _AND else " or ", frozenset((*_AND, *_OR))),
     (_DENIES, lambda m: "is not ", frozenset(("nicht", "pas", "no", "No", "non", "Non", "não"))),
-    (_IS, lambda m: " is" if m[1] else " are", frozenset((
-        "beträgt", "ist", "es", "est", "vaut", "è", "é", "mide", "vale", "sind", "betragen", "sont", "sono", "son",
-        "são", "miden", "valen",
-    ))),
     (_ANSWER, lambda m: "The answer is", frozenset(
         f"{word}{end}"
         for name in ("antwort", "lösung", "respuesta", "réponse", "risposta", "resposta")
         for word in (name, name.capitalize(), f"**{name.capitalize()}")
         for end in ("", ":", ":**", "**:")
     )),
+    (_IS, lambda m: " is" if m[1] else " are", frozenset((
+        "beträgt", "ist", "es", "est", "vaut", "è", "é", "mide", "vale", "sind", "betragen", "sont", "sono", "son",
+        "são", "miden", "valen",
+    ))),
 )  # fmt: skip
 _CHINESE = (
     (re.compile(r"(?:最终)?答案[是为]?[:：]? ?"), " The answer is "),

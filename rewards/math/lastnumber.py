@@ -83,12 +83,12 @@ def last_number(text: str) -> str | None:
     ):
         return None
     listed = not any(character.isalpha() for character in text) and len(NUMBER.findall(text)) > 1 and "=" not in text
-    if after[:1].isalpha() and not _unit_of(after) and len(text) <= 80 and not re.match(r"[A-Za-z]{3}", after):
+    if after[:1].isalpha() and not unit_of(after) and len(text) <= 80 and not re.match(r"[A-Za-z]{3}", after):
         return None  # 8x
     if listed:
         return None
     number = last.group(0).rstrip(",")
-    unit = "" if last.group(0).endswith(",") else _unit_of(after)
+    unit = "" if last.group(0).endswith(",") else unit_of(after)
     return _with_bigger(before, f"{number}{unit}") if unit else number
 
 
@@ -100,7 +100,7 @@ def _with_bigger(before: str, last: str) -> str:
     return whole if number is not None and number.form == "mixed" else last
 
 
-def _unit_of(after: str) -> str:
+def unit_of(after: str) -> str:
     """The known unit right behind a number, as it stands there: " m/s" of " m/s downwards"; "" for other words, and for
     "12 in all"."""
     match = _UNIT.match(after)
@@ -116,6 +116,11 @@ def _unit_of(after: str) -> str:
         ),
         "",
     )
+
+
+def turns_it(after: str) -> bool:
+    """Whether the words right behind a number make another value of it: "8 squared", "the 8th"."""
+    return _TURNS_IT.match(after) is not None
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -19,6 +19,7 @@ from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
 from rewards.math.lastnumber import last_number
+from rewards.math.namedvalue import named_value
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
 from rewards.math.numeric import value_of
@@ -30,6 +31,7 @@ from rewards.types import Outcome, Request, Verdict
 
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
+_REASON = re.compile(r"\b(?:since|because)\b")
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
 _CONCLUDES = re.compile(r"\b(?:so|therefore|hence|thus|but)\b[^.]{0,60}\d", re.IGNORECASE)
@@ -116,13 +118,18 @@ class MathRule(Rule):
             return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
         if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
-        if _HEDGE.search(text) and not _is_compound(last_number(text)):
+        stated = named_value(text) if found.source == "answer_line" else None
+        if _HEDGE.search(_REASON.split(text, maxsplit=1)[0] if stated else text) and not _is_compound(
+            stated or last_number(text)
+        ):
             return no("several_answers"), text
         sentence = first_sentence(text)
         # "5 \\text{ cm}": its number alone says less.
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
         number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        if found.source == "answer_line":
+            number = stated
         if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
             sentence, number = "", last_number(text)
         for candidate in (sentence, number):

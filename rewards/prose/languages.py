@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 
 NAMES = {
     "ar": "arabic", "bg": "bulgarian", "bn": "bengali", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
@@ -137,14 +138,22 @@ _SHARED = {"latin": _LATIN, "cyrillic": _CYRILLIC, "arabic": _ARABIC, "devanagar
 _WORD = re.compile(r"[^\W\d_]+(?:[\u0300-\u036f\u0900-\u0903\u093a-\u094f\u200c\u0300-\u036f][^\W\d_]*)*")
 _DEVANAGARI_WORD = re.compile(r"[\u0900-\u0963\u0970-\u097f]+")
 _DENSE = {"han", "kana", "hangul"}  # one of their characters says about as much as two letters
+# Scripts that part no words, and about how many letters (marks do not count) make one.
+_LETTERS_A_WORD = {"han": 2, "kana": 3, "thai": 3, "lao": 3, "khmer": 4, "burmese": 3}
+_NAME_WEIGHT = 0.25  # of a word
+# Up to four capitalised words with no other Latin word beside them: "Visual Studio Code", "Institute of Technology".
+_LATIN_NAME = re.compile(
+    r"(?<![A-Za-z\u00c0-\u024f'])(?<![A-Za-z\u00c0-\u024f] )[A-Z][A-Za-z\u00c0-\u024f.+#'-]*"
+    r"(?: (?:(?:of|and|the|for|de|von) )?[A-Z][A-Za-z\u00c0-\u024f.+#'-]*){0,3}(?! ?[A-Za-z\u00c0-\u024f])"
+)
 _MIN_HITS = 2.0
 _MARGIN = 1.4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guess:
-    """code: the language, or None where the text does not tell; share: of the letters that are written in its script, 0
-    to 1."""
+    """code: the language, or None where the text does not tell; share: of the text that is written in its script, 0 to
+    1, by letters, or by words where Latin is one of several scripts."""
 
     code: str | None
     share: float
@@ -163,23 +172,40 @@ def guess(text: str) -> Guess:
 
     Example: guess("Il fait beau et nous allons à la plage.") == Guess(code="fr", share=1.0)
     """
-    scripts: Counter[str] = Counter()
+    scripts: dict[str, float] = defaultdict(float)
     for character, count in Counter(text).items():
         if character.isalpha():
             script = _script(character)
             scripts[script] += 2 * count if script in _DENSE else count
-    del scripts[""]
+    scripts.pop("", None)
+    if len(scripts) > 1 and "latin" in scripts:
+        scripts = _weights_by_words(text)
     letters = sum(scripts.values())
     if not letters:
         return Guess(code=None, share=0.0)
-    kana, han = scripts.pop("kana", 0), scripts.pop("han", 0)
+    kana, han = scripts.pop("kana", 0.0), scripts.pop("han", 0.0)
     if kana + han:
         scripts["ja" if kana > 0.08 * (kana + han) else "zh"] = kana + han
-    script, count = scripts.most_common(1)[0]
-    share = count / letters
+    script = max(scripts, key=lambda name: scripts[name])
+    share = scripts[script] / letters
     if script in ("ja", "zh"):
         return Guess(code=script, share=share)
     return Guess(code=_OWNED.get(script) or _by_words(text, script), share=share)
+
+
+def _weights_by_words(text: str) -> dict[str, float]:
+    """Script -> about how many words the text has in it. Letters would let a few Latin names outweigh a sentence, as
+    those are long and Chinese or Thai words are short. A name between words of another script is a part of its
+    sentence, and weighs little."""
+    weights: dict[str, float] = defaultdict(float)
+    rest, names = _LATIN_NAME.subn(" ", text)
+    for script, letters in groupby(rest, key=_script):
+        if not script:
+            continue
+        count = sum(map(str.isalpha, letters))
+        weights[script] += count / _LETTERS_A_WORD[script] if script in _LETTERS_A_WORD else min(count, 1)
+    weights["latin"] += _NAME_WEIGHT * names
+    return weights
 
 
 def _script(character: str) -> str:

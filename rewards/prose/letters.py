@@ -52,6 +52,15 @@ _MENTION = re.compile(
 )
 # Not "I think", not C++.
 _LONE = re.compile(r"(?<![A-Za-z])([A-HJ-Z]|I(?! (?!(?:is|was|because|since|as|and|or|nor|to)\b)[a-z]))(?![A-Za-z'+#])")
+_ARTICLE = re.compile(  # "A good question"
+    r"(?<![A-Za-z])A (?!(?:is|it|was|must|has|would|seems|fits|works|because|since|as|and|or|nor|to)\b)[a-z]"
+)
+# A label in lower case, where a cue, brackets or the end of the text say that it is no word: "option b", "answer: (a)".
+_LOWER = re.compile(
+    r"(?P<cue>\b(?i:answer|option|choice)\b(?:(?i: is| should be| must be)|[ *:])*(?:(?:option|choice) )?"
+    r"(?P<open>[(\[])?\**)(?P<letter>[a-z])"
+    r"(?=(?(open)[)\]]|(?:\)|\**[.,;:]?\s*(?:\Z|\n)|[.,;:] | (?:is|because|since)\b)))"
+)
 _HEDGED = re.compile(
     r"\b(?:not|never|except|neither|nor|or|nicht|kein|no es|não|non è|n['’]est|oder|ou|не)\b|不", re.IGNORECASE
 )
@@ -112,6 +121,12 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
     return claim.letter if claim and claim.letter in letters and _is_the_only_claim(claim, letters) else None
 
 
+def with_capital_labels(text: str) -> str:
+    """The text with those letters in upper case that are labels: "option b" as "option B", "the answer is a metal" as
+    it is."""
+    return _LOWER.sub(lambda match: match["cue"] + match["letter"].upper(), text)
+
+
 def stands_first(letter: str, after: str, letters: str) -> bool:
     """Whether what follows a first line that names the letter only explains it: nothing is taken back, no other letter
     put forward."""
@@ -137,6 +152,8 @@ def _claims(text: str, letters: str) -> Iterator[Claim]:
 def _lone_letter(text: str, letters: str, most_chars: int) -> Claim | None:
     found = [m for m in _LONE.finditer(text) if m[1] in letters]
     if len(text) > most_chars or len({m[1] for m in found}) != 1 or _HEDGED.search(text):
+        return None
+    if found[0][1] == "A" and all(_ARTICLE.match(text, m.start()) for m in found):
         return None
     return Claim(letter=found[0][1], before=text[: found[0].start()], after=text[found[0].end() :], strong=False)
 

@@ -2,9 +2,10 @@
 compared by value.
 
 Options come in metadata["options"], a list (A, B, ...) or a mapping from letter to text. Without them only letters can
-match. A letter beside the text of another option ("(B) 5" where 5 is C) is not decided, whichever of the two the gold
-is: the rule abstains. One letter is right: a gold of several ("ACD") is unsupported; for such questions `math` takes
-the gold "ACD" and the letters in any order.
+match. A gold is a letter, an option's text, its number counted from 0, a box, or a line ("B) zinc"). A letter beside
+the text of another option ("(B) 5" where 5 is C) is not decided, whichever of the two the gold is: the rule abstains.
+One letter is right: a gold of several ("ACD") is unsupported; for such questions `math` takes the gold "ACD" and the
+letters in any order.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from rewards.contract.options import ChoiceOptions
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, correct, unsupported, wrong
 from rewards.math.compare import compare
-from rewards.math.extract import boxed_answer, strip_wrappers
+from rewards.math.extract import Found, boxed_answer, strip_wrappers, visible_boxes
 from rewards.math.normal import normalise
 from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
 from rewards.prose.claims import is_denied, plain_text
-from rewards.prose.letters import TAIL_CHARS, claimed_letter, stands_first
+from rewards.prose.letters import TAIL_CHARS, claimed_letter, stands_first, with_capital_labels
 from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Outcome, Request, Verdict
 
-_LEADING = re.compile(r"^[(\[]?([A-Z])[)\].:]?(?:\s|$)")
+_LEADING = re.compile(r"^[(\[]?(?:([A-Z])[)\].:]?|([a-z])[)\].:])(?:\s|$)")
+_LISTED = re.compile(r"\A\s*[(\[]?([A-Za-z])[)\].:]\s*(?=\S)")  # "B) zinc", as options are shown to people
+_LOWER_LABEL = re.compile(r"\A[(\[]?([a-z])[)\]][^\n]{0,200}\Z")
+_RELATION = re.compile(r"\(?([A-Z])\)? ?([=<>≤≥≠≈]|\\(?:[ln]eq?|geq?|[lg]t|approx|equiv|in)(?![A-Za-z]))")
+_ANSWER_LINE = re.compile(r"(?:\A|\n)[\s*#>_-]{0,8}(?:(?:the|so|thus|final|correct|my),? ){0,3}answer\b", re.IGNORECASE)
 _LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1,200})\Z", re.IGNORECASE)
 _NAMED_TEXT = re.compile(r"(?<![A-Za-z'])[(\[]?([A-Z])(?:[)\].:]{1,2}|\*\*)[ *]{0,4}([^\n]{1,300})\Z")
 _ARTICLE = re.compile(r"\A(?:[Tt]he|[Aa]n|a) (?=\w)")
@@ -39,23 +44,35 @@ class ChoiceRule(Rule):
         self.think = think
 
     def check_gold(self, gold: Any) -> str | None:
-        return None if isinstance(gold, str) and gold.strip() else "expected a letter, or the text of an option"
+        if isinstance(gold, int) and not isinstance(gold, bool) and 0 <= gold < len(self.options.letters):
+            return None
+        known = isinstance(gold, str) and gold.strip()
+        return None if known else "expected a letter, the text of an option, or the number of an option, counted from 0"
+
+    def check_prompt(self, prompt: Request) -> str | None:
+        problem = self.check_gold(prompt.gold)
+        if problem is None and self._letter_of_gold(prompt.gold, self._texts(prompt.metadata.get("options"))) is None:
+            return f"{prompt.gold!r:.80} is none of the options in metadata.options; numbers count from 0"
+        return problem
 
     def judge(self, request: Request) -> Verdict:
         if self.check_gold(request.gold):
             return unsupported("gold_is_no_choice")
         texts = self._texts(request.metadata.get("options"))
-        gold = self._letter_of(request.gold.strip(), texts)
+        gold = self._letter_of_gold(request.gold, texts)
         if gold is None:
             return unsupported("gold_is_no_choice")
         shown = visible_text(request.response, self.think)
         tag = tagged(shown) if "<" in shown else None
         if tag is not None and is_blank(shown[tag.end :]):
             shown = tag.text
-        box = boxed_answer(shown)
+        shown, box = self._box(with_capital_labels(shown), texts)
         if box and box.text is None:
             return abstain(box.source)
         answer = strip_wrappers(box.text) if box and box.text else shown.strip()
+        lower = _LOWER_LABEL.match(answer)
+        if lower is not None and not texts:
+            answer = answer.replace(lower[1], lower[1].upper(), 1)
         letter = self._letter_of(answer, texts) if len(answer) <= TAIL_CHARS else None
         alone_chars = TAIL_CHARS if box or tag else 40
         letter = (
@@ -70,6 +87,39 @@ class ChoiceRule(Rule):
         if letter is None:
             return abstain("no_single_choice", answer) if not is_blank(answer) else wrong("no_answer", None)
         return correct("choice_equal", letter) if letter == gold else wrong("other_choice", letter)
+
+    def _box(self, shown: str, texts: dict[str, str]) -> tuple[str, Found | None]:
+        """The text and its last box, as far as they are the answer: an answer line behind the box takes its place, and
+        a relation such as D = 4 is a step of the working, unless an option says it."""
+        box = boxed_answer(shown)
+        if box is None:
+            return shown, None
+        text, boxes = visible_boxes(shown)
+        after = text[boxes[-1].end :] if boxes else ""
+        line = _ANSWER_LINE.search(after)
+        if line is not None and "boxed" not in after:
+            return after[line.start() :], None
+        inner = strip_wrappers(box.text) if box.text else ""
+        relation = _RELATION.match(inner)
+        if relation is None or relation[1] not in self.options.letters or self._letter_of(inner, texts) is not None:
+            return shown, box
+        if relation[2] == "=" and _fold(texts.get(relation[1], "")) == _fold(inner[relation.end() :]):  # B = zinc
+            return shown, Found(text=relation[1], source="box")
+        return after, None
+
+    def _letter_of_gold(self, gold: Any, texts: dict[str, str]) -> str | None:
+        """Of a letter, a text, the number of an option, a box, or a line such as "B) zinc"; None where its letter and
+        its text are those of two options."""
+        if isinstance(gold, int):
+            letter = self.options.letters[gold] if gold < len(texts) else ""
+            return letter if letter in texts else None
+        box = boxed_answer(gold) if "\\" in gold else None
+        text = (box.text if box and box.text else gold).strip()
+        listed = _LISTED.match(text)
+        letter = self._letter_of(text, texts)
+        if letter is None and listed is not None and listed[1] in self.options.letters and not texts:
+            return listed[1]
+        return letter
 
     def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of an option whose text is all that the last line names: "Answer: 12"."""
@@ -111,9 +161,16 @@ class ChoiceRule(Rule):
         )
 
     def _texts(self, given: Any) -> dict[str, str]:
+        """Letter -> text of the option, without the letter where every option carries its own: ["A) 3", "B) 4"]."""
+        texts: dict[str, str] = {}
         if isinstance(given, list):
-            return dict(zip(self.options.letters, map(str, given), strict=False))
-        return {str(k).strip().upper(): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
+            texts = dict(zip(self.options.letters, map(str, given), strict=False))
+        elif isinstance(given, dict):
+            texts = {str(k).strip().upper(): str(v) for k, v in given.items()}
+        heads = {letter: _LISTED.match(text) for letter, text in texts.items()}
+        if all(head is not None and head[1].upper() == letter for letter, head in heads.items()):
+            return {letter: texts[letter][head.end() :] for letter, head in heads.items() if head is not None}
+        return texts
 
     def _letter_of(self, answer: str, texts: dict[str, str]) -> str | None:
         """A bare letter, a letter with its option's text, or the text of exactly one option."""
@@ -124,11 +181,12 @@ class ChoiceRule(Rule):
         if len(same) == 1:
             return same[0]
         lead = _LEADING.match(answer.strip())
-        if lead and lead.group(1) in self.options.letters:
+        letter = (lead[1] or lead[2]).upper() if lead else ""
+        if lead and letter in self.options.letters:
             rest = answer.strip()[lead.end() :]
-            expected = texts.get(lead.group(1))
+            expected = texts.get(letter)
             if expected is not None and _fold(rest) == _fold(expected):
-                return lead.group(1)
+                return letter
         return None
 
 

@@ -1,21 +1,30 @@
 """`code`: programs judged by running them. The programs of a batch go to the judge in one call, each once.
 
 pass -> correct, the judge's own fault -> error (no score), anything else -> wrong. Gold or metadata holds the tests:
-    {"tests": [...], "entry_point"?: str, "preamble"?: str, "compare"?: ..., "limits"?: {...}}
+    {"tests": [...], "entry_point"?: str, "preamble"?: str, "starter"?: str, "compare"?: ...,
+     "limits"?: {...}}
+starter stands before the answer, which may go on from it (a function's body) or write it anew. preamble stands before
+the tests; its imports, classes and numbers also before the answer. A gold with other keys is refused: they would be
+read as something else elsewhere.
 Knows nothing of how programs are isolated; that is the sandbox's.
 """
 
 from __future__ import annotations
 
+import ast
+import builtins
 import dataclasses
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from rewards.contract.options import CodeOptions, Common
+from rewards.contract.options import CodeOptions, Common, closest_names
 from rewards.contract.verdicts import cap
 from rewards.contract.verifier import BatchVerifier
 from rewards.errors import VerifierError
-from rewards.prose.visible import CODE_FENCE, visible_text
+from rewards.prose.visible import visible_text
+from rewards.rules.program import behind, complete, find_program, with_both_names
 from rewards.types import Outcome, Request, Verdict
 
 if TYPE_CHECKING:
@@ -23,11 +32,11 @@ if TYPE_CHECKING:
     from sandbox.types import Judgement, Program
 
 PROGRAM_KEYS = ("tests", "entry_point", "preamble", "compare", "limits", "language")
+GOLD_KEYS = (*PROGRAM_KEYS, "starter")
 _NO_JUDGEMENT = {
     "fault": Outcome.ERROR,
     "invalid": Outcome.UNSUPPORTED,
 }  # the judge's own failure; tests it does not judge
-_PYTHON = ("python", "python3", "py", "")
 
 
 class CodeVerifier(BatchVerifier):
@@ -42,6 +51,7 @@ class CodeVerifier(BatchVerifier):
     def judge_groups(self, groups: list[list[Request]]) -> list[list[Verdict]]:
         flat = [request for group in groups for request in group]
         verdicts: list[Verdict | None] = [None] * len(flat)
+        sources: dict[int, str] = {}
         owners: dict[str, list[int]] = {}  # answers of a group repeat: the same program on the same tests is run once
         programs: dict[str, Any] = {}
         for i, request in enumerate(flat):
@@ -49,13 +59,14 @@ class CodeVerifier(BatchVerifier):
             if isinstance(found, Verdict):
                 verdicts[i] = found
             else:
+                sources[i] = found.program
                 content = repr(dataclasses.replace(found, id=""))
                 programs.setdefault(content, found)
                 owners.setdefault(content, []).append(i)
         judgements = self._open_judge().run(list(programs.values())) if programs else []
         for content, judgement in zip(programs, judgements, strict=True):
             for i in owners[content]:
-                verdicts[i] = self._verdict(judgement, extract_program(flat[i].response, self.think))
+                verdicts[i] = self._verdict(judgement, sources[i])
         rest = iter(verdicts)
         return [[verdict for _ in group if (verdict := next(rest)) is not None] for group in groups]
 
@@ -68,7 +79,12 @@ class CodeVerifier(BatchVerifier):
                 remedy='give {"tests": [...]}',
             )
         try:
-            program = self._read("gold", "pass", gold)
+            unknown = next((key for key in gold if key not in GOLD_KEYS), None)
+            if unknown is not None:
+                raise VerifierError(
+                    f"unknown key {unknown!r} beside tests", remedy=closest_names(str(unknown), GOLD_KEYS)
+                )
+            program = self._read("gold", _as_tested("pass", gold), gold)
             for test in program.tests:
                 runnable_test(test, program)
         except ValueError as error:
@@ -85,11 +101,11 @@ class CodeVerifier(BatchVerifier):
         tests = _tests_of(request)
         if tests is None:
             return Verdict(outcome=Outcome.UNSUPPORTED, score=None, reason="no_tests")
-        source = extract_program(request.response, self.think)
+        source = extract_program(request.response, self.think, tests)
         if not source:
             return Verdict(outcome=Outcome.WRONG, score=0.0, reason="no_program")
         try:
-            return self._read(str(i), source, tests)
+            return self._read(str(i), _as_tested(source, tests), tests)
         except ValueError as error:  # the tests are at fault, not the answer
             return Verdict(
                 outcome=Outcome.UNSUPPORTED,
@@ -149,25 +165,56 @@ class CodeVerifier(BatchVerifier):
         )
 
 
-def extract_program(response: str, think: tuple[str, str]) -> str:
-    """The last fenced Python block of the visible answer; without a fence all of it. An unclosed last fence runs to the
-    end."""
+def extract_program(response: str, think: tuple[str, str], tests: dict[str, Any] | None = None) -> str:
+    """The program in the visible part of an answer, as `tests` would have it: see `rewards.rules.program`."""
     shown = visible_text(response, think)
-    found = None
-    lines = shown.splitlines(keepends=True)
-    start = None
-    for i, line in enumerate(lines):
-        mark = line.strip()
-        if not mark.startswith(CODE_FENCE):
-            continue
-        if start is None:
-            start = (i + 1, mark[len(CODE_FENCE) :].strip().split(" ")[0].lower())
-        elif mark == CODE_FENCE:
-            found = "".join(lines[start[0] : i]) if start[1] in _PYTHON else found
-            start = None
-    if start is not None and start[1] in _PYTHON:
-        found = "".join(lines[start[0] :])
-    return (shown if found is None else found).strip("\n") if (found or shown).strip() else ""
+    forms = [test for test in (tests or {}).get("tests", ()) if isinstance(test, dict)]
+    wanted = tuple(name.rpartition(".")[2] for name in _names_wanted(tests or {}, forms))
+    return find_program(shown, wanted, reads_input=any("stdin" in test for test in forms))
+
+
+def _as_tested(source: str, tests: dict[str, Any]) -> str:
+    """The program as it is run: with the code that the row gives, and its function under the name that is tested."""
+    starter, preamble = tests.get("starter") or "", tests.get("preamble") or ""
+    for key, value in (("starter", starter), ("preamble", preamble)):
+        if not isinstance(value, str):
+            raise VerifierError(f"{key} must be text, not {value!r:.80}", where=key, remedy="write it as one text")
+    forms = [test for test in tests["tests"] if isinstance(test, dict)]
+    wanted = _names_wanted(tests, forms)
+    source = complete(source, starter, tests.get("entry_point"))
+    for name in wanted:
+        source = with_both_names(source, name)
+    return behind(source, _shared(preamble, wanted[0].partition(".")[0] if wanted else ""))
+
+
+def _names_wanted(tests: dict[str, Any], forms: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The function that is tested: the entry point, or what the asserts call; Solution.f where they call a method."""
+    if isinstance(tests.get("entry_point"), str):
+        return (tests["entry_point"],)
+    asserts = "\n".join(str(test["assert"]) for test in forms if "assert" in test)
+    methods = re.findall(r"\bSolution\(\)\.(\w+)\(", asserts)
+    called = [f"Solution.{name}" for name in methods] or re.findall(r"(?<![\w.])([A-Za-z_]\w*)\(", asserts)
+    return tuple(dict.fromkeys(name for name in called if name not in dir(builtins)))
+
+
+@lru_cache(maxsize=256)
+def _shared(preamble: str, own: str) -> str:
+    """What of a preamble the program sees: imports, classes and numbers by name. Its functions may be reference
+    solutions, which stay with the tests."""
+    try:
+        tree = ast.parse(preamble)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise VerifierError(f"the preamble does not parse: {error}", where="preamble", remedy="mend it") from error
+    kept = [node for node in tree.body if _is_shared(node) and getattr(node, "name", None) != own]
+    return "\n".join(ast.unparse(node) for node in kept)
+
+
+def _is_shared(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assign):
+        return isinstance(node.value, ast.Constant | ast.BinOp) and all(
+            isinstance(part, ast.BinOp | ast.operator | ast.Constant) for part in ast.walk(node.value)
+        )
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef)
 
 
 def _tests_of(request: Request) -> dict[str, Any] | None:

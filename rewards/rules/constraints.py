@@ -1,5 +1,5 @@
 """The 25 checkable constraints of IFEval (arXiv 2311.07911, table 1), each a function from a text to yes, no, or None
-where it cannot tell.
+where it cannot tell; and the table of all that are known, IFBench's (`rewards.rules.ifbench`) among them.
 
 Written anew after the paper's definitions: ids and keyword arguments are those of its data, so its rows work as they
 are. Three deliberate differences: keywords are literal text, never patterns; sentences are counted by punctuation and a
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rewards.prose.languages import guess, language_code
+from rewards.rules import ifbench
 
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "less than": operator.lt,
@@ -23,6 +24,7 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "at most": operator.le,
     "more than": operator.gt,
     "exactly": operator.eq,
+    "around": lambda count, wanted: abs(count - wanted) <= max(round(0.1 * wanted), 1),  # RLVR-IFeval's
 }
 _ABBREVIATED = "mr mrs ms dr prof st sr jr vs e.g i.e etc fig no approx dept inc ltd co u.s u.k a.m p.m ph.d"
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
@@ -99,9 +101,9 @@ def _words(text: str, num_words: int, relation: str) -> bool:
 
 
 def _first_word(text: str, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
-    """Paragraphs parted by empty lines: so many, and the nth begins with the word."""
-    parts = [part.strip() for part in text.split("\n\n")]
-    if sum(map(bool, parts)) != num_paragraphs or not 1 <= nth_paragraph <= len(parts) or not parts[nth_paragraph - 1]:
+    """Paragraphs parted by empty lines, however many: so many, and the nth begins with the word."""
+    parts = [part for part in map(str.strip, re.split(r"\n[ \t]*\n", text)) if part]
+    if len(parts) != num_paragraphs or not 1 <= nth_paragraph <= len(parts):
         return False
     word = parts[nth_paragraph - 1].split(maxsplit=1)[0].lstrip("'\"").lower()
     return re.split(r"[.,?!'\"]", word, maxsplit=1)[0] == first_word.lower()
@@ -143,10 +145,19 @@ def _json(text: str) -> bool:
         body = body[3:].removesuffix("```").strip()
         body = body[4:] if body[:4].lower() == "json" else body
     try:
-        json.loads(body)
+        json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _one_of(text: str, options: list[str]) -> bool:
+    """Exactly one of the options stands in the answer."""
+    return sum(option.lower() in text.lower() for option in options) == 1
 
 
 def _title(text: str) -> bool:
@@ -246,4 +257,32 @@ CONSTRAINTS: dict[str, Constraint] = {
     "change_case:english_capital": _constraint(_capital),
     "change_case:english_lowercase": _constraint(_lowercase),
     "punctuation:no_comma": _constraint(_no_comma),
+    "keywords:word_frequency": _constraint(ifbench.word_once, word="text", frequency="count"),
+    "detectable_format:one_of": _constraint(_one_of, options="texts"),
+    "count:word_count_range": _constraint(ifbench.word_range, min_words="count", max_words="count"),
+    "count:unique_word_count": _constraint(ifbench.unique_words, N="count"),
+    "count:numbers": _constraint(ifbench.numbers, N="count"),
+    "count:conjunctions": _constraint(ifbench.conjunctions, small_n="count"),
+    "count:pronouns": _constraint(ifbench.pronouns, N="count"),
+    "count:punctuation": _constraint(ifbench.every_mark),
+    "count:keywords_multiple": _constraint(
+        ifbench.keywords_multiple, keyword1="text", keyword2="text", keyword3="text", keyword4="text", keyword5="text"
+    ),
+    "words:alphabet": _constraint(ifbench.alphabet),
+    "words:palindrome": _constraint(ifbench.palindromes),
+    "words:repeats": _constraint(ifbench.repeats, small_n="count"),
+    "words:no_consecutive": _constraint(ifbench.no_consecutive),
+    "words:last_first": _constraint(ifbench.last_first),
+    "words:paragraph_last_first": _constraint(ifbench.paragraph_last_first),
+    "words:prime_lengths": _constraint(ifbench.prime_lengths),
+    "words:words_position": _constraint(ifbench.second_and_last_but_one, keyword="text"),
+    "words:keywords_specific_position": _constraint(ifbench.word_at, keyword="text", n="count", m="count"),
+    "sentence:keyword": _constraint(ifbench.keyword_in_sentence, word="text", N="count"),
+    "sentence:increment": _constraint(ifbench.increment, small_n="count"),
+    "format:parentheses": _constraint(ifbench.nested_brackets),
+    "format:newline": _constraint(ifbench.word_a_line),
+    "format:no_whitespace": _constraint(ifbench.no_whitespace),
+    "format:title_case": _constraint(ifbench.title_case),
+    "format:options": _constraint(ifbench.one_option, options="text"),
+    "format:list": _constraint(ifbench.separated_list, sep="text"),
 }

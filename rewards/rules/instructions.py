@@ -1,14 +1,17 @@
-"""`instructions`: an answer follows checkable constraints (IFEval's), read strictly or loosely. Which exist:
-`rewards.rules.constraints`.
+"""`instructions`: an answer follows checkable constraints (IFEval's, IFBench's), read strictly or loosely. Which exist:
+`rewards.rules.constraints`. Blank lines between the thinking and the answer are no part of it.
 
 Gold, as IFEval's rows have it:  {"instruction_id_list": ["punctuation:no_comma", ...], "kwargs": [{}, ...]} (nulls in
                                  kwargs are dropped)
+or as RLVR-IFeval has it:        {"func_name": "verify_keywords", "keyword_list": ["tea"], "N": null, ...}
 or shorter:                      [{"id": "length_constraints:number_words", "num_words": 50, "relation": "at least"},
                                  ...]
+Each may also be given as JSON text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +21,12 @@ from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, unsupported, wrong
 from rewards.prose.languages import language_code
 from rewards.prose.visible import is_blank, visible_text
+from rewards.rules.constraint_names import FUNCTIONS, as_object, translated
 from rewards.rules.constraints import CONSTRAINTS, RELATIONS
+from rewards.rules.ifbench import NOT_CHECKED
 from rewards.types import Outcome, Request, Verdict
+
+_BLANK_LINES = re.compile(r"\A(?:[ \t]*\r?\n)+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +51,7 @@ class InstructionsRule(Rule):
         calls = parse_constraints(request.gold)
         if isinstance(calls, str):
             return unsupported("gold_unreadable")
-        text = visible_text(request.response, self.think)
+        text = _BLANK_LINES.sub("", visible_text(request.response, self.think)).rstrip()
         if is_blank(text):
             return wrong("no_answer", None)
         texts = list(dict.fromkeys(_variants(text))) if self.options.mode == "loose" else [text]
@@ -81,7 +88,13 @@ def _variants(text: str) -> Iterator[str]:
 
 def parse_constraints(gold: Any) -> list[ConstraintCall] | str:
     """The constraints of a gold, or what is wrong with it, with the nearest right names."""
-    if isinstance(gold, dict) and "instruction_id_list" in gold:
+    gold = as_object(gold)
+    if isinstance(gold, dict) and "func_name" in gold:
+        found = translated(gold)
+        if found is None:
+            return f"unknown func_name {gold['func_name']!r}; {closest_names(str(gold['func_name']), FUNCTIONS)}"
+        pairs = [found]
+    elif isinstance(gold, dict) and "instruction_id_list" in gold:
         ids, kwargs = gold["instruction_id_list"], gold.get("kwargs")
         kwargs = [{}] * len(ids) if kwargs is None and isinstance(ids, list) else kwargs
         if not (isinstance(ids, list) and isinstance(kwargs, list) and len(ids) == len(kwargs)):
@@ -105,6 +118,8 @@ def parse_constraints(gold: Any) -> list[ConstraintCall] | str:
 
 
 def _problem(name: Any, given: Any) -> str | None:
+    if name in NOT_CHECKED:
+        return f"{name} is one of IFBench's that are not checked here: drop the row, or write a verifier for it"
     if name not in CONSTRAINTS:
         return f"unknown id {name!r}; {closest_names(str(name), CONSTRAINTS)}"
     if given is not None and not isinstance(given, dict):

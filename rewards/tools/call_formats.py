@@ -14,15 +14,16 @@ import warnings
 from typing import Any
 
 MAX_CHARS = 20_000  # of Python text: its parser is not linear in depth
-_TOKENS = ("<|python_tag|>", "[TOOL_CALLS]", "<|tool_call|>", "<|tool_calls|>", "functools")
-_ENDS = ("<|eom_id|>", "<|eot_id|>", "<|im_end|>", "</s>")
+_TOKENS = ("<|python_tag|>", "[TOOL_CALLS]", "<|tool_call|>", "<|tool_calls|>", "<|tool_call_start|>", "functools")
+_ENDS = ("<|tool_call_end|>", "<|eom_id|>", "<|eot_id|>", "<|im_end|>", "</s>")
 _FUNCTION = re.compile(r"<function=(?P<name>[\w.:-]{1,200})>(?P<body>.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=(?P<name>[\w.-]{1,200})>(?P<value>.*?)</parameter>", re.DOTALL)
 _ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*(?P<name>[\w.:-]{1,200})[ \t]*\n+Action Input:[ \t]*")
 _OBSERVATION = re.compile(r"\n(?:Observation|Thought):")
 _CALLED = re.compile(r"\[?\s*[A-Za-z_][\w.]{0,200}\s*\(")
 
-Pairs = list[tuple[str, Any]]  # (name, arguments); arguments may be text that is still to be read as JSON
+# {"name", "arguments"}, and "positional" of Python text; arguments may be text that is still to be read as JSON
+Entries = list[dict[str, Any]]
 
 
 class MalformedCall(ValueError):
@@ -39,7 +40,7 @@ def without_control_tokens(text: str) -> str:
     return text
 
 
-def function_tags(text: str) -> Pairs | None:
+def function_tags(text: str) -> Entries | None:
     """<function=f>{"a": 1}</function>, or <parameter=a>1</parameter> inside; None where there is no such tag. Raises
     MalformedCall."""
     if "<function=" not in text:
@@ -47,7 +48,7 @@ def function_tags(text: str) -> Pairs | None:
     found = list(_FUNCTION.finditer(text))
     if len(found) != text.count("<function=") or len(found) != text.count("</function>"):
         raise MalformedCall("tags_unbalanced")
-    return [(match["name"], _body(match["body"])) for match in found]
+    return [{"name": match["name"], "arguments": _body(match["body"])} for match in found]
 
 
 def _body(body: str) -> Any:
@@ -56,10 +57,10 @@ def _body(body: str) -> Any:
         return body.strip() or "{}"
     if _PARAMETER.sub("", body).strip() or len({match["name"] for match in parameters}) != len(parameters):
         raise MalformedCall("key_given_twice" if not _PARAMETER.sub("", body).strip() else "not_json")
-    return {match["name"]: _parameter_value(match["value"].strip("\n")) for match in parameters}
+    return {match["name"]: parameter_value(match["value"].strip("\n")) for match in parameters}
 
 
-def _parameter_value(text: str) -> Any:
+def parameter_value(text: str) -> Any:
     """A parameter's text as JSON where it is a number, truth value, list or object, else as it stands."""
     if text.strip()[:1] in ('"', ""):
         return text
@@ -70,7 +71,7 @@ def _parameter_value(text: str) -> Any:
     return value if value == value else text  # NaN is a word here
 
 
-def react_call(text: str) -> Pairs | None:
+def react_call(text: str) -> Entries | None:
     """The one `Action: f` with its `Action Input: {...}` (ReAct); None where there is none, or no input. Raises
     MalformedCall."""
     found = list(_ACTION.finditer(text))
@@ -80,12 +81,12 @@ def react_call(text: str) -> Pairs | None:
         raise MalformedCall("wrong_count")
     given = text[found[0].end() :]
     stop = _OBSERVATION.search(given)
-    return [(found[0]["name"], given[: stop.start()] if stop else given)]
+    return [{"name": found[0]["name"], "arguments": given[: stop.start()] if stop else given}]
 
 
-def python_calls(text: str) -> Pairs | None:
-    """`[f(a=1), g()]`, or one call a line; None for text that holds no such calls. Raises MalformedCall for a call with
-    positional arguments."""
+def python_calls(text: str) -> Entries | None:
+    """`[f(a=1), g(2)]`, or one call a line; None for text that holds no such calls. Arguments without a name are given
+    as "positional". Raises MalformedCall."""
     if len(text) > MAX_CHARS or _CALLED.match(text) is None:
         return None
     try:
@@ -114,15 +115,17 @@ def _name(node: ast.expr) -> str | None:
     return f"{inner}.{node.attr}" if inner and isinstance(node, ast.Attribute) else None
 
 
-def _python_call(node: ast.expr) -> tuple[str, Any]:
+def _python_call(node: ast.expr) -> dict[str, Any]:
     assert isinstance(node, ast.Call), "asked for calls only"
-    if node.args or any(keyword.arg is None for keyword in node.keywords):
+    if any(keyword.arg is None for keyword in node.keywords):
         raise MalformedCall("positional_arguments")
     try:
         arguments = {str(keyword.arg): _json_value(ast.literal_eval(keyword.value)) for keyword in node.keywords}
+        positional = [_json_value(ast.literal_eval(value)) for value in node.args]
     except (ValueError, TypeError, RecursionError, MemoryError):
         raise MalformedCall("not_json") from None
-    return _name(node.func) or "", arguments
+    entry: dict[str, Any] = {"name": _name(node.func) or "", "arguments": arguments}
+    return {**entry, "positional": positional} if positional else entry
 
 
 def _json_value(value: Any) -> Any:

@@ -21,6 +21,7 @@ class WantedCall:
     name: str
     allowed: dict[str, list[Any]]
     optional: frozenset[str] = frozenset()
+    by_lists: bool = False  # objects among the allowed values hold lists of allowed values themselves, as BFCL's do
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +120,7 @@ def _wanted_call(entry: Any, number: int) -> WantedCall:
         )
     if "allowed" in entry:
         optional |= {name for name, options in allowed.items() if "" in options}
-    return WantedCall(name=entry["name"], allowed=allowed, optional=frozenset(optional))
+    return WantedCall(name=entry["name"], allowed=allowed, optional=frozenset(optional), by_lists="allowed" in entry)
 
 
 def _check_against_tool(call: WantedCall, number: int, tools: dict[str, Schema]) -> None:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rewards.prose.visible import CODE_FENCE
 from rewards.tools.call_formats import (
+    Entries,
     MalformedCall,
-    Pairs,
     function_tags,
     python_calls,
     react_call,
     without_control_tokens,
 )
+from rewards.tools.marked_formats import glm_call, marked_calls
 
 MAX_JSON_CHARS = 200_000
 MAX_CALLS = 64
+_OTHER_TAGS = (("<function_call>", "</function_call>"), ("<functioncall>", "</functioncall>"))
 _KEYS = frozenset(("name", "arguments", "parameters", "function", "tool_calls"))
 
 
@@ -33,6 +35,7 @@ class Call:
 
     name: str
     arguments: dict[str, Any]
+    positional: tuple[Any, ...] = ()  # arguments without a name, of Python text: the schema says which they are
 
 
 class Unreadable(Exception):
@@ -46,19 +49,34 @@ class Unreadable(Exception):
 def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
     """The calls in `text` in order; [] where it makes none. style: tagged, json, or auto (tagged where a tag occurs).
     Raises Unreadable."""
-    if style != "json" and (tags[0] in text or tags[1] in text):
-        bodies = _tag_bodies(text, tags)
+    bare = style == "auto" and text.lstrip()[:1] in ("{", "[") and _is_json(text)  # tags in it stand in its strings
+    pair = (
+        _first_pair(text, (tags, *(_OTHER_TAGS if style == "auto" else ()))) if style != "json" and not bare else None
+    )
+    if pair is not None:
+        bodies = _tag_bodies(text, pair, closed=pair is tags)
     else:
+        marked = _read_or_refuse(marked_calls, text) if style == "auto" and not bare else None
+        if marked is not None:
+            return _calls_of(marked)
         text = without_control_tokens(text) if style == "auto" else text
-        if style == "auto" and (pairs := _other_style(text)) is not None:
-            return _calls_of_pairs(pairs)
+        if style == "auto" and not bare and (entries := _other_style(text)) is not None:
+            return _calls_of(entries)
         if style == "tagged" or not _looks_like_json(text):
             return []
         bodies = [_body(text)] if style == "json" else _lines(_body(text))
     calls = []
     for body in bodies:
         if style == "auto" and body.lstrip().startswith("<function="):
-            calls += _calls_of_pairs(_read_or_refuse(function_tags, body) or [])
+            calls += _calls_of(_read_or_refuse(function_tags, body) or [])
+            continue
+        glm = (
+            _read_or_refuse(lambda text: [found] if (found := glm_call(text)) else None, body)
+            if style == "auto"
+            else None
+        )
+        if glm is not None:
+            calls += _calls_of(glm)
             continue
         value = read_json(body)
         entries = value if isinstance(value, list) else [value]
@@ -70,26 +88,29 @@ def find_calls(text: str, tags: tuple[str, str], style: str) -> list[Call]:
     return calls
 
 
-def _other_style(text: str) -> Pairs | None:
+def _other_style(text: str) -> Entries | None:
     """Calls written without JSON around them; a fence counts where nothing stands beside it, for code may also be
     shown."""
     if text.startswith(CODE_FENCE) and text.endswith(CODE_FENCE) and text.count(CODE_FENCE) == 2:
         text = _body(text).strip()
     found = (_read_or_refuse(reader, text) for reader in (function_tags, react_call, python_calls))
-    return next((pairs for pairs in found if pairs is not None), None)
+    return next((entries for entries in found if entries is not None), None)
 
 
-def _read_or_refuse(reader: Callable[[str], Pairs | None], text: str) -> Pairs | None:
+def _read_or_refuse(reader: Callable[[str], Entries | None], text: str) -> Entries | None:
     try:
         return reader(text)
     except MalformedCall as error:
         raise Unreadable(str(error)) from None
 
 
-def _calls_of_pairs(pairs: Pairs) -> list[Call]:
-    if len(pairs) > MAX_CALLS:
+def _calls_of(entries: Entries) -> list[Call]:
+    if len(entries) > MAX_CALLS:
         raise Unreadable("too_many_calls")
-    return [_call({"name": name, "arguments": arguments}) for name, arguments in pairs]
+    calls = [_call({"name": entry["name"], "arguments": entry["arguments"]}) for entry in entries]
+    return [
+        replace(call, positional=tuple(entry.get("positional", ()))) for call, entry in zip(calls, entries, strict=True)
+    ]
 
 
 def _lines(text: str) -> list[str]:
@@ -104,18 +125,55 @@ def find_value(text: str) -> Any:
     return read_json(_body(text))
 
 
-def _tag_bodies(text: str, tags: tuple[str, str]) -> list[str]:
+def _first_pair(text: str, pairs: tuple[tuple[str, str], ...]) -> tuple[str, str] | None:
+    """The pair of tags of which one stands first in the text; None where there is none."""
+    places = [(place, number) for number, pair in enumerate(pairs) for tag in pair if (place := text.find(tag)) >= 0]
+    return pairs[min(places)[1]] if places else None
+
+
+def _tag_bodies(text: str, tags: tuple[str, str], *, closed: bool = True) -> list[str]:
+    """What stands between each pair of tags; a tag inside a string of a JSON value is text. `closed` False: the closing
+    tag may be missing."""
     opening, closing = tags
     bodies = []
-    head, *rest = text.split(opening, MAX_CALLS + 1)
-    if closing in head or len(rest) > MAX_CALLS:
-        raise Unreadable("too_many_calls" if len(rest) > MAX_CALLS else "tags_unbalanced")
-    for part in rest:
-        body, found, after = part.partition(closing)
-        if not found or closing in after:
+    place = text.find(opening)
+    if closing in (text[:place] if place >= 0 else text):
+        raise Unreadable("tags_unbalanced")
+    while place >= 0:
+        if len(bodies) == MAX_CALLS:
+            raise Unreadable("too_many_calls")
+        start = place + len(opening)
+        end = text.find(closing, _end_of_json(text, start))
+        place = text.find(opening, _end_of_json(text, start))
+        if end < 0 or -1 < place < end:
+            if closed:
+                raise Unreadable("tags_unbalanced")
+            end = place if place >= 0 else len(text)
+            bodies.append(text[start : max(end, start)])
+            continue
+        bodies.append(text[start:end])
+        if closing in text[end + len(closing) : place if place >= 0 else len(text)]:
             raise Unreadable("tags_unbalanced")
-        bodies.append(body)
     return bodies
+
+
+def _end_of_json(text: str, start: int) -> int:
+    """Where the JSON value that begins at `start` ends; `start` where none begins there, or it has no end."""
+    begin = start + len(text[start : start + 100]) - len(text[start : start + 100].lstrip())
+    if text[begin : begin + 1] not in ("{", "["):
+        return start
+    try:
+        return json.JSONDecoder().raw_decode(text[: begin + MAX_JSON_CHARS], begin)[1]
+    except (ValueError, RecursionError):
+        return start
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text[: MAX_JSON_CHARS + 1])
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _looks_like_json(text: str) -> bool:

@@ -6,13 +6,15 @@ Gold, calls wanted:  {"calls": [{"name": "get_weather", "arguments": {"city": "O
      allowed values: {"name": ..., "allowed": {"city": ["Oslo", "Oslo, Norway"], "unit": ["C", ""]}}, "" = may be left
      out (BFCL's way; its
                      {"get_weather": {"city": [...]}} is read too)
+     An object among allowed values holds lists of allowed values, too: {"opts": [{"color": ["red", "crimson"]}]}.
      structured:     {"schema": {...}, "value"?: {...}}
 Tools (name, description, parameters as JSON schema) stand in the gold or in metadata["tools"]. Reason codes follow
 BFCL's error types.
 
 Of the answer: prose may stand around a tagged call and around the one code fence that holds JSON; beside bare JSON, and
 beside a fence with Python calls, it makes the answer no call. OpenAI's envelope {"tool_calls": [{"function": {...}}]}
-is read, arguments as JSON text too. Python calls name their arguments: a positional one is an error. 5.0 is 5 for an
+is read, arguments as JSON text too. A positional argument of a Python call is
+the schema's argument in that place; without a schema it is an error. 5.0 is 5 for an
 integer, 5.5 is not. An argument that the gold does not name is unexpected, null as well, unless it equals the default
 in the tool's schema. An empty answer is wrong, also where no call is right: words are wanted there.
 """
@@ -92,6 +94,7 @@ class ToolCallRule(Rule):
         return sum(key in wanted and key in value and self._same(wanted[key], value[key]) for key in keys) / len(keys)
 
     def _judge_calls(self, gold: Gold, calls: list[Call], text: str) -> Verdict:
+        calls = [_with_names(gold, call) for call in calls] if gold.calls else calls
         shown = json.dumps([{"name": call.name, "arguments": call.arguments} for call in calls]) if calls else None
         if not gold.calls:
             return (
@@ -154,7 +157,9 @@ class ToolCallRule(Rule):
         if misfit:
             return f"{misfit.reason}:{misfit.where}"
         for name, allowed in wanted.allowed.items():
-            if name in call.arguments and not any(self._same(value, call.arguments[name]) for value in allowed):
+            if name in call.arguments and not any(
+                self._allows(value, call.arguments[name], wanted.by_lists) for value in allowed
+            ):
                 return f"value_error:{name}"
         return None
 
@@ -164,6 +169,23 @@ class ToolCallRule(Rule):
 
     def _default_will_do(self, schema: Schema | None, wanted: WantedCall, name: str) -> bool:
         return any(self._is_default(schema, name, value) for value in wanted.allowed[name])
+
+    def _allows(self, option: Any, value: Any, by_lists: bool) -> bool:
+        """Whether a value is what an allowed one stands for. In an object each field is one of a list, and "" in it
+        says that the field may be left out."""
+        if not by_lists:
+            return self._same(option, value)
+        if isinstance(option, list) and isinstance(value, list) and any(isinstance(entry, dict) for entry in option):
+            return len(option) == len(value) and all(
+                self._allows(wanted, given, True) for wanted, given in zip(option, value, strict=True)
+            )
+        lists = isinstance(option, dict) and option and all(isinstance(entry, list) for entry in option.values())
+        if not lists or not isinstance(value, dict):
+            return self._same(option, value)
+        return value.keys() <= option.keys() and all(
+            any(self._allows(entry, value[key], True) for entry in entries) if key in value else "" in entries
+            for key, entries in option.items()
+        )
 
     def _same(self, wanted: Any, value: Any) -> bool:
         """JSON equality: true is not 1, 5 is 5.0, objects by key, lists in order; texts as the option `strings`
@@ -191,6 +213,20 @@ class ToolCallRule(Rule):
         return Verdict(
             outcome=outcome, score=score, reason=reason, extracted=cap(shown), certificate=certificate, parts=parts
         )
+
+
+def _with_names(gold: Gold, call: Call) -> Call:
+    """The call with its positional arguments under the names that the schema has in those places. Raises Unreadable."""
+    if not call.positional:
+        return call
+    schema = gold.tools.get(call.name)
+    names = list(schema.properties) if schema is not None else []
+    if len(call.positional) > len(names):
+        raise Unreadable("positional_arguments")
+    named = dict(zip(names, call.positional, strict=False))
+    if named.keys() & call.arguments.keys():
+        raise Unreadable("key_given_twice")
+    return Call(name=call.name, arguments={**named, **call.arguments})
 
 
 def name_without_dots(name: str) -> str:

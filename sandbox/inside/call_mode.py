@@ -36,7 +36,9 @@ def call(case: dict[str, Any], end: End = os._exit) -> NoReturn:
             [unpack(item) for item in case["args"]],
             {key: unpack(item) for key, item in case["kwargs"].items()},
         )
-        answer = {"k": "value", "v": pack(_resolve(module, case["name"])(*args, **kwargs))}
+        value = _resolve(module, case["name"])(*args, **kwargs)
+        # Only its class knows whether an object is true; an array of several values raises, as it would in an assert.
+        answer = {"k": "value", "v": pack(bool(value) if case.get("truth") else value)}
     except BaseException as error:  # noqa: BLE001 - a program's own function is called here
         answer = failure_message(error, "call")
     write_message(answer)

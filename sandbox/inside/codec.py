@@ -281,6 +281,15 @@ class Array(list[Any]):
         self.shape, self.ndim, self.size = tuple(shape), len(shape), math.prod(shape)
         self._code = code
 
+    def __bool__(self) -> bool:
+        """As numpy has it: one value says, several do not."""
+        if self.size == 1:
+            item: Any = self
+            while isinstance(item, list):
+                item = item[0]
+            return bool(item)
+        raise ValueError("the truth value of an array with more than one element is ambiguous")
+
     def tolist(self) -> list[Any]:
         return list(self)
 

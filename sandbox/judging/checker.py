@@ -1,7 +1,8 @@
 """A test whose output is judged by a checker: a trusted program in a box of its own, run once the candidate's test has
 ended.
 
-It gets three files (input, output, answer) as arguments and answers by its exit status, as testlib's checkers do.
+It gets three files (input, output, answer) as arguments and answers by its exit status, as testlib's checkers do; or,
+where the test says so (`verdict_by: stdout`), by a number that it prints: 1 for right, less for a share.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from sandbox.backends.box import GRACE_SECONDS, Box
 from sandbox.inside.contract import MOST_WALL
-from sandbox.inside.frames import to_text
+from sandbox.inside.frames import from_text, to_text
 from sandbox.judging.split_test import trusted_limits
 from sandbox.types import CheckerTest, Outcome
 
@@ -58,6 +59,24 @@ def _run(
         return Outcome.INVALID, said
     if raw["exit"] != _RIGHT and last.partition(":")[0] in _BROKEN_TEST:
         return _BROKEN, said
+    printed = from_text(raw["stdout"]).decode("utf-8", "replace").strip().rpartition("\n")[2].strip()
+    if raw["exit"] == _RIGHT and test.verdict_by == "stdout":
+        return _printed_verdict(printed)
+    if raw["exit"] == _RIGHT and printed:  # its verdict may be what it prints: an end with 0 then says nothing
+        return (
+            _BROKEN,
+            f'the checker printed {printed!r:.80} and ended with 0; if that is its verdict: "verdict_by": "stdout"',
+        )
     if raw["exit"] == _RIGHT:
         return Outcome.PASS, ""
     return Outcome.WRONG, f"points in part; {said}" if raw["exit"] == _IN_PART else said
+
+
+def _printed_verdict(printed: str) -> tuple[Outcome | None, str]:
+    try:
+        share = float(printed)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        return _BROKEN, f"the checker printed {printed!r:.80}, and no number from 0 to 1"
+    return (Outcome.PASS, "") if share == 1 else (Outcome.WRONG, f"the checker printed {printed}")

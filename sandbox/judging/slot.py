@@ -257,7 +257,8 @@ def _case(test: RunnableTest) -> dict[str, Any]:
     if isinstance(test, StdinTest | CheckerTest):
         return {"mode": "script", "stdin": to_text(test.stdin)}
     if isinstance(test, CallCase):
-        return {"mode": "call", "name": test.name, "args": test.args, "kwargs": test.kwargs}
+        truth = {"truth": True} if test.truth is not None else {}
+        return {"mode": "call", "name": test.name, "args": test.args, "kwargs": test.kwargs, **truth}
     if isinstance(test, PytestFile):
         return {"mode": "pytest", "source": test.source}
     raise TypeError(f"not a test of one box: {type(test).__name__}")

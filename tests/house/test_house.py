@@ -36,7 +36,7 @@ ROOMS = {
     ),
     "rewards": (
         *("__init__", "errors", "types", "prose", "contract", "services"),
-        *("math", "plugins", "tools", "golds", "compose", "rules", "verify", "workers", "kit", "models", "load"),
+        *("math", "plugins", "tools", "compose", "rules", "golds", "verify", "workers", "kit", "models", "load"),
     ),
     "sandbox": (
         *("__init__", "inside", "errors", "types", "program_json", "images", "backends", "judging"),

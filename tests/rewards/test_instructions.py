@@ -3,11 +3,13 @@ right name."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from rewards.load import build_verifier
+from rewards.rules.constraint_names import FUNCTIONS
 from rewards.rules.constraints import CONSTRAINTS, count_sentences
 from rewards.services import Services
 from rewards.types import Outcome, Request, Verdict
@@ -73,6 +75,42 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [  # id, arguments, followed
     ("change_case:english_capital", {}, ENGLISH.upper(), ENGLISH.title()),
     ("change_case:english_lowercase", {}, ENGLISH, ENGLISH.title()),
     ("punctuation:no_comma", {}, "no comma here", "one, two"),
+    ("keywords:word_frequency", {"word": "tea", "frequency": 2}, "Tea, then tea.", "Tea, team."),
+    ("detectable_format:one_of", {"options": ["yes", "no"]}, "Yes!", "yes or no"),
+    ("count:word_count_range", {"min_words": 2, "max_words": 3}, "It's late now.", "It's late now, really."),
+    ("count:unique_word_count", {"N": 3}, "red green blue red", "red green red"),
+    ("count:numbers", {"N": 2}, "2 cats, 3.5 dogs", "2 cats, v3 dogs"),
+    ("count:conjunctions", {"small_n": 2}, "Red and blue, but so pale", "red and blue and green"),
+    ("count:pronouns", {"N": 2}, "I saw it.", "I saw red."),
+    ("count:punctuation", {}, "Well, no; why? Look: this! Yes.", "Well, no; why? Look: this!"),
+    (
+        "count:keywords_multiple",
+        {"keyword1": "a", "keyword2": "b", "keyword3": "c", "keyword4": "d", "keyword5": "e"},
+        "a b b c c c d d d d d e e e e e e e",
+        "a b b c c c d d d d d e e e e e e",
+    ),
+    ("words:alphabet", {}, "Yes, Zoe ate bread.", "Yes, Zoe baked."),
+    ("words:palindrome", {}, "level civic kayak madam radar refer rotor sagas solos tenet", "noon level civic kayak"),
+    ("words:repeats", {"small_n": 2}, "red red blue", "red red Red"),
+    ("words:no_consecutive", {}, "red blue red", "red Roses"),
+    ("words:last_first", {}, "I like tea. Tea is hot.", "I like tea. It is hot."),
+    ("words:paragraph_last_first", {}, "Tea is tea.\n\nNo means no.", "Tea is tea.\n\nNo means yes."),
+    ("words:prime_lengths", {}, "the quick ox", "the quick brown oxen"),
+    ("words:words_position", {"keyword": "tea"}, "My tea is good tea now.", "My tea is good."),
+    (
+        "words:keywords_specific_position",
+        {"keyword": "tea", "n": 2, "m": 3},
+        "Hi. I like tea.",
+        "I like tea. I like milk.",
+    ),
+    ("sentence:keyword", {"word": "tea", "N": 2}, "Hi. I like tea.", "I like tea. Hi."),
+    ("sentence:increment", {"small_n": 1}, "Hi you. I like tea. I like hot tea.", "Hi. I like tea."),
+    ("format:parentheses", {}, "([{(([x]))}])", "(((( x ))))("),
+    ("format:newline", {}, "one\ntwo", "one two"),
+    ("format:no_whitespace", {}, "one,two", "one two"),
+    ("format:title_case", {}, "The Lord of the Rings", "The lord"),
+    ("format:options", {"options": "yes/no/maybe"}, "Maybe.", "Maybe yes"),
+    ("format:list", {"sep": "~"}, "~ one\n~ two", "- one\n~ two"),
 ]
 
 
@@ -145,7 +183,7 @@ def test_both_forms_of_gold_say_the_same_and_nulls_are_no_arguments() -> None:
         ),
         (ifeval_row(("keywords:existence", {})), "needs 'keywords'"),
         (ifeval_row(("keywords:existence", {"keywords": "tea"})), "a list of texts"),
-        (ifeval_row(("length_constraints:number_words", {"num_words": 3, "relation": "around"})), "less than"),
+        (ifeval_row(("length_constraints:number_words", {"num_words": 3, "relation": "nearly"})), "less than"),
         (ifeval_row(("length_constraints:number_words", {"num_words": 2.5, "relation": "at least"})), "whole number"),
         (ifeval_row(("language:response_language", {"language": "klingon"})), "language code"),
         ({"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}, "one length"),
@@ -174,3 +212,84 @@ def test_a_wrong_gold_is_refused_at_load_with_its_place(gold: Any, says: str) ->
 )
 def test_sentences_are_counted_past_abbreviations(text: str, count: int) -> None:
     assert count_sentences(text) == count
+
+
+PARAGRAPHS = {"num_paragraphs": 3, "nth_paragraph": 2, "first_word": "then"}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "<think>hm</think>\n\nOnce.\n\nThen.\n\nThe end.\n",
+        "Once.\n\n\n\nThen.\n \n\nThe end.",
+        "\n\n\nOnce.\n\nThen.\n\nThe end.",
+    ],
+)
+def test_blank_lines_are_no_paragraphs(response: str) -> None:
+    assert judged(response, ("length_constraints:nth_paragraph_first_word", PARAGRAPHS)).passed
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_constant_of_javascript_is_no_json(constant: str) -> None:
+    assert not judged(f'{{"a": {constant}}}', ("detectable_format:json_format", {})).passed
+
+
+RLVR: list[tuple[dict[str, Any], str, str]] = [  # as the data set names it, followed by, broken by
+    ({"func_name": "verify_keywords", "keyword_list": ["tea", "milk"], "N": None}, "Tea with milk", "Tea"),
+    ({"func_name": "verify_keyword_frequency", "word": "tea", "N": 2}, "tea, tea", "tea, team"),
+    ({"func_name": "validate_forbidden_words", "forbidden_words": ["red"]}, "blue", "a red hat"),
+    ({"func_name": "verify_letter_frequency", "letter": "a", "N": 3}, "banana", "bananas are"),
+    (
+        {"func_name": "validate_response_language", "language": "fr"},
+        "Il fait beau et nous allons à la plage avec les enfants.",
+        ENGLISH,
+    ),
+    ({"func_name": "verify_paragraph_count", "N": 2}, "One.\n***\nTwo.", "One.\n\nTwo."),
+    ({"func_name": "validate_word_constraint", "N": 20, "quantifier": "around"}, "go " * 22, "go " * 23),
+    ({"func_name": "verify_sentence_constraint", "N": 2, "quantifier": "at most"}, "One. Two.", "One. Two. Three."),
+    ({"func_name": "validate_paragraphs", "N": 2, "i": 2, "first_word": "then"}, "Once.\n\nThen.", "Then.\n\nOnce."),
+    ({"func_name": "verify_postscript", "postscript_marker": "P.S."}, "Hi\nP.S. bye", "Hi"),
+    ({"func_name": "validate_placeholders", "N": 1}, "Dear [name]", "Dear you"),
+    ({"func_name": "verify_bullet_points", "N": 2}, "- a\n- b", "- a"),
+    ({"func_name": "validate_title"}, "<<Hi>>\ntext", "text"),
+    ({"func_name": "validate_choice", "options": "('yes', 'no')"}, "yes", "perhaps"),
+    ({"func_name": "validate_highlighted_sections", "N": 1}, "*hi* there", "hi there"),
+    ({"func_name": "validate_sections", "N": 2, "section_splitter": "Part"}, "Part 1\na\nPart 2\nb", "Part 1\na"),
+    ({"func_name": "validate_json_format"}, '{"a": 1}', "a: 1"),
+    ({"func_name": "validate_repeat_prompt", "original_prompt": "Say hi"}, "Say hi\nhi", "hi"),
+    ({"func_name": "validate_two_responses"}, "a ****** b", "a"),
+    ({"func_name": "validate_uppercase"}, ENGLISH.upper(), ENGLISH),
+    ({"func_name": "validate_lowercase"}, ENGLISH, ENGLISH.upper()),
+    ({"func_name": "validate_frequency_capital_words", "N": 2, "quantifier": "at least"}, "WOW THAT is", "WOW that"),
+    ({"func_name": "validate_end", "end_phrase": "Bye."}, "Well. Bye.", "Bye. Well."),
+    ({"func_name": "validate_quotation"}, '"hi"', "hi"),
+    ({"func_name": "validate_no_commas"}, "hi", "hi, you"),
+]
+
+
+def test_every_function_of_rlvr_ifeval_is_tried() -> None:
+    assert {str(gold["func_name"]) for gold, *_ in RLVR} == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize(("gold", "followed", "broken"), RLVR)
+def test_rows_of_rlvr_ifeval_are_judged_as_they_are(gold: dict[str, Any], followed: str, broken: str) -> None:
+    for given in (gold, json.dumps(gold)):
+        STRICT.check_gold(given)
+        assert STRICT.verify(Request(response=followed, gold=given)).passed
+        assert STRICT.verify(Request(response=broken, gold=given)).outcome is Outcome.WRONG
+
+
+@pytest.mark.parametrize(
+    ("gold", "says"),
+    [
+        ({"func_name": "validate_no_comas"}, "unknown func_name 'validate_no_comas'; did you mean validate_no_commas"),
+        ({"func_name": "validate_title", "N": 2}, "takes no 'N'"),
+        (
+            ifeval_row(("ratio:stop_words", {"percentage": 3})),
+            "ratio:stop_words is one of IFBench's that are not checked",
+        ),
+    ],
+)
+def test_a_constraint_that_is_not_checked_is_refused_by_name(gold: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        STRICT.check_gold(gold)

@@ -156,3 +156,37 @@ def test_a_gold_that_names_no_known_language_is_refused_with_near_ones() -> None
     with pytest.raises(ValueError, match="expected a language"):
         build_verifier({"kind": "language"}, Services()).check_gold(None)
     assert FRENCH.verify(Request(response="x", gold=3)).outcome is Outcome.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("zh", "我们使用 PyTorch 和 TensorFlow 训练 Transformer 模型，并用 Hugging Face Transformers 部署。"),
+        ("zh", "张伟在 Massachusetts Institute of Technology 学习。"),
+        ("ja", "今日はGoogle Cloud PlatformとAmazon Web Servicesの比較をします。"),
+        ("ko", "저는 Python과 JavaScript를 배우고 TypeScript로 Kubernetes 앱을 만듭니다."),
+        ("th", "ผมใช้ Kubernetes และ Docker Compose กับ GitHub Actions ทุกวัน"),
+        ("he", "אני משתמש ב-Visual Studio Code וב-GitHub Copilot כדי לכתוב TypeScript."),
+        ("el", "Χρησιμοποιώ το Visual Studio Code και το Microsoft Teams κάθε μέρα."),
+        ("hi", "मैं हर दिन Visual Studio Code और GitHub Copilot का उपयोग करता हूँ और यह बहुत अच्छा है।"),
+    ],
+)
+def test_latin_names_in_another_script_weigh_by_words(code: str, text: str) -> None:
+    verifier = build_verifier({"kind": "language"}, Services())
+    assert verifier.verify(Request(response=text, gold=code)).passed
+    assert verifier.verify(Request(response=text, gold="en")).outcome is Outcome.WRONG
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("zh", "Please use the following command to train the model 然后 wait until it is finished and check the log."),
+        ("zh", "The model is trained with this command and it is then evaluated on the test set. 好的。"),
+        ("ru", "We use the model and it is trained on the data that we have. Хорошо, спасибо."),
+        ("zh", "我们 train the model with this data 然后 we look at the results of it"),
+        ("ru", "Мы train the model и evaluate it на тестовых данных with the same script"),
+    ],
+)
+def test_sentences_in_latin_script_are_no_names(code: str, text: str) -> None:
+    verifier = build_verifier({"kind": "language"}, Services())
+    assert not verifier.verify(Request(response=text, gold=code)).passed

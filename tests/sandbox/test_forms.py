@@ -174,3 +174,55 @@ def test_trees_that_nobody_uses_are_pruned(tmp_path: Path, monkeypatch: pytest.M
             os.utime(path, (0, 0))
     assert prune() == [old, f"{old}.image"]
     assert len(list(tmp_path.iterdir())) == 6
+
+
+PRINTS = "import sys\nprint({})"
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("1", Outcome.PASS), ("'1.0'", Outcome.PASS), ("0", Outcome.WRONG), ("0.5", Outcome.WRONG)],
+)
+def test_a_checker_may_print_its_verdict_where_the_test_says_so(judge: Judge, said: str, outcome: Outcome) -> None:
+    test = {"stdin": "10\n", "checker": PRINTS.format(said), "verdict_by": "stdout"}
+    assert judge.run([parse_program({"id": 1, "program": "print(1)", "tests": [test]})])[0].outcome is outcome
+
+
+@pytest.mark.parametrize(("by", "said"), [("exit", "0"), ("exit", "1"), ("stdout", "'fine'"), ("stdout", "100")])
+def test_a_checker_that_prints_what_was_not_agreed_passes_nobody(judge: Judge, by: str, said: str) -> None:
+    test = {"stdin": "10\n", "checker": PRINTS.format(said), "verdict_by": by}
+    result = judge.run([parse_program({"id": 1, "program": "print(1)", "tests": [test]})])[0]
+    assert (result.outcome, result.score) == (Outcome.INVALID, None)
+
+
+def test_an_answer_that_makes_a_checker_print_does_not_spoil_the_row(judge: Judge) -> None:
+    checker = "import sys\nsaid = open(sys.argv[2]).read()\nif said.strip() != '7':\n    print('not seven')"
+    test = {"stdin": "10\n", "checker": checker, "answer": "7"}
+    result = judge.run([parse_program({"id": 1, "program": "print(8)", "tests": [test]})])[0]
+    assert (result.outcome, result.score) == (Outcome.WRONG, 0.0)
+
+
+TRUE_AND_FALSE = [
+    ("return [0]", True),
+    ("return []", False),
+    ("return iter([])", True),
+    ("import re\n    return re.match('a', 'ab')", True),
+    ("return type('T', (), {'__bool__': lambda self: False})()", False),
+    ("return type('T', (), {'__len__': lambda self: 0})()", False),
+    ("return object()", True),
+    ("import numpy\n    return numpy.array([True])", True),
+    ("import numpy\n    return numpy.array([[False]])", False),
+    ("import numpy\n    return numpy.array([True, True])", None),
+    ("import numpy\n    return numpy.array([False, False])", None),
+]
+
+
+@pytest.mark.parametrize(("body", "truth"), TRUE_AND_FALSE)
+@pytest.mark.parametrize("form", ["assert {}f(1)", "x = f(1)\nassert {}x"])
+def test_an_assert_asks_an_object_whether_it_is_true_as_python_does(
+    judge: Judge, body: str, truth: bool | None, form: str
+) -> None:
+    """Whether the test is a call or runs in a box of its own; an array of several values is neither true nor false."""
+    for negation, wanted in (("", True), ("not ", False)):
+        row = {"id": 1, "program": f"def f(x):\n    {body}", "tests": [{"assert": form.format(negation)}]}
+        assert (judge.run([parse_program(row)])[0].outcome is Outcome.PASS) is (truth is wanted), negation

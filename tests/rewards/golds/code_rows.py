@@ -16,6 +16,9 @@ SUMS = "n = int(input())\nfor _ in range(n):\n    print(sum(map(int, input().spl
 TOTAL = "def total(values):\n    return sum(values)"
 LARGEST = "def total(values):\n    return max(values)"
 METHOD = "class Solution:\n    def total(self, values, start=0):\n        return start + sum(values)"
+TYPED = (
+    "class Solution:\n    def total(self, values: List[int], start: int) -> int:\n        return sum(values) + start"
+)
 WRONG_METHOD = "class Solution:\n    def total(self, values, start=0):\n        return start"
 
 
@@ -154,6 +157,39 @@ CASES: dict[str, Case] = {
         right=("def once(n):\n    return [n]",),
         wrong=("def once(n):\n    return n",),
     ),
+    "APPS, a list in a list of one": Case(
+        format="APPS",
+        row=_apps(
+            {"fn_name": "pair", "inputs": [[3], [4]], "outputs": [[[3, 3]], [[4, 4]]]},
+            starter_code="def pair(n: int) -> List[int]:\n",
+        ),
+        right=("def pair(n):\n    return [n, n]", "def pair(n: int) -> List[int]:\n    return [n] * 2"),
+        wrong=("def pair(n):\n    return [[n, n]]", "def pair(n):\n    return [n]"),
+    ),
+    "APPS, an optional value": Case(
+        format="APPS",
+        row=_apps(
+            {"fn_name": "once", "inputs": [[3]], "outputs": [[3]]},
+            starter_code="def once(n: int) -> Optional[List[int]]:\n",
+        ),
+        right=("def once(n):\n    return [n]", "def once(n):\n    return n"),
+        wrong=("def once(n):\n    return None",),
+    ),
+    "tests with input and output in lists": Case(
+        format="DeepCoder",
+        row={"problem": "Double it.", "tests": {"input": ["4\n", "5\n"], "output": ["8\n", "10\n"]}},
+        right=(DOUBLE,),
+        wrong=(ECHO,),
+    ),
+    "several accepted values of a function": Case(
+        format="DeepCoder",
+        row={
+            "problem": "A divisor.",
+            "tests": [{"input": "6", "accepted_outputs": ["2", "3"], "testtype": "functional", "fn_name": "divisor"}],
+        },
+        right=("def divisor(n):\n    return 2", "def divisor(n):\n    return n // 2"),
+        wrong=("def divisor(n):\n    return '2'", "def divisor(n):\n    return 6"),
+    ),
     "APPS, decimal fractions": Case(
         format="APPS",
         row=_apps({"inputs": ["1\n", "2\n"], "outputs": ["0.3333333333", "0.6666666667"]}),
@@ -170,7 +206,7 @@ CASES: dict[str, Case] = {
             memory_limit="256.0 megabytes",
         ),
         right=(DOUBLE,),
-        wrong=(ECHO, "while True:\n    pass"),
+        wrong=(ECHO,),
     ),
     "verl's prime_code": Case(
         format="verl",
@@ -219,7 +255,7 @@ CASES: dict[str, Case] = {
             starter_code=_STARTER,
             metadata='{"func_name": "total"}',
         ),
-        right=(METHOD,),
+        right=(METHOD, TYPED, "def total(self, values, start):\n    return sum(values) + start"),
         wrong=(WRONG_METHOD, "class Solution:\n    def total(self, values, start):\n        return 7"),
     ),
     "LiveCodeBench, functional, a text and a list": Case(
@@ -314,7 +350,7 @@ CASES: dict[str, Case] = {
             "output_file": "",
         },
         right=(DOUBLE,),
-        wrong=("print({4: 8, 5: 10}.get(int(input()), 14))", "while True:\n    pass"),
+        wrong=("print({4: 8, 5: 10}.get(int(input()), 14))",),
     ),
     "Codeforces of open-r1": Case(
         format="Codeforces",
@@ -346,7 +382,11 @@ CASES: dict[str, Case] = {
             "test": f"METADATA = {{'author': 'x'}}\n\n\n{_CHECK}",
             "entry_point": "total",
         },
-        right=("from typing import List\n\ndef total(values: List[int]) -> int:\n    return sum(values)",),
+        right=(
+            "from typing import List\n\ndef total(values: List[int]) -> int:\n    return sum(values)",
+            "def total(values: List[int]) -> int:\n    return sum(values)",
+            "    return sum(values)",
+        ),
         wrong=(LARGEST, "from typing import List\n\ndef total(values: List[int]) -> int:\n    return 3"),
     ),
     "HumanEval, a helper before the function": Case(
@@ -461,6 +501,10 @@ CASES: dict[str, Case] = {
             "class Solution:\n    def turn(self, head):\n        before = None\n        while head:\n"
             "            after = head.next\n            head.next = before\n            before, head = head, after\n"
             "        return before",
+            "class Solution:\n    def turn(self, head: Optional[ListNode]) -> Optional[ListNode]:\n"
+            "        values = None\n"
+            "        while head:\n            values = ListNode(head.val, values)\n            head = head.next\n"
+            "        return values",
         ),
         wrong=("class Solution:\n    def turn(self, head):\n        return head",),
     ),
@@ -495,6 +539,40 @@ CASES: dict[str, Case] = {
         wrong=(LARGEST,),
         options={"pytest": True},
     ),
+    "LeetCodeDataset, examples alone": Case(
+        format="APPS",
+        row={
+            "problem_description": "Give the total.",
+            "starter_code": _STARTER,
+            "prompt": "from typing import *\n",
+            "entry_point": "Solution().total",
+            "input_output": [{"input": "values = [1, 2], start = 4", "output": "7"}],
+        },
+        right=(METHOD,),
+        wrong=(WRONG_METHOD,),
+    ),
+    "our tests in a column": Case(
+        format="DeepCoder",
+        row={
+            "prompt": "Write total.",
+            "tests": [
+                {"args": [[1, 2]], "expected": 3, "kwargs": None, "assert": None},
+                {"assert": "assert total([]) == 0"},
+            ],
+            "entry_point": "total",
+        },
+        right=(TOTAL,),
+        wrong=(LARGEST,),
+    ),
+    "NeMo-Gym": Case(
+        format="NeMo-Gym",
+        row={
+            "responses_create_params": {"input": [{"role": "user", "content": "Double the number."}]},
+            "verifier_metadata": {"problem_id": "p", "unit_tests": {"inputs": ["4\n"], "outputs": ["8\n"]}},
+        },
+        right=(DOUBLE,),
+        wrong=(ECHO,),
+    ),
     "inputs and outputs": Case(
         format="prime_code",
         row={"prompt": "Double it.", "inputs": ["4"], "outputs": ["8"], "timeout": 2},
@@ -512,6 +590,12 @@ CASES: dict[str, Case] = {
         },
         right=("n = int(input())\nprint(n // 2)", "n = int(input())\nprint(2)"),
         wrong=("print(2, 3)", "print(3)", "print(6)"),
+    ),
+    "tests as JSON text in the gold, the function's name beside it": Case(
+        format="JSON text",
+        row={"prompt": "Write total.", "gold": '[{"input": [[1, 2]], "output": 3}]', "fn_name": "total"},
+        right=(TOTAL,),
+        wrong=(LARGEST,),
     ),
     "our own gold as JSON text": Case(
         format="JSON text",

@@ -190,6 +190,33 @@ CASES: dict[str, Case] = {
         right=("So the answer is 42.",),
         wrong=("So the answer is 13.",),
     ),
+    "rLLM": Case(
+        format="open-instruct",
+        row={"question": "6 * 7?", "ground_truth": "42", "data_source": "deepscaler"},
+        right=("\\boxed{42}",),
+        wrong=("\\boxed{13}",),
+    ),
+    "SkyRL": Case(
+        format="verl",
+        row={
+            "data_source": "own",
+            "prompt": [{"role": "user", "content": "6 * 7?"}],
+            "env_class": "gsm8k",
+            "reward_spec": {"method": "rule", "ground_truth": "42"},
+        },
+        right=("#### 42",),
+        wrong=("#### 13",),
+    ),
+    "NeMo-Gym, math": Case(
+        format="NeMo-Gym",
+        row={
+            "responses_create_params": {"input": [{"role": "user", "content": "6 * 7?"}]},
+            "question": "6 * 7?",
+            "expected_answer": "42",
+        },
+        right=("\\boxed{42}",),
+        wrong=("\\boxed{13}",),
+    ),
     "PrimeIntellect, math": Case(
         format="PrimeIntellect",
         row={"prompt": "6 * 7?", "verification_info": '{"ground_truth": "42"}', "task_type": "verifiable_math"},
@@ -207,6 +234,36 @@ CASES: dict[str, Case] = {
         },
         right=("Answer: B", "The answer is (B) zinc."),
         wrong=("Answer: A", "Answer: C"),
+    ),
+    "MMLU, an option a column": Case(
+        format="MMLU",
+        row={"Question": "Which is a metal?", "A": "neon", "B": "zinc", "C": "argon", "D": "sulfur", "Answer": "B"},
+        right=("Answer: B",),
+        wrong=("Answer: D",),
+    ),
+    "MedMCQA": Case(
+        format="MMLU",
+        row={"question": "Which is a metal?", "opa": "neon", "opb": "zinc", "opc": "argon", "opd": "sulfur", "cop": 1},
+        right=("Answer: B",),
+        wrong=("Answer: A",),
+    ),
+    "AQuA": Case(
+        format="MMLU-Pro",
+        row={"question": "What is 20 + 2?", "options": ["A)21", "B)22", "C)3.5"], "correct": "B", "rationale": ""},
+        right=("Answer: B", "The answer is 22."),
+        wrong=("Answer: A", "The answer is 21."),
+    ),
+    "ARC's own files": Case(
+        format="ARC",
+        row={
+            "question": {
+                "stem": "Which is a metal?",
+                "choices": [{"text": "neon", "label": "A"}, {"text": "zinc", "label": "B"}],
+            },
+            "answerKey": "B",
+        },
+        right=("Answer: B",),
+        wrong=("Answer: A",),
     ),
     "MMLU-Pro": Case(
         format="MMLU-Pro",
@@ -292,11 +349,22 @@ CASES: dict[str, Case] = {
         right=("Tea is hot and good today.",),
         wrong=("Tea, hot and good today now.", "Tea is hot."),
     ),
+    "IFBench": Case(
+        format="IFBench",
+        row={
+            "key": "1",
+            "prompt": "Write about tea in two to four words.",
+            "instruction_id_list": ["count:word_count_range"],
+            "kwargs": [{"min_words": 2, "max_words": 4, "N": None}],
+        },
+        right=("Tea is good.",),
+        wrong=("Tea.", "Tea is good and hot today."),
+    ),
     "RLVR-IFeval, a count": Case(
         format="RLVR-IFeval",
         row=_rlvr("verify_keyword_frequency", word="tea", N=2),
         right=("I like tea and more tea.",),
-        wrong=("I like tea.", "tea tea tea"),
+        wrong=("I like tea.", "tea tea tea", "tea in a teapot"),
     ),
     "RLVR-IFeval, around so many words": Case(
         format="RLVR-IFeval",
@@ -326,6 +394,16 @@ CASES: dict[str, Case] = {
         },
         right=("Tea is good. Bye.",),
         wrong=("Tea is good.", "Tea, good. Bye."),
+    ),
+    "several constraints as Python prints them": Case(
+        format="RLVR-IFeval",
+        row={
+            "messages": [{"role": "user", "content": "Write about tea."}],
+            "ground_truth": str([{"instruction_id": ["punctuation:no_comma"], "kwargs": [None]}]),
+            "dataset": "if_multi",
+        },
+        right=("Tea is good.",),
+        wrong=("Tea, good.",),
     ),
     # ------------------------------------------------------------ tool calls
     "BFCL": Case(
@@ -383,6 +461,22 @@ CASES: dict[str, Case] = {
         },
         right=(call(city="Oslo", days=2),),
         wrong=(call(city="Oslo", days=1),),
+    ),
+    "a message with OpenAI's tool calls": Case(
+        format="OpenAI tool calls",
+        row={
+            "prompt": _ASKED,
+            "tools": [_OPENAI],
+            "completion": [{"role": "assistant", "content": None, "tool_calls": _ENVELOPE}],
+        },
+        right=(call(city="Oslo", days=2),),
+        wrong=(call(city="Bergen", days=2),),
+    ),
+    "verl, BFCL's possible answers": Case(
+        format="verl",
+        row={"prompt": _ASKED, "reward_model": {"ground_truth": '[{"get_weather": {"city": ["Oslo", "oslo"]}}]'}},
+        right=(call(city="oslo"),),
+        wrong=(call(city="Bergen"),),
     ),
     "our own tool calls as JSON text": Case(
         format="JSON text",

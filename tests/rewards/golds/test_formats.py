@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import pickle
 import re
 import zlib
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -53,6 +55,8 @@ def test_json_text_is_read_as_json_and_a_plain_number_stays_text() -> None:
     assert decoded('"{\\"a\\": [1]}"') == {"a": [1]}
     assert decoded("42") == "42"
     assert decoded("[not json") == "[not json"
+    assert decoded("[{'a': None}]") == [{"a": None}]
+    assert decoded("['a' 'b']") == "['a' 'b']"
 
 
 _STDIN = json.dumps({"inputs": ["1\n"], "outputs": ["2\n"]})
@@ -106,6 +110,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"problem": "Q", "tests": [{"input": [1], "output": 1, "type": "function_call"}]},
         "tests call a function, and the row names none",
     ),
+    "values where standard input is text": (
+        {"problem": "Q", "tests": [{"input": [[1, 2]], "output": 3}]},
+        r"the input \[\[1, 2\]\] is a value, not the text",
+    ),
     "script and function at once": (
         {"problem": "Q", "tests": [{"input": "1", "output": "1"}, {"input": "1", "output": "1", "fn_name": "f"}]},
         "mixes tests of a script and of a function",
@@ -130,6 +138,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two answers after ####": ({"question": "Q", "answer": "#### 1\n#### 2"}, "answer has 2 lines of ####: 1, 2"),
     "an index beyond the choices": ({**_CHOICE, "answer": 2}, "answer is 2: an index from 0 to 1"),
     "a letter beyond the choices": ({**_CHOICE, "answer": "C"}, "the answer is C, and there are 2 options"),
+    "an index as text that is the text of another option": (
+        {"question": "Which?", "choices": ["1", "2", "3"], "answer": "2"},
+        "the text of option B and the index of another",
+    ),
     "letter and index differ": (
         {"question": "Which?", "options": ["a", "b"], "answer": "A", "answer_index": 1},
         "answer is A and answer_index 1",
@@ -142,14 +154,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"prompt": "Q", "instruction_id_list": ["punctuation:no_comma"], "kwargs": []},
         "1 instructions and 0 kwargs",
     ),
-    "an unknown function of RLVR-IFeval": ({"ground_truth": '{"func_name": "verify_all"}'}, "func_name 'verify_all'"),
-    "a constraint that is not judged": (
-        {"ground_truth": '{"func_name": "verify_paragraph_count", "N": 3}'},
-        r"paragraphs parted by \* \* \*",
-    ),
     "possible answers not joined": (
         {"id": "simple_1", "question": [[{"role": "user", "content": "Q"}]], "function": [{"name": "f"}]},
         "join the file of possible answers",
+    ),
+    "calls in Java": (
+        {"id": "simple_java_1", "question": [[]], "function": [{"name": "f"}], "ground_truth": [{"f": {}}]},
+        "written in Java or JavaScript",
     ),
     "calls over several turns": (
         {"id": "multi_turn_1", "question": [[], []], "function": [{"name": "f"}], "ground_truth": [["f()"]]},
@@ -218,10 +229,36 @@ def test_every_column_that_a_gold_was_made_of_is_named() -> None:
     assert problem is not None and set(problem.columns) == {"question", "input_output", "time_limit"}
 
 
+JUNK = (None, 0, 1.5, True, "", "x", "[", "{}", "[[]]", '{"a": [1]}', [], {}, [[]], [{}], [None], {"a": None}, "\ud800")
+
+
+def _spoiled(value: Any, random: Random) -> Any:
+    """The value with one part, at any depth, replaced by junk; JSON text is spoiled within."""
+    if isinstance(value, str) and (inner := decoded(value)) is not value and random.random() < 0.7:
+        return json.dumps(_spoiled(inner, random))
+    if isinstance(value, dict) and value and random.random() < 0.7:
+        key = random.choice(list(value))
+        return {**value, key: _spoiled(value[key], random)}
+    if isinstance(value, list) and value and random.random() < 0.7:
+        place = random.randrange(len(value))
+        return [*value[:place], _spoiled(value[place], random), *value[place + 1 :]]
+    return random.choice(JUNK)
+
+
+@pytest.mark.parametrize("name", [*code_rows.CASES, *plain_rows.CASES])
+def test_whatever_stands_in_a_row_it_is_read_or_refused_by_name(name: str) -> None:
+    row = {**code_rows.CASES, **plain_rows.CASES}[name].row
+    random = Random(name)
+    for _ in range(100):
+        spoiled = {**row, (key := random.choice(list(row))): _spoiled(row[key], random)}
+        with contextlib.suppress(GoldError):
+            read_problem(spoiled)
+
+
 def test_every_shape_has_a_row_in_these_tests() -> None:
     """Shapes that are only ever refused stand among the refused."""
     read = {case.format for case in (*code_rows.CASES.values(), *plain_rows.CASES.values())}
-    assert set(FORMATS) - read == {"MultiPL-E", "IFBench"}
+    assert set(FORMATS) - read == {"MultiPL-E"}
 
 
 def test_the_page_lists_every_shape() -> None:
@@ -230,16 +267,27 @@ def test_the_page_lists_every_shape() -> None:
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} >= set(FORMATS)
 
 
-def test_constraints_of_other_names_are_read_in_the_same_form() -> None:
-    row = {"prompt": "Q", "instruction_id_list": ["count:words"], "kwargs": ['{"least": 2, "most": null}']}
-    problem = read_problem(row)
-    assert problem is not None and (problem.format, problem.verifier) == ("IFBench", "instructions")
-    assert problem.gold == {"instruction_id_list": ["count:words"], "kwargs": [{"least": 2}]}
+def test_a_function_under_test_is_no_constraint() -> None:
+    """Both shapes have a func_name."""
+    tests = {"func_name": "double", "inputs": [[1]], "outputs": [2]}
+    problem = read_problem({"reward_model": {"ground_truth": json.dumps(tests)}})
+    assert problem is not None and (problem.verifier, problem.gold["entry_point"]) == ("code", "double")
 
 
 def test_a_plain_checker_of_testlib_is_a_comparison() -> None:
     problem = read_problem(_forces(checker="rcmp6.cpp"))
     assert problem is not None and problem.gold["compare"] == {"float": {"abs": 1e-6, "rel": 1e-6}}
+
+
+def test_tools_are_given_in_the_form_that_templates_print() -> None:
+    tool = {"name": "f", "parameters": {"type": "dict", "properties": {"n": {"type": "float"}}, "required": ["n"]}}
+    row = {"id": "simple_1", "question": [[{"role": "user", "content": "Q"}]], "function": tool, "ground_truth": []}
+    problem = read_problem({**row, "ground_truth": [{"f": {"n": [1.5]}}]})
+    assert problem is not None
+    [found] = problem.metadata["tools"]
+    assert (found["type"], found["function"]["name"]) == ("function", "f")
+    assert found["function"]["parameters"]["type"] == "object"
+    assert found["function"]["parameters"]["properties"] == {"n": {"type": "number"}}
 
 
 def test_whole_numbers_of_thousands_of_digits_are_read() -> None:
