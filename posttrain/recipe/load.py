@@ -23,7 +23,7 @@ from posttrain.recipe.schema import Recipe
 from posttrain.recipe.yaml_core import Key, read_file, read_text
 
 STAGE_KINDS = ("sft", "dpd", "grpo", "reward_model")
-DATA_SOURCES = ("jsonl", "parquet", "hub", "toy", "reasoning_gym", "stage")
+DATA_SOURCES = ("file", "jsonl", "parquet", "hub", "toy", "reasoning_gym", "stage")
 RENAMED_KEYS = {
     "lr": "learning_rate",
     "batch": "batch_size",
@@ -251,6 +251,9 @@ def _fault_in_words(key: Key, error: ErrorDetails, alternatives: list[ErrorDetai
         return f"key '{last}' is missing", "add it; `posttrain recipe schema` describes every key"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _tag_fault_in_words(key, error, source)
+    if "[key]" in error["loc"] and kind == "literal_error":
+        ours = ", ".join(re.findall(r"'([^']*)'", str(context.get("expected", ""))))
+        return f"'{last}' is not a key of ours", f"write our key first, then their column; ours are {ours}"
     if "[key]" in error["loc"]:
         return f"'{last}' is not a name", "names are small letters, digits and _, starting with a letter, at most 64"
     if kind == "literal_error":

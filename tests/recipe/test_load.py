@@ -56,6 +56,13 @@ FAULTS = [
     ),
     ("source: jsonl, path: data/warmup.jsonl", "path: data/warmup.jsonl", "data.warmup", "'source'", "jsonl"),
     (", card: cards/warmup.md", "", "data.warmup.card", "missing", "add it"),
+    (
+        "card: cards/warmup.md",
+        "card: cards/warmup.md, columns: {question: prompt}",
+        "data.warmup.columns.question",
+        "'question' is not a key of ours",
+        "ours are id, messages, prompt",
+    ),
     ("part: chosen", "part: choosen", "data.good.part", "choosen", "'chosen'"),
     ("part: chosen", "part: pairs", "data.good.part", "pairs", "chosen"),
     ("stage: distil, part", "stage: distill, part", "data.good.stage", "distill", "'distil'"),

@@ -18,8 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
+ROWS = ("files", "hub", "columns", "turns", "question", "shapes", "pairs", "source")
 TOKENS = (
-    *("data/source.py", "data/mix.py"),
+    *(f"data/{name}.py" for name in (*ROWS, "mix")),
     *(f"data/{name}.py" for name in ("template", "dialect", "printed", "spans", "special_tokens")),
 )
 METRICS = ("records/codec.py", "records/metrics.py")

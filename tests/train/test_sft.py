@@ -214,6 +214,7 @@ def test_every_shape_trains_and_loads_again(
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+@torch.no_grad()
 def test_a_saved_model_keeps_its_config_and_says_where_to_stop(jobs: Jobs, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -235,6 +236,7 @@ def test_a_saved_model_keeps_its_config_and_says_where_to_stop(jobs: Jobs, tmp_p
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".json", ".safetensors", ".jinja"}
 
 
+@torch.no_grad()
 def test_a_merged_adapter_says_what_the_adapter_says_and_training_may_go_on(jobs: Jobs, tmp_path: Path) -> None:
     from posttrain.recipe.schema import Lora
 
