@@ -22,6 +22,10 @@ from posttrain.records.metrics import SftMetrics
 from posttrain.train.job import Job, data_folders
 from posttrain.types import Conversation
 
+ROUTER_KEYS = ("output_router_logits", "router_aux_loss_coef")
+Drawn = list[tuple[str, int]]
+"""Rows by data set and number."""
+
 
 def encode_rows(
     job: Job, stage: Sft, template: ChatTemplate
@@ -64,11 +68,6 @@ def _encode(rows: Sequence[Conversation], template: ChatTemplate) -> tuple[list[
     return done, reasons
 
 
-ROUTER_KEYS = ("output_router_logits", "router_aux_loss_coef")
-Drawn = list[tuple[str, int]]
-"""Rows by data set and number."""
-
-
 def plan_sequences(stage: Sft, encoded: Mapping[str, Sequence[Encoded]], seed: int) -> tuple[list[Drawn], int, Seen]:
     """What the stage trains on, in order: sequences of rows (one row each without packing); its optimiser steps; and
     which rows that leaves out or holds again.
@@ -100,7 +99,7 @@ def plan_sequences(stage: Sft, encoded: Mapping[str, Sequence[Encoded]], seed: i
 
 
 def _row(rows: Sequence[Encoded]) -> dict[str, list[int]]:
-    """A sequence as TRL's collator reads it. The first token of a row has nothing before it to be told from."""
+    """A sequence as TRL's collator reads it."""
     return {
         "input_ids": [token for row in rows for token in row.ids],
         "labels": [token if on else -100 for row in rows for token, on in zip(row.ids, row.mask, strict=True)],
