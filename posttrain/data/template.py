@@ -300,7 +300,7 @@ class ChatTemplate:
         if ids[since : since + len(context)] != context:
             if since:  # a special token that takes blanks along: tokenise all of it
                 since, context = 0, self.encode(text[:start])
-            if ids[: len(context)] != context or since:
+            if ids[: len(context)] != context:
                 raise _CutTokenError(self.decode(ids[reach : reach + 1]), text[max(0, start - 12) : start + 12])
         return since + len(context)
 
