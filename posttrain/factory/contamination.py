@@ -125,8 +125,7 @@ class GramIndex:
             return np.empty(0, dtype=np.int64)
         runs = np.unique(runs)
         left, right = np.searchsorted(self.keys, runs), np.searchsorted(self.keys, runs, side="right")
-        spans: list[tuple[int, int]] = list(zip(left.tolist(), right.tolist(), strict=True))
-        return np.concatenate([np.arange(low, high) for low, high in spans])
+        return np.concatenate([np.arange(low, high) for low, high in np.column_stack([left, right]).tolist()])
 
     def _covered(self, entries: np.ndarray[Any, np.dtype[np.int64]]) -> dict[int, int]:
         """Union of the runs by text: sorted by place, each adds what reaches beyond those before it."""
