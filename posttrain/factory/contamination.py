@@ -125,8 +125,9 @@ class GramIndex:
             return np.empty(0, dtype=np.int64)
         runs = np.unique(runs)
         left, right = np.searchsorted(self.keys, runs), np.searchsorted(self.keys, runs, side="right")
-        spans = [(int(low), int(high)) for low, high in zip(left, right, strict=True)]
-        return np.concatenate([np.arange(low, high) for low, high in spans])
+        counts = right - left
+        ends = np.cumsum(counts)
+        return np.arange(ends[-1]) + np.repeat(left - (ends - counts), counts)
 
     def _covered(self, entries: np.ndarray[Any, np.dtype[np.int64]]) -> dict[int, int]:
         """Union of the runs by text: sorted by place, each adds what reaches beyond those before it."""
