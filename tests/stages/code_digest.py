@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
 TOKENS = ("data/source.py", "data/template.py", "data/mix.py")
 METRICS = ("records/codec.py", "records/metrics.py")
-TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
+LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/adapter.py", "train/published.py")
+TRAINER = ("train/trainer.py", "train/job.py", "stages/training.py", *LOADED, *METRICS, *TOKENS)
 SAMPLING = (
     *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
     "machine/scorer.py",
@@ -43,7 +44,7 @@ STAGE_CODE = {
         *METRICS,
         *TOY,
     ),
-    "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
+    "fitness": ("stages/fitness.py", "train/compatibility.py", "train/base_trial.py", "recipe/sizes.py", *LOADED),
     "sft": ("stages/sft.py", "train/sft.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
