@@ -261,7 +261,7 @@ def _main(model_dir: str) -> None:
     try:
         ModelConfig(model=model_dir, skip_tokenizer_init=True)
     except (ValueError, OSError, ImportError) as error:
-        print(" ".join(str(error).split())[:300])
+        print(" ".join(str(error).split()).partition(" Supported architectures:")[0][:300])
         return
     print("served")
 
