@@ -43,7 +43,8 @@ def refuse_unservable(folder: str | Path, whose: str) -> str:
     if child.returncode == 0 and lines and lines[-1] == "served":
         return f"vLLM runs {', '.join(names)} on transformers' code"
     raise CheckpointError(
-        f"vLLM cannot run {whose}: {lines[-1] if lines else f'it ended with {child.returncode}'}",
+        f"vLLM cannot run {', '.join(names) or 'a model without architectures'} ({whose}): "
+        f"{lines[-1] if lines else f'it ended with {child.returncode}'}",
         where="engine.backend",
         remedy="set engine.backend: hf (slower), or give a base of an architecture that vLLM lists",
     )

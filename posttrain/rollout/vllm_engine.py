@@ -256,10 +256,12 @@ class VllmEngine:
 
 def _main(model_dir: str) -> None:
     """For servable.py: the last line is "served", or why vLLM would not take this model."""
+    from vllm.config import ModelConfig
+
     try:
-        vllm.config.ModelConfig(model=model_dir, skip_tokenizer_init=True)
+        ModelConfig(model=model_dir, skip_tokenizer_init=True)
     except (ValueError, OSError, ImportError) as error:
-        print(" ".join(str(error).split())[:300])
+        print(" ".join(str(error).split()).partition(" Supported architectures:")[0][:300])
         return
     print("served")
 

@@ -56,6 +56,8 @@ def sample(
 def _whole(completion: Completion, opened: str) -> Completion:
     """The answer with what its prompt opened before it: else its reasoning would be taken for the answer."""
     return dataclasses.replace(completion, text=opened + completion.text) if opened else completion
+
+
 def count_occurrences(prompts: Sequence[EncodedPrompt], seen: Counter[tuple[str, str]]) -> list[int]:
     """How often each prompt [P] was asked before it is now; `seen` is counted on."""
     found = []

@@ -41,9 +41,8 @@ def add_adapter(model: Any, adapter: Lora, seed: int) -> Any:
         with torch.random.fork_rng(), warnings.catch_warnings():
             # peft's own translation of fused experts names patterns that it then reports as unmatched.
             warnings.filterwarnings("ignore", message=".*_pattern keys did not match", category=RuntimeWarning)
-            warnings.filterwarnings(
-                "ignore", message="fan_in_fan_out is set to False", category=UserWarning
-            )  # it sets it
+            # What it says of Conv1D (gpt2), it also sets right.
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False", category=UserWarning)
             torch.manual_seed(seed % 2**63)
             adapted = get_peft_model(model, settings)
     except (ValueError, RuntimeError, TypeError) as error:

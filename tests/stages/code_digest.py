@@ -24,7 +24,8 @@ TOKENS = (
     *(f"data/{name}.py" for name in ("template", "dialect", "printed", "spans", "special_tokens")),
 )
 METRICS = ("records/codec.py", "records/metrics.py")
-TRAINER = ("train/trainer.py", "train/model.py", "train/job.py", "stages/training.py", *METRICS, *TOKENS)
+LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/adapter.py", "train/published.py")
+TRAINER = ("train/trainer.py", "train/job.py", "stages/training.py", *LOADED, *METRICS, *TOKENS)
 SAMPLING = (
     *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
     "machine/scorer.py",
@@ -47,7 +48,7 @@ STAGE_CODE = {
         *METRICS,
         *TOY,
     ),
-    "fitness": ("stages/fitness.py", "train/compatibility.py", "recipe/sizes.py"),
+    "fitness": ("stages/fitness.py", "train/compatibility.py", "train/base_trial.py", "recipe/sizes.py", *LOADED),
     "sft": ("stages/sft.py", "train/sft.py", "train/new_tokens.py", "data/packing.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
