@@ -15,7 +15,7 @@ from posttrain.train.hub import fetch
 
 
 class Base:
-    VERSION = 7
+    VERSION = 8
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         ref = ModelRef.model_validate_json(json.dumps(ctx.step.params["model"]))

@@ -17,7 +17,7 @@ from posttrain.types import SamplingParams
 class Pairs:
     """y+ from the teacher (must pass), y- from the student this stage starts from (must fail)."""
 
-    VERSION = 5
+    VERSION = 6
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.pairs import make_pairs
@@ -40,7 +40,7 @@ class Pairs:
 
 
 class DpdStage:
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return train(ctx, entry.dpd, job_of(ctx), teacher=model_dir(ctx.inputs["teacher"]))

@@ -13,7 +13,7 @@ from posttrain.types import SamplingParams
 
 
 class Evaluation:
-    VERSION = 5
+    VERSION = 6
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.evaluate import ScoredSuite, evaluate

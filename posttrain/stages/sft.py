@@ -10,7 +10,7 @@ from posttrain.train import entry
 
 
 class SftStage:
-    VERSION = 4
+    VERSION = 5
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return train(ctx, entry.sft, job_of(ctx))
