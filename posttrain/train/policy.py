@@ -221,6 +221,7 @@ class PolicyTrainer(StepTrainer):
         super().__init__(data_collator=list, **kwargs)
         open_head(self.model)
         self.feed, self.stage, self.recorder = feed, stage, recorder
+        self.clip = Clip(low=stage.clip_low, high=stage.clip_high)
         self.divisor = Divisor(kind=stage.loss, num_answers=1, num_tokens=1.0, max_tokens=stage.max_tokens)
         self.num_trained = 1.0
 
@@ -281,13 +282,13 @@ class PolicyTrainer(StepTrainer):
         raw = stage.temperature == 1.0 and stage.top_p == 1.0
 
         def policy(logprobs_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            logprobs = torch.zeros_like(mask).masked_scatter(trained, logprobs_N)
+            logprobs = torch.zeros_like(mask).index_put(trained.nonzero(as_tuple=True), logprobs_N)
             return policy_loss(
                 logprobs,
                 behaviour if raw else logprobs.detach(),
                 advantages,
                 mask,
-                Clip(low=stage.clip_low, high=stage.clip_high),
+                self.clip,
                 self.divisor,
             )
 

@@ -24,7 +24,8 @@ def token_divergence(
     jsd_beta: float = 0.5,
     temperature: float = 1.0,
 ) -> torch.Tensor:
-    """D(teacher, student) at each token [N], natural log, float. No gradient flows to the teacher.
+    """D(teacher, student) at each token [N], natural log, float. No gradient flows to the teacher. The definition, over
+    full logits; training computes the same in tiles (tiled.py::distillation_loss).
 
     forward_kl: KL(teacher || student); reverse_kl: KL(student || teacher); jsd: beta KL(teacher || M) + (1 - beta)
     KL(student || M) with M = beta teacher + (1 - beta) student. Both sides are softened by `temperature`; the result is

@@ -79,7 +79,7 @@ class Projection:
         self.hidden_NH = self._operand(states.hidden_NH)
         self.weight_VH = self._operand(states.head.weight_VH)
         self.num_tokens, self.vocabulary = self.hidden_NH.shape[0], self.weight_VH.shape[0]
-        self._before_softcap: torch.Tensor | None = None
+        self._capped: torch.Tensor | None = None
         self._buffer: torch.Tensor | None = None
         inputs = (states.hidden_NH, states.head.weight_VH, states.head.bias_V)
         self._gradients = [
@@ -105,14 +105,14 @@ class Projection:
             tile.add_(self.head.bias_V)
         self.head.transform_(tile)
         # the gradient overwrites the tile, and the slope of the cap depends on what stood there
-        self._before_softcap = tile.clone() if self.head.softcap is not None and self.wants_gradient else None
+        self._capped = tile.clone() if self.head.softcap is not None and self.wants_gradient else None
         return tile
 
     def take_gradient(self, tokens: slice, gradient_nV: torch.Tensor) -> None:
         """Add the gradient on the logits of these tokens, which `logits` gave last; spoils it."""
         if self.head.softcap is not None:
-            assert self._before_softcap is not None, "logits() comes before each take_gradient()"
-            gradient_nV.mul_(self._before_softcap.div_(self.head.softcap).square_().neg_().add_(1.0))
+            assert self._capped is not None, "logits() comes before each take_gradient()"
+            gradient_nV.mul_(self._capped.div_(self.head.softcap).square_().neg_().add_(1.0))
         if self.head.scale != 1.0:
             gradient_nV.mul_(self.head.scale)
         of_hidden, of_weight, of_bias = self._gradients

@@ -218,4 +218,6 @@ def _at(values_bV: torch.Tensor, targets_b: torch.Tensor) -> torch.Tensor:
 
 
 def _add_at(values_bV: torch.Tensor, targets_b: torch.Tensor, what_b: torch.Tensor) -> None:
-    values_bV.scatter_add_(1, targets_b.unsqueeze(1), what_b.unsqueeze(1).to(values_bV.dtype))
+    # not scatter_add_, whose order of sums a GPU does not promise; here each row has one target
+    at = targets_b.unsqueeze(1)
+    values_bV.scatter_(1, at, values_bV.gather(1, at) + what_b.unsqueeze(1).to(values_bV.dtype))
