@@ -19,7 +19,6 @@ from posttrain.train.model import load_model, save_model
 from posttrain.train.sft import train
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights, write_rows
 
-pytestmark = pytest.mark.usefixtures("no_logits")
 ROWS = [{"prompt": f"after {n}?", "completion": "<think>" + "+" * (n % 7) + f"</think>{n + 1}"} for n in range(24)]
 CONVERSATION = ({"role": "user", "content": "10?"}, {"role": "assistant", "content": "<think>+</think>11"})
 LORA = {"rank": 4, "alpha": 8.0}
@@ -66,6 +65,7 @@ def test_the_loss_falls_and_every_step_is_one_row(jobs: Jobs, rows: dict[str, Fi
     assert not {"train_runtime", "epoch", "num_tokens"} & curve[-1].keys()
 
 
+@pytest.mark.usefixtures("no_logits")
 def test_the_loss_is_the_mean_over_trained_tokens_of_the_whole_step(jobs: Jobs, rows: dict[str, FileData]) -> None:
     job = jobs.make(stage(steps=1, batch_size=8, micro_batch_size=2), rows)
     train(job)
