@@ -48,7 +48,8 @@ def show_command(
     for one in find_targets(target, kind):
         read = one.rows(None if row is not None else rows)
         if not as_json:
-            print(f"{one.name}: {len(read.items):,} rows read, {len(read.faults):,} faulty")
+            about = "".join(f"; {words}" for words in read.about)
+            print(f"{one.name}: {len(read.items):,} rows read, {len(read.faults):,} faulty{about}")
         wanted = [pair for pair in zip(read.numbers, read.items, strict=True) if row is None or pair[0] == row]
         for number, item in islice(wanted, None if row is not None else rows):
             shown = True

@@ -20,6 +20,8 @@ def print_row(row: RowView) -> None:
     if row.tokens:
         head += f"  {row.num_tokens:,} tokens, {row.num_trained:,} trained"
     console.print(head, style="bold", markup=False)
+    if row.turns:
+        console.print(f"  {row.turns}", style="dim", markup=False)
     if row.fault:
         console.print(f"  the template refuses it: {row.fault}", style="red", markup=False)
     if row.tokens:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from posttrain.data.template import ChatTemplate
+from posttrain.data.template import ChatTemplate, count_turns
 from posttrain.errors import DataError
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 
@@ -40,13 +40,15 @@ class Part:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowView:
     """One row. tokens: (name, runs) of each text that is trained on or asked: "conversation", "prompt", "chosen",
-    "rejected"; empty without a template. fault: why the template refuses the row."""
+    "rejected"; empty without a template. turns: which turns of a conversation are trained, in words; fault: why the
+    template refuses the row."""
 
     number: int
     id: str
     kind: str
     parts: tuple[Part, ...]
     tokens: tuple[tuple[str, tuple[TokenRun, ...]], ...] = ()
+    turns: str | None = None
     fault: str | None = None
 
     @property
@@ -60,14 +62,17 @@ class RowView:
 
 def view(number: int, row: Conversation | Prompt | PreferencePair, template: ChatTemplate | None = None) -> RowView:
     """The row with its turns, and with its tokens where a template is given."""
-    tokens: tuple[tuple[str, tuple[TokenRun, ...]], ...] = ()
-    fault = None
-    if template is not None:
-        try:
-            tokens = _tokens(row, template)
-        except DataError as error:
-            fault = error.what
-    return RowView(number=number, id=row.id, kind=_KINDS[type(row)], parts=_parts(row), tokens=tokens, fault=fault)
+    shown = RowView(number=number, id=row.id, kind=_KINDS[type(row)], parts=_parts(row))
+    if template is None:
+        return shown
+    try:
+        if isinstance(row, Conversation):
+            encoded = template.encode_conversation(row.messages, row.tools)
+            runs = (("conversation", token_runs(template, encoded.ids, encoded.mask)),)
+            return replace(shown, tokens=runs, turns=count_turns([encoded]).in_words())
+        return replace(shown, tokens=_asked_tokens(row, template))
+    except DataError as error:
+        return replace(shown, fault=error.what)
 
 
 _KINDS: dict[type, str] = {Conversation: "conversation", Prompt: "prompt", PreferencePair: "pair"}
@@ -107,17 +112,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _tokens(
-    row: Conversation | Prompt | PreferencePair, template: ChatTemplate
-) -> tuple[tuple[str, tuple[TokenRun, ...]], ...]:
-    if isinstance(row, Conversation):
-        encoded = template.encode_conversation(row.messages, tools=row.tools)
-        return (("conversation", token_runs(template, encoded.ids, encoded.mask)),)
-    prompt = template.prompt_ids(row.messages, tools=row.tools)
+def _asked_tokens(row: Prompt | PreferencePair, template: ChatTemplate) -> tuple[tuple[str, tuple[TokenRun, ...]], ...]:
+    text = template.prompt_text(row.messages, row.tools)
+    prompt = template.prompt_ids(row.messages, row.tools)
     asked = ("prompt", token_runs(template, prompt, [0] * len(prompt)))
     if isinstance(row, Prompt):
         return (asked,)
-    answers = {"chosen": template.answer_ids(row.chosen), "rejected": template.answer_ids(row.rejected)}
+    answers = {"chosen": template.answer_ids(row.chosen, text), "rejected": template.answer_ids(row.rejected, text)}
     return (asked, *((name, token_runs(template, ids, [1] * len(ids))) for name, ids in answers.items()))
 
 

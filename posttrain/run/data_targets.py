@@ -102,7 +102,7 @@ def _base_folder(recipe: Recipe, folder: Path, stages: Path | None) -> Path:
 
 def _file(path: Path, kind: Kind | None) -> DataTarget:
     # Neither loader reads the card; a recipe would.
-    spec = FileData.model_validate({"source": "jsonl", "path": str(path.absolute()), "card": ""})
+    spec = FileData.model_validate({"source": "file", "path": str(path.absolute()), "card": ""})
     target = {
         name: DataTarget(name=path.name, spec=spec, folder=Path.cwd(), load=load, stage_folders={})
         for name, load in LOADERS.items()

@@ -91,6 +91,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
                 "scale_rewards": "none",
                 "mask_truncated": "false",
                 "max_fault_share": "0.1",
+                "mismatch_tolerance": "0.2",
             }.items()
         },
     },

@@ -137,7 +137,8 @@ def test_format_wants_one_closed_block_and_an_answer_after_it(response: str, rig
 def test_format_knows_a_prompt_that_opens_the_block_and_other_tags() -> None:
     opened = build_verifier({"kind": "format", "opened": True}, Services(think=("<scratchpad>", "</scratchpad>")))
     assert opened.verify(Request(response="a</scratchpad>4")).passed
-    assert not opened.verify(Request(response="<scratchpad>a</scratchpad>4")).passed
+    assert opened.verify(Request(response="<scratchpad>a</scratchpad>4")).passed  # rollouts have what the prompt opened
+    assert not opened.verify(Request(response="<scratchpad><scratchpad>a</scratchpad>4")).passed
 
 
 def test_repetition_is_found_in_words_and_in_scripts_without_spaces() -> None:
