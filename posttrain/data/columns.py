@@ -52,6 +52,7 @@ class Columns:
     def __init__(self, row: Mapping[str, Any], reading: Reading) -> None:
         self.reading = reading
         self.shapes: set[str] = set()  # what the row was read as, where it is not our own form
+        self.companions: set[str] = set()  # columns that rows of that shape have and nobody reads
         self.context_turns = 0  # turns of the assistant that are not to be learned from
         self._values = _renamed(row, reading.columns)
         # Out of the readers' sight, also where a column has a name that they know.
@@ -91,12 +92,15 @@ class Columns:
         return sorted(map(str, self._values))
 
     def left_out(self, other_use: Collection[str]) -> list[str]:
-        """The columns that nobody has read, but may be left out: books that are kept on rows, and what other loaders
-        read. Raises FaultyRow for a column that is neither."""
+        """The columns that nobody has read, but may be left out: books that are kept on rows, what the public data set
+        of that shape has beside question and gold, and what other loaders read. Raises FaultyRow for any other."""
         odd = [
             str(name)
             for name in self._unread
-            if name not in BOOKKEEPING and name not in other_use and self._values[name] not in ("", [], {})
+            if name not in BOOKKEEPING | self.companions
+            and "*" not in self.companions
+            and name not in other_use
+            and self._values[name] not in ("", [], {})
         ]
         if odd:
             names = ", ".join(sorted(odd))

@@ -52,6 +52,7 @@ _SPLITS |= {"dev": "validation", "eval": "test"}
 # A list of rows wrapped in an object goes by such a name, or its objects have such keys.
 _WRAPPERS = {"data", "rows", "examples", "items", "instances", "records", "samples", "problems", "questions", "results"}
 _WRAPPERS |= {"train", "test", "validation", "dataset", "conversations"}
+_MOST_WRAPPER_KEYS = 4  # the list, and a name, a version or a count; a row of a code data set has more
 _ROW_KEYS = {"messages", "conversations", "prompt", "chosen", "instruction", "question", "problem", "query", "text"}
 
 
@@ -211,7 +212,7 @@ def _one_list(value: dict[str, Any], file: Path) -> list[Any]:
         if isinstance(item, list) and item and isinstance(item[0], dict)
         and not item[0].keys() & {"role", "from"} and (key in _WRAPPERS or item[0].keys() & _ROW_KEYS)
     }  # fmt: skip
-    if not lists or value.keys() & _ROW_KEYS - _WRAPPERS:
+    if not lists or value.keys() & _ROW_KEYS - _WRAPPERS or len(value) > _MOST_WRAPPER_KEYS:
         return [value]
     if len(lists) > 1:
         raise DataError(

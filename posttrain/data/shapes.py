@@ -26,6 +26,7 @@ from posttrain.data.question import (
 from posttrain.data.turns import read_flag, read_tools, read_turns, turns_in, without_padding
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
 from rewards.errors import GoldError
+from rewards.golds.companions import COMPANIONS
 from rewards.golds.formats import AUTO, read_problem
 from rewards.golds.problem import decoded
 
@@ -138,14 +139,28 @@ def _gold(row: Columns) -> tuple[Any, list[Message], dict[str, Any]]:
     if problem is None:
         return row.take("gold"), [], {}
     row.shapes.add(problem.format)
+    row.companions.update(COMPANIONS.get(problem.format, ()))
     asked = read_turns(list(problem.messages), "messages", row.reading.metadata) if problem.messages else []
     if problem.question and not asked:
         own = row.has("prompt") and ("prompt" not in problem.columns or turns_in(row.peek("prompt")) is not None)
-        asked = [] if own or row.first(*LISTS) else [{"role": "user", "content": problem.question}]
+        asked = [] if own or _has_turns_to_answer(row) else [{"role": "user", "content": problem.question}]
     for column in problem.columns:
         if column != "tools" and (asked or column not in ("prompt", *LISTS)):
             row.take(column)
     return problem.gold, asked, dict(problem.metadata)
+
+
+def _has_turns_to_answer(row: Columns) -> bool:
+    """Turns that end in an answer are a worked solution beside the question: left out, which is said."""
+    name = row.first(*LISTS)
+    turns = json_value(row.peek(name)) if name else None
+    if not isinstance(turns, list) or not turns:
+        return False
+    last = turns[-1] if isinstance(turns[-1], dict) else {}
+    if name and (last.get("role") or last.get("from")) in ("assistant", "gpt"):
+        row.companions.add(name)
+        return False
+    return True
 
 
 def _refuse_bad_answer(row: Columns) -> None:

@@ -110,15 +110,22 @@ def _file(path: Path, kind: Kind | None) -> DataTarget:
     if kind is not None:
         return target[kind]
     found: dict[Kind, int] = {}
-    first: DataError | None = None
+    reasons: dict[Kind, DataError] = {}
     for name, one in target.items():
         try:
             found[name] = len(one.rows(_TRIED).items)
         except DataError as error:
-            first = first or error
+            reasons[name] = error
     if not found:
-        assert first is not None, "each loader gives rows or raises"
-        raise first
+        errors = reasons.values()
+        if len({error.what for error in errors}) == 1:
+            raise next(iter(errors))
+        words = "; ".join(f"as {name}: {error.what.rpartition('row 1: ')[2]}" for name, error in reasons.items())
+        raise DataError(
+            f"no reading fits its rows. {words}",
+            where=str(path),
+            remedy="; ".join(dict.fromkeys(error.remedy for error in errors if error.remedy)),
+        )
     return target[max(found, key=lambda name: found[name])]
 
 

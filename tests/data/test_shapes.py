@@ -12,6 +12,9 @@ from posttrain.data.source import load_conversations, load_pairs, load_prompts
 from posttrain.errors import DataError
 from posttrain.recipe.schema import FileData
 from posttrain.types import Message
+from rewards.golds.companions import COMPANIONS
+from rewards.golds.formats import FORMATS
+from tests.rewards.golds import code_rows, plain_rows
 
 ASK: Message = {"role": "user", "content": "1+1?"}
 SAY: Message = {"role": "assistant", "content": "2"}
@@ -302,7 +305,7 @@ def test_a_gold_in_a_column_of_its_data_set_leaves_the_rows_own_turns_alone(tmp_
     row = {"prompt": [ASK], "data_source": "sums", "ability": "math", "reward_model": {"ground_truth": "2"}}
     prompt = read(tmp_path, row, load=load_prompts).items[0]
     assert prompt.messages == (ASK,) and prompt.gold == "2"
-    assert "nothing reads column extra_info" in refused(tmp_path, row | {"extra_info": {"x": 1}}, load_prompts).what
+    assert "nothing reads column extra" in refused(tmp_path, row | {"extra": {"x": 1}}, load_prompts).what
 
 
 def test_calls_wanted_of_a_public_row_bring_their_tools_and_turns(tmp_path: Path) -> None:
@@ -392,3 +395,32 @@ def test_a_pair_is_compared_without_the_recipes_own_thinking(tmp_path: Path) -> 
     (tmp_path / "rows.jsonl").write_text(json.dumps(row), "utf-8")
     with pytest.raises(DataError, match="the same, but for thinking"):
         load_pairs("rows", path, tmp_path, think=("<r>", "</r>"))
+
+
+@pytest.mark.parametrize("name", [*code_rows.CASES, *plain_rows.CASES])
+def test_rows_of_public_data_sets_are_prompts_as_they_stand(name: str, tmp_path: Path) -> None:
+    row = (code_rows.CASES | plain_rows.CASES)[name].row
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    spec = FileData.model_validate({"source": "file", "path": "rows.jsonl", "card": "card.md"})
+    read = load_prompts("public", spec, tmp_path)
+    assert len(read.items) == 1
+    assert read.items[0].messages[-1]["role"] == "user"
+
+
+def test_what_a_public_data_set_has_beside_its_golds_is_left_out_and_said(tmp_path: Path) -> None:
+    row = code_rows.CASES["APPS, standard input"].row | {
+        "solutions": '["pass"]',
+        "difficulty": "introductory",
+        "url": "u",
+    }
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    spec = FileData.model_validate({"source": "file", "path": "rows.jsonl", "card": "card.md"})
+    about = " ".join(load_prompts("public", spec, tmp_path).about)
+    assert "read as APPS" in about and "solutions" in about
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "p", "gold": "1", "solutions": "s"}) + "\n")
+    with pytest.raises(DataError, match="nothing reads column solutions"):
+        load_prompts("own", spec, tmp_path)
+
+
+def test_columns_beside_public_golds_are_listed_for_known_formats_only() -> None:
+    assert COMPANIONS.keys() <= FORMATS.keys()
