@@ -27,6 +27,8 @@ from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
 from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.store.failpoints import failpoint
+from posttrain.train.attention import training_attention
+from posttrain.train.finite import STEPS_A_SKIP, RowsOf, gradient_is_finite, not_finite
 from posttrain.train.job import Job
 from posttrain.train.losses.head import Head, States
 from posttrain.train.model import is_peft, load_model
@@ -105,10 +107,11 @@ def micro_split(stage: Supervised) -> tuple[int, int]:
 
 
 class Recorder(TrainerCallback):
-    """Writes metrics.jsonl, seals checkpoints, stops when asked, and stops on a loss that is not finite."""
+    """Writes metrics.jsonl, seals checkpoints, stops when asked, and skips or stops on what is not finite."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, rows_of: RowsOf | None = None) -> None:
+        self.job, self.rows_of = job, rows_of
+        self.skipped: list[int] = []
         self.path = job.attempt / METRICS_FILE
         self.stopped = False
         self.extra: dict[str, float] = {}
@@ -119,7 +122,14 @@ class Recorder(TrainerCallback):
         if self.job.resume is not None and is_first_rank():
             cut_rows(self.job.resume.path.parent.parent / METRICS_FILE, self.path, last_step=self.job.resume.step)
 
-    def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+    ) -> None:
+        if not gradient_is_finite(model):
+            self.skipped.append(state.global_step)
+            if len(self.skipped) > state.max_steps // STEPS_A_SKIP:
+                raise not_finite("the gradient is not finite", state.global_step, self.job.step_name, self.rows_of)
+            model.zero_grad(set_to_none=True)  # the optimiser passes over parameters without one
         failpoint("train.optimizer_step.before")
 
     def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -130,12 +140,12 @@ class Recorder(TrainerCallback):
     ) -> None:
         if not is_first_rank() or logs is None or "loss" not in logs:
             return
-        if not math.isfinite(logs["loss"]):
-            raise StageError(
-                f"loss is {logs['loss']} at step {state.global_step} of {self.job.step_name}",
-                remedy="lower learning_rate or look at the rows",
-            )
         values = {key: value for key, value in {**logs, **self.extra}.items() if key not in UNPUBLISHED}
+        if state.global_step - 1 in self.skipped:
+            values = {key: value for key, value in values.items() if math.isfinite(value)} | {"skipped": 1.0}
+        elif not math.isfinite(logs["loss"]):
+            what = f"loss is {logs['loss']}"
+            raise not_finite(what, state.global_step - 1, self.job.step_name, self.rows_of)
         row = MetricsRow(step=state.global_step, values=values)
         self.extra = {}
         failpoint("train.metrics.before")
@@ -328,7 +338,8 @@ def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
         _take_finished(trainer, job.resume.path)
         return
     prepare_sharding(trainer)
-    trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
+    with training_attention(trainer.model, job.stage.attention):
+        trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
 
 
 def _take_finished(trainer: Trainer, checkpoint: Path) -> None:
