@@ -7,6 +7,8 @@ first step.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from posttrain.train.losses.dpd import dpo_loss, dpo_margin
 from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.tiled import Divergence, distillation_loss, token_logprobs
 from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.sharding import wants_sharding, whole_model
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -51,8 +54,10 @@ WHOLE = {"pairs": 1.0}  # one data set, so passes are over all of it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
-    """A pair as token ids; answers end with the stop token. The reference sums are filled before training (nats)."""
+    """A pair as token ids; answers end with the stop token. The reference sums are filled before training (nats);
+    name: which pair it is, for messages."""
 
+    name: str
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
@@ -179,7 +184,10 @@ def _pair_row(pair: PreferencePair, template: ChatTemplate) -> PairRow:
         tuple(template.answer_ids(text.removeprefix(template.opened(prompt)), prompt))
         for text in (pair.chosen, pair.rejected)
     )
-    return PairRow(prompt=tuple(template.prompt_ids(pair.messages, pair.tools)), chosen=chosen, rejected=rejected)
+    name = f"prompt {pair.id} of data '{pair.source}'"
+    return PairRow(
+        name=name, prompt=tuple(template.prompt_ids(pair.messages, pair.tools)), chosen=chosen, rejected=rejected
+    )
 
 
 def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: Path) -> list[PairRow] | None:
@@ -214,15 +222,19 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     total = stage.steps * stage.batch_size if stage.steps else num_rows(sizes, WHOLE, stage.epochs or 1.0)
     steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, WHOLE, total)
     micro, _ = micro_split(stage)
-    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
+    make = functools.partial(load_model, job.model, adapter=stage.adapter, seed=job.seed)
+    model = make()
     referenced = _with_reference(load_model(job.model), rows, micro, job.stop_file)
     if referenced is None:
         return {"stopped": True}
     drawn = draw({"pairs": referenced}, WHOLE, total, job.seed)
+    sharded = wants_sharding(job.sharding, model)
+    rows_a_worker = stage.batch_size // world_size()
     arguments = TrainingArguments(
-        **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
+        **settings(job, stage, steps, rows_per_forward=rows_a_worker, accumulation=1, sharded=sharded)
     )
-    recorder = Recorder(job)
+    size = stage.batch_size
+    recorder = Recorder(job, lambda step: [row.name for row in drawn[step * size : (step + 1) * size]])
     trainer = DpdTrainer(
         model=model, args=arguments, train_dataset=even_rows([{"pair": row} for row in drawn], None, stage.batch_size),
         teacher=load_model(teacher), stage=stage, micro=micro, recorder=recorder,
@@ -230,16 +242,17 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
+    trained_model = whole_model(trainer.model, make)
     if is_first_rank():
         save_model(
-            trainer.model,
+            trained_model,
             job.output / "model",
             source=job.model,
             chat=job.chat,
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
         )
-    logged = [row for row in trainer.state.log_history if "loss" in row]
+    logged = [row for row in trainer.state.log_history if math.isfinite(row.get("loss", math.nan))]
     metrics = DpdMetrics(
         loss=round(logged[-1]["loss"], 6) if logged else None,
         steps=steps,

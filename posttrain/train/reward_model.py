@@ -6,6 +6,8 @@ serves with.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import random
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ from posttrain.train.hidden import open_head
 from posttrain.train.job import Job, data_folders
 from posttrain.train.losses.head import Head, States
 from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.sharding import wants_sharding, whole_model
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -47,11 +50,13 @@ from rewards.prose.visible import visible_text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """One pair in one order. prompt: [P] ids up to the label; label: its id; pair: index of the pair."""
+    """One pair in one order. prompt: [P] ids up to the label; label: its id; pair: index of the pair;
+    name: its row, for messages."""
 
     prompt: tuple[int, ...]
     label: int
     pair: int
+    name: str = ""
 
 
 def comparisons(pair: PreferencePair, index: int, template: ChatTemplate) -> tuple[Comparison, Comparison]:
@@ -99,7 +104,11 @@ def read_pools(job: Job, stage: RewardModel, template: ChatTemplate) -> Pools:
             for number, tokens in zip(read.numbers, longest, strict=True)
             if tokens >= stage.max_tokens
         ]
-        fitting = [both for both, tokens in zip(made, longest, strict=True) if tokens < stage.max_tokens]
+        fitting = [
+            tuple(dataclasses.replace(order, name=f"row {number} of data '{name}'") for order in both)
+            for number, both, tokens in zip(read.numbers, made, longest, strict=True)
+            if tokens < stage.max_tokens
+        ]
         random.Random(f"held-out/{job.seed}/{name}").shuffle(fitting)
         if not fitting:
             raise DataError(
@@ -208,29 +217,36 @@ def train(job: Job) -> dict[str, Any]:
     steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, data, total)
     drawn = draw(pools.trained, data, total, job.seed)
     micro, _ = micro_split(stage)
+    make = functools.partial(load_model, job.model, adapter=stage.adapter, seed=job.seed)
+    model = make()
+    sharded = wants_sharding(job.sharding, model)
+    rows_a_worker = stage.batch_size // world_size()
     arguments = TrainingArguments(
-        **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
+        **settings(job, stage, steps, rows_per_forward=rows_a_worker, accumulation=1, sharded=sharded)
     )
-    recorder = Recorder(job)
+    size = stage.batch_size
+    recorder = Recorder(job, lambda step: [row.name for row in drawn[step * size : (step + 1) * size]])
     trainer = LabelTrainer(
-        model=load_model(job.model, adapter=stage.adapter, seed=job.seed), args=arguments,
+        model=model, args=arguments,
         train_dataset=even_rows([{"comparison": row} for row in drawn], None, stage.batch_size),
         micro=micro, recorder=recorder,
     )  # fmt: skip
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
+    trained_model = whole_model(trainer.model, make)
+    # Of a sharded model every rank must join each forward, so all of them measure.
+    measured = measure(trainer.model, pools.held_out, labels, micro) if sharded or is_first_rank() else {}
     if not is_first_rank():
         return {}
     save_model(
-        trainer.model,
+        trained_model,
         job.output / "model",
         source=job.model,
         chat=job.chat,
         stop_ids=template.stop_ids,
         recipe_dir=job.recipe_dir,
     )
-    measured = measure(trainer.model, pools.held_out, labels, micro)
     left_out = {name: sorted([*pools.faulty[name], *pools.too_long[name]], key=lambda row: row.row) for name in sizes}
     write_set_aside(job.output, left_out)
     metrics = RewardModelMetrics(

@@ -29,8 +29,10 @@ Drawn = list[tuple[str, int]]
 
 def encode_rows(
     job: Job, stage: Sft, template: ChatTemplate
-) -> tuple[dict[str, list[Encoded]], dict[str, list[Fault]], dict[str, list[Fault]]]:
-    """Every row of every data set as ids and masks; the faulty rows; those that are too long. Raises DataError."""
+) -> tuple[dict[str, list[Encoded]], dict[str, list[Fault]], dict[str, list[Fault]], dict[str, list[int]]]:
+    """Every row of every data set as ids and masks; the faulty rows; those that are too long; and the numbers of the
+    former in their data set. Raises DataError."""
+    numbers: dict[str, list[int]] = {}
     encoded: dict[str, list[Encoded]] = {}
     faulty: dict[str, list[Fault]] = {}
     too_long: dict[str, list[Fault]] = {}
@@ -39,7 +41,9 @@ def encode_rows(
         whole, reasons = _encode(rows.items, template)
         rows = set_aside(rows, job.data[name], reasons)
         faulty[name] = list(rows.faults)
-        encoded[name] = [row for row in whole if len(row.ids) <= stage.max_tokens]
+        fits = [len(row.ids) <= stage.max_tokens for row in whole]
+        encoded[name] = [row for row, fit in zip(whole, fits, strict=True) if fit]
+        numbers[name] = [number for number, fit in zip(rows.numbers, fits, strict=True) if fit]
         too_long[name] = [
             Fault(row=number, reason=f"{len(row.ids)} tokens, longer than max_tokens {stage.max_tokens}")
             for number, row in zip(rows.numbers, whole, strict=True)
@@ -52,7 +56,7 @@ def encode_rows(
                 remedy="raise max_tokens",
             )
         count_turns(encoded[name]).check_share(template.max_untrained_share, name)
-    return encoded, faulty, too_long
+    return encoded, faulty, too_long, numbers
 
 
 def _encode(rows: Sequence[Conversation], template: ChatTemplate) -> tuple[list[Encoded], list[str | None]]:
@@ -129,24 +133,36 @@ def train(job: Job) -> dict[str, Any]:
 
     from posttrain.train.model import load_model, num_parameters, save_model
     from posttrain.train.new_tokens import grow_embedding, publish_tokens
+    from posttrain.train.sharding import wants_sharding, whole_model
     from posttrain.train.trainer import Recorder, even_rows, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
-    encoded, faulty, too_long = encode_rows(job, stage, template)
+    encoded, faulty, too_long, numbers = encode_rows(job, stage, template)
     sequences, steps, seen = plan_sequences(stage, encoded, job.seed)
     whole = [[encoded[name][number] for name, number in rows] for rows in sequences]
     micro, passes = micro_split(stage)
     blank = [Encoded(ids=template.stop_ids[:1], mask=(0,))]
     table = datasets.Dataset.from_list([_row(rows) for rows in even_rows(whole, blank, micro * world_size())])
-    arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes)
+
+    def make() -> Any:
+        model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
+        grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
+        return model
+
+    model = make()
+    sharded = wants_sharding(job.sharding, model)
+    arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes, sharded=sharded)
     # Rows come as ids and labels, and packed: `packing` only has the collator keep the rows of a sequence apart.
     arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
-    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
-    grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
     router = _router_settings(model, stage)
-    recorder = Recorder(job)
+
+    def rows_of(step: int) -> list[str]:
+        drawn = [row for rows in sequences[step * stage.batch_size : (step + 1) * stage.batch_size] for row in rows]
+        return [f"row {numbers[name][at]} of data '{name}'" for name, at in drawn]
+
+    recorder = Recorder(job, rows_of)
     trainer = SFTTrainer(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
     )
@@ -156,9 +172,10 @@ def train(job: Job) -> dict[str, Any]:
     # SFTTrainer wrote its own into the config, which is published.
     for key, value in router.items():
         setattr(trainer.model.config.get_text_config(), key, value)
+    trained_model = whole_model(trainer.model, make)
     if is_first_rank():
         save_model(
-            trainer.model,
+            trained_model,
             job.output / "model",
             source=job.model,
             chat=job.chat,
@@ -169,7 +186,7 @@ def train(job: Job) -> dict[str, Any]:
         write_set_aside(
             job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
         )
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    losses = [row["loss"] for row in trainer.state.log_history if math.isfinite(row.get("loss", math.nan))]
     trained = sum(sum(row.mask) for rows in whole for row in rows)
     turns = count_turns(row for rows in encoded.values() for row in rows)
     metrics = SftMetrics(

@@ -27,8 +27,19 @@ from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
 from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.store.failpoints import failpoint
+from posttrain.train.attention import training_attention
+from posttrain.train.finite import STEPS_A_SKIP, RowsOf, gradient_is_finite, not_finite
 from posttrain.train.job import Job
+from posttrain.train.losses.head import Head, States
 from posttrain.train.model import is_peft, load_model
+from posttrain.train.sharding import (
+    is_sharded,
+    load_whole,
+    prepare_sharding,
+    refuse_other_layout,
+    sharded_arguments,
+    sum_over_ranks,
+)
 
 T = TypeVar("T")
 
@@ -44,11 +55,13 @@ UNPUBLISHED = (
 """What the Trainer logs and we do not: clock times (published bytes must not hold any), sums that restart on resume."""
 
 
-def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, accumulation: int) -> dict[str, Any]:
+def settings(
+    job: Job, stage: Training, steps: int, *, rows_per_forward: int, accumulation: int, sharded: bool = False
+) -> dict[str, Any]:
     """Arguments of the Trainer from the recipe's keys. Data come in the order they were drawn; nothing leaves the
-    machine."""
+    machine. sharded: see sharding.py."""
     on_gpu = torch.cuda.is_available()
-    return {
+    plain = {
         "output_dir": str(job.attempt / "checkpoints"),
         "max_steps": steps,
         "per_device_train_batch_size": rows_per_forward,
@@ -78,6 +91,7 @@ def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, ac
         "bf16": on_gpu,
         "optim": "adamw_torch",
     }
+    return plain | sharded_arguments(recompute=stage.gradient_checkpointing) if sharded else plain
 
 
 def micro_split(stage: Supervised) -> tuple[int, int]:
@@ -93,10 +107,11 @@ def micro_split(stage: Supervised) -> tuple[int, int]:
 
 
 class Recorder(TrainerCallback):
-    """Writes metrics.jsonl, seals checkpoints, stops when asked, and stops on a loss that is not finite."""
+    """Writes metrics.jsonl, seals checkpoints, stops when asked, and skips or stops on what is not finite."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, rows_of: RowsOf | None = None) -> None:
+        self.job, self.rows_of = job, rows_of
+        self.skipped: list[int] = []
         self.path = job.attempt / METRICS_FILE
         self.stopped = False
         self.extra: dict[str, float] = {}
@@ -107,7 +122,14 @@ class Recorder(TrainerCallback):
         if self.job.resume is not None and is_first_rank():
             cut_rows(self.job.resume.path.parent.parent / METRICS_FILE, self.path, last_step=self.job.resume.step)
 
-    def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+    ) -> None:
+        if not gradient_is_finite(model):
+            self.skipped.append(state.global_step)
+            if len(self.skipped) > state.max_steps // STEPS_A_SKIP:
+                raise not_finite("the gradient is not finite", state.global_step, self.job.step_name, self.rows_of)
+            model.zero_grad(set_to_none=True)  # the optimiser passes over parameters without one
         failpoint("train.optimizer_step.before")
 
     def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -118,12 +140,12 @@ class Recorder(TrainerCallback):
     ) -> None:
         if not is_first_rank() or logs is None or "loss" not in logs:
             return
-        if not math.isfinite(logs["loss"]):
-            raise StageError(
-                f"loss is {logs['loss']} at step {state.global_step} of {self.job.step_name}",
-                remedy="lower learning_rate or look at the rows",
-            )
         values = {key: value for key, value in {**logs, **self.extra}.items() if key not in UNPUBLISHED}
+        if state.global_step - 1 in self.skipped:
+            values = {key: value for key, value in values.items() if math.isfinite(value)} | {"skipped": 1.0}
+        elif not math.isfinite(logs["loss"]):
+            what = f"loss is {logs['loss']}"
+            raise not_finite(what, state.global_step - 1, self.job.step_name, self.rows_of)
         row = MetricsRow(step=state.global_step, values=values)
         self.extra = {}
         failpoint("train.metrics.before")
@@ -196,6 +218,12 @@ class StepTrainer(Trainer):
         # The bare model: DDP would wait for a forward on every worker, and one may have nothing to train on (all its
         # groups alike).
         plain = self.accelerator.unwrap_model(model)
+        sharded = is_sharded(plain)
+        joined = len(micros)
+        if sharded:
+            sum_over_ranks(plain)
+            # Before the first forward: in between, the others are gathering layers.
+            joined = int(global_max(joined, self.args.device))
         if self.dropout:
             plain.train()
         else:
@@ -206,12 +234,28 @@ class StepTrainer(Trainer):
                 loss = self.micro_loss(plain, micro)
             self.accelerator.backward(loss)
             total += loss.detach()
-        sum_gradients(plain)
+        for _ in range(joined - len(micros)):
+            self._join_others(plain)
+        if not sharded:
+            sum_gradients(plain)
         extra = self.recorder.extra
         extra |= {key: global_sum(extra[key], self.args.device) for key in self.summed}
         extra |= {key: global_max(extra[key], self.args.device) for key in self.largest}
         self.before_update()
         return total * world_size()  # the Trainer logs the mean over the workers
+
+    def _join_others(self, model: Any) -> None:
+        """A micro-batch of one token that weighs nothing, where another worker has one more: the layers of a sharded
+        model are gathered by all workers, or they wait for each other for ever."""
+        token = torch.zeros((1, 1), dtype=torch.long, device=self.args.device)
+        with self.compute_loss_context_manager():
+            loss = model(input_ids=token, attention_mask=torch.ones_like(token), over_hidden=_nothing)
+        self.accelerator.backward(loss)
+
+
+def _nothing(hidden_BTH: torch.Tensor, head: Head) -> torch.Tensor:
+    """0, with a path to every parameter."""
+    return States(hidden_NH=hidden_BTH[0], head=head).logits().sum() * 0.0
 
 
 def without_dropout(model: Any) -> None:
@@ -288,16 +332,22 @@ def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
     recorder.resume()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recorder)
+    if job.resume is not None:
+        refuse_other_layout(job.resume.path, sharded=bool(trainer.args.fsdp))
     if job.resume is not None and job.resume.step >= trainer.args.max_steps:
         _take_finished(trainer, job.resume.path)
         return
-    trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
+    prepare_sharding(trainer)
+    with training_attention(trainer.model, job.stage.attention):
+        trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
 
 
 def _take_finished(trainer: Trainer, checkpoint: Path) -> None:
     """Weights and history of a training killed after its last step. The Trainer itself may take one more: it asks
     whether it is done only after one."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if load_whole(trainer.model, checkpoint):
+        return
     if is_peft(trainer.model):
         from peft import load_peft_weights, set_peft_model_state_dict
 
