@@ -215,6 +215,8 @@ def _check_judges(recipe: Recipe, source: Source) -> None:
 
 
 def _check_numbers(recipe: Recipe, source: Source) -> None:
+    if recipe.cluster.sharding == "fsdp" and recipe.cluster.trainers == 1:
+        source.fail(("cluster", "sharding"), "fsdp with one trainer shares nothing", "set cluster.trainers: 2 or more")
     for index, stage in enumerate(recipe.stages):
         key: Key = ("stages", index)
         if isinstance(stage, Supervised):

@@ -145,7 +145,12 @@ class Cluster(Strict):
     address: str = Field(
         "local", description="local starts Ray on this machine; otherwise the address of a running cluster."
     )
-    trainers: Positive = Field(1, description="Trainer workers (data parallel).")
+    trainers: Positive = Field(1, description="Trainer workers.")
+    sharding: Literal["auto", "none", "fsdp"] = Field(
+        "auto",
+        description="fsdp: each trainer holds a share of weights, gradients and optimiser; none: all of them; auto: "
+        "fsdp on GPUs that all of it would fill by more than half.",
+    )
     engines: Positive = Field(1, description="Rollout engines a role.")
     cpus_per_trainer: float | None = Field(
         None, gt=0, description="CPUs asked of Ray; null: shared fairly on one machine."

@@ -36,6 +36,7 @@ def job_of(ctx: StepContext) -> Job:
         output=ctx.output,
         seed=ctx.seed,
         stop_file=ctx.stop_file,
+        sharding=ctx.recipe.cluster.sharding,
         resume=newest_good([folder / "checkpoints" for folder in ctx.previous], owner=ctx.step.id),
         inputs=dict(ctx.inputs),
     )

@@ -7,6 +7,7 @@ first step.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from posttrain.train.losses.dpd import dpo_loss, dpo_margin
 from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.tiled import Divergence, distillation_loss, token_logprobs
 from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.sharding import wants_sharding, whole_model
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -214,13 +216,16 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     total = stage.steps * stage.batch_size if stage.steps else num_rows(sizes, WHOLE, stage.epochs or 1.0)
     steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, WHOLE, total)
     micro, _ = micro_split(stage)
-    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
+    make = functools.partial(load_model, job.model, adapter=stage.adapter, seed=job.seed)
+    model = make()
     referenced = _with_reference(load_model(job.model), rows, micro, job.stop_file)
     if referenced is None:
         return {"stopped": True}
     drawn = draw({"pairs": referenced}, WHOLE, total, job.seed)
+    sharded = wants_sharding(job.sharding, model)
+    rows_a_worker = stage.batch_size // world_size()
     arguments = TrainingArguments(
-        **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
+        **settings(job, stage, steps, rows_per_forward=rows_a_worker, accumulation=1, sharded=sharded)
     )
     recorder = Recorder(job)
     trainer = DpdTrainer(
@@ -230,9 +235,10 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
+    trained_model = whole_model(trainer.model, make)
     if is_first_rank():
         save_model(
-            trainer.model,
+            trained_model,
             job.output / "model",
             source=job.model,
             chat=job.chat,

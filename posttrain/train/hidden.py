@@ -16,6 +16,8 @@ from types import MethodType
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 
 from posttrain.errors import CheckpointError
 from posttrain.train.losses.head import Head, States
@@ -61,6 +63,8 @@ def _with_over_hidden(original: Any) -> Any:
 
 def _head(plain: Any) -> Head:
     layer, config = plain.get_output_embeddings(), plain.config.get_text_config()
+    if isinstance(layer, FSDPModule) and isinstance(layer.weight, DTensor):
+        layer.unshard()  # in a group of its own (as under LoRA) only its own forward would gather it
     return Head(
         weight_VH=layer.weight,
         bias_V=getattr(layer, "bias", None),

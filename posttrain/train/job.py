@@ -27,6 +27,7 @@ class Job:
     output: Path
     seed: int
     stop_file: Path
+    sharding: str = "auto"  # cluster.sharding
     resume: Checkpoint | None = None
     inputs: Mapping[str, Path] = field(default_factory=dict)
 

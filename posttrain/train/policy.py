@@ -10,6 +10,7 @@ gradient.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
 from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
 from posttrain.train.model import checkpoint_model, load_model, num_parameters, save_model
+from posttrain.train.sharding import wants_sharding, whole_model
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -173,18 +175,27 @@ class Feed:
         )
         self.gap = 0.0
 
+    def whole(self, model: Any) -> Any:
+        """The model unsharded on the first rank, None on the others of a sharded one. All ranks must call it."""
+        return whole_model(model, lambda: self._unsharded)
+
+    @functools.cached_property
+    def _unsharded(self) -> Any:
+        return load_model(self.job.model, adapter=self.stage.adapter, seed=self.job.seed)
+
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
         """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
         was asked for."""
         rank, workers = (torch.distributed.get_rank(), world_size()) if world_size() > 1 else (0, 1)
         chosen = step_prompts(self.prompts, step, self.stage.prompts_per_step, self.job.seed)[rank::workers]
         version = f"{self.job.step_name}@{step}"
+        whole = self.whole(model)
         with giving_up_waits(self.job.stop_file):
             try:
                 if is_first_rank():
                     self.gap = hand_over(
                         self.rollouts.engine,
-                        checkpoint_model(model),
+                        checkpoint_model(whole),
                         version,
                         like=self.job.model,
                         tolerance=self.rollouts.tolerance,
@@ -347,16 +358,18 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     recorder = Recorder(job)
     _carry_rollouts(job)
     feed = Feed(job, template, prompts, rollouts)
-    arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1))
+    sharded = wants_sharding(job.sharding, model)
+    arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1, sharded=sharded))
     rows = [{"step": step} for step in range(steps * world_size())]
     trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=stage, recorder=recorder)
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
+    trained_model = feed.whole(trainer.model)
     if not is_first_rank():
         return {}
     save_model(
-        trainer.model,
+        trained_model,
         job.output / "model",
         source=job.model,
         chat=job.chat,

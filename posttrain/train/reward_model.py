@@ -6,6 +6,7 @@ serves with.
 
 from __future__ import annotations
 
+import functools
 import random
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from posttrain.train.hidden import open_head
 from posttrain.train.job import Job, data_folders
 from posttrain.train.losses.head import Head, States
 from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.sharding import wants_sharding, whole_model
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -208,29 +210,35 @@ def train(job: Job) -> dict[str, Any]:
     steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, data, total)
     drawn = draw(pools.trained, data, total, job.seed)
     micro, _ = micro_split(stage)
+    make = functools.partial(load_model, job.model, adapter=stage.adapter, seed=job.seed)
+    model = make()
+    sharded = wants_sharding(job.sharding, model)
+    rows_a_worker = stage.batch_size // world_size()
     arguments = TrainingArguments(
-        **settings(job, stage, steps, rows_per_forward=stage.batch_size // world_size(), accumulation=1)
+        **settings(job, stage, steps, rows_per_forward=rows_a_worker, accumulation=1, sharded=sharded)
     )
     recorder = Recorder(job)
     trainer = LabelTrainer(
-        model=load_model(job.model, adapter=stage.adapter, seed=job.seed), args=arguments,
+        model=model, args=arguments,
         train_dataset=even_rows([{"comparison": row} for row in drawn], None, stage.batch_size),
         micro=micro, recorder=recorder,
     )  # fmt: skip
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
+    trained_model = whole_model(trainer.model, make)
+    # Of a sharded model every rank must join each forward, so all of them measure.
+    measured = measure(trainer.model, pools.held_out, labels, micro) if sharded or is_first_rank() else {}
     if not is_first_rank():
         return {}
     save_model(
-        trainer.model,
+        trained_model,
         job.output / "model",
         source=job.model,
         chat=job.chat,
         stop_ids=template.stop_ids,
         recipe_dir=job.recipe_dir,
     )
-    measured = measure(trainer.model, pools.held_out, labels, micro)
     left_out = {name: sorted([*pools.faulty[name], *pools.too_long[name]], key=lambda row: row.row) for name in sizes}
     write_set_aside(job.output, left_out)
     metrics = RewardModelMetrics(

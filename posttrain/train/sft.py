@@ -129,6 +129,7 @@ def train(job: Job) -> dict[str, Any]:
 
     from posttrain.train.model import load_model, num_parameters, save_model
     from posttrain.train.new_tokens import grow_embedding, publish_tokens
+    from posttrain.train.sharding import wants_sharding, whole_model
     from posttrain.train.trainer import Recorder, even_rows, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
@@ -139,12 +140,18 @@ def train(job: Job) -> dict[str, Any]:
     micro, passes = micro_split(stage)
     blank = [Encoded(ids=template.stop_ids[:1], mask=(0,))]
     table = datasets.Dataset.from_list([_row(rows) for rows in even_rows(whole, blank, micro * world_size())])
-    arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes)
+
+    def make() -> Any:
+        model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
+        grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
+        return model
+
+    model = make()
+    sharded = wants_sharding(job.sharding, model)
+    arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes, sharded=sharded)
     # Rows come as ids and labels, and packed: `packing` only has the collator keep the rows of a sequence apart.
     arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
-    model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
-    grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
     router = _router_settings(model, stage)
     recorder = Recorder(job)
     trainer = SFTTrainer(
@@ -156,9 +163,10 @@ def train(job: Job) -> dict[str, Any]:
     # SFTTrainer wrote its own into the config, which is published.
     for key, value in router.items():
         setattr(trainer.model.config.get_text_config(), key, value)
+    trained_model = whole_model(trainer.model, make)
     if is_first_rank():
         save_model(
-            trainer.model,
+            trained_model,
             job.output / "model",
             source=job.model,
             chat=job.chat,

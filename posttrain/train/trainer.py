@@ -28,7 +28,16 @@ from posttrain.signals.progress import tell
 from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.job import Job
+from posttrain.train.losses.head import Head, States
 from posttrain.train.model import is_peft, load_model
+from posttrain.train.sharding import (
+    is_sharded,
+    load_whole,
+    prepare_sharding,
+    refuse_other_layout,
+    sharded_arguments,
+    sum_over_ranks,
+)
 
 T = TypeVar("T")
 
@@ -44,11 +53,13 @@ UNPUBLISHED = (
 """What the Trainer logs and we do not: clock times (published bytes must not hold any), sums that restart on resume."""
 
 
-def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, accumulation: int) -> dict[str, Any]:
+def settings(
+    job: Job, stage: Training, steps: int, *, rows_per_forward: int, accumulation: int, sharded: bool = False
+) -> dict[str, Any]:
     """Arguments of the Trainer from the recipe's keys. Data come in the order they were drawn; nothing leaves the
-    machine."""
+    machine. sharded: see sharding.py."""
     on_gpu = torch.cuda.is_available()
-    return {
+    plain = {
         "output_dir": str(job.attempt / "checkpoints"),
         "max_steps": steps,
         "per_device_train_batch_size": rows_per_forward,
@@ -78,6 +89,7 @@ def settings(job: Job, stage: Training, steps: int, *, rows_per_forward: int, ac
         "bf16": on_gpu,
         "optim": "adamw_torch",
     }
+    return plain | sharded_arguments(recompute=stage.gradient_checkpointing) if sharded else plain
 
 
 def micro_split(stage: Supervised) -> tuple[int, int]:
@@ -196,6 +208,12 @@ class StepTrainer(Trainer):
         # The bare model: DDP would wait for a forward on every worker, and one may have nothing to train on (all its
         # groups alike).
         plain = self.accelerator.unwrap_model(model)
+        sharded = is_sharded(plain)
+        joined = len(micros)
+        if sharded:
+            sum_over_ranks(plain)
+            # Before the first forward: in between, the others are gathering layers.
+            joined = int(global_max(joined, self.args.device))
         if self.dropout:
             plain.train()
         else:
@@ -206,12 +224,28 @@ class StepTrainer(Trainer):
                 loss = self.micro_loss(plain, micro)
             self.accelerator.backward(loss)
             total += loss.detach()
-        sum_gradients(plain)
+        for _ in range(joined - len(micros)):
+            self._join_others(plain)
+        if not sharded:
+            sum_gradients(plain)
         extra = self.recorder.extra
         extra |= {key: global_sum(extra[key], self.args.device) for key in self.summed}
         extra |= {key: global_max(extra[key], self.args.device) for key in self.largest}
         self.before_update()
         return total * world_size()  # the Trainer logs the mean over the workers
+
+    def _join_others(self, model: Any) -> None:
+        """A micro-batch of one token that weighs nothing, where another worker has one more: the layers of a sharded
+        model are gathered by all workers, or they wait for each other for ever."""
+        token = torch.zeros((1, 1), dtype=torch.long, device=self.args.device)
+        with self.compute_loss_context_manager():
+            loss = model(input_ids=token, attention_mask=torch.ones_like(token), over_hidden=_nothing)
+        self.accelerator.backward(loss)
+
+
+def _nothing(hidden_BTH: torch.Tensor, head: Head) -> torch.Tensor:
+    """0, with a path to every parameter."""
+    return States(hidden_NH=hidden_BTH[0], head=head).logits().sum() * 0.0
 
 
 def without_dropout(model: Any) -> None:
@@ -288,9 +322,12 @@ def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
     recorder.resume()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recorder)
+    if job.resume is not None:
+        refuse_other_layout(job.resume.path, sharded=bool(trainer.args.fsdp))
     if job.resume is not None and job.resume.step >= trainer.args.max_steps:
         _take_finished(trainer, job.resume.path)
         return
+    prepare_sharding(trainer)
     trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
 
 
@@ -298,6 +335,8 @@ def _take_finished(trainer: Trainer, checkpoint: Path) -> None:
     """Weights and history of a training killed after its last step. The Trainer itself may take one more: it asks
     whether it is done only after one."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if load_whole(trainer.model, checkpoint):
+        return
     if is_peft(trainer.model):
         from peft import load_peft_weights, set_peft_model_state_dict
 

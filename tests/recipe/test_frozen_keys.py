@@ -11,7 +11,7 @@ from sandbox.types import Level
 
 KEYS = {
     "Chat": "template think stop date add_tokens max_untrained_share",
-    "Cluster": "address trainers engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds",
+    "Cluster": "address trainers sharding engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds",
     "Custom": "name from kind options",
     "Dpd": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "

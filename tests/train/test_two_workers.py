@@ -67,13 +67,18 @@ def train_on_halves(job: Any) -> dict[str, Any]:
     from posttrain.machine.ranks import is_first_rank, world_size
     from posttrain.train.model import load_model, save_model
     from posttrain.train.policy import PolicyTrainer
+    from posttrain.train.sharding import wants_sharding, whole_model
     from posttrain.train.trainer import Recorder, run_trainer, settings
 
     recorder = Recorder(job)
-    arguments = TrainingArguments(**settings(job, job.stage, job.stage.steps, rows_per_forward=1, accumulation=1))
+    model = load_model(job.model, adapter=job.stage.adapter, seed=job.seed)
+    sharded = wants_sharding(job.sharding, model)
+    arguments = TrainingArguments(
+        **settings(job, job.stage, job.stage.steps, rows_per_forward=1, accumulation=1, sharded=sharded)
+    )
     rows = [{"step": step} for step in range(job.stage.steps * world_size())]
     trainer = PolicyTrainer(
-        model=load_model(job.model),
+        model=model,
         args=arguments,
         train_dataset=rows,
         feed=Halves(),
@@ -81,8 +86,9 @@ def train_on_halves(job: Any) -> dict[str, Any]:
         recorder=recorder,
     )
     run_trainer(trainer, recorder, job)
+    whole = whole_model(trainer.model, lambda: load_model(job.model, adapter=job.stage.adapter, seed=job.seed))
     if is_first_rank():
-        save_model(trainer.model, job.output / "model", source=job.model, chat=job.chat, stop_ids=(258,))
+        save_model(whole, job.output / "model", source=job.model, chat=job.chat, stop_ids=(258,))
     return {}
 
 

@@ -1,0 +1,158 @@
+"""FSDP2 under the Trainer: when it is switched on, with which settings, and how a sharded model becomes whole again.
+
+    settings(..., sharded=wants_sharding(job.sharding, model))   the Trainer's arguments
+    prepare_sharding(trainer)                                    before train(): float32 sums, and a CPU's turn
+    whole_model(trainer.model, make)                             all ranks; the first gets a plain model on its CPU
+
+Every rank must run the same forwards and backwards, since each gathers the layers anew. Knows nothing of losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint import load as load_shards
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor
+
+from posttrain.errors import StageError
+from posttrain.machine.ranks import is_first_rank, world_size
+
+GPU_SHARE = 0.5
+"""Of a GPU's memory that weights, gradients and optimiser may take unsharded; the rest is for activations."""
+_SHARDS = "pytorch_model_fsdp_0"  # accelerate's folder of weights in a checkpoint
+_WRAPPED = "_checkpoint_wrapped_module."  # what activation checkpointing puts into names
+
+
+def wants_sharding(asked: str, model: Any) -> bool:
+    """What `cluster.sharding` comes to here. auto: on GPUs where float32 weights, gradients and AdamW's two moments do
+    not leave half of one free; on a CPU no."""
+    if asked != "auto" or world_size() == 1 or not torch.cuda.is_available():
+        return asked == "fsdp" and world_size() > 1
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    held = 4 * sum(parameter.numel() for parameter in model.parameters()) + 12 * trained
+    return held > GPU_SHARE * torch.cuda.get_device_properties(0).total_memory
+
+
+def sharded_arguments(*, recompute: bool) -> dict[str, Any]:
+    """Arguments of the Trainer beside those of an unsharded run. recompute: activations, by FSDP's own wrapper; the
+    Trainer's gathers every layer once more."""
+    return {
+        "fsdp": True,
+        "fsdp_config": {
+            "version": 2,
+            "reshard_after_forward": True,
+            "state_dict_type": "SHARDED_STATE_DICT",
+            "activation_checkpointing": recompute,
+        },
+        "gradient_checkpointing": False,
+        # accelerate would else keep whole gradients over the passes of a step, which is what sharding is to avoid
+        "accelerator_config": {"gradient_accumulation_kwargs": {"sync_each_batch": True}},
+        "optim": "adamw_torch_fused" if torch.cuda.is_available() else "adamw_torch",
+    }
+
+
+def prepare_sharding(trainer: Any) -> None:
+    """See to it that a trainer whose arguments say fsdp shards, and reduces in float32: accelerate's own policy for
+    bf16 rounds gradients on their way and the losses that a model returns."""
+    if not trainer.args.fsdp:
+        return
+    if not trainer.is_fsdp_enabled:
+        _enable_on_cpu(trainer)
+    if trainer.args.bf16:
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        trainer.accelerator.state.fsdp_plugin.mixed_precision_policy = policy
+
+
+def _enable_on_cpu(trainer: Any) -> None:
+    """accelerate 1.15 passes over FSDP on CPUs without a word (its list of devices in state.py lacks MULTI_CPU) and
+    trains data parallel. Not needed any more once tests/train/test_sharding.py passes without it."""
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+
+    state = trainer.accelerator.state
+    state.fsdp_plugin = FullyShardedDataParallelPlugin(**trainer.args.fsdp_plugin_args)
+    state.distributed_type = DistributedType.FSDP
+    PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+    trainer.is_fsdp_enabled = True
+
+
+def is_sharded(model: Any) -> bool:
+    """Whether FSDP holds its parameters."""
+    return isinstance(model, FSDPModule)
+
+
+def sum_over_ranks(model: Any) -> None:
+    """Gradients are the sum over the ranks, not FSDP's mean: each rank's loss is its share of the whole."""
+    for module in _units(model):
+        module.set_force_sum_reduction_for_comms(True)  # gloo has no other
+        module.set_gradient_divide_factor(1.0)
+
+
+def whole_model(model: Any, make: Callable[[], Any]) -> Any:
+    """On the first rank the model unsharded, on its CPU; on the others None. All ranks must call it. make: gives the
+    model as it was before it was sharded, whose weights are then overwritten. A model that is not sharded is itself.
+
+    One parameter at a time is whole, so a rank needs no more than its share and the largest parameter.
+    """
+    if not is_sharded(model):
+        return model
+    plain = make() if is_first_rank() else None
+    copy_whole(model, plain)
+    return plain
+
+
+@torch.no_grad()
+def copy_whole(model: Any, into: Any | None) -> None:
+    """The sharded model's parameters into a plain one of the same names; `into` is None on ranks that only give. All
+    ranks must call it."""
+    for module in _units(model):
+        module.reshard()  # after a forward without backward the rounded copies that it computed with are still there
+    targets = dict(into.named_parameters()) if into is not None else {}
+    missing = set(targets)
+    for name, parameter in model.named_parameters():
+        whole = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+        if into is not None:
+            key = name.replace(_WRAPPED, "")
+            targets[key].copy_(whole)
+            missing.discard(key)
+    assert not missing, f"parameters of the plain model that the sharded one lacks: {sorted(missing)[:3]}"
+
+
+def _units(model: Any) -> list[Any]:
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
+
+
+def refuse_other_layout(checkpoint: Path, *, sharded: bool) -> None:
+    """Raises StageError where a checkpoint was written under the other setting."""
+    written = (checkpoint / _SHARDS).is_dir()
+    if written != sharded:
+        says = {True: "sharded", False: "not sharded"}
+        raise StageError(
+            f"the checkpoint to resume from is {says[written]}, and this training is {says[sharded]}",
+            where=str(checkpoint),
+            remedy=f"set cluster.sharding: {'fsdp' if written else 'none'} until the stage is done, or remove the "
+            "checkpoint to start the stage anew",
+        )
+
+
+def load_whole(model: Any, checkpoint: Path) -> bool:
+    """Weights of a sharded checkpoint into a model that is not sharded, on each rank by itself. False where the
+    checkpoint is not sharded; then nothing is done."""
+    if not (checkpoint / _SHARDS).is_dir():
+        return False
+    adapted = hasattr(model, "peft_config")
+    if adapted:
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+        state = get_peft_model_state_dict(model)
+    else:
+        state = model.state_dict()
+    load_shards({"model": state}, storage_reader=FileSystemReader(checkpoint / _SHARDS), no_dist=True)
+    if adapted:
+        set_peft_model_state_dict(model, state)
+    return True
