@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from posttrain.plan import Estimate, Plan, StepStatus
+    from posttrain.plan import Estimate, Plan, StepStatus, Verdict
 
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that comes with posttrain.")
@@ -50,19 +50,25 @@ def plan_command(
     smoke: Smoke = False,
     as_json: AsJson = False,
 ) -> None:
-    """What would run, what is cached and why, and what it will cost. Writes nothing."""
-    from posttrain.plan import estimate, plan_status, prepare, previous_steps
+    """What would run, what is cached and why, and what it will cost. Writes nothing. Exit 2 where the recipe cannot fit
+    its hardware."""
+    from posttrain.plan import estimate, look, plan_ahead, plan_status, previous_steps
     from posttrain.store.artefacts import Store
 
     artefacts = Store(store)
-    _, plan = prepare(recipe, artefacts, overrides=override or (), until=until, starts=start or (), smoke_run=smoke)
+    loaded, plan = plan_ahead(
+        recipe, artefacts, overrides=override or (), until=until, starts=start or (), smoke_run=smoke
+    )
     before = previous_steps(out or Path("runs") / plan.recipe.name)
     rows = plan_status(plan.steps, artefacts, before, image=plan.recipe.sandbox.image)
     estimates = estimate(plan)
+    verdict = look(plan, estimates)
     if as_json:
-        print(json.dumps(_plan_json(plan, rows, estimates)))
+        print(json.dumps(_plan_json(plan, rows, estimates, verdict)))
     else:
         _print_plan(plan, rows, estimates)
+        _print_hardware(plan, estimates, verdict)
+    verdict.refuse(loaded.source)
 
 
 def check_command(
@@ -123,35 +129,64 @@ def new_command(
         str | None, typer.Option("--name", help="Name of the recipe; from the file's name when not given.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("recipe.yaml"),
+    gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs of your machine, which it is to fit.")] = None,
+    gpu_memory: Annotated[float, typer.Option("--gpu-memory", min=1, help="Memory of each, GB.")] = 80.0,
 ) -> None:
     """Write a recipe like a shipped one, with your base. Data paths are yours to fill in; `posttrain check` says what
     is left."""
+    from posttrain.plan.propose import new_fitting_recipe
     from posttrain.recipe.new import new_recipe
 
-    new_recipe(base=base, revision=revision, like=like, name=name, out=out)
+    if gpus is None:
+        new_recipe(base=base, revision=revision, like=like, name=name, out=out)
+    else:
+        layout = new_fitting_recipe(
+            base=base, revision=revision, like=like, name=name, out=out, gpus=gpus, gpu_memory_gb=gpu_memory
+        )
+        print(f"fits {gpus} GPUs of {gpu_memory:g} GB: {layout.said()}")
     print(f"wrote {out}; next: edit its data paths, then posttrain check {out}")
 
 
 # ---------------------------------------------------------------- printing
 
 
-def _plan_json(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimate]) -> dict[str, Any]:
+def _plan_json(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimate], verdict: Verdict) -> dict[str, Any]:
+    """Ids are null where they hang on something that is not here yet."""
     import dataclasses
 
+    unsettled = plan.unsettled()
     steps = [
         {
             "name": row.step.name,
             "kind": row.step.kind,
-            "id": row.step.id,
+            "id": None if row.step.name in unsettled else row.step.id,
             "inputs": dict(row.step.inputs),
             "state": row.state,
             "why": row.why,
             "drift": list(row.drift),
             "estimate": dataclasses.asdict(estimates[row.step.name]),
+            "tokens": estimates[row.step.name].tokens,
+            **_rounded(dataclasses.asdict(verdict.needs[row.step.name])),
         }
         for row in rows
     ]
-    return {"recipe": plan.recipe.name, "smoke": plan.smoke, "steps": steps}
+    return {
+        "recipe": plan.recipe.name,
+        "smoke": plan.smoke,
+        "fits": verdict.fits,
+        "misfits": [
+            {"key": ".".join(map(str, one.key)), "what": one.what, "remedy": one.remedy} for one in verdict.misfits
+        ],
+        "absent": list(plan.absent),
+        "assumed": assumptions(),
+        "steps": steps,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return round(value, 4) if isinstance(value, float) and value < 1e6 else value
 
 
 def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimate]) -> None:
@@ -173,6 +208,50 @@ def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimat
             print(f"warning: {row.step.name} was made with other versions: {change}")
     cached = sum(row.state == "cached" for row in rows)
     print(f"{plan.recipe.name}: {len(rows)} steps, {cached} cached, {len(rows) - cached} to run")
+
+
+def _print_hardware(plan: Plan, estimates: dict[str, Estimate], verdict: Verdict) -> None:
+    """Which steps ask what of GPUs; nothing where none does."""
+    parts = ("weights", "gradients", "optimizer", "activations", "logits", "engine", "total")
+    table = [("step", "GPUs", *parts, "host", "FLOPs", "GPU-hours <=")]
+    notes = []
+    for name, need in verdict.needs.items():
+        if not need.gpus:
+            continue
+        memory = [_gb(getattr(need.gpu_memory_gb, part)) for part in parts]
+        flops = "-" if need.flops is None else f"{need.flops:.1e}"
+        hours = "-" if need.gpu_hours is None else f"{need.gpu_hours:,.1f}"
+        table.append((name, f"{need.gpus:g}", *memory, _gb(need.host_memory_gb), flops, hours))
+        notes += [f"{name}: {'; '.join(need.notes)}"] if need.notes else []
+    if plan.absent:
+        print(f"not here yet: {', '.join(plan.absent)}")
+    if len(table) == 1:
+        return
+    print("\nGB on the fullest GPU, each part at its own peak; total is the peak over phases")
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    for line in table:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\n".join(notes))
+    print("; ".join(f"{key}: {value}" for key, value in assumptions().items()))
+    if verdict.fits is None:
+        print("whether it fits is not known: state hardware.gpu_memory_gb, and the shape of models that are not here")
+
+
+def assumptions() -> dict[str, str]:
+    """What the figures of `plan` rest on, in words."""
+    from posttrain.plan import compute, hardware, memory
+
+    return {
+        "GPU": f"H100 SXM, {compute.PEAK_FLOPS / 1e12:g} TFLOP/s in bf16, {compute.PEAK_BYTES / 1e12:g} TB/s",
+        "MFU": f"{compute.MFU:g} in training",
+        "MBU": f"{compute.MBU:g} in generation",
+        "length": f"every row and answer as long as its max_tokens, prompts of {memory.PROMPT_TOKENS} tokens",
+        "kept free": f"{hardware.RESERVED_GB:g} GB of each GPU",
+    }
+
+
+def _gb(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _count(value: int | None) -> str:

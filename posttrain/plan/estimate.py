@@ -1,8 +1,8 @@
 """What a step will cost, where that can be had before it runs: optimiser steps, tokens (an upper bound), memory and
 disk.
 
-Counts come from the recipe, shapes from a toy or the config.json of a local base; a hub base or a large file gives
-None. Knows nothing of time: that needs the machine.
+Counts come from the recipe; shapes from a toy, the config.json of a local base, or the `shape` that the recipe states;
+a hub base without one or a large file gives None. Knows nothing of GPUs: that is memory.py, compute.py and hardware.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.mix import Seen, num_rows, seen_of_total
+from posttrain.plan.memory import forward_of
 from posttrain.plan.steps import Plan
 from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import BASE, data_of, models_of
@@ -45,9 +46,10 @@ class Estimate:
 
     disk_bytes: what is published, and two resume checkpoints. seen: which rows of its data a stage trains on, were
     none of them faulty or too long; unknown where rows are packed into a given number of steps, or made by the run.
+    text_bytes: size of the files of rows that a stage reads, those that are here.
 
     Example: Estimate(steps=100, tokens=1638400, memory_bytes=14000000, disk_bytes=28000000, seen=Seen(rows=3000,
-    drawn=3200, not_seen=0, again=200))
+    drawn=3200, not_seen=0, again=200), text_bytes=9000000)
     """
 
     steps: int | None = None
@@ -55,6 +57,7 @@ class Estimate:
     memory_bytes: int | None = None
     disk_bytes: int | None = None
     seen: Seen | None = None
+    text_bytes: int | None = None
 
 
 def estimate(plan: Plan) -> dict[str, Estimate]:
@@ -84,6 +87,7 @@ def toy_config(toy: ToyModel) -> dict[str, Any]:
     heads = max(1, toy.hidden_size // 32)
     mixture = toy.architecture == "mixtral"
     return {
+        "model_type": toy.architecture,
         "hidden_size": toy.hidden_size,
         "num_hidden_layers": toy.layers,
         "num_attention_heads": heads,
@@ -98,7 +102,8 @@ def toy_config(toy: ToyModel) -> dict[str, Any]:
 
 
 def configs(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Step name of a base or teacher -> its config, where it is known before the run."""
+    """Step name of a base or teacher -> its config, where it is known before the run: a config.json, before a
+    shape that the recipe states."""
     found = {}
     for step in plan.steps:
         if step.kind != "base":
@@ -108,7 +113,21 @@ def configs(plan: Plan) -> dict[str, dict[str, Any]]:
     for name, _, model in models_of(plan.recipe):
         if model.path == "toy":
             found[name] = toy_config(model.toy or ToyModel.model_validate({}))
+        if model.shape is not None:
+            found.setdefault(name, model.shape.model_dump(mode="json", exclude_none=True))
     return found
+
+
+def other_sizes(plan: Plan, name: str) -> list[str]:
+    """Where the shape that the recipe states for a model is not that of its config.json, which counts: in words."""
+    real = configs(plan).get(name, {})
+    stated = next((model.shape for step, _, model in models_of(plan.recipe) if step == name), None)
+    sizes = {} if stated is None else stated.model_dump(mode="json", exclude_unset=True)
+    return [
+        f"{size} is {value} in the recipe's shape and {real[size]} in config.json, which counts"
+        for size, value in sizes.items()
+        if value is not None and real.get(size, value) != value
+    ]
 
 
 def _parameters(plan: Plan) -> dict[str, int | None]:
@@ -138,14 +157,23 @@ def _training(
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
-    rows = {Sft: 1, RewardModel: 1, Dpd: 2}
+    rows, context = {Sft: 1, RewardModel: 1, Dpd: 2}, plan.recipe.engine.context_tokens
     tokens = None
     if steps is not None and isinstance(stage, Grpo):
-        tokens = steps * stage.prompts_per_step * stage.group * plan.recipe.engine.context_tokens
+        tokens = steps * stage.prompts_per_step * stage.group * forward_of(stage, context).tokens
     elif steps is not None and isinstance(stage, Supervised):
-        longest = plan.recipe.engine.context_tokens if isinstance(stage, Dpd) else getattr(stage, "max_tokens", 0)
+        longest = forward_of(stage, context).tokens
         tokens = steps * stage.batch_size * rows[type(stage)] * longest
-    return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen)
+    text = sum(_file_bytes(plan, name) for name in data_of(stage))
+    return Estimate(
+        steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text or None
+    )
+
+
+def _file_bytes(plan: Plan, name: str) -> int:
+    spec = plan.recipe.data[name]
+    files = data_files(spec.path, plan.recipe_dir) if isinstance(spec, FileData) else []
+    return sum(file.stat().st_size for file in files)
 
 
 def _seen(plan: Plan, step: Step, stage: Training) -> Seen | None:
@@ -198,7 +226,7 @@ def _num_rows(plan: Plan, name: str) -> int | None:
     if isinstance(spec, FileData):
         files = data_files(spec.path, plan.recipe_dir)
         plain = all(file.suffix in (".jsonl", ".ndjson") for file in files)
-        if plain and sum(file.stat().st_size for file in files) <= COUNTED_FILE_BYTES:
+        if files and plain and sum(file.stat().st_size for file in files) <= COUNTED_FILE_BYTES:
             rows = sum(1 for file in files for line in file.read_bytes().splitlines() if line.strip())
             return min(rows, spec.limit or rows)
     return spec.limit if isinstance(spec, FileData | HubData) else None

@@ -43,15 +43,16 @@ def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> d
     """A toy is made from its shape and seed; anything else is a reference, the same whichever step makes it and
     wherever it lies: the content of a local folder is among the digests, that of a hub id hangs on its revision.
     """
+    reference = model.model_dump(mode="json", exclude={"shape"})  # an estimate's, not the model's
     if local:
-        return {"model": {**model.model_dump(mode="json"), "path": "local"}}
+        return {"model": {**reference, "path": "local"}}
     if model.path != "toy":
-        return {"model": model.model_dump(mode="json")}
+        return {"model": reference}
     shape = (model.toy or ToyModel.model_validate({})).model_dump(mode="json")
     return {
         "name": name,
         "seed": derive_seed(recipe.seed, name),
-        "model": {**model.model_dump(mode="json"), "toy": shape},
+        "model": {**reference, "toy": shape},
     }
 
 

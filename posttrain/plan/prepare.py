@@ -3,10 +3,13 @@ the same steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from posttrain.errors import InputError, RecipeError
+from posttrain.plan.estimate import estimate
+from posttrain.plan.hardware import look
 from posttrain.plan.steps import Plan, build_plan, recorded_steps
 from posttrain.recipe import load_recipe
 from posttrain.recipe.load import Loaded
@@ -28,19 +31,44 @@ def prepare(
     """Load, check and plan a recipe by path or shipped name. `starts` are "STAGE=FOLDER". `remember` keeps new file
     digests in the store.
 
-    Raises RecipeError, DataError, CheckpointError (all exit 2); InputError for a file that the system does not let us
-    read.
+    Raises RecipeError (also where it cannot fit its `hardware`), DataError, CheckpointError (all exit 2); InputError
+    for a file that the system does not let us read.
     """
-    digests = store.digests
-    try:
+    with _unreadable(recipe):
         loaded = load_recipe(find_recipe(recipe), overrides)
-        plan = build_plan(loaded, digests, until=until, starts=parse_starts(starts), smoke_run=smoke_run)
+        plan = build_plan(loaded, store.digests, until=until, starts=parse_starts(starts), smoke_run=smoke_run)
+        if plan.recipe.hardware is not None:
+            look(plan, estimate(plan)).refuse(loaded.source)
+    if remember:
+        store.digests.save()
+    return loaded, plan
+
+
+def plan_ahead(
+    recipe: str,
+    store: Store,
+    *,
+    overrides: Sequence[str] = (),
+    until: str | None = None,
+    starts: Sequence[str] = (),
+    smoke_run: bool = False,
+) -> tuple[Loaded, Plan]:
+    """The same for looking only: local data, and models whose `shape` is stated, need not be here yet (Plan.absent),
+    and whether the plan fits is for the caller to ask."""
+    with _unreadable(recipe):
+        loaded = load_recipe(find_recipe(recipe), overrides)
+        parsed = parse_starts(starts)
+        plan = build_plan(loaded, store.digests, until=until, starts=parsed, smoke_run=smoke_run, may_lack=True)
+    return loaded, plan
+
+
+@contextmanager
+def _unreadable(recipe: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:  # no right to read it, a name too long, a link to nowhere inside a model folder
         what, place = error.strerror or str(error), str(error.filename or recipe)
         raise InputError(f"cannot be read: {what}", where=place, remedy="name one that can be read") from error
-    if remember:
-        digests.save()
-    return loaded, plan
 
 
 def parse_starts(starts: Sequence[str]) -> Mapping[str, Path]:

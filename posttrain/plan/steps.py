@@ -21,7 +21,7 @@ from typing import Any
 from posttrain.data.survey import readers
 from posttrain.errors import CheckpointError, RecipeError, RunFolderError
 from posttrain.plan import identity
-from posttrain.recipe.files import Files, check_model_folder, find_files
+from posttrain.recipe.files import ABSENT, Files, check_model_folder, find_files
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
 from posttrain.recipe.paths import full_path
@@ -55,10 +55,19 @@ class Plan:
     steps: tuple[Step, ...]
     stages: tuple[str, ...]  # those of the recipe that the plan holds: all, but for --until and --from
     smoke: bool = False
+    absent: tuple[str, ...] = ()  # what is not here yet: "base", "distil.teacher", "data.general", "card.general"
 
     def step(self, name: str) -> Step:
         """Raises KeyError."""
         return {step.name: step for step in self.steps}[name]
+
+    def unsettled(self) -> set[str]:
+        """Steps that hang on something that is not here yet: their ids are not those that a run will have."""
+        found: set[str] = set()
+        for step in self.steps:
+            if ABSENT in step.digests.values() or found & set(step.inputs.values()):
+                found.add(step.name)
+        return found
 
 
 def build_plan(
@@ -68,10 +77,11 @@ def build_plan(
     until: str | None = None,
     starts: Mapping[str, Path] | None = None,
     smoke_run: bool = False,
+    may_lack: bool = False,
     kinds: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Steps and ids. `until` ends after that stage; `starts` is stage -> checkpoint made elsewhere (--from); `kinds`
-    are the stage classes.
+    are the stage classes; `may_lack` plans without data and models that are not here yet (Plan.absent).
 
     Raises RecipeError, DataError, CheckpointError. Files whose digest is not remembered are hashed; `digests.save()` is
     the caller's.
@@ -80,7 +90,7 @@ def build_plan(
         from posttrain.stages import STAGES
 
         kinds = STAGES
-    files = find_files(loaded, digests)
+    files = find_files(loaded, digests, may_lack=may_lack)
     recipe = smoke_recipe(loaded.recipe) if smoke_run else loaded.recipe
     chosen = _chosen_stages(recipe, until, starts or {})
     builder = _Builder(recipe=recipe, source=loaded.source, files=files, kinds=kinds, smoke=smoke_run)
@@ -106,7 +116,12 @@ def build_plan(
         builder.export()
     names = tuple(stage.name for stage in chosen)
     return Plan(
-        recipe=recipe, recipe_dir=loaded.recipe_dir, steps=tuple(builder.steps.values()), stages=names, smoke=smoke_run
+        recipe=recipe,
+        recipe_dir=loaded.recipe_dir,
+        steps=tuple(builder.steps.values()),
+        stages=names,
+        smoke=smoke_run,
+        absent=tuple(files.absent),
     )
 
 
@@ -185,7 +200,7 @@ class _Builder:
         name = f"{stage}.from"
         self.files.paths[name], self.files.digests[name] = folder, digest
         params = identity.base_params(
-            self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None), local=True
+            self.recipe, name, ModelRef(path=str(folder), revision=None, toy=None, shape=None), local=True
         )
         step = Step(name=name, kind="base", params=params, stage=stage, role=ModelRole.START)
         self._add(step, files=(name,), chat=False)
@@ -311,7 +326,8 @@ class _Builder:
         paths = {role: str(self.files.paths[role]) for role in roles if role in self.files.paths}
         if step.kind == "base" and step.name in digests:
             # The same folder is the same base, whichever step refers to it.
-            digests, paths = {"model": digests[step.name]}, {"model": paths[step.name]}
+            digests = {"model": digests[step.name]}
+            paths = {"model": paths[step.name]} if step.name in paths else {}
         params = dict(step.params)
         if self.smoke and (step.kind != "base" or "seed" in params):
             params["smoke"] = True

@@ -44,6 +44,7 @@ def check_references(loaded: Loaded) -> None:
         _check_context,
         _check_suites,
         _check_sandbox,
+        _check_hardware,
     )
     for check in checks:
         check(recipe, source)
@@ -66,6 +67,10 @@ def _check_names(recipe: Recipe, source: Source) -> None:
 
 def _check_models(recipe: Recipe, source: Source) -> None:
     for _, key, model in models_of(recipe):
+        if not model.path and model.shape is None:
+            source.fail((*key, "path"), "key 'path' is missing", "add it: a local folder, a hub id, or toy")
+        if model.path == "toy" and model.shape is not None:
+            source.fail((*key, "shape"), "'shape' is for models that are not here yet", "a toy's sizes stand in 'toy'")
         if model.path == "toy":
             if model.revision is not None:
                 source.fail((*key, "revision"), "a toy has no revision", "remove it")
@@ -352,4 +357,16 @@ def _check_sentence(sandbox: Sandbox, source: Source) -> None:
             ("sandbox", "min_level"),
             "none lets generated code run as you",
             f'set sandbox.allow_unsafe: "{UNSAFE_SENTENCE}", or a higher level',
+        )
+
+
+def _check_hardware(recipe: Recipe, source: Source) -> None:
+    """GPUs asked by number only; their memory is for plan/hardware.py, which knows the models."""
+    cluster, hardware = recipe.cluster, recipe.hardware
+    on_gpus = cluster.gpus_per_trainer > 0 or cluster.gpus_per_engine > 0
+    if on_gpus and hardware is not None and hardware.gpus == 0:
+        source.fail(
+            ("hardware", "gpus"),
+            "cluster asks for GPUs and hardware has none",
+            "give hardware.gpus, or set cluster.gpus_per_trainer and cluster.gpus_per_engine to 0",
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,17 +40,22 @@ class Files:
 
     paths: dict[str, Path]
     digests: dict[str, str]
+    absent: list[str] = field(default_factory=list)  # roles of what is not here yet, where that was allowed
 
 
-def find_files(loaded: Loaded, digests: Digests) -> Files:
+ABSENT = "absent"
+"""Stands for the digest of what is not here yet. No file has it, so nothing made from it is ever found in a store."""
+
+
+def find_files(loaded: Loaded, digests: Digests, *, may_lack: bool = False) -> Files:
     """Check and digest all that the recipe names. Raises RecipeError, DataError, CheckpointError (exit 2) with the
     recipe's line.
 
     The first fault is the error; its remedy lists the other paths that lead nowhere, so that a new recipe is filled in
-    at one go.
+    at one go. may_lack: local data, cards and models with a `shape` may be missing; what is there is checked as ever.
     """
     try:
-        return _find_files(loaded, digests)
+        return _find_files(loaded, digests, may_lack)
     except InputError as error:
         others = [key for key in _keys_that_lead_nowhere(loaded) if not str(error.where).endswith(f": {key}")]
         if others:
@@ -84,10 +89,13 @@ def _shown_key(loaded: Loaded, key: Key) -> list[str]:
     return [names[part] if isinstance(part, int) else str(part) for part in key]
 
 
-def _find_files(loaded: Loaded, digests: Digests) -> Files:
+def _find_files(loaded: Loaded, digests: Digests, may_lack: bool) -> Files:
     found = Files(paths={}, digests={})
     _find_template(loaded, digests, found)
     for step, key, model in models_of(loaded.recipe):
+        if may_lack and model.shape is not None and _is_absent(model.path, model.revision, loaded):
+            _lack(found, step)
+            continue
         folder = _model_folder(model, key, loaded)
         if folder is not None:
             check_model_folder(
@@ -96,8 +104,16 @@ def _find_files(loaded: Loaded, digests: Digests) -> Files:
             _add(found, digests, step, folder)
     for name, spec in loaded.recipe.data.items():
         if isinstance(spec, FileData | HubData):
-            _find_data(name, spec, loaded, digests, found)
-        _find_card(name, spec, loaded, digests, found)
+            revision = spec.revision if isinstance(spec, HubData) else None
+            if may_lack and _is_absent(spec.path, revision, loaded):
+                _lack(found, f"data.{name}")
+            else:
+                _find_data(name, spec, loaded, digests, found)
+        card = card_path(spec, loaded.recipe_dir)
+        if may_lack and card is not None and not card.exists() and not card.is_symlink():
+            _lack(found, f"card.{name}")
+        else:
+            _find_card(name, spec, loaded, digests, found)
     for verifier in loaded.recipe.verifiers.values():
         for module in plugin_modules(verifier.model_dump(mode="json")):
             _find_code(module, digests, found)
@@ -191,6 +207,18 @@ def template_presets() -> list[str]:
 # ---------------------------------------------------------------- one kind of file each
 
 
+def _is_absent(path: str, revision: str | None, loaded: Loaded) -> bool:
+    """Whether a local path leads nowhere. A pinned hub id is fetched by the run."""
+    whole = full_path(path, loaded.recipe_dir)
+    there = path and (whole.exists() or whole.is_symlink() or bool(data_files(path, loaded.recipe_dir)))
+    return revision is None and not there
+
+
+def _lack(found: Files, role: str) -> None:
+    found.digests[role] = ABSENT
+    found.absent.append(role)
+
+
 def _add(found: Files, digests: Digests, role: str, path: Path) -> None:
     found.paths[role] = path
     found.digests[role] = digests.of(path)
@@ -228,6 +256,10 @@ def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:
     """The local folder of a reference, None for a toy or a pinned hub id."""
     if model.path == "toy":
         return None
+    if not model.path:
+        loaded.source.fail(
+            (*key, "path"), "a shape alone can be planned, not run", "add path: a local folder or a hub id"
+        )
     folder = full_path(model.path, loaded.recipe_dir).absolute()
     if folder.is_dir():
         if model.revision is not None:

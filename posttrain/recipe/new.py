@@ -1,6 +1,7 @@
-"""Write a recipe like a shipped one with another base: comments kept, only `name` and `base` replaced.
+"""Write a recipe like a shipped one with another base: comments kept, only `name` and `base` replaced, and what a
+caller edits.
 
-Knows nothing of what the other keys mean.
+Knows nothing of what the other keys mean; plan/propose.py lays a recipe out for GPUs.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from posttrain.errors import InputError, RecipeError
@@ -17,8 +19,17 @@ from posttrain.recipe.paths import full_path
 from posttrain.recipe.shipped import find_recipe
 
 
-def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, out: Path) -> None:
-    """Write `out`, and beside it the chat template's file where the recipe names one and none is there.
+def new_recipe(
+    *,
+    base: str,
+    revision: str | None,
+    like: str,
+    name: str | None,
+    out: Path,
+    edit: Callable[[str], str] | None = None,
+) -> None:
+    """Write `out`, and beside it the chat template's file where the recipe names one and none is there. edit: changes
+    the text after `name` and `base` are set.
 
     Raises InputError: the file exists, no such shipped recipe, a hub id without revision, or a name the schema refuses.
     """
@@ -42,10 +53,12 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
     source = find_recipe(like)
     text = source.read_text(encoding="utf-8")
     chosen = name or re.sub(r"[^a-z0-9._-]", "-", out.stem.lower())
-    text = _with_value(text, "name", json.dumps(chosen))
+    text = with_value(text, "name", json.dumps(chosen))
     pinned = f", revision: {revision}" if revision else ""
     if path != "toy" or not re.search(r"(?m)^base: *\{path: toy\b", text):  # its toy is as it was measured with
-        text = _with_value(text, "base", f"{{path: {json.dumps(path)}{pinned}}}")
+        text = with_value(text, "base", f"{{path: {json.dumps(path)}{pinned}}}")
+    if edit is not None:
+        text = edit(text)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     try:
@@ -61,7 +74,9 @@ def new_recipe(*, base: str, revision: str | None, like: str, name: str | None, 
         temporary.unlink(missing_ok=True)
 
 
-def _with_value(text: str, key: str, value: str) -> str:
-    """One top-level key's value; following indented lines belong to it. The comment behind the old value goes with
-    it."""
-    return re.sub(rf"(?m)^{key}:.*\n(?:[ \t]+.*\n)*", lambda _: f"{key}: {value}\n", text, count=1)
+def with_value(text: str, key: str, value: str) -> str:
+    """A recipe's text with one top-level key's value; following indented lines belong to it. The comment behind the old
+    value goes with it. A key that is not there is put behind `base`."""
+    line = f"{key}: {value}\n"
+    found, count = re.subn(rf"(?m)^{key}:.*\n(?:[ \t]+.*\n)*", lambda _: line, text, count=1)
+    return found if count else re.sub(r"(?m)^base:.*\n(?:[ \t]+.*\n)*", lambda base: base[0] + line, text, count=1)

@@ -49,12 +49,39 @@ class ToyModel(Strict):
     )
 
 
+class Shape(Strict):
+    """Sizes of a decoder by their names in config.json: what `plan` reckons with where no config.json is here yet."""
+
+    model_type: str | None = Field(
+        None, description="Family, such as llama, qwen2, qwen3, mixtral: small weights differ."
+    )
+    hidden_size: Positive = Field(description="Width.")
+    num_hidden_layers: Positive = Field(description="Decoder layers.")
+    num_attention_heads: Positive = Field(description="Heads of the queries.")
+    num_key_value_heads: int | None = Field(None, ge=1, description="Heads of keys and values; null: as the queries.")
+    head_dim: int | None = Field(None, ge=1, description="Width of a head; null: hidden_size / num_attention_heads.")
+    intermediate_size: Positive = Field(description="Width of the feed-forward layer.")
+    vocab_size: Positive = Field(description="Rows of the embedding.")
+    tie_word_embeddings: bool = Field(False, description="Embedding and output head are one tensor.")
+    num_local_experts: int | None = Field(None, ge=1, description="Experts a layer (Mixtral).")
+    num_experts: int | None = Field(None, ge=1, description="Experts a layer (Qwen).")
+    num_experts_per_tok: int | None = Field(None, ge=1, description="Experts that a token goes through.")
+    moe_intermediate_size: int | None = Field(None, ge=1, description="Width of an expert; null: intermediate_size.")
+    attention_bias: bool = Field(False, description="Biases on the attention's projections.")
+    max_position_embeddings: int | None = Field(None, ge=1, description="Positions that the model knows.")
+
+
 class ModelRef(Strict):
     """A checkpoint made elsewhere: a local folder, a hub id with a pinned revision, or `toy`."""
 
-    path: str = Field(description="Local folder, hub id (owner/name), or toy.")
+    path: str = Field(
+        "", description="Local folder, hub id (owner/name), or toy; left out only where `plan` has a shape."
+    )
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="40 hex digits; required for a hub id.")
     toy: ToyModel | None = Field(None, description="Shape of the toy; only with path: toy.")
+    shape: Shape | None = Field(
+        None, description="Sizes, for `plan` before the model is here; then its config.json counts."
+    )
 
 
 class Chat(Strict):
@@ -97,6 +124,19 @@ class Chat(Strict):
 
 
 # ---------------------------------------------------------------- machine
+
+
+class Hardware(Strict):
+    """What the recipe runs on. `plan`, `check` and `run` refuse a recipe that cannot fit it."""
+
+    nodes: Positive = Field(1, description="Machines.")
+    gpus: int = Field(0, ge=0, description="GPUs a node.")
+    gpu_memory_gb: float | None = Field(
+        None, gt=0, description="Memory of a GPU, as it is sold (80 for an H100), 10^9 bytes; null: not looked at."
+    )
+    host_memory_gb: float | None = Field(
+        None, gt=0, description="Main memory of a node, 10^9 bytes; null: not looked at."
+    )
 
 
 class Cluster(Strict):
@@ -460,6 +500,7 @@ class Recipe(Strict):
     seed: int = Field(0, ge=0, description="Every random choice follows from it.")
     base: ModelRef
     chat: Chat = Field(default_factory=Chat)
+    hardware: Hardware | None = Field(None, description="What it runs on; null: nothing is held against it.")
     cluster: Cluster = Field(default_factory=Cluster)
     engine: EngineSpec = Field(default_factory=EngineSpec)
     sandbox: Sandbox = Field(default_factory=Sandbox)

@@ -4,6 +4,7 @@ plans or of torch."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from posttrain.errors import CheckpointError
@@ -16,19 +17,95 @@ OPTIMISER_BYTES = 8  # two moments of Adam in float32
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
 
-def num_parameters(config: Mapping[str, Any]) -> int | None:
-    """Parameters of a decoder of the Llama family (Qwen, Mistral, Mixtral too) from its config; None for a config that
-    does not state the sizes of such a decoder."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoder:
+    """The sizes of a decoder of the Llama family. Widths in numbers, `head` one attention head, `expert` one expert.
+
+    Example: Decoder(hidden=2560, layers=32, heads=20, kv_heads=4, head=128, feed_forward=10496, experts=1,
+    experts_used=1, vocabulary=166144, tied=False, small=5120)
+    """
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head: int
+    feed_forward: int
+    experts: int
+    experts_used: int
+    vocabulary: int
+    tied: bool
+    small: int  # norms and biases of a layer
+
+    @property
+    def attention(self) -> int:
+        """Weights of a layer's projections of queries, keys, values and of its output."""
+        return 2 * self.hidden * self.heads * self.head + 2 * self.hidden * self.kv_heads * self.head
+
+    @property
+    def layer(self) -> int:
+        """Parameters of a layer."""
+        router = self.hidden * self.experts if self.experts > 1 else 0
+        return self.attention + 3 * self.hidden * self.feed_forward * self.experts + router + self.small
+
+    @property
+    def embeddings(self) -> int:
+        """Parameters of the embedding and of the output head."""
+        return self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+    @property
+    def parameters(self) -> int:
+        return self.embeddings + self.layers * self.layer + self.hidden
+
+    @property
+    def active(self) -> int:
+        """Weights that one token is multiplied with: the experts that it goes through, and the output head."""
+        feed_forward = 3 * self.hidden * self.feed_forward * self.experts_used
+        return self.layers * (self.attention + feed_forward) + self.vocabulary * self.hidden
+
+    @property
+    def kv_bytes(self) -> int:
+        """Keys and values of one token in a cache of 2 bytes a number."""
+        return 4 * self.layers * self.kv_heads * self.head
+
+
+def decoder(config: Mapping[str, Any]) -> Decoder | None:
+    """The sizes that a config states; None for one that does not state those of a decoder of the Llama family (Qwen,
+    Mistral, Mixtral too). The small weights are those of transformers' classes for `model_type`."""
     sizes = [_count(config, key) for key in _SIZES]
     if None in sizes:
         return None
     hidden, layers, heads, vocabulary, feed_forward = (size or 0 for size in sizes)
     head = _count(config, "head_dim") or hidden // heads
-    attention = 2 * hidden * heads * head + 2 * hidden * (_count(config, "num_key_value_heads") or heads) * head
+    kv_heads = _count(config, "num_key_value_heads") or heads
     experts = _count(config, "num_local_experts") or _count(config, "num_experts") or 1
-    router = hidden * experts if experts > 1 else 0
-    embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    return embeddings + layers * (attention + 3 * hidden * feed_forward * experts + router + 2 * hidden) + hidden
+    family, small = config.get("model_type"), 2 * hidden
+    if family in ("qwen3", "qwen3_moe"):
+        small += 2 * head  # norms of queries and keys
+    if family in ("qwen2", "qwen2_moe") or config.get("attention_bias") is True:
+        small += (heads + 2 * kv_heads) * head + (hidden if family not in ("qwen2", "qwen2_moe") else 0)
+    if experts > 1:
+        feed_forward = _count(config, "moe_intermediate_size") or feed_forward
+    return Decoder(
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        kv_heads=kv_heads,
+        head=head,
+        feed_forward=feed_forward,
+        experts=experts,
+        experts_used=min(experts, _count(config, "num_experts_per_tok") or 1),
+        vocabulary=vocabulary,
+        tied=bool(config.get("tie_word_embeddings")),
+        small=small,
+    )
+
+
+def num_parameters(config: Mapping[str, Any]) -> int | None:
+    """Parameters of a decoder, exact for the families that `decoder` knows; None for a config that states no such
+    sizes."""
+    sizes = decoder(config)
+    return None if sizes is None else sizes.parameters
 
 
 def _count(config: Mapping[str, Any], key: str) -> int | None:

@@ -37,11 +37,12 @@ KEYS = {
         "clip_high scale_rewards mask_truncated max_fault_share mismatch_tolerance"
     ),
     "GymData": "source task rows seed split options card",
+    "Hardware": "nodes gpus gpu_memory_gb host_memory_gb",
     "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
     "Lora": "rank alpha dropout targets",
-    "ModelRef": "path revision toy",
+    "ModelRef": "path revision toy shape",
     "Quarantine": "max_faulty_share",
-    "Recipe": "schema name seed base chat cluster engine sandbox verifiers data stages evaluate export",
+    "Recipe": "schema name seed base chat hardware cluster engine sandbox verifiers data stages evaluate export",
     "RewardModel": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
@@ -53,6 +54,11 @@ KEYS = {
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
         "gradient_checkpointing attention batch_size epochs kind data max_tokens packing router_loss"
+    ),
+    "Shape": (
+        "model_type hidden_size num_hidden_layers num_attention_heads num_key_value_heads head_dim intermediate_size "
+        "vocab_size tie_word_embeddings num_local_experts num_experts num_experts_per_tok moe_intermediate_size "
+        "attention_bias max_position_embeddings"
     ),
     "Stage": "name from",
     "StageData": "source stage part",

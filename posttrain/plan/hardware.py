@@ -1,0 +1,379 @@
+"""Does a recipe fit the hardware that it names? GPUs held, memory of the fullest GPU, host memory, GPU-hours a step.
+
+    seats      trainers start with `fitness` and stay; the engines of a role start with its first answers and stay, but
+               for a teacher's, which end with the pairs (machine/machine.py)
+    a GPU      holds one trainer or one engine; where the shares of both are at most one GPU together, Ray may put
+               them on the same, and their memory is added
+
+Knows no torch and asks no machine. Raises nothing: `Verdict.refuse` does, with the recipe's line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from posttrain.plan import compute
+from posttrain.plan.estimate import Estimate, configs, other_sizes
+from posttrain.plan.memory import (
+    GB,
+    GpuMemory,
+    engine_need,
+    forward_of,
+    trained_parameters,
+    training_memory,
+    trial_memory,
+)
+from posttrain.plan.steps import Plan
+from posttrain.recipe.location import Source
+from posttrain.recipe.resolve import BASE
+from posttrain.recipe.schema import Dpd, Grpo, Recipe, Sft, Training
+from posttrain.recipe.sizes import Decoder, decoder
+from posttrain.recipe.yaml_core import Key
+from posttrain.records.step import ModelRole, Step
+
+RESERVED_GB = 2.0  # of each GPU: CUDA's context, NCCL's buffers, gaps between allocations
+WORKER_GB = 3.0  # host memory of a process that has imported torch, transformers and CUDA's libraries
+OBJECT_STORE_GB = 0.5
+ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
+LONGEST_MASK = 32768  # masked sdpa on a GPU is wrong above, without a word (pytorch#187227)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """What one step asks of the hardware; None where a thing does not apply or cannot be known yet.
+
+    Example: Needs(gpus=8.0, gpu_memory_gb=GpuMemory(total=41.0), host_memory_gb=75.0, flops=1e18, gpu_hours=9.5,
+    notes=("sharded over 4 trainers",))
+    """
+
+    gpus: float | None = None
+    gpu_memory_gb: GpuMemory = field(default_factory=GpuMemory)
+    host_memory_gb: float | None = None
+    flops: float | None = None
+    gpu_hours: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Misfit:
+    """Why a recipe cannot run on its hardware. Example: Misfit(key=("hardware", "gpus"), what="distil.pairs asks for 24
+    GPUs, hardware has 8", remedy="...")"""
+
+    key: Key
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """fits: None where GPUs are asked and either the hardware or a model's sizes are not stated.
+
+    Example: Verdict(fits=True, needs={"base": Needs(), ...}, misfits=())
+    """
+
+    fits: bool | None
+    needs: Mapping[str, Needs]
+    misfits: tuple[Misfit, ...]
+
+    def refuse(self, source: Source) -> None:
+        """Raises RecipeError for the first misfit; the others stand in its remedy."""
+        if self.misfits:
+            first, *others = self.misfits
+            more = "".join(f". Also: {other.what}; {other.remedy}" for other in others[:3])
+            source.fail(first.key, first.what, first.remedy + more)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """The plan with what is looked up for every step."""
+
+    plan: Plan
+    sizes: Mapping[str, Decoder | None]  # step -> the model that it makes, trains or asks
+    estimates: Mapping[str, Estimate]
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.plan.recipe
+
+    @property
+    def on_gpus(self) -> bool:
+        return self.recipe.cluster.gpus_per_trainer > 0 or self.recipe.cluster.gpus_per_engine > 0
+
+    @property
+    def memory_gb(self) -> float | None:
+        return self.recipe.hardware.gpu_memory_gb if self.recipe.hardware else None
+
+    def training(self, step: Step) -> Training | None:
+        stage = next((one for one in self.recipe.stages if one.name == step.stage), None)
+        return stage if step.kind in ("sft", "dpd", "grpo", "reward_model") and isinstance(stage, Training) else None
+
+
+def look(plan: Plan, estimates: Mapping[str, Estimate]) -> Verdict:
+    """What every step needs, and whether the recipe's hardware has it."""
+    asked = _Asked(plan=plan, sizes=_sizes(plan), estimates=estimates)
+    needs = {step.name: _needs(asked, step, roles) for step, roles in _roles_alive(plan)}
+    misfits = tuple(_misfits(asked, needs))
+    unknown = asked.on_gpus and (
+        asked.memory_gb is None or any(asked.sizes[step.name] is None for step in plan.steps if step.kind != "export")
+    )
+    return Verdict(fits=False if misfits else None if unknown else True, needs=needs, misfits=misfits)
+
+
+def _sizes(plan: Plan) -> dict[str, Decoder | None]:
+    sizes: dict[str, Decoder | None] = {name: decoder(config) for name, config in configs(plan).items()}
+    for step in plan.steps:
+        if step.name not in sizes:
+            sizes[step.name] = sizes.get(step.inputs.get("checkpoint", BASE))
+    return sizes
+
+
+def _roles_alive(plan: Plan) -> Iterator[tuple[Step, frozenset[str]]]:
+    """Each step with the roles whose engines are up while it runs, in a run from nothing."""
+    alive: set[str] = set()
+    for step in plan.steps:
+        if step.kind == "evaluate":
+            alive.add("teacher" if step.role is ModelRole.TEACHER else "policy")
+        elif step.kind in ("pairs", "filter", "grpo"):
+            alive |= {"policy", *({"teacher"} if step.kind == "pairs" else ()), *({"judge"} & step.inputs.keys())}
+        yield step, frozenset(alive)
+        if step.kind == "pairs":
+            alive.discard("teacher")
+
+
+def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
+    cluster, stage, model = asked.recipe.cluster, asked.training(step), asked.sizes[step.name]
+    if step.kind in ("base", "export"):
+        return Needs(notes=tuple(other_sizes(asked.plan, step.name)) if step.kind == "base" else ())
+    gpus = cluster.trainers * cluster.gpus_per_trainer + len(roles) * cluster.engines * cluster.gpus_per_engine
+    if not asked.on_gpus or model is None:
+        return Needs(gpus=gpus if asked.on_gpus else None)
+    memory, notes = GpuMemory(), []
+    teacher = asked.sizes.get(step.inputs.get("teacher", "")) if stage is not None else None
+    if cluster.gpus_per_trainer > 0 and stage is not None and (teacher or not isinstance(stage, Dpd)):
+        memory, notes = _trained(asked, stage, model, teacher)
+    elif cluster.gpus_per_trainer > 0 and step.kind == "fitness":
+        memory = trial_memory(model, _tried(asked, model))
+    if roles and cluster.gpus_per_engine > 0 and asked.memory_gb is not None:
+        memory = _beside_engines(asked, step, memory, len(roles))
+    flops, hours = _time(asked, step, stage, teacher)
+    return Needs(
+        gpus=gpus,
+        gpu_memory_gb=memory,
+        host_memory_gb=_host(asked, step, roles, teacher),
+        flops=flops,
+        gpu_hours=None if hours is None else hours * gpus,
+        notes=tuple(notes),
+    )
+
+
+def _beside_engines(asked: _Asked, step: Step, memory: GpuMemory, roles: int) -> GpuMemory:
+    """With what vLLM takes at its start and keeps. An engine on a GPU of its own counts where the step asks it."""
+    cluster, share = asked.recipe.cluster, asked.recipe.engine.gpu_memory_share * (asked.memory_gb or 0.0)
+    if cluster.gpus_per_trainer and cluster.gpus_per_trainer + cluster.gpus_per_engine <= 1:
+        return replace(memory, engine=share * roles, total=(memory.total or 0.0) + share * roles)
+    if step.kind in ASKING:
+        share *= min(roles * cluster.engines, int(1 / cluster.gpus_per_engine)) if cluster.gpus_per_engine < 1 else 1
+        return replace(memory, engine=share, total=max(memory.total or 0.0, share))
+    return memory
+
+
+def _tried(asked: _Asked, model: Decoder) -> int:
+    """Parameters that the largest of fitness's trials trains: one for each way in which the stages do."""
+    stages = [stage for stage in asked.recipe.stages if isinstance(stage, Training) and stage.name in asked.plan.stages]
+    return max((trained_parameters(stage, model) for stage in stages), default=0)
+
+
+def _largest(asked: _Asked) -> Decoder:
+    """Of the models that fitness tries."""
+    known = [size for step in asked.plan.steps if step.kind == "base" and (size := asked.sizes[step.name])]
+    return max(known, key=lambda size: size.parameters)
+
+
+def _trained(asked: _Asked, stage: Training, model: Decoder, teacher: Decoder | None) -> tuple[GpuMemory, list[str]]:
+    """Memory of a trainer: by cluster.sharding, of which auto shards what would fill a GPU by more than half."""
+    cluster, context, room = asked.recipe.cluster, asked.recipe.engine.context_tokens, asked.memory_gb
+    whole, parts = (
+        training_memory(
+            model, stage, context_tokens=context, trainers=cluster.trainers, sharded=sharded, teacher=teacher
+        )
+        for sharded in (False, True)
+    )
+    states = 4 * model.parameters + 12 * trained_parameters(stage, model)
+    # The key comes with branch fsdp (train/sharding.py::wants_sharding has the same rule); read plainly once merged.
+    asked_for = getattr(cluster, "sharding", "auto")
+    by_size = asked_for == "auto" and room is not None and states / GB > room / 2
+    sharded = cluster.trainers > 1 and (asked_for == "fsdp" or by_size)
+    notes = [f"sharded over {cluster.trainers} trainers (FSDP2)" if sharded else "not sharded"]
+    passed = forward_of(stage, context)
+    notes.append("attention: sdpa with a mask" if passed.masked else "attention: sdpa")
+    across = passed.all_tokens if passed.flattened else passed.tokens
+    if passed.masked and across > LONGEST_MASK:
+        notes.append(f"masked sdpa over {across} tokens is wrong on a GPU (pytorch#187227): needs flash attention")
+    if isinstance(stage, Dpd) and cluster.trainers > 1:
+        notes.append("cannot run on several GPUs yet: the reference is computed on the CPU (train/dpd.py)")
+    return (parts if sharded else whole), notes
+
+
+def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | None) -> float | None:
+    """Main memory of the fullest node. A trainer loads its model there in float32 (dpd also keeps the reference and
+    loads the teacher), an engine checks its weights against a float32 copy, a hand-over makes one copy and one for each
+    engine; rows of data lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token."""
+    model, cluster = asked.sizes[step.name], asked.recipe.cluster
+    if model is None:
+        return None
+    nodes = asked.recipe.hardware.nodes if asked.recipe.hardware else 1
+    trainers, engines = math.ceil(cluster.trainers / nodes), math.ceil(cluster.engines / nodes)
+    copy = 4 * model.parameters / GB
+    processes = (trainers + len(roles) * engines + 2) * WORKER_GB + OBJECT_STORE_GB
+    if step.kind == "fitness":
+        return processes + 8 * _largest(asked).parameters / GB
+    if step.kind == "dpd":
+        return processes + trainers * (copy + max(copy, 4 * teacher.parameters / GB if teacher else 0.0))
+    if step.kind == "grpo":
+        return processes + max(trainers * copy, copy + engines * copy)
+    if step.kind in ("sft", "reward_model"):
+        text = asked.estimates[step.name].text_bytes or 0
+        return processes + trainers * (copy + text / 4 * 80 / GB)
+    return processes + engines * copy
+
+
+def _time(
+    asked: _Asked, step: Step, stage: Training | None, teacher: Decoder | None
+) -> tuple[float | None, float | None]:
+    """(operations of training, hours) of a step; None where its tokens are not known."""
+    model, tokens, recipe = asked.sizes[step.name], asked.estimates[step.name].tokens, asked.recipe
+    if model is None or tokens is None:
+        return None, None
+    hours, flops = 0.0, None
+    if stage is not None:
+        length = forward_of(stage, recipe.engine.context_tokens).tokens
+        flops = compute.training_flops(model, tokens, length, teacher=teacher)
+        hours += compute.training_hours(flops, recipe.cluster.trainers)
+    if (stage is None or isinstance(stage, Grpo)) and recipe.cluster.gpus_per_engine > 0:
+        length = min(recipe.engine.context_tokens, int(step.params.get("max_tokens", recipe.engine.context_tokens)))
+        room = recipe.engine.gpu_memory_share * (asked.memory_gb or 80.0) - 2 * model.parameters / GB
+        hours += compute.generation_hours(
+            model, tokens, length, cache_gb=max(1.0, room), engines=recipe.cluster.engines
+        )
+    return flops, hours
+
+
+# ---------------------------------------------------------------- what does not fit
+
+
+def _misfits(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit]:
+    hardware, cluster = asked.recipe.hardware, asked.recipe.cluster
+    if hardware is None:
+        return
+    if cluster.trainers > 1 and 0 < cluster.gpus_per_trainer < 1:
+        yield Misfit(
+            key=("cluster", "gpus_per_trainer"),
+            what=f"{cluster.trainers} trainers of {cluster.gpus_per_trainer:g} GPU may share one, which NCCL refuses",
+            remedy="set cluster.gpus_per_trainer: 1, or cluster.trainers: 1",
+        )
+    yield from _too_many_gpus(asked, needs)
+    yield from _engine_too_small(asked)
+    yield from _too_much_memory(asked, needs)
+    step, host = max(((name, need.host_memory_gb or 0.0) for name, need in needs.items()), key=lambda found: found[1])
+    if hardware.host_memory_gb is not None and host > hardware.host_memory_gb:
+        yield Misfit(
+            key=("hardware", "host_memory_gb"),
+            what=f"{step} needs {host:.0f} GB of main memory a node, hardware has {hardware.host_memory_gb:g}",
+            remedy="lower cluster.trainers or cluster.engines, or spread them over more nodes",
+        )
+
+
+def _too_many_gpus(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit]:
+    hardware, cluster = asked.recipe.hardware, asked.recipe.cluster
+    assert hardware is not None, "only called with hardware"
+    here = hardware.nodes * hardware.gpus
+    step, most = max(((name, need.gpus or 0.0) for name, need in needs.items()), key=lambda found: found[1])
+    if most <= here + 1e-9:
+        return
+    trainers = cluster.trainers * cluster.gpus_per_trainer
+    roles = round((most - trainers) / (cluster.engines * cluster.gpus_per_engine)) if cluster.gpus_per_engine else 0
+    fewer_engines = max(1, here // 2 // roles) if roles else 0
+    fewer_trainers = here - fewer_engines * roles
+    remedy = f"set hardware.gpus to what there is, at least {math.ceil(most / hardware.nodes)}"
+    if fewer_trainers >= 1:
+        remedy = f"set cluster.trainers: {fewer_trainers} and cluster.engines: {fewer_engines}, or {remedy}"
+    yield Misfit(
+        key=("hardware", "gpus"),
+        what=(
+            f"{step} holds {most:g} GPUs ({cluster.trainers} trainers, and {cluster.engines} engines for each of "
+            f"{roles} roles), hardware has {here}"
+        ),
+        remedy=remedy,
+    )
+
+
+def _engine_too_small(asked: _Asked) -> Iterator[Misfit]:
+    """vLLM refuses to start in a share that does not hold the weights and one context."""
+    engine, room = asked.recipe.engine, asked.memory_gb
+    if room is None or not asked.recipe.cluster.gpus_per_engine:
+        return
+    for step, roles in _roles_alive(asked.plan):
+        model = asked.sizes[step.name]
+        if model is None or not roles or step.kind not in ASKING:
+            continue
+        models = [model, asked.sizes.get(step.inputs.get("teacher", "")) or model]
+        need = max(engine_need(one, engine.context_tokens) for one in models)
+        if need > engine.gpu_memory_share * room:
+            yield Misfit(
+                key=("engine", "gpu_memory_share"),
+                what=(
+                    f"an engine of {step.name} needs {need:.1f} GB for weights, one context and its work, and may take "
+                    f"{engine.gpu_memory_share * room:.1f}"
+                ),
+                remedy=f"raise it to {math.ceil(100 * need / room) / 100:g}"
+                if need <= 0.95 * room
+                else "lower engine.context_tokens, or take GPUs with more memory",
+            )
+            return
+
+
+def _too_much_memory(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit]:
+    room = asked.memory_gb
+    if room is None:
+        return
+    step, most = max(
+        ((name, need.gpu_memory_gb.total or 0.0) for name, need in needs.items()), key=lambda found: found[1]
+    )
+    if most + RESERVED_GB <= room or (needs[step].gpu_memory_gb.engine == most):
+        return
+    memory = needs[step].gpu_memory_gb
+    parts = ", ".join(
+        f"{part} {value:.1f}"
+        for part in ("weights", "gradients", "optimizer", "activations", "logits", "engine")
+        if (value := getattr(memory, part))
+    )
+    yield Misfit(
+        key=("hardware", "gpu_memory_gb"),
+        what=(
+            f"{step} needs {most + RESERVED_GB:.0f} GB on a GPU ({parts}; {RESERVED_GB:g} kept free), hardware has "
+            f"{room:g}"
+        ),
+        remedy=_remedy(asked, step, memory),
+    )
+
+
+def _remedy(asked: _Asked, name: str, memory: GpuMemory) -> str:
+    """The change that saves most, by the part that weighs most."""
+    step = asked.plan.step(name)
+    stage = asked.training(step)
+    if step.kind == "fitness":
+        return "set the stages' adapter to a LoRA such as {rank: 32, alpha: 64.0}, or give GPUs with more memory"
+    if stage is None:
+        return "give GPUs with more memory, or a smaller base"
+    place, states = f"stages.{stage.name}", sum((memory.weights or 0, memory.gradients or 0, memory.optimizer or 0))
+    if (memory.activations or 0) > states:
+        if not stage.gradient_checkpointing:
+            return f"set {place}.gradient_checkpointing: true"
+        if stage.micro_batch_size > 1:
+            return f"lower {place}.micro_batch_size"
+        return f"lower {place}.max_tokens" + (", or give flash attention" if isinstance(stage, Sft) else "")
+    if asked.recipe.cluster.gpus_per_trainer < 1:
+        return "lower engine.gpu_memory_share, or give trainer and engine a GPU each"
+    return f"raise cluster.trainers, or set {place}.adapter to a LoRA such as {{rank: 32, alpha: 64.0}}"
