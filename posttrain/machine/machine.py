@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
 from posttrain.machine.scorer import Scorer
+from posttrain.recipe.engines import engines_of
 from posttrain.recipe.schema import Recipe
 from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import EngineServer, choose_backend
+from posttrain.rollout.vllm_arguments import refuse_unknown_options
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.artefacts import library_versions
@@ -131,15 +133,17 @@ class Machine:
     def _start_engines(self, role: str, model_dir: Path, version: str) -> list[Remote]:
         from posttrain.machine.cluster import ActorSpec
 
-        spec, count = self._recipe.engine, self._recipe.cluster.engines
-        gpus = self._recipe.cluster.gpus_per_engine
+        spec, engines = self._recipe.engine, engines_of(self._recipe, role)
+        count, gpus = engines.engines, engines.gpus
+        refuse_unknown_options(engines.options, f"options of the {role} engines")
         options = EngineOptions(
             dtype=spec.dtype,
             context_tokens=spec.context_tokens,
             kv_cache_gb=spec.kv_cache_gb,
-            gpu_memory_share=spec.gpu_memory_share,
+            gpu_memory_share=engines.gpu_memory_share,
             seed=self._recipe.seed,
             device="cuda" if gpus > 0 else "cpu",
+            vllm=engines.options,
         )
         kwargs = {
             "backend": choose_backend(spec.backend),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from posttrain.recipe.engines import check_engines
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
 from posttrain.recipe.resolve import BASE, counts_in_band, data_of, is_policy, judge_stages, models_of, verifiers_of
@@ -42,6 +43,7 @@ def check_references(loaded: Loaded) -> None:
         _check_judges,
         _check_numbers,
         _check_context,
+        check_engines,
         _check_suites,
         _check_sandbox,
     )

@@ -117,6 +117,19 @@ class Cluster(Strict):
     )
 
 
+EngineRole = Literal["policy", "teacher", "judge"]
+Options = dict[str, Any]  # of vLLM, by its own names
+
+
+class RoleSpec(Strict):
+    """The engines of one role, where they differ from the others; what is null is as `cluster` and `engine` say."""
+
+    engines: int | None = Field(None, ge=1, description="Engines of this role; null: cluster.engines.")
+    gpus_per_engine: float | None = Field(None, ge=0, description="GPUs an engine; null: cluster.gpus_per_engine.")
+    gpu_memory_share: Share | None = Field(None, description="Share of GPU memory; null: engine.gpu_memory_share.")
+    options: Options = Field(default_factory=dict, description="vLLM's options for this role, over engine.options.")
+
+
 class EngineSpec(Strict):
     """The rollout engine."""
 
@@ -133,6 +146,12 @@ class EngineSpec(Strict):
     gpu_memory_share: Share = Field(0.5, description="Share of GPU memory an engine may take.")
     parity_tolerance: float = Field(
         1e-3, gt=0, description="Largest log-probability gap, engine against trainer, after a weight hand-over (nats)."
+    )
+    options: Options = Field(
+        default_factory=dict, description="Any option of vLLM by its own name, such as max_num_seqs; for every role."
+    )
+    roles: dict[EngineRole, RoleSpec] = Field(
+        default_factory=dict, description="What the engines of one role have of their own."
     )
 
 

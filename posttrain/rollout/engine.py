@@ -6,7 +6,7 @@ Token ids in, token ids out; no text, no templates, no verifiers. Imports neithe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from posttrain.types import Completion, GenerationRequest, SamplingParams
@@ -25,6 +25,7 @@ class EngineOptions:
     gpu_memory_share: float = 0.5  # vLLM on a GPU
     seed: int = 0  # vLLM's own; each sample brings a seed of its own
     device: str = "auto"
+    vllm: Mapping[str, Any] = field(default_factory=dict)  # vLLM's own arguments, over ours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

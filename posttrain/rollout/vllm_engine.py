@@ -69,6 +69,7 @@ class VllmEngine:
         self._kv_cache_gb = options.kv_cache_gb
         self._gpu_memory_share = options.gpu_memory_share
         self._seed = options.seed
+        self._own = dict(options.vllm)
         self._llm: vllm.LLM | None = None
         self._start(model_dir, version)
 
@@ -103,7 +104,17 @@ class VllmEngine:
                 "block_size": _BLOCK_TOKENS,
                 "kv_cache_memory_bytes": self._kv_cache_bytes(),
             }
-        self._llm = vllm.LLM(**options)
+        try:
+            self._llm = vllm.LLM(**options | self._own)
+        except (TypeError, ValueError, AssertionError) as error:
+            if not self._own:
+                raise
+            shown = ", ".join(f"{name}: {value!r}" for name, value in sorted(self._own.items()))
+            raise InputError(
+                f"vLLM does not start with {shown}: {' '.join(str(error).split())[:500]}",
+                where="engine.options",
+                remedy="mend what it names; the engine's log has all of it",
+            ) from error
 
     def _kv_cache_bytes(self) -> int:
         config = self._config
@@ -112,14 +123,16 @@ class VllmEngine:
         bytes_per_token = (
             2 * config["num_hidden_layers"] * heads * head_size * torch.finfo(getattr(torch, self._dtype)).bits // 8
         )
-        one = (-(-self._context_tokens // _BLOCK_TOKENS) + 1) * _BLOCK_TOKENS * bytes_per_token
+        block = int(self._own.get("block_size") or _BLOCK_TOKENS)
+        one = (-(-self._context_tokens // block) + 1) * block * bytes_per_token
         if self._kv_cache_gb * 2**30 < 2 * one:
             raise InputError(
                 f"{self._kv_cache_gb:g} GiB of cache do not hold two contexts of {self._context_tokens} tokens",
                 where="engine.kv_cache_gb",
                 remedy=f"at least {2 * one / 2**30:.3f}, or a shorter engine.context_tokens",
             )
-        return min((_SEQUENCES + 1) * one, int(self._kv_cache_gb * 2**30))
+        sequences = int(self._own.get("max_num_seqs") or _SEQUENCES)
+        return min((sequences + 1) * one, int(self._kv_cache_gb * 2**30))
 
     def _check_context(self) -> None:
         limit = self._config.get("max_position_embeddings")
@@ -167,14 +180,31 @@ class VllmEngine:
         if not self._on_gpu and in_place_update_lies(self._config):
             self.rebuild(model_dir, version)
             return
-        self._reload(iterate_weights(model_dir), version)
+        if self._is_split:
+            self._reload_folder(model_dir, version)
+        else:
+            self._reload(iterate_weights(model_dir), version)
 
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
         if not self._on_gpu and in_place_update_lies(self._config):
             with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
                 self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
             return
-        self._reload(iter(weights.items()), version)
+        if self._is_split:
+            with tempfile.TemporaryDirectory(prefix="posttrain-weights-", dir=_shared_memory()) as folder:
+                self._reload_folder(str(write_checkpoint(self._companions, weights, Path(folder))), version)
+        else:
+            self._reload(iter(weights.items()), version)
+
+    @property
+    def _is_split(self) -> bool:
+        """Whether the model lives in worker processes, which tensors reach by a path only."""
+        return any(int(self._own.get(name) or 1) > 1 for name in ("tensor_parallel_size", "pipeline_parallel_size"))
+
+    def _reload_folder(self, model_dir: str, version: str) -> None:
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model_dir})
+        self._drop_prefix_cache()
+        self._version = version
 
     def _reload(self, weights: Any, version: str) -> None:
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
@@ -252,6 +282,12 @@ class VllmEngine:
         )
         outputs = self._run([list(prompt) for prompt in prompts], [params] * len(prompts))
         return [[float(output.outputs[0].logprobs[0][label].logprob) for label in labels] for output in outputs]
+
+
+def _shared_memory() -> str | None:
+    """A folder in memory that processes of this machine share; None (the folder for temporary files) where there is
+    none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def _main(model_dir: str) -> None:

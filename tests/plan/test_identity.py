@@ -91,6 +91,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
                 "scale_rewards": "none",
                 "mask_truncated": "false",
                 "max_fault_share": "0.1",
+                "mismatch_tolerance": "0.1",
             }.items()
         },
     },
@@ -136,6 +137,11 @@ CASES += [
     ("engine.backend=hf", set()),
     ("engine.dtype=float16", EVALUATIONS | SAMPLERS),
     ("engine.kv_cache_gb=2", set()),
+    ("engine.options={max_num_seqs: 8, enforce_eager: true}", set()),
+    ("engine.options={kv_cache_dtype: fp8}", EVALUATIONS | SAMPLERS | {"stem", "preference"}),
+    ("engine.roles={teacher: {options: {quantization: fp8}}}", {"distil.teacher.eval.stem", "distil.pairs"}),
+    ("engine.roles={judge: {options: {quantization: fp8}}}", {"preference"}),
+    ("engine.roles={policy: {engines: 2, gpus_per_engine: 2.0}}", set()),
     ("sandbox.slots=9", set()),
     ("sandbox.min_level=container", set()),
 ]

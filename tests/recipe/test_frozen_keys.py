@@ -21,7 +21,7 @@ KEYS = {
         "max_tokens weights beta divergence jsd_beta kd_temperature"
     ),
     "DpdWeights": "sequence chosen rejected",
-    "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance",
+    "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
     "Filter": "k low high wave",
@@ -43,6 +43,7 @@ KEYS = {
         "save_every "
         "gradient_checkpointing batch_size epochs kind data max_tokens held_out_share"
     ),
+    "RoleSpec": "engines gpus_per_engine gpu_memory_share options",
     "RowData": "max_faulty_share columns metadata gold_format",
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
