@@ -24,6 +24,7 @@ from posttrain.machine.scorer import Scorer
 from posttrain.recipe.engines import engines_of
 from posttrain.recipe.schema import Recipe
 from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
+from posttrain.rollout.dispatch import SLOTS
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import EngineServer, choose_backend
@@ -126,9 +127,16 @@ class Machine:
             return served.engine  # type: ignore[no-any-return]
         self.release(role)
         remotes = self._start_engines(role, model_dir, version)
-        engine: Any = remotes[0] if len(remotes) == 1 else EnginePool(remotes)
+        engine: Any = remotes[0] if len(remotes) == 1 else self._pool(role, remotes)
         self._engines[role] = _Served(shape=shape, engine=engine, remotes=remotes)
         return engine  # type: ignore[no-any-return]
+
+    def _pool(self, role: str, remotes: list[Remote]) -> EnginePool:
+        """On the CPU the same bytes come again; on GPUs, whose sums repeat in no order anyhow, no engine waits for
+        another."""
+        engines = engines_of(self._recipe, role)
+        slots = int(engines.options.get("max_num_seqs") or SLOTS)
+        return EnginePool(remotes, in_order=engines.gpus == 0, slots=slots)
 
     def _start_engines(self, role: str, model_dir: Path, version: str) -> list[Remote]:
         from posttrain.machine.cluster import ActorSpec

@@ -39,7 +39,9 @@ if not torch.cuda.is_available():
 import vllm
 
 from posttrain.errors import InputError, StageError
+from posttrain.rollout.dispatch import Sample
 from posttrain.rollout.engine import EngineHealth, EngineOptions
+from posttrain.rollout.identity import Held, held
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
 from posttrain.rollout.weights import (
     in_place_update_lies,
@@ -71,6 +73,8 @@ class VllmEngine:
         self._seed = options.seed
         self._own = dict(options.vllm)
         self._llm: vllm.LLM | None = None
+        self._live: dict[str, Sample] = {}  # under way between two calls of `advance`
+        self._asked = 0
         self._start(model_dir, version)
 
     # ------------------------------------------------------------ life
@@ -154,7 +158,7 @@ class VllmEngine:
         if self._llm is None:
             return
         self._llm.llm_engine.engine_core.shutdown()
-        self._llm = None
+        self._llm, self._live = None, {}
         gc.collect()
         # A second LLM in the same process needs the distributed state of the first gone.
         from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
@@ -202,14 +206,22 @@ class VllmEngine:
         return any(int(self._own.get(name) or 1) > 1 for name in ("tensor_parallel_size", "pipeline_parallel_size"))
 
     def _reload_folder(self, model_dir: str, version: str) -> None:
+        self._give_up()
         self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model_dir})
         self._drop_prefix_cache()
         self._version = version
 
     def _reload(self, weights: Any, version: str) -> None:
+        self._give_up()
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         self._drop_prefix_cache()
         self._version = version
+
+    def _give_up(self) -> None:
+        """Drop what an earlier caller of `advance` left under way."""
+        if self._live:
+            self._engine.llm_engine.abort_request(list(self._live))
+            self._live = {}
 
     def _drop_prefix_cache(self) -> None:
         if not self._engine.reset_prefix_cache():
@@ -218,32 +230,58 @@ class VllmEngine:
                 remedy="wait for generate before updating",
             )
 
+    def checksums(self) -> dict[str, Held]:
+        """None of a model that is split over processes, each of which has its share of every tensor."""
+        return {} if self._is_split else dict(self._engine.apply_model(held)[0])
+
     # ------------------------------------------------------------ sampling and scoring
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
         samples = [(list(request.prompt_ids), seed) for request in requests for seed in request.seeds]
-        params = [
-            vllm.SamplingParams(
-                n=1,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=answer_budget(len(prompt), sampling.max_tokens, self._context_tokens),
-                stop_token_ids=list(sampling.stop_token_ids),
-                ignore_eos=True,  # only the recipe's stop tokens end a turn, never config.eos_token_id
-                seed=seed,
-                logprobs=0,  # of the sampled token alone
-                detokenize=False,
-            )
-            for prompt, seed in samples
-        ]
+        params = [self._params(len(prompt), seed, sampling) for prompt, seed in samples]
         outputs = iter(self._run([prompt for prompt, _ in samples], params))
         return [
             [self._completion(next(outputs).outputs[0], sampling, seed) for seed in request.seeds]
             for request in requests
         ]
 
+    def _params(self, prompt_tokens: int, seed: int, sampling: SamplingParams) -> vllm.SamplingParams:
+        return vllm.SamplingParams(
+            n=1,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=answer_budget(prompt_tokens, sampling.max_tokens, self._context_tokens),
+            stop_token_ids=list(sampling.stop_token_ids),
+            ignore_eos=True,  # only the recipe's stop tokens end a turn, never config.eos_token_id
+            seed=seed,
+            logprobs=0,  # of the sampled token alone
+            detokenize=False,
+            output_kind=vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
+        )
+
+    def advance(
+        self, new: Sequence[Sample], sampling: SamplingParams, *, fresh: bool, at_least: int
+    ) -> list[tuple[int, Completion]]:
+        core = self._engine.llm_engine
+        if fresh:
+            self._give_up()
+            self._drop_prefix_cache()
+        for sample in new:
+            name, self._asked = f"sample-{self._asked}", self._asked + 1
+            params = self._params(len(sample.prompt_ids), sample.seed, sampling)
+            core.add_request(name, {"prompt_token_ids": list(sample.prompt_ids)}, params)
+            self._live[name] = sample
+        done: list[tuple[int, Completion]] = []
+        while self._live and len(done) < at_least:
+            for output in core.step():
+                if output.finished:
+                    sample = self._live.pop(output.request_id)
+                    done.append((sample.place, self._completion(output.outputs[0], sampling, sample.seed)))
+        return done
+
     def _run(self, prompts: list[list[int]], params: list[Any]) -> list[Any]:
         refuse_too_long(prompts, self._context_tokens)
+        self._give_up()
         self._drop_prefix_cache()
         if not prompts:
             return []
