@@ -232,6 +232,9 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
                 source.fail((*key, "steps"), "grpo needs a number of steps", "such as 100")
             rows = stage.prompts_per_step * stage.group
             _check_batch(recipe, source, key, rows, stage, f"prompts_per_step * group = {rows}")
+            if stage.soft_punish_cache >= stage.max_tokens:
+                what = f"{stage.soft_punish_cache} is not below max_tokens {stage.max_tokens}"
+                source.fail((*key, "soft_punish_cache"), what, "give fewer tokens, such as a quarter of max_tokens")
             if stage.filter is not None:
                 _check_filter(source, (*key, "filter"), stage.filter)
 

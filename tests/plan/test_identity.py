@@ -90,6 +90,9 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
                 "clip_high": "0.3",
                 "scale_rewards": "none",
                 "mask_truncated": "false",
+                "soft_punish_cache": "16",
+                "length_control": "0.5",
+                "max_resampled": "4",
                 "max_fault_share": "0.1",
                 "mismatch_tolerance": "0.1",
             }.items()

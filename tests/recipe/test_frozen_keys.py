@@ -30,7 +30,8 @@ KEYS = {
         "save_every "
         "gradient_checkpointing kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
-        "clip_high scale_rewards mask_truncated max_fault_share mismatch_tolerance"
+        "clip_high scale_rewards mask_truncated soft_punish_cache length_control max_resampled "
+        "max_fault_share mismatch_tolerance"
     ),
     "GymData": "source task rows seed split options card",
     "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
