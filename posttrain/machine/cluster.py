@@ -149,6 +149,14 @@ class Pending:
                 remedy="killed, or out of memory? the same command resumes",
             ) from error
 
+    @staticmethod
+    def wait_any(calls: Sequence[Pending]) -> list[Pending]:
+        """Those of the calls that are answered, one at least. Stopped as in `result`."""
+        by_ref = {call.ref: call for call in calls}
+        while not (done := ray.wait(list(by_ref), timeout=1.0)[0]):
+            check_wait()
+        return [by_ref[ref] for ref in done]
+
 
 class Remote:
     """A named object in an actor. `remote.method(...)` blocks; `submit` does not. Picklable into other actors."""

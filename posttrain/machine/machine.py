@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
 from posttrain.machine.scorer import Scorer
+from posttrain.recipe.engines import engines_of
 from posttrain.recipe.schema import Recipe
 from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
+from posttrain.rollout.dispatch import SLOTS
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import EngineServer, choose_backend
+from posttrain.rollout.vllm_arguments import refuse_unknown_options
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.artefacts import library_versions
@@ -124,22 +127,31 @@ class Machine:
             return served.engine  # type: ignore[no-any-return]
         self.release(role)
         remotes = self._start_engines(role, model_dir, version)
-        engine: Any = remotes[0] if len(remotes) == 1 else EnginePool(remotes)
+        engine: Any = remotes[0] if len(remotes) == 1 else self._pool(role, remotes)
         self._engines[role] = _Served(shape=shape, engine=engine, remotes=remotes)
         return engine  # type: ignore[no-any-return]
+
+    def _pool(self, role: str, remotes: list[Remote]) -> EnginePool:
+        """On the CPU the same bytes come again; on GPUs, whose sums repeat in no order anyhow, no engine waits for
+        another."""
+        engines = engines_of(self._recipe, role)
+        slots = int(engines.options.get("max_num_seqs") or SLOTS)
+        return EnginePool(remotes, in_order=engines.gpus == 0, slots=slots)
 
     def _start_engines(self, role: str, model_dir: Path, version: str) -> list[Remote]:
         from posttrain.machine.cluster import ActorSpec
 
-        spec, count = self._recipe.engine, self._recipe.cluster.engines
-        gpus = self._recipe.cluster.gpus_per_engine
+        spec, engines = self._recipe.engine, engines_of(self._recipe, role)
+        count, gpus = engines.engines, engines.gpus
+        refuse_unknown_options(engines.options, f"options of the {role} engines")
         options = EngineOptions(
             dtype=spec.dtype,
             context_tokens=spec.context_tokens,
             kv_cache_gb=spec.kv_cache_gb,
-            gpu_memory_share=spec.gpu_memory_share,
+            gpu_memory_share=engines.gpu_memory_share,
             seed=self._recipe.seed,
             device="cuda" if gpus > 0 else "cpu",
+            vllm=engines.options,
         )
         kwargs = {
             "backend": choose_backend(spec.backend),

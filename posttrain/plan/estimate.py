@@ -17,6 +17,7 @@ from typing import Any
 from posttrain.data.mix import Seen, num_rows, seen_of_total
 from posttrain.plan.memory import forward_of
 from posttrain.plan.steps import Plan
+from posttrain.recipe.engines import engines_of
 from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
@@ -214,7 +215,9 @@ def _sampling(plan: Plan, step: Step, size: int | None) -> Estimate:
 
 
 def _engine_bytes(recipe: Recipe, size: int) -> int:
-    wide = recipe.engine.dtype == "float32" or (recipe.engine.dtype == "auto" and recipe.cluster.gpus_per_engine == 0)
+    wide = recipe.engine.dtype == "float32" or (
+        recipe.engine.dtype == "auto" and engines_of(recipe, "policy").gpus == 0
+    )
     return int(size * (4 if wide else 2) + recipe.engine.kv_cache_gb * 2**30)
 
 

@@ -1,9 +1,9 @@
 """The identity of a step: a hash of its kind, version, its part of the recipe, its inputs' ids and the digests of its
 files.
 
-`*_params` pick that part: what a step's bytes depend on and nothing else. Not in it: cluster, engine backend, sandbox,
-comments, paths of data (digests stand for them) and data cards (only the export reads them). Knows nothing of order or
-of the store.
+`*_params` pick that part: what a step's bytes depend on and nothing else. Not in it: cluster, engine backend, options
+of engines that say only how they compute, sandbox, comments, paths of data (digests stand for them) and data cards
+(only the export reads them). Knows nothing of order or of the store.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from posttrain.recipe.resolve import data_of, models_of, verifiers_of
-from posttrain.recipe.schema import AnyStage, Dpd, Grpo, ModelRef, Recipe, Suite, ToyModel
+from posttrain.recipe.engines import changes_samples, engines_of
+from posttrain.recipe.resolve import data_of, judge_of, models_of, verifiers_of
+from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Suite, ToyModel
 from posttrain.records.step import derive_seed
 from posttrain.store.atomic import canonical_json
 
@@ -77,7 +78,10 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     if not isinstance(stage, Dpd):
         params["data_specs"] = data_specs(recipe, data_of(stage))
     if isinstance(stage, Grpo):
-        params |= {**_verifier_params(recipe, verifiers_of(stage)), **_precision(recipe)}
+        params |= {
+            **_verifier_params(recipe, verifiers_of(stage)),
+            **_numbers(recipe, "policy", *_judges(recipe, stage)),
+        }
     return params
 
 
@@ -86,19 +90,22 @@ def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, A
     own = stage.model_dump(mode="json")
     keys = PAIRS_KEYS if isinstance(stage, Dpd) else FILTER_KEYS
     rule = {"filter": own["filter"]} if isinstance(stage, Grpo) else {}
+    teachers: list[EngineRole] = ["teacher"] if isinstance(stage, Dpd) else []
     return {
         **_common(recipe, name),
         **{key: own[key] for key in keys},
         **rule,
-        **_precision(recipe),
+        **_numbers(recipe, "policy", *teachers, *_judges(recipe, stage)),
         "data_specs": data_specs(recipe, data_of(stage)),
         **_verifier_params(recipe, verifiers_of(stage)),
     }
 
 
-def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *, few_shot: bool) -> dict[str, Any]:
+def evaluate_params(
+    recipe: Recipe, name: str, suite_name: str, suite: Suite, *, few_shot: bool, role: EngineRole = "policy"
+) -> dict[str, Any]:
     """Part of an evaluation: suite, verifier, sampling. Every checkpoint is asked with the recipe's own seed, so that
-    scores pair."""
+    scores pair. role: whose engines answer."""
     settings = recipe.evaluate
     examples = [suite.examples] if few_shot and suite.examples is not None else []
     return {
@@ -110,7 +117,7 @@ def evaluate_params(recipe: Recipe, name: str, suite_name: str, suite: Suite, *,
         "top_p": settings.top_p,
         "max_tokens": suite.max_tokens or settings.max_tokens,
         "few_shot": settings.few_shot if few_shot else 0,
-        **_precision(recipe),
+        **_numbers(recipe, role),
         "data_specs": data_specs(recipe, [suite.data, *examples]),
         **_verifier_params(recipe, {suite.data: suite.verifier}),
     }
@@ -142,9 +149,17 @@ def _chat(recipe: Recipe) -> dict[str, Any]:
     return chat
 
 
-def _precision(recipe: Recipe) -> dict[str, Any]:
-    """What is sampled depends on the engine's numbers; auto is what the machine has, and recorded."""
-    return {} if recipe.engine.dtype == "auto" else {"dtype": recipe.engine.dtype}
+def _numbers(recipe: Recipe, *roles: EngineRole) -> dict[str, Any]:
+    """What is sampled depends on the engines' numbers; auto is what the machine has, and recorded."""
+    own = {role: changes_samples(engines_of(recipe, role).options) for role in roles}
+    options = {role: values for role, values in own.items() if values}
+    precision = {} if recipe.engine.dtype == "auto" else {"dtype": recipe.engine.dtype}
+    return {**precision, **({"engine_options": options} if options else {})}
+
+
+def _judges(recipe: Recipe, stage: Dpd | Grpo) -> list[EngineRole]:
+    """The role of the model that the stage's verifiers ask, if any."""
+    return ["judge"] if judge_of(recipe, set(verifiers_of(stage).values())) else []
 
 
 def data_specs(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:

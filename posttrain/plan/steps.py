@@ -35,7 +35,18 @@ from posttrain.recipe.resolve import (
     start_of,
     verifiers_of,
 )
-from posttrain.recipe.schema import AnyStage, Custom, Dpd, Grpo, ModelRef, Recipe, StageData, ToyModel, Training
+from posttrain.recipe.schema import (
+    AnyStage,
+    Custom,
+    Dpd,
+    EngineRole,
+    Grpo,
+    ModelRef,
+    Recipe,
+    StageData,
+    ToyModel,
+    Training,
+)
 from posttrain.recipe.smoke import smoke_recipe
 from posttrain.records.step import ModelRole, Step
 from posttrain.store.digests import Digests
@@ -261,7 +272,8 @@ class _Builder:
     def _evaluate(self, checkpoint: str, suite_name: str, *, few_shot: bool) -> None:
         suite, scored = self.recipe.evaluate.suites[suite_name], self.steps[checkpoint]
         name = f"{checkpoint}{'.few_shot' if few_shot else ''}.eval.{suite_name}"
-        params = identity.evaluate_params(self.recipe, name, suite_name, suite, few_shot=few_shot)
+        role: EngineRole = "teacher" if scored.role is ModelRole.TEACHER else "policy"
+        params = identity.evaluate_params(self.recipe, name, suite_name, suite, few_shot=few_shot, role=role)
         data = (suite.data, suite.examples) if few_shot and suite.examples is not None else (suite.data,)
         step = Step(
             name=name,

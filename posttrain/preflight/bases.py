@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,6 +11,7 @@ from posttrain.preflight.subject import Subject, model_folder
 from posttrain.recipe.resolve import samples_answers
 from posttrain.recipe.schema import Lora, Training
 from posttrain.records.step import ModelRole
+from posttrain.rollout.vllm_arguments import refuse_unknown_options
 
 
 def models(subject: Subject) -> Iterator[Finding]:
@@ -28,6 +30,20 @@ def models(subject: Subject) -> Iterator[Finding]:
         yield finding_of(title, partial(_in_words, examine), "every tensor of the architecture is there")
         if samples_answers(recipe, stages):
             yield finding_of(f"architecture of {step.name}", partial(refuse_unsampled, folder, recipe.engine.backend))
+    yield from _engine_options(subject)
+
+
+def _engine_options(subject: Subject) -> Iterator[Finding]:
+    """One finding where the recipe names options of vLLM's."""
+    spec = subject.plan.recipe.engine
+    named = {"engine.options": spec.options}
+    named |= {f"engine.roles.{role}.options": own.options for role, own in spec.roles.items()}
+    for where, options in named.items():
+        if options and importlib.util.find_spec("vllm") is None:
+            yield later(where, "vLLM", "before an engine starts")
+        elif options:
+            look = partial(refuse_unknown_options, options, where)
+            yield finding_of(where, look, f"vLLM knows {', '.join(sorted(options))}", remedy="`posttrain setup`")
 
 
 def _in_words(examine: Callable[[], list[str]]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from posttrain.recipe.engines import check_engines
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
 from posttrain.recipe.resolve import BASE, counts_in_band, data_of, is_policy, judge_stages, models_of, verifiers_of
@@ -42,6 +43,7 @@ def check_references(loaded: Loaded) -> None:
         _check_judges,
         _check_numbers,
         _check_context,
+        check_engines,
         _check_suites,
         _check_sandbox,
         _check_hardware,
@@ -237,6 +239,9 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
                 source.fail((*key, "steps"), "grpo needs a number of steps", "such as 100")
             rows = stage.prompts_per_step * stage.group
             _check_batch(recipe, source, key, rows, stage, f"prompts_per_step * group = {rows}")
+            if stage.soft_punish_cache >= stage.max_tokens:
+                what = f"{stage.soft_punish_cache} is not below max_tokens {stage.max_tokens}"
+                source.fail((*key, "soft_punish_cache"), what, "give fewer tokens, such as a quarter of max_tokens")
             if stage.filter is not None:
                 _check_filter(source, (*key, "filter"), stage.filter)
 

@@ -130,12 +130,11 @@ def samples_answers(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
 
 
 def on_vllm_cpu(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
-    """Whether vLLM is to sample answers without a GPU."""
-    return (
-        samples_answers(recipe, stages)
-        and recipe.engine.backend in ("auto", "vllm")
-        and not recipe.cluster.gpus_per_engine
-    )
+    """Whether vLLM is to sample answers of the policy without a GPU."""
+    own = recipe.engine.roles.get("policy")
+    gpus = own.gpus_per_engine if own is not None else None
+    on_cpu = not (recipe.cluster.gpus_per_engine if gpus is None else gpus)
+    return samples_answers(recipe, stages) and recipe.engine.backend in ("auto", "vllm") and on_cpu
 
 
 def counts_in_band(rule: Filter) -> list[int]:

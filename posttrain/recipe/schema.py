@@ -162,6 +162,19 @@ class Cluster(Strict):
     )
 
 
+EngineRole = Literal["policy", "teacher", "judge"]
+Options = dict[str, Any]  # of vLLM, by its own names
+
+
+class RoleSpec(Strict):
+    """The engines of one role, where they differ from the others; what is null is as `cluster` and `engine` say."""
+
+    engines: int | None = Field(None, ge=1, description="Engines of this role; null: cluster.engines.")
+    gpus_per_engine: float | None = Field(None, ge=0, description="GPUs an engine; null: cluster.gpus_per_engine.")
+    gpu_memory_share: Share | None = Field(None, description="Share of GPU memory; null: engine.gpu_memory_share.")
+    options: Options = Field(default_factory=dict, description="vLLM's options for this role, over engine.options.")
+
+
 class EngineSpec(Strict):
     """The rollout engine."""
 
@@ -176,8 +189,19 @@ class EngineSpec(Strict):
         1.0, gt=0, description="GiB of KV cache an engine (CPU); on a GPU the share is gpu_memory_share."
     )
     gpu_memory_share: Share = Field(0.5, description="Share of GPU memory an engine may take.")
-    parity_tolerance: float = Field(
-        1e-3, gt=0, description="Largest log-probability gap, engine against trainer, after a weight hand-over (nats)."
+    parity_tolerance: float | None = Field(
+        None,
+        gt=0,
+        description=(
+            "Largest log-probability gap, engine against trainer, after a weight hand-over (nats); null: 1e-3 in "
+            "float32, 0.125 in float16, 1 in bfloat16. Tensors are compared by checksum, whatever it is."
+        ),
+    )
+    options: Options = Field(
+        default_factory=dict, description="Any option of vLLM by its own name, such as max_num_seqs; for every role."
+    )
+    roles: dict[EngineRole, RoleSpec] = Field(
+        default_factory=dict, description="What the engines of one role have of their own."
     )
 
 
@@ -419,6 +443,31 @@ class Grpo(Training):
         "group", description="group: divide by the group's standard deviation."
     )
     mask_truncated: bool = Field(True, description="Truncated answers give no loss (report section 3.4).")
+    soft_punish_cache: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Tokens before max_tokens over which a reward falls by up to 1 (DAPO's soft overlong punishment, TRL's "
+            "name); 0: none."
+        ),
+    )
+    length_control: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Most that an answer longer than the prompt's past successes may lose of its reward, where all of its "
+            "group are right; 0: none."
+        ),
+    )
+    max_resampled: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Groups a step may sample in place of groups without signal (dynamic sampling); 0: they stay, and teach "
+            "nothing."
+        ),
+    )
     max_fault_share: Share = Field(0.05, description="Share of verdicts without a score above which the stage stops.")
     mismatch_tolerance: float = Field(
         0.05,

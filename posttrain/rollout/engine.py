@@ -6,9 +6,11 @@ Token ids in, token ids out; no text, no templates, no verifiers. Imports neithe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from posttrain.rollout.dispatch import Sample
+from posttrain.rollout.identity import Held
 from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 
@@ -25,6 +27,7 @@ class EngineOptions:
     gpu_memory_share: float = 0.5  # vLLM on a GPU
     seed: int = 0  # vLLM's own; each sample brings a seed of its own
     device: str = "auto"
+    vllm: Mapping[str, Any] = field(default_factory=dict)  # vLLM's own arguments, over ours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +50,13 @@ class Engine(Protocol):
         distribution at temperature 1 and top_p 1 (the raw policy), so that trainers can compare them."""
         ...
 
+    def advance(
+        self, new: Sequence[Sample], sampling: SamplingParams, *, fresh: bool, at_least: int
+    ) -> list[tuple[int, Completion]]:
+        """Take these samples to those under way and decode until `at_least` are done; (place, completion) of each that
+        is. fresh: drop what is under way first (an earlier caller gave it up). For `dispatch`."""
+        ...
+
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
         """log p(token_t | tokens_<t) for t >= starts[i] of each sequence."""
         ...
@@ -66,6 +76,10 @@ class Engine(Protocol):
 
     def rebuild(self, model_dir: str, version: str) -> None:
         """Throw the engine away and start one from the checkpoint (the remedy where parity fails)."""
+        ...
+
+    def checksums(self) -> dict[str, Held]:
+        """Of the tensors that it computes with, by their checkpoint names; those it cannot show are left out."""
         ...
 
     def health(self) -> EngineHealth: ...

@@ -1,7 +1,8 @@
-"""Several engines with the same weights, seen as one. Requests are split in order, so the answer does not depend on who
-is fastest.
+"""Several engines with the same weights, seen as one.
 
-Knows nothing of what an engine is; needs `submit(method, ...)` of each, so that they work at the same time.
+In order (on the CPU): requests are split in order, so the answer does not depend on who is fastest, to the last bit.
+Otherwise each sample goes to the engine with the least work (dispatch.py). Knows nothing of what an engine is; needs
+`submit(method, ...)` of each, so that they work at the same time.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from posttrain.rollout.dispatch import SLOTS, Sample, dispatch
 from posttrain.rollout.engine import EngineHealth
+from posttrain.rollout.identity import Held
 from posttrain.types import Completion, GenerationRequest, SamplingParams
 
 
 class EnginePool:
     """Engine protocol over N proxies. Picklable when they are."""
 
-    def __init__(self, members: Sequence[Any]) -> None:
+    def __init__(self, members: Sequence[Any], *, in_order: bool = True, slots: int = SLOTS) -> None:
         self.members = list(members)
+        self.in_order = in_order
+        self.slots = slots
 
     def _split(
         self, method: str, rows: Sequence[Any], *columns: Sequence[Any], fixed: tuple[Any, ...] = ()
@@ -36,7 +41,13 @@ class EnginePool:
         return [call.result() for call in [member.submit(method, *args) for member in self.members]]
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
-        return self._split("generate", list(requests), fixed=(sampling,))
+        if self.in_order:
+            return self._split("generate", list(requests), fixed=(sampling,))
+        asked = [(request.prompt_ids, seed) for request in requests for seed in request.seeds]
+        samples = [Sample(place=place, prompt_ids=ids, seed=seed) for place, (ids, seed) in enumerate(asked)]
+        done = dict(dispatch(self.members, samples, sampling, slots=self.slots))
+        answers = iter(done[place] for place in range(len(samples)))
+        return [[next(answers) for _ in request.seeds] for request in requests]
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
         """Every member scores the same sequences when there are fewer than members: a parity check must reach each of
@@ -60,6 +71,14 @@ class EnginePool:
 
     def rebuild(self, model_dir: str, version: str) -> None:
         self._all("rebuild", model_dir, version)
+
+    def checksums(self) -> dict[str, Held]:
+        """Of the first; a tensor in which members disagree gets the checksum of none that is right."""
+        first, *others = self._all("checksums")
+        return {
+            name: next((other[name] for other in others if other.get(name, one) != one), one)
+            for name, one in first.items()
+        }
 
     def health(self) -> EngineHealth:
         """Of the first; a pool whose members disagree on the version says so in it."""

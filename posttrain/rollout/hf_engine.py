@@ -20,10 +20,13 @@ from transformers import DynamicCache
 
 from posttrain.errors import CheckpointError, StageError
 from posttrain.rollout.causal import load_causal, refuse_unbatchable
+from posttrain.rollout.dispatch import Sample
 from posttrain.rollout.engine import EngineHealth, EngineOptions
+from posttrain.rollout.identity import Held, held_of
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
 from posttrain.rollout.weights import (
     checkpoint_names_differ,
+    checkpoint_weights,
     iterate_weights,
     read_companions,
     read_config,
@@ -105,6 +108,9 @@ class HfEngine:
             )
         self._version = version
 
+    def checksums(self) -> dict[str, Held]:
+        return held_of(checkpoint_weights(self._net).items())
+
     # ------------------------------------------------------------ sampling
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
@@ -128,6 +134,14 @@ class HfEngine:
             ]
             for group in rows
         ]
+
+    def advance(
+        self, new: Sequence[Sample], sampling: SamplingParams, *, fresh: bool, at_least: int
+    ) -> list[tuple[int, Completion]]:
+        """All of the new ones at once: nothing stays under way between two calls."""
+        requests = [GenerationRequest(prompt_ids=sample.prompt_ids, seeds=(sample.seed,)) for sample in new]
+        answers = self.generate(requests, sampling)
+        return [(sample.place, answer[0]) for sample, answer in zip(new, answers, strict=True)]
 
     @torch.no_grad()
     def _decode(self, rows: list[_Row], sampling: SamplingParams) -> None:

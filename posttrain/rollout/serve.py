@@ -1,5 +1,5 @@
-"""An engine as it lives in its actor: the chosen backend, and a check of its weights against transformers when a
-checkpoint is loaded.
+"""An engine as it lives in its actor: the chosen backend, and a check of its weights against the checkpoint's
+whenever one is loaded.
 
 Knows nothing of Ray. Importing this file imports neither torch nor vllm.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from posttrain.errors import BackendError
 from posttrain.rollout.engine import Engine, EngineOptions
+from posttrain.rollout.identity import Held
 
 BACKENDS = {"vllm": "posttrain.rollout.vllm_engine:VllmEngine", "hf": "posttrain.rollout.hf_engine:HfEngine"}
 
@@ -32,7 +33,6 @@ def choose_backend(asked: str) -> str:
 
 
 def build_engine(backend: str, model_dir: str, version: str, options: EngineOptions) -> Engine:
-    """An engine of this backend in this process. Raises BackendError where its library does not import."""
     """The engine of a backend, built in this process. Raises BackendError where its library does not import."""
     module, _, name = BACKENDS[backend].partition(":")
     try:
@@ -53,15 +53,27 @@ def build_engine(backend: str, model_dir: str, version: str, options: EngineOpti
 class EngineServer:
     """The object in an engine actor: every method of the engine, and `load_checked`."""
 
-    def __init__(self, backend: str, model_dir: str, version: str, tolerance: float, options: EngineOptions) -> None:
+    def __init__(
+        self, backend: str, model_dir: str, version: str, tolerance: float | None, options: EngineOptions
+    ) -> None:
+        from posttrain.rollout.identity import differing
+        from posttrain.rollout.weights import iterate_weights
+
         self._engine = build_engine(backend, model_dir, version, options)
         self._tolerance = tolerance
+        # What an engine that has just read the checkpoint holds in another form (rows in another order, a factor taken
+        # in) is no fault, and cannot be compared: log-probabilities alone vouch for it.
+        self._reshaped = frozenset(differing(self._engine.checksums(), iterate_weights(model_dir))[0])
         self._check(model_dir, version)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._engine, name)
+
+    def checksums(self) -> dict[str, Held]:
+        """Those of the engine that can be compared with a checkpoint's."""
+        return {name: one for name, one in self._engine.checksums().items() if name not in self._reshaped}
 
     def load_checked(self, model_dir: str, version: str) -> float:
         """Take another checkpoint of the same shape. Returns the log-probability gap to transformers, in nats."""
@@ -70,13 +82,16 @@ class EngineServer:
 
     def _check(self, model_dir: str, version: str) -> float:
         from posttrain.rollout.parity import ensure_parity, folder_logprobs, probe_sequences
+        from posttrain.rollout.weights import iterate_weights
 
         sequences, starts = probe_sequences(model_dir)
+        engine: Any = self
         return ensure_parity(
-            self._engine,
+            engine,
             folder_logprobs(model_dir),
             sequences,
             starts,
             tolerance=self._tolerance,
             rebuild=lambda: self._engine.rebuild(model_dir, version),
+            weights=lambda: iterate_weights(model_dir),
         )

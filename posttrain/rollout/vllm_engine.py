@@ -39,7 +39,9 @@ if not torch.cuda.is_available():
 import vllm
 
 from posttrain.errors import InputError, StageError
+from posttrain.rollout.dispatch import Sample
 from posttrain.rollout.engine import EngineHealth, EngineOptions
+from posttrain.rollout.identity import Held, held
 from posttrain.rollout.text import Decoder, answer_budget, refuse_too_long
 from posttrain.rollout.weights import (
     in_place_update_lies,
@@ -69,7 +71,10 @@ class VllmEngine:
         self._kv_cache_gb = options.kv_cache_gb
         self._gpu_memory_share = options.gpu_memory_share
         self._seed = options.seed
+        self._own = dict(options.vllm)
         self._llm: vllm.LLM | None = None
+        self._live: dict[str, Sample] = {}  # under way between two calls of `advance`
+        self._asked = 0
         self._start(model_dir, version)
 
     # ------------------------------------------------------------ life
@@ -103,7 +108,17 @@ class VllmEngine:
                 "block_size": _BLOCK_TOKENS,
                 "kv_cache_memory_bytes": self._kv_cache_bytes(),
             }
-        self._llm = vllm.LLM(**options)
+        try:
+            self._llm = vllm.LLM(**options | self._own)
+        except (TypeError, ValueError, AssertionError) as error:
+            if not self._own:
+                raise
+            shown = ", ".join(f"{name}: {value!r}" for name, value in sorted(self._own.items()))
+            raise InputError(
+                f"vLLM does not start with {shown}: {' '.join(str(error).split())[:500]}",
+                where="engine.options",
+                remedy="mend what it names; the engine's log has all of it",
+            ) from error
 
     def _kv_cache_bytes(self) -> int:
         config = self._config
@@ -112,14 +127,16 @@ class VllmEngine:
         bytes_per_token = (
             2 * config["num_hidden_layers"] * heads * head_size * torch.finfo(getattr(torch, self._dtype)).bits // 8
         )
-        one = (-(-self._context_tokens // _BLOCK_TOKENS) + 1) * _BLOCK_TOKENS * bytes_per_token
+        block = int(self._own.get("block_size") or _BLOCK_TOKENS)
+        one = (-(-self._context_tokens // block) + 1) * block * bytes_per_token
         if self._kv_cache_gb * 2**30 < 2 * one:
             raise InputError(
                 f"{self._kv_cache_gb:g} GiB of cache do not hold two contexts of {self._context_tokens} tokens",
                 where="engine.kv_cache_gb",
                 remedy=f"at least {2 * one / 2**30:.3f}, or a shorter engine.context_tokens",
             )
-        return min((_SEQUENCES + 1) * one, int(self._kv_cache_gb * 2**30))
+        sequences = int(self._own.get("max_num_seqs") or _SEQUENCES)
+        return min((sequences + 1) * one, int(self._kv_cache_gb * 2**30))
 
     def _check_context(self) -> None:
         limit = self._config.get("max_position_embeddings")
@@ -141,7 +158,7 @@ class VllmEngine:
         if self._llm is None:
             return
         self._llm.llm_engine.engine_core.shutdown()
-        self._llm = None
+        self._llm, self._live = None, {}
         gc.collect()
         # A second LLM in the same process needs the distributed state of the first gone.
         from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
@@ -167,19 +184,44 @@ class VllmEngine:
         if not self._on_gpu and in_place_update_lies(self._config):
             self.rebuild(model_dir, version)
             return
-        self._reload(iterate_weights(model_dir), version)
+        if self._is_split:
+            self._reload_folder(model_dir, version)
+        else:
+            self._reload(iterate_weights(model_dir), version)
 
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
         if not self._on_gpu and in_place_update_lies(self._config):
             with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
                 self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
             return
-        self._reload(iter(weights.items()), version)
+        if self._is_split:
+            with tempfile.TemporaryDirectory(prefix="posttrain-weights-", dir=_shared_memory()) as folder:
+                self._reload_folder(str(write_checkpoint(self._companions, weights, Path(folder))), version)
+        else:
+            self._reload(iter(weights.items()), version)
+
+    @property
+    def _is_split(self) -> bool:
+        """Whether the model lives in worker processes, which tensors reach by a path only."""
+        return any(int(self._own.get(name) or 1) > 1 for name in ("tensor_parallel_size", "pipeline_parallel_size"))
+
+    def _reload_folder(self, model_dir: str, version: str) -> None:
+        self._give_up()
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model_dir})
+        self._drop_prefix_cache()
+        self._version = version
 
     def _reload(self, weights: Any, version: str) -> None:
+        self._give_up()
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         self._drop_prefix_cache()
         self._version = version
+
+    def _give_up(self) -> None:
+        """Drop what an earlier caller of `advance` left under way."""
+        if self._live:
+            self._engine.llm_engine.abort_request(list(self._live))
+            self._live = {}
 
     def _drop_prefix_cache(self) -> None:
         if not self._engine.reset_prefix_cache():
@@ -188,32 +230,58 @@ class VllmEngine:
                 remedy="wait for generate before updating",
             )
 
+    def checksums(self) -> dict[str, Held]:
+        """None of a model that is split over processes, each of which has its share of every tensor."""
+        return {} if self._is_split else dict(self._engine.apply_model(held)[0])
+
     # ------------------------------------------------------------ sampling and scoring
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
         samples = [(list(request.prompt_ids), seed) for request in requests for seed in request.seeds]
-        params = [
-            vllm.SamplingParams(
-                n=1,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=answer_budget(len(prompt), sampling.max_tokens, self._context_tokens),
-                stop_token_ids=list(sampling.stop_token_ids),
-                ignore_eos=True,  # only the recipe's stop tokens end a turn, never config.eos_token_id
-                seed=seed,
-                logprobs=0,  # of the sampled token alone
-                detokenize=False,
-            )
-            for prompt, seed in samples
-        ]
+        params = [self._params(len(prompt), seed, sampling) for prompt, seed in samples]
         outputs = iter(self._run([prompt for prompt, _ in samples], params))
         return [
             [self._completion(next(outputs).outputs[0], sampling, seed) for seed in request.seeds]
             for request in requests
         ]
 
+    def _params(self, prompt_tokens: int, seed: int, sampling: SamplingParams) -> vllm.SamplingParams:
+        return vllm.SamplingParams(
+            n=1,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=answer_budget(prompt_tokens, sampling.max_tokens, self._context_tokens),
+            stop_token_ids=list(sampling.stop_token_ids),
+            ignore_eos=True,  # only the recipe's stop tokens end a turn, never config.eos_token_id
+            seed=seed,
+            logprobs=0,  # of the sampled token alone
+            detokenize=False,
+            output_kind=vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
+        )
+
+    def advance(
+        self, new: Sequence[Sample], sampling: SamplingParams, *, fresh: bool, at_least: int
+    ) -> list[tuple[int, Completion]]:
+        core = self._engine.llm_engine
+        if fresh:
+            self._give_up()
+            self._drop_prefix_cache()
+        for sample in new:
+            name, self._asked = f"sample-{self._asked}", self._asked + 1
+            params = self._params(len(sample.prompt_ids), sample.seed, sampling)
+            core.add_request(name, {"prompt_token_ids": list(sample.prompt_ids)}, params)
+            self._live[name] = sample
+        done: list[tuple[int, Completion]] = []
+        while self._live and len(done) < at_least:
+            for output in core.step():
+                if output.finished:
+                    sample = self._live.pop(output.request_id)
+                    done.append((sample.place, self._completion(output.outputs[0], sampling, sample.seed)))
+        return done
+
     def _run(self, prompts: list[list[int]], params: list[Any]) -> list[Any]:
         refuse_too_long(prompts, self._context_tokens)
+        self._give_up()
         self._drop_prefix_cache()
         if not prompts:
             return []
@@ -252,6 +320,12 @@ class VllmEngine:
         )
         outputs = self._run([list(prompt) for prompt in prompts], [params] * len(prompts))
         return [[float(output.outputs[0].logprobs[0][label].logprob) for label in labels] for output in outputs]
+
+
+def _shared_memory() -> str | None:
+    """A folder in memory that processes of this machine share; None (the folder for temporary files) where there is
+    none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def _main(model_dir: str) -> None:

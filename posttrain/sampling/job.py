@@ -80,10 +80,11 @@ class SamplingJob:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutSource:
     """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
-    filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over."""
+    filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over; None:
+    by the engine's dtype."""
 
     engine: Engine
     scorer: Any
     prompts: PromptMixture
     kept: tuple[Prompt, ...] | None
-    tolerance: float
+    tolerance: float | None

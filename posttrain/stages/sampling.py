@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from posttrain.recipe.engines import engines_of
 from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, PromptMixture, ServedModel
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import model_dir
@@ -17,7 +18,7 @@ def batches_of(ctx: StepContext) -> AnswerBatches:
         folder=ctx.attempt / "batches",
         earlier=tuple(folder / "batches" for folder in ctx.previous),
         stop_file=ctx.stop_file,
-        samples=SAMPLES_PER_ENGINE * ctx.recipe.cluster.engines,
+        samples=SAMPLES_PER_ENGINE * engines_of(ctx.recipe, "policy").engines,
     )
 
 

@@ -13,9 +13,11 @@ import dataclasses
 import functools
 import random
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -24,7 +26,7 @@ from transformers import TrainingArguments
 from posttrain.data.mix import Seen, seen_of_total
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import StageError, Stopped
+from posttrain.errors import PosttrainError, StageError, Stopped
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Grpo
 from posttrain.records.codec import as_json
@@ -38,13 +40,16 @@ from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.attention import exact_attention
+from posttrain.train.dealing import Dealer
 from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
+from posttrain.train.lengths import Key, Successes, rewards_of
 from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
 from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
 from posttrain.train.model import checkpoint_model, load_model, num_parameters, save_model
 from posttrain.train.sharding import wants_sharding, whole_model
+from posttrain.train.signal_groups import groups_with_signal, refuse_faults, spare_prompts
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -85,11 +90,13 @@ def step_prompts(prompts: Sequence[Drawn], step: int, count: int, seed: int) -> 
     return order[offset : offset + count]
 
 
-def policy_rows(groups: Sequence[RolloutGroup], stage: Grpo) -> list[PolicyRow]:
-    """Answers that carry gradient, with their advantages."""
+def policy_rows(
+    groups: Sequence[RolloutGroup], stage: Grpo, usual: Mapping[Key, float] = MappingProxyType({})
+) -> list[PolicyRow]:
+    """Answers that carry gradient, with their advantages. usual: the median length of past successes by prompt."""
     rows = []
     for group in groups:
-        rewards = [verdict.score for verdict in group.verdicts]
+        rewards = rewards_of(group, stage, usual)
         if not has_signal(rewards):
             continue
         for completion, advantage in zip(
@@ -175,6 +182,10 @@ class Feed:
             stop_token_ids=template.stop_ids,
         )
         self.gap = 0.0
+        self.dealer = Dealer()
+        self.usual: dict[Key, float] = {}  # of the step's prompts, in every worker
+        recorded = (job.attempt / "rollouts").glob("step-*.jsonl") if self.stage.length_control else ()
+        self.successes = Successes(sorted(recorded) if is_first_rank() else ())
 
     def whole(self, model: Any) -> Any:
         """The model unsharded on the first rank, None on the others of a sharded one. All ranks must call it."""
@@ -187,8 +198,7 @@ class Feed:
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
         """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
         was asked for."""
-        rank, workers = (torch.distributed.get_rank(), world_size()) if world_size() > 1 else (0, 1)
-        chosen = step_prompts(self.prompts, step, self.stage.prompts_per_step, self.job.seed)[rank::workers]
+        failed: PosttrainError | None = None
         version = f"{self.job.step_name}@{step}"
         whole = self.whole(model)
         with giving_up_waits(self.job.stop_file):
@@ -202,24 +212,35 @@ class Feed:
                             like=self.job.model,
                             tolerance=self.rollouts.tolerance,
                         )
-            finally:
-                if workers > 1:
-                    torch.distributed.barrier()  # also where the hand-over was given up: the others wait here
-            seed_parts = (self.job.seed, self.job.step_name, step)
-            sampled = sample(self.rollouts.engine, chosen, self.stage.group, self.sampling, seed_parts)
-            groups: list[RolloutGroup] = self.rollouts.scorer.score(self.stage.verifier, sampled)
-        suffix = f"-{rank}" if workers > 1 else ""
-        write_groups(self.job.attempt / "rollouts" / f"step-{step + 1:05d}{suffix}.jsonl", groups)
-        faults = group_metrics(groups)["fault_share"]
-        if faults > self.stage.max_fault_share:
-            reasons = sorted(
-                {verdict.reason for group in groups for verdict in group.verdicts if verdict.outcome is Outcome.ERROR}
-            )
-            raise StageError(
-                f"{faults:.1%} of the verdicts of step {step + 1} are faults "
-                f"(allowed {self.stage.max_fault_share:.1%}): {'; '.join(reasons[:3])}",
-                where=self.job.step_name, remedy="mend the verifier or its sandbox and run the same command again",
-            )  # fmt: skip
+            except PosttrainError as error:
+                failed = error  # for all workers, which wait for their share
+            groups = self.dealer.share(lambda: self._judged(step, failed))
+        if self.stage.length_control:
+            self.usual = self.dealer.tell(self.usual)
+        return groups
+
+    def _judged(self, step: int, failed: PosttrainError | None) -> list[RolloutGroup]:
+        """All groups of the step, sampled and judged; the record on disk also holds those that were replaced. failed:
+        what the hand-over raised."""
+        if failed is not None:
+            raise failed
+        stage, seed = self.stage, self.job.seed
+        seed_parts = (seed, self.job.step_name, step)
+        chosen = step_prompts(self.prompts, step, stage.prompts_per_step, seed)
+        seen: Counter[tuple[str, str]] = Counter()
+
+        def ask(asked: Sequence[EncodedPrompt]) -> list[RolloutGroup]:
+            sampled = sample(self.rollouts.engine, asked, stage.group, self.sampling, seed_parts, seen)
+            scored: list[RolloutGroup] = self.rollouts.scorer.score(stage.verifier, sampled)
+            return scored
+
+        spare = spare_prompts(self.prompts, chosen, step, seed) if stage.max_resampled else []
+        groups, replaced = groups_with_signal(ask, chosen, spare, stage.max_resampled)
+        write_groups(self.job.attempt / "rollouts" / f"step-{step + 1:05d}.jsonl", [*groups, *replaced])
+        refuse_faults([*groups, *replaced], stage.max_fault_share, step=step, where=self.job.step_name)
+        if stage.length_control:
+            self.usual = self.successes.usual(groups)
+            self.successes.add([*groups, *replaced])
         return groups
 
 
@@ -241,7 +262,7 @@ class PolicyTrainer(StepTrainer):
     def micro_batches(self, rows: Any) -> Sequence[Any]:
         step = self.state.global_step
         groups = self._groups(step)
-        trained = policy_rows(groups, self.stage)
+        trained = policy_rows(groups, self.stage, self.feed.usual)
         device = self.args.device
         answers, tokens = loss_counts(groups, self.stage)
         self.divisor = dataclasses.replace(

@@ -91,6 +91,9 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
                 "clip_high": "0.3",
                 "scale_rewards": "none",
                 "mask_truncated": "false",
+                "soft_punish_cache": "16",
+                "length_control": "0.5",
+                "max_resampled": "4",
                 "max_fault_share": "0.1",
                 "mismatch_tolerance": "0.2",
             }.items()
@@ -138,6 +141,11 @@ CASES += [
     ("engine.backend=hf", set()),
     ("engine.dtype=float16", EVALUATIONS | SAMPLERS),
     ("engine.kv_cache_gb=2", set()),
+    ("engine.options={max_num_seqs: 8, enforce_eager: true}", set()),
+    ("engine.options={kv_cache_dtype: fp8}", EVALUATIONS | SAMPLERS | {"stem", "preference"}),
+    ("engine.roles={teacher: {options: {quantization: fp8}}}", {"distil.teacher.eval.stem", "distil.pairs"}),
+    ("engine.roles={judge: {options: {quantization: fp8}}}", {"preference"}),
+    ("engine.roles={policy: {engines: 2, gpus_per_engine: 2.0}}", set()),
     ("sandbox.slots=9", set()),
     ("sandbox.min_level=container", set()),
 ]

@@ -24,7 +24,7 @@ KEYS = {
         "max_tokens weights beta divergence jsd_beta kd_temperature"
     ),
     "DpdWeights": "sequence chosen rejected",
-    "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance",
+    "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
     "Filter": "k low high wave",
@@ -34,7 +34,8 @@ KEYS = {
         "gradient_checkpointing attention "
         "kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
-        "clip_high scale_rewards mask_truncated max_fault_share mismatch_tolerance"
+        "clip_high scale_rewards mask_truncated soft_punish_cache length_control max_resampled "
+        "max_fault_share mismatch_tolerance"
     ),
     "GymData": "source task rows seed split options card",
     "Hardware": "nodes gpus gpu_memory_gb host_memory_gb",
@@ -48,6 +49,7 @@ KEYS = {
         "save_every "
         "gradient_checkpointing attention batch_size epochs kind data max_tokens held_out_share"
     ),
+    "RoleSpec": "engines gpus_per_engine gpu_memory_share options",
     "RowData": "max_faulty_share columns metadata gold_format",
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (

@@ -31,6 +31,21 @@ FAULTS = [
     ('["<think>", "</think>"]', '["<think>"]', "chat.think", "", "2"),
     ("cluster: {trainers: 1}", "cluster: {trainers: 0}", "cluster.trainers", "0", "at least 1"),
     ("cluster: {trainers: 1}", "cluster: 3", "cluster", "3", "mapping"),
+    *(
+        ("engine: {context_tokens: 512}", f"engine: {{context_tokens: 512, {own}}}", f"engine.{key}", what, remedy)
+        for own, key, what, remedy in (
+            ("options: {max_model_len: 9}", "options.max_model_len", "engine.context_tokens", "that key instead"),
+            ("options: {tensor_parallel_size: 2}", "options", "2 GPUs, and takes 0", "gpus_per_engine: 2"),
+            ("roles: {critic: {engines: 2}}", "roles.critic", "critic", "policy"),
+            ("backend: hf, options: {max_num_seqs: 9}", "options", "hf", "vllm"),
+            (
+                "roles: {teacher: {gpus_per_engine: 1.0, options: {tensor_parallel_size: 2}}}",
+                "roles.teacher.options",
+                "2 GPUs, and takes 1",
+                "gpus_per_engine: 2",
+            ),
+        )
+    ),
     ("min_level: namespaces", "min_level: contaner", "sandbox.min_level", "contaner", "'container'"),
     ("min_level: namespaces", "min_level: none", "sandbox.min_level", "none", "I understand generated code runs as me"),
     (

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from posttrain.errors import DataError
+from posttrain.errors import DataError, StageError
+from posttrain.rollout.engine import EngineOptions
+from posttrain.rollout.identity import differing
 from posttrain.rollout.parity import (
     check_parity,
     ensure_parity,
@@ -177,6 +179,60 @@ def test_every_shape_is_right_after_each_kind_of_hand_over(
     trained = AutoModelForCausalLM.from_pretrained(first, dtype=torch.float32)
     assert hand_over(engine, trained, "third", like=first, tolerance=CLOSE) < CLOSE
     assert engine.health().version == "third"
+    differ, unread = differing(engine.checksums(), iterate_weights(first))
+    assert differ == [] and all("experts" in name for name in unread)
+    assert not unread or engine.health().backend == "vllm"
+
+
+ONE_ELEMENT = ("model.embed_tokens", "lm_head", "model.norm", "self_attn.k_proj", "self_attn.q_norm", "mlp.down_proj")
+
+
+def test_one_element_of_the_last_bit_inside_the_engine_is_seen(engine: Any, tiny: Callable[..., Path]) -> None:
+    """A quarter of an update at learning rate 1e-6: log-probabilities do not see it in any dtype."""
+    import torch
+
+    sound = dict(iterate_weights(tiny()))
+    touched = [next(name for name in sound if part in name) for part in ONE_ELEMENT]
+    spoiled = {name: tensor.clone() for name, tensor in sound.items()}
+    for name in touched:
+        last = spoiled[name].view(-1)[-1:]
+        last.copy_(torch.nextafter(last, last + 1.0))
+    engine.update_weights(spoiled, "spoiled")
+    assert check_parity(engine, folder_logprobs(tiny()), *probe_sequences(tiny())) < CLOSE
+    differ, unread = differing(engine.checksums(), sound.items())
+    engine.load(str(tiny()), "start")
+    assert sorted(differ) == sorted(touched) and unread == []
+    assert differing(engine.checksums(), sound.items()) == ([], [])
+
+
+def test_a_hand_over_that_leaves_a_stale_engine_rebuilds_it_and_one_that_stays_stale_ends(
+    tiny: Callable[..., Path],
+) -> None:
+    from posttrain.rollout.causal import load_causal
+    from posttrain.rollout.hf_engine import HfEngine
+
+    class Stale(HfEngine):
+        """Says that it took the weights; what it does not take in place it takes in a rebuild, until `deaf`."""
+
+        deaf = False
+
+        def update_weights(self, weights: Any, version: str) -> None:
+            self._version = version
+
+        def rebuild(self, model_dir: str, version: str) -> None:
+            super().rebuild(str(tiny()) if self.deaf else model_dir, version)
+
+    model, engine = load_causal(tiny()), Stale(str(tiny()), "start", EngineOptions(context_tokens=160))
+    for parameter in model.parameters():
+        parameter.data.add_(1e-6)  # one step of Adam at learning rate 1e-6
+    sequences, starts = probe_sequences(tiny())
+    stale = engine.score(sequences, starts)
+    assert hand_over(engine, model, "next", like=tiny(), tolerance=None) < CLOSE
+    assert 0 < largest_gap(engine.score(sequences, starts), stale) < 1e-3  # which no tolerance would have seen
+    engine.rebuild(str(tiny()), "start")
+    engine.deaf = True
+    with pytest.raises(StageError, match="tensors in the engine are not the trainer's"):
+        hand_over(engine, model, "next", like=tiny(), tolerance=None)
 
 
 @pytest.mark.vllm
@@ -192,11 +248,38 @@ def test_the_parity_check_catches_an_update_that_succeeds_and_is_wrong(
     vllm_engine.call("_reload", list(iterate_weights(second)), "wrong")
     sequences, starts = probe_sequences(first)
     assert check_parity(vllm_engine, folder_logprobs(second), sequences, starts) > 0.05
+    if shape.get("tied"):
+        assert differing(vllm_engine.checksums(), iterate_weights(second))[0] == ["lm_head.weight"]
     rebuilt: list[str] = []
 
     def rebuild() -> None:
         rebuilt.append("yes")
         vllm_engine.rebuild(str(second), "second")
 
-    gap = ensure_parity(vllm_engine, folder_logprobs(second), sequences, starts, tolerance=CLOSE, rebuild=rebuild)
+    gap = ensure_parity(
+        vllm_engine,
+        folder_logprobs(second),
+        sequences,
+        starts,
+        tolerance=CLOSE,
+        rebuild=rebuild,
+        weights=lambda: iterate_weights(second),
+    )
     assert gap < CLOSE and rebuilt == ["yes"]
+
+
+@pytest.mark.vllm
+@pytest.mark.ray
+def test_options_reach_vllm_and_what_it_refuses_is_named(
+    vllm_engine: Any, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    from posttrain.errors import InputError
+    from posttrain.machine.cluster import ActorSpec, Cluster
+    from posttrain.rollout.vllm_engine import VllmEngine
+
+    cluster = Cluster(address="local", placement_timeout_seconds=30, logs=tmp_path)
+    options = EngineOptions(context_tokens=160, kv_cache_gb=0.05, vllm={"max_num_seqs": 0})
+    kwargs = {"model_dir": str(tiny()), "version": "start", "options": options}
+    with pytest.raises(InputError, match="max_num_seqs") as refused:
+        cluster.start(ActorSpec(name="refused", target=VllmEngine, kwargs=kwargs, env={"OMP_NUM_THREADS": "1"}))
+    assert refused.value.where == "engine.options"

@@ -138,6 +138,7 @@ class OneGroup:
     """A feed by hand: the answer with the wanted token is right, those with others are wrong."""
 
     gap = 0.0
+    usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def __init__(self, wanted: int, others: Sequence[int], scores: Sequence[float] | None = None) -> None:
         self.tokens = [wanted, *others]

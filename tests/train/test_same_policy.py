@@ -175,6 +175,7 @@ class Fixed:
     clip."""
 
     gap = 0.0
+    usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
         return [self.scored(*row, model) for row in GROUPS]

@@ -51,6 +51,7 @@ class Halves:
     one."""
 
     gap = 0.0
+    usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
         from tests.train.test_policy import group
