@@ -213,7 +213,7 @@ def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimat
 def _print_hardware(plan: Plan, estimates: dict[str, Estimate], verdict: Verdict) -> None:
     """Which steps ask what of GPUs; nothing where none does."""
     parts = ("weights", "gradients", "optimizer", "activations", "logits", "engine", "total")
-    table = [("step", "GPUs", *parts, "host", "FLOPs", "GPU-hours <=")]
+    table = [["step", "GPUs", *parts, "host", "FLOPs", "GPU-hours <="]]
     notes = []
     for name, need in verdict.needs.items():
         if not need.gpus:
@@ -221,7 +221,7 @@ def _print_hardware(plan: Plan, estimates: dict[str, Estimate], verdict: Verdict
         memory = [_gb(getattr(need.gpu_memory_gb, part)) for part in parts]
         flops = "-" if need.flops is None else f"{need.flops:.1e}"
         hours = "-" if need.gpu_hours is None else f"{need.gpu_hours:,.1f}"
-        table.append((name, f"{need.gpus:g}", *memory, _gb(need.host_memory_gb), flops, hours))
+        table.append([name, f"{need.gpus:g}", *memory, _gb(need.host_memory_gb), flops, hours])
         notes += [f"{name}: {'; '.join(need.notes)}"] if need.notes else []
     if plan.absent:
         print(f"not here yet: {', '.join(plan.absent)}")

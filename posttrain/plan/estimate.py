@@ -165,7 +165,9 @@ def _training(
     elif steps is not None and isinstance(stage, Supervised):
         longest = forward_of(stage, context).tokens
         tokens = steps * stage.batch_size * rows[type(stage)] * longest
-    text = sum(_file_bytes(plan, name) for name in data_of(stage))
+    text = 0
+    if isinstance(stage, Sft | RewardModel):
+        text = sum(_file_bytes(plan, name) for name in data_of(stage))
     return Estimate(
         steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text or None
     )

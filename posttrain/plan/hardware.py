@@ -34,6 +34,9 @@ from posttrain.recipe.yaml_core import Key
 from posttrain.records.step import ModelRole, Step
 
 RESERVED_GB = 2.0  # of each GPU: CUDA's context, NCCL's buffers, gaps between allocations
+GPU_SHARE = (
+    0.5  # above which sharding: auto shards (train/sharding.py, which this floor may not import: it loads torch)
+)
 WORKER_GB = 3.0  # host memory of a process that has imported torch, transformers and CUDA's libraries
 OBJECT_STORE_GB = 0.5
 ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
@@ -149,7 +152,7 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
     gpus = cluster.trainers * cluster.gpus_per_trainer + len(roles) * cluster.engines * cluster.gpus_per_engine
     if not asked.on_gpus or model is None:
         return Needs(gpus=gpus if asked.on_gpus else None)
-    memory, notes = GpuMemory(), []
+    memory, notes = GpuMemory(), list[str]()
     teacher = asked.sizes.get(step.inputs.get("teacher", "")) if stage is not None else None
     if cluster.gpus_per_trainer > 0 and stage is not None and (teacher or not isinstance(stage, Dpd)):
         memory, notes = _trained(asked, stage, model, teacher)
@@ -201,10 +204,8 @@ def _trained(asked: _Asked, stage: Training, model: Decoder, teacher: Decoder | 
         for sharded in (False, True)
     )
     states = 4 * model.parameters + 12 * trained_parameters(stage, model)
-    # The key comes with branch fsdp (train/sharding.py::wants_sharding has the same rule); read plainly once merged.
-    asked_for = getattr(cluster, "sharding", "auto")
-    by_size = asked_for == "auto" and room is not None and states / GB > room / 2
-    sharded = cluster.trainers > 1 and (asked_for == "fsdp" or by_size)
+    by_size = cluster.sharding == "auto" and room is not None and states / GB > GPU_SHARE * room
+    sharded = cluster.trainers > 1 and (cluster.sharding == "fsdp" or by_size)
     notes = [f"sharded over {cluster.trainers} trainers (FSDP2)" if sharded else "not sharded"]
     passed = forward_of(stage, context)
     notes.append("attention: sdpa with a mask" if passed.masked else "attention: sdpa")
@@ -218,8 +219,8 @@ def _trained(asked: _Asked, stage: Training, model: Decoder, teacher: Decoder | 
 
 def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | None) -> float | None:
     """Main memory of the fullest node. A trainer loads its model there in float32 (dpd also keeps the reference and
-    loads the teacher), an engine checks its weights against a float32 copy, a hand-over makes one copy and one for each
-    engine; rows of data lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token."""
+    loads the teacher), an engine checks its weights against a float32 copy, a hand-over makes two copies and one for
+    each engine; rows of data lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token."""
     model, cluster = asked.sizes[step.name], asked.recipe.cluster
     if model is None:
         return None
@@ -232,7 +233,7 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
     if step.kind == "dpd":
         return processes + trainers * (copy + max(copy, 4 * teacher.parameters / GB if teacher else 0.0))
     if step.kind == "grpo":
-        return processes + max(trainers * copy, copy + engines * copy)
+        return processes + max(trainers * copy, (2 + engines) * copy)
     if step.kind in ("sft", "reward_model"):
         text = asked.estimates[step.name].text_bytes or 0
         return processes + trainers * (copy + text / 4 * 80 / GB)

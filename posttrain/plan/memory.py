@@ -89,11 +89,13 @@ def layer_bytes(model: Decoder, *, residual: int, masked: bool) -> int:
 
     transformers' LlamaDecoderLayer: two norms (their input in float32, the normalised values), a bfloat16 copy of the
     input for each projection that autocast casts, queries, keys, values and the attention's output for sdpa's
-    backward, the gate, its activation, the up-projection and their product.
+    backward, the gate, its activation, the up-projection and their product; Qwen3's norms of queries and keys.
     """
     heads, kv = model.heads * model.head, model.kv_heads * model.head
     around = 26 if residual == 4 else 20
     attention = 6 * heads + 4 * (heads if masked else kv)
+    if model.query_norms:
+        attention += 6 * (heads + kv)
     experts = model.experts_used * (8 * model.feed_forward + (4 * model.hidden if model.experts > 1 else 0))
     return around * model.hidden + attention + experts
 
@@ -111,13 +113,8 @@ def training_memory(
     passed, split = forward_of(stage, context_tokens), trainers if sharded else 1
     trained, residual = trained_parameters(stage, model), 2 if sharded else 4
     full = trained == model.parameters
-    # FSDP2 gathers in bfloat16: embedding and head for the whole pass, of the layers this and the next. Autocast
-    # without it keeps a bfloat16 copy of every matrix that it has multiplied with.
-    gathered = (
-        2 * (model.embeddings + 2 * model.layer)
-        if sharded
-        else 2 * (model.parameters - model.vocabulary * model.hidden)
-    )
+    # FSDP2 gathers in bfloat16: embedding and head for the whole pass, of the layers this and the next.
+    gathered = 2 * (model.embeddings + 2 * model.layer) if sharded else 0
     shards = 4 * model.parameters / split
     own_gradients = 4 * trained / split
     # Before they are reduced the gradients of a gathered group are whole: in bfloat16, and once more in float32.
@@ -125,14 +122,20 @@ def training_memory(
     buckets = 4 * trained if trainers > 1 and not sharded else 0  # DDP's
     # AdamW's; with FSDP the update is fused, else it works on all tensors at once
     moments, temporaries = 8 * trained / split, 0 if sharded else 4 * trained
-    merged_copy = 0 if full else 4 * model.parameters
+    merged_copy = 0 if full or sharded else 4 * model.parameters  # sharded ones are merged on the host
 
     kept = residual * model.hidden * passed.all_tokens * model.layers
     a_layer = layer_bytes(model, residual=residual, masked=passed.masked) * passed.all_tokens
-    if not stage.gradient_checkpointing:
+    # Without FSDP autocast keeps a bfloat16 copy of every matrix until the forward pass ends, or autograd lets it go.
+    copies = in_backward = 0 if sharded else 2 * model.layers * model.layer
+    if stage.gradient_checkpointing:
+        in_backward //= model.layers
+    else:
         kept, a_layer = a_layer * model.layers, 0
     kept += passed.mask_bytes
-    backward = a_layer + (6 * model.feed_forward * model.experts_used + 2 * residual * model.hidden) * passed.all_tokens
+    working = 6 * model.feed_forward * model.experts_used * passed.all_tokens
+    forward = kept + copies + working
+    backward = kept + in_backward + a_layer + working + 2 * residual * model.hidden * passed.all_tokens
     logits = _logits(model, stage, passed, sharded=sharded, teacher=teacher)
     frozen = 4 * teacher.parameters if teacher else 0
     of_teacher = 4 * (3 * teacher.feed_forward * teacher.experts_used + 4 * teacher.hidden) if teacher else 0
@@ -140,8 +143,9 @@ def training_memory(
     standing = shards + frozen + moments + buckets
     phases = (
         standing + own_gradients + of_teacher * passed.all_tokens + passed.mask_bytes,
-        standing + own_gradients + gathered + kept + logits,
-        standing + own_gradients + gathered + whole + kept + backward,
+        standing + own_gradients + gathered + kept + copies + logits,
+        standing + own_gradients + gathered + forward,
+        standing + own_gradients + gathered + whole + backward,
         standing + own_gradients + (6 * model.embeddings if sharded and full else 0),
         standing + own_gradients + temporaries,
         standing + own_gradients + merged_copy,
@@ -150,7 +154,7 @@ def training_memory(
         weights=(shards + frozen + max(gathered, merged_copy)) / GB,
         gradients=(own_gradients + buckets + whole) / GB,
         optimizer=(moments + temporaries) / GB,
-        activations=(kept + backward) / GB,
+        activations=max(forward, backward) / GB,
         logits=logits / GB,
         total=max(phases) / GB,
     )
@@ -171,16 +175,16 @@ def engine_need(model: Decoder, context_tokens: int) -> float:
 
 
 def _logits(model: Decoder, stage: Training, passed: Forward, *, sharded: bool, teacher: Decoder | None) -> float:
-    """What losses/head.py holds: a tile (of the teacher, too), blocks, hidden states as operands and their gradients
-    in float32, the gradient of the head in float32 and, without FSDP, its bfloat16 copy. A reward model's loss sees
-    one position a row."""
-    head = model.vocabulary * model.hidden
-    of_head = (0 if isinstance(stage.adapter, Lora) else 4 * head) + (0 if sharded else 2 * head)
+    """What losses/head.py holds: a tile (of the teacher, too) and blocks, the gradients of hidden states and head in
+    float32, and either copies of both in bfloat16 to multiply with or, where the model is in bfloat16, their gradients
+    once more in that. A reward model's loss sees one position a row."""
+    head, tokens = model.vocabulary * model.hidden, passed.all_tokens
+    of_head = 0 if isinstance(stage.adapter, Lora) else 4 * head
     if isinstance(stage, RewardModel):
-        return of_head + 8.0 * passed.rows * model.vocabulary
-    tokens = passed.all_tokens
+        return of_head + 2.0 * head + 8.0 * passed.rows * model.vocabulary
     tile = min(TILE_BYTES, 4 * tokens * model.vocabulary)
-    found = tile + 4 * min(BLOCK_BYTES, tile) + 6 * tokens * model.hidden + of_head
+    blocks, rounded = 4 * min(BLOCK_BYTES, tile), 2 * (head + tokens * model.hidden)
+    found = tile + 4 * tokens * model.hidden + of_head + (max(blocks, rounded) if sharded else blocks + rounded)
     if teacher is not None:
         found += tile + 6 * tokens * teacher.hidden + 2 * teacher.vocabulary * teacher.hidden
     return float(found)

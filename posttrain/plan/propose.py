@@ -128,7 +128,9 @@ def _layouts(gpus: int) -> Iterator[Layout]:
 def _edited(text: str, layout: Layout, hardware: str, shape: Mapping[str, Any]) -> str:
     cluster = (
         f"{{address: local, trainers: {layout.trainers}, engines: {layout.engines}, "
-        f"gpus_per_trainer: {layout.gpus_per_trainer:g}, gpus_per_engine: {layout.gpus_per_engine:g}}}"
+        f"gpus_per_trainer: {layout.gpus_per_trainer:g}, gpus_per_engine: {layout.gpus_per_engine:g}"
+        # by itself a LoRA's trainers share the frozen weights only where these fill half a GPU
+        f"{', sharding: fsdp' if layout.lora and layout.trainers > 1 else ''}}}"
     )
     text = with_value(text, "cluster", cluster)
     text = with_value(text, "hardware", hardware)

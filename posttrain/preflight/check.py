@@ -16,6 +16,7 @@ from posttrain.preflight.bases import models
 from posttrain.preflight.disk import disk_space
 from posttrain.preflight.finding import Finding
 from posttrain.preflight.golds import golds
+from posttrain.preflight.hardware import hardware
 from posttrain.preflight.judge import code_judge
 from posttrain.preflight.lengths import context_lengths
 from posttrain.preflight.overlap import held_out_problems
@@ -43,6 +44,7 @@ QUESTIONS: dict[str, Callable[[Subject], Iterable[Finding]]] = {
     "code judge": code_judge,
     "golds": golds,
     "disk": disk_space,
+    "hardware": hardware,
 }
 
 

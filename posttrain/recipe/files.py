@@ -96,6 +96,10 @@ def _find_files(loaded: Loaded, digests: Digests, may_lack: bool) -> Files:
         if may_lack and model.shape is not None and _is_absent(model.path, model.revision, loaded):
             _lack(found, step)
             continue
+        if may_lack and (config := _config_alone(model, loaded)) is not None:
+            _lack(found, step)
+            found.paths[step] = config
+            continue
         folder = _model_folder(model, key, loaded)
         if folder is not None:
             check_model_folder(
@@ -212,6 +216,13 @@ def _is_absent(path: str, revision: str | None, loaded: Loaded) -> bool:
     whole = full_path(path, loaded.recipe_dir)
     there = path and (whole.exists() or whole.is_symlink() or bool(data_files(path, loaded.recipe_dir)))
     return revision is None and not there
+
+
+def _config_alone(model: ModelRef, loaded: Loaded) -> Path | None:
+    """The folder of a model of which only config.json is here, no weights."""
+    folder = full_path(model.path, loaded.recipe_dir).absolute()
+    alone = model.path not in ("", "toy") and (folder / "config.json").is_file()
+    return folder if alone and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) else None
 
 
 def _lack(found: Files, role: str) -> None:

@@ -22,7 +22,7 @@ class Decoder:
     """The sizes of a decoder of the Llama family. Widths in numbers, `head` one attention head, `expert` one expert.
 
     Example: Decoder(hidden=2560, layers=32, heads=20, kv_heads=4, head=128, feed_forward=10496, experts=1,
-    experts_used=1, vocabulary=166144, tied=False, small=5120)
+    experts_used=1, vocabulary=166144, tied=False, query_norms=False, small=5120)
     """
 
     hidden: int
@@ -35,6 +35,7 @@ class Decoder:
     experts_used: int
     vocabulary: int
     tied: bool
+    query_norms: bool  # queries and keys are normalised by head
     small: int  # norms and biases of a layer
 
     @property
@@ -80,8 +81,9 @@ def decoder(config: Mapping[str, Any]) -> Decoder | None:
     kv_heads = _count(config, "num_key_value_heads") or heads
     experts = _count(config, "num_local_experts") or _count(config, "num_experts") or 1
     family, small = config.get("model_type"), 2 * hidden
-    if family in ("qwen3", "qwen3_moe"):
-        small += 2 * head  # norms of queries and keys
+    query_norms = family in ("qwen3", "qwen3_moe")
+    if query_norms:
+        small += 2 * head
     if family in ("qwen2", "qwen2_moe") or config.get("attention_bias") is True:
         small += (heads + 2 * kv_heads) * head + (hidden if family not in ("qwen2", "qwen2_moe") else 0)
     if experts > 1:
@@ -97,6 +99,7 @@ def decoder(config: Mapping[str, Any]) -> Decoder | None:
         experts_used=min(experts, _count(config, "num_experts_per_tok") or 1),
         vocabulary=vocabulary,
         tied=bool(config.get("tie_word_embeddings")),
+        query_norms=query_norms,
         small=small,
     )
 
