@@ -23,11 +23,12 @@ _WHERE = "attention"
 
 
 @contextmanager
-def training_attention(model: Any, asked: str) -> Iterator[None]:
-    """The attention of the recipe in the block, and the guard against long masks. Raises RecipeError where the machine
-    or the model does not have it."""
+def training_attention(model: Any, asked: str, device: str) -> Iterator[None]:
+    """The attention of the recipe in the block, and the guard against long masks. device: "cuda" or "cpu", where the
+    model trains: one that will be sharded is not there yet. Raises RecipeError where the machine or the model does not
+    have it."""
     before = model.config._attn_implementation
-    wanted = _choose(model, asked, next(model.parameters()).device.type)
+    wanted = _choose(model, asked, device)
     guard = model.register_forward_pre_hook(_look, prepend=True, with_kwargs=True)
     try:
         _switch(model, wanted)

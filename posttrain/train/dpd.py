@@ -8,7 +8,6 @@ first step.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,9 +251,8 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
         )
-    logged = [row for row in trainer.state.log_history if math.isfinite(row.get("loss", math.nan))]
     metrics = DpdMetrics(
-        loss=round(logged[-1]["loss"], 6) if logged else None,
+        loss=recorder.last_loss(trainer.state.log_history),
         steps=steps,
         pairs=len(rows),
         trained_tokens=sum(len(row.chosen) + len(row.rejected) for row in drawn),

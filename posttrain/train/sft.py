@@ -163,7 +163,12 @@ def train(job: Job) -> dict[str, Any]:
         return [f"row {numbers[name][at]} of data '{name}'" for name, at in drawn]
 
     recorder = Recorder(job, rows_of)
-    trainer = SFTTrainer(
+
+    class Watched(SFTTrainer):  # type: ignore[misc]
+        def training_step(self, *given: Any, **named: Any) -> Any:
+            return recorder.watch(super().training_step(*given, **named))
+
+    trainer = Watched(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
     )
     run_trainer(trainer, recorder, job)
@@ -186,11 +191,10 @@ def train(job: Job) -> dict[str, Any]:
         write_set_aside(
             job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
         )
-    losses = [row["loss"] for row in trainer.state.log_history if math.isfinite(row.get("loss", math.nan))]
     trained = sum(sum(row.mask) for rows in whole for row in rows)
     turns = count_turns(row for rows in encoded.values() for row in rows)
     metrics = SftMetrics(
-        loss=round(losses[-1], 6) if losses else None,
+        loss=recorder.last_loss(trainer.state.log_history),
         steps=steps,
         rows=seen.drawn,
         trained_tokens=trained,

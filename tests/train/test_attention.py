@@ -39,13 +39,13 @@ def test_a_packed_document_does_not_see_the_one_before_it(tiny: Callable[..., Pa
 def test_what_a_cpu_cannot_train_with_is_refused_and_the_models_own_comes_back(tiny: Callable[..., Path]) -> None:
     model = load_model(tiny())
     for asked, why in (("flash", "no GPU trains here"), ("flex", "no backward pass on a CPU")):
-        with pytest.raises(RecipeError, match=why) as caught, training_attention(model, asked):
+        with pytest.raises(RecipeError, match=why) as caught, training_attention(model, asked, "cpu"):
             pass
         assert caught.value.where == "attention"
     model.set_attn_implementation("eager")
-    with training_attention(model, "sdpa"):
+    with training_attention(model, "sdpa", "cpu"):
         assert model.config._attn_implementation == "sdpa"
-    with training_attention(model, "auto"), exact_attention(model):
+    with training_attention(model, "auto", "cpu"), exact_attention(model):
         assert model.config._attn_implementation == "eager"
     assert model.config._attn_implementation == "eager"
     assert not model._forward_pre_hooks

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from posttrain.errors import StageError
-from posttrain.train.finite import gradient_is_finite
+from posttrain.train.finite import all_finite
 from posttrain.train.reward_model import LabelTrainer, train
 from tests.train.conftest import Jobs, metrics, weights, write_rows
 from tests.train.test_reward_model import PAIRS, stage
@@ -56,7 +56,7 @@ def test_one_more_stops_the_stage_and_names_the_rows(
 def test_one_number_in_one_parameter_is_seen() -> None:
     model = torch.nn.Linear(3, 2)
     model(torch.ones(1, 3)).sum().backward()
-    assert gradient_is_finite(model)
+    assert all_finite(model, loss_is=True) and not all_finite(model, loss_is=False)
     assert model.bias.grad is not None
     model.bias.grad[1] = math.nan
-    assert not gradient_is_finite(model)
+    assert not all_finite(model, loss_is=True)

@@ -277,5 +277,5 @@ def one_bad_share(job: Any) -> dict[str, Any]:
 
 def test_a_gradient_that_is_not_finite_on_one_rank_stops_all(two: Any, jobs: Jobs) -> None:
     stage, given = configured("reward_model", jobs)
-    with pytest.raises(StageError, match="the gradient is not finite at step 1 of judge; it trained on row"):
+    with pytest.raises(StageError, match="loss or gradient is not finite at step 1 of judge; it trained on row"):
         two.run(one_bad_share, jobs.make(stage, sharding="fsdp", **given))
