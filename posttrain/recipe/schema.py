@@ -325,6 +325,10 @@ class Training(Stage):
     adapter: Lora | Literal["full"] = Field("full", description="full, or LoRA (merged when the stage ends).")
     save_every: Positive = Field(50, description="Optimiser steps between resume checkpoints.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
+    attention: Literal["auto", "sdpa", "flash", "flex"] = Field(
+        "auto",
+        description="auto: flash attention on a GPU that has it installed, otherwise the model's own (sdpa for most).",
+    )
 
 
 class Supervised(Training):

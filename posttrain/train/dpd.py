@@ -53,8 +53,10 @@ WHOLE = {"pairs": 1.0}  # one data set, so passes are over all of it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
-    """A pair as token ids; answers end with the stop token. The reference sums are filled before training (nats)."""
+    """A pair as token ids; answers end with the stop token. The reference sums are filled before training (nats);
+    name: which pair it is, for messages."""
 
+    name: str
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
@@ -181,7 +183,10 @@ def _pair_row(pair: PreferencePair, template: ChatTemplate) -> PairRow:
         tuple(template.answer_ids(text.removeprefix(template.opened(prompt)), prompt))
         for text in (pair.chosen, pair.rejected)
     )
-    return PairRow(prompt=tuple(template.prompt_ids(pair.messages, pair.tools)), chosen=chosen, rejected=rejected)
+    name = f"prompt {pair.id} of data '{pair.source}'"
+    return PairRow(
+        name=name, prompt=tuple(template.prompt_ids(pair.messages, pair.tools)), chosen=chosen, rejected=rejected
+    )
 
 
 def _with_reference(model: Any, rows: Sequence[PairRow], size: int, stop_file: Path) -> list[PairRow] | None:
@@ -227,7 +232,8 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
     arguments = TrainingArguments(
         **settings(job, stage, steps, rows_per_forward=rows_a_worker, accumulation=1, sharded=sharded)
     )
-    recorder = Recorder(job)
+    size = stage.batch_size
+    recorder = Recorder(job, lambda step: [row.name for row in drawn[step * size : (step + 1) * size]])
     trainer = DpdTrainer(
         model=model, args=arguments, train_dataset=even_rows([{"pair": row} for row in drawn], None, stage.batch_size),
         teacher=load_model(teacher), stage=stage, micro=micro, recorder=recorder,
@@ -245,9 +251,8 @@ def train(job: Job, teacher: Path) -> dict[str, Any]:
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
         )
-    logged = [row for row in trainer.state.log_history if "loss" in row]
     metrics = DpdMetrics(
-        loss=round(logged[-1]["loss"], 6) if logged else None,
+        loss=recorder.last_loss(trainer.state.log_history),
         steps=steps,
         pairs=len(rows),
         trained_tokens=sum(len(row.chosen) + len(row.rejected) for row in drawn),

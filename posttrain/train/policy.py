@@ -37,6 +37,7 @@ from posttrain.sampling.sampler import sample
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
+from posttrain.train.attention import exact_attention
 from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
 from posttrain.train.losses.head import Head, States
@@ -193,13 +194,14 @@ class Feed:
         with giving_up_waits(self.job.stop_file):
             try:
                 if is_first_rank():
-                    self.gap = hand_over(
-                        self.rollouts.engine,
-                        checkpoint_model(whole),
-                        version,
-                        like=self.job.model,
-                        tolerance=self.rollouts.tolerance,
-                    )
+                    with exact_attention(whole):
+                        self.gap = hand_over(
+                            self.rollouts.engine,
+                            checkpoint_model(whole),
+                            version,
+                            like=self.job.model,
+                            tolerance=self.rollouts.tolerance,
+                        )
             finally:
                 if workers > 1:
                     torch.distributed.barrier()  # also where the hand-over was given up: the others wait here
@@ -325,7 +327,7 @@ class PolicyTrainer(StepTrainer):
         """The trainer's log-probabilities of the sampled tokens against those they were sampled with. The sync gap
         cannot see what only the trainer does: dropout, another attention, an adapter that was merged wrongly."""
         extra, allowed = self.recorder.extra, self.stage.mismatch_tolerance
-        if extra["mismatch_mean"] > allowed:
+        if not extra["mismatch_mean"] <= allowed:  # also where it is no number
             raise StageError(
                 f"at step {self.state.global_step + 1} the trainer gives the sampled tokens log-probabilities "
                 f"{extra['mismatch_mean']:.3g} nats from the engine's in the mean (largest {extra['mismatch']:.3g}), "
@@ -355,7 +357,7 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     prompts, faulty = _prompts(rollouts, template)
     model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
-    recorder = Recorder(job)
+    recorder = Recorder(job, lambda step: [f"the answers in {job.attempt}/rollouts/step-{step + 1:05d}*.jsonl"])
     _carry_rollouts(job)
     feed = Feed(job, template, prompts, rollouts)
     sharded = wants_sharding(job.sharding, model)

@@ -6,6 +6,7 @@ serves with.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import random
 import sys
@@ -49,11 +50,13 @@ from rewards.prose.visible import visible_text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """One pair in one order. prompt: [P] ids up to the label; label: its id; pair: index of the pair."""
+    """One pair in one order. prompt: [P] ids up to the label; label: its id; pair: index of the pair;
+    name: its row, for messages."""
 
     prompt: tuple[int, ...]
     label: int
     pair: int
+    name: str = ""
 
 
 def comparisons(pair: PreferencePair, index: int, template: ChatTemplate) -> tuple[Comparison, Comparison]:
@@ -101,7 +104,11 @@ def read_pools(job: Job, stage: RewardModel, template: ChatTemplate) -> Pools:
             for number, tokens in zip(read.numbers, longest, strict=True)
             if tokens >= stage.max_tokens
         ]
-        fitting = [both for both, tokens in zip(made, longest, strict=True) if tokens < stage.max_tokens]
+        fitting = [
+            tuple(dataclasses.replace(order, name=f"row {number} of data '{name}'") for order in both)
+            for number, both, tokens in zip(read.numbers, made, longest, strict=True)
+            if tokens < stage.max_tokens
+        ]
         random.Random(f"held-out/{job.seed}/{name}").shuffle(fitting)
         if not fitting:
             raise DataError(
@@ -217,7 +224,8 @@ def train(job: Job) -> dict[str, Any]:
     arguments = TrainingArguments(
         **settings(job, stage, steps, rows_per_forward=rows_a_worker, accumulation=1, sharded=sharded)
     )
-    recorder = Recorder(job)
+    size = stage.batch_size
+    recorder = Recorder(job, lambda step: [row.name for row in drawn[step * size : (step + 1) * size]])
     trainer = LabelTrainer(
         model=model, args=arguments,
         train_dataset=even_rows([{"comparison": row} for row in drawn], None, stage.batch_size),

@@ -29,8 +29,10 @@ Drawn = list[tuple[str, int]]
 
 def encode_rows(
     job: Job, stage: Sft, template: ChatTemplate
-) -> tuple[dict[str, list[Encoded]], dict[str, list[Fault]], dict[str, list[Fault]]]:
-    """Every row of every data set as ids and masks; the faulty rows; those that are too long. Raises DataError."""
+) -> tuple[dict[str, list[Encoded]], dict[str, list[Fault]], dict[str, list[Fault]], dict[str, list[int]]]:
+    """Every row of every data set as ids and masks; the faulty rows; those that are too long; and the numbers of the
+    former in their data set. Raises DataError."""
+    numbers: dict[str, list[int]] = {}
     encoded: dict[str, list[Encoded]] = {}
     faulty: dict[str, list[Fault]] = {}
     too_long: dict[str, list[Fault]] = {}
@@ -39,7 +41,9 @@ def encode_rows(
         whole, reasons = _encode(rows.items, template)
         rows = set_aside(rows, job.data[name], reasons)
         faulty[name] = list(rows.faults)
-        encoded[name] = [row for row in whole if len(row.ids) <= stage.max_tokens]
+        fits = [len(row.ids) <= stage.max_tokens for row in whole]
+        encoded[name] = [row for row, fit in zip(whole, fits, strict=True) if fit]
+        numbers[name] = [number for number, fit in zip(rows.numbers, fits, strict=True) if fit]
         too_long[name] = [
             Fault(row=number, reason=f"{len(row.ids)} tokens, longer than max_tokens {stage.max_tokens}")
             for number, row in zip(rows.numbers, whole, strict=True)
@@ -52,7 +56,7 @@ def encode_rows(
                 remedy="raise max_tokens",
             )
         count_turns(encoded[name]).check_share(template.max_untrained_share, name)
-    return encoded, faulty, too_long
+    return encoded, faulty, too_long, numbers
 
 
 def _encode(rows: Sequence[Conversation], template: ChatTemplate) -> tuple[list[Encoded], list[str | None]]:
@@ -134,7 +138,7 @@ def train(job: Job) -> dict[str, Any]:
 
     stage: Sft = job.stage
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
-    encoded, faulty, too_long = encode_rows(job, stage, template)
+    encoded, faulty, too_long, numbers = encode_rows(job, stage, template)
     sequences, steps, seen = plan_sequences(stage, encoded, job.seed)
     whole = [[encoded[name][number] for name, number in rows] for rows in sequences]
     micro, passes = micro_split(stage)
@@ -153,8 +157,18 @@ def train(job: Job) -> dict[str, Any]:
     arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
     router = _router_settings(model, stage)
-    recorder = Recorder(job)
-    trainer = SFTTrainer(
+
+    def rows_of(step: int) -> list[str]:
+        drawn = [row for rows in sequences[step * stage.batch_size : (step + 1) * stage.batch_size] for row in rows]
+        return [f"row {numbers[name][at]} of data '{name}'" for name, at in drawn]
+
+    recorder = Recorder(job, rows_of)
+
+    class Watched(SFTTrainer):  # type: ignore[misc]
+        def training_step(self, *given: Any, **named: Any) -> Any:
+            return recorder.watch(super().training_step(*given, **named))
+
+    trainer = Watched(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
     )
     run_trainer(trainer, recorder, job)
@@ -177,11 +191,10 @@ def train(job: Job) -> dict[str, Any]:
         write_set_aside(
             job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
         )
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     trained = sum(sum(row.mask) for rows in whole for row in rows)
     turns = count_turns(row for rows in encoded.values() for row in rows)
     metrics = SftMetrics(
-        loss=round(losses[-1], 6) if losses else None,
+        loss=recorder.last_loss(trainer.state.log_history),
         steps=steps,
         rows=seen.drawn,
         trained_tokens=trained,

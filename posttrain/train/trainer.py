@@ -12,7 +12,7 @@ import functools
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
 from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
 from posttrain.store.failpoints import failpoint
+from posttrain.train.attention import training_attention
+from posttrain.train.finite import STEPS_A_SKIP, RowsOf, all_finite, not_finite
 from posttrain.train.job import Job
 from posttrain.train.losses.head import Head, States
 from posttrain.train.model import is_peft, load_model
@@ -105,13 +107,27 @@ def micro_split(stage: Supervised) -> tuple[int, int]:
 
 
 class Recorder(TrainerCallback):
-    """Writes metrics.jsonl, seals checkpoints, stops when asked, and stops on a loss that is not finite."""
+    """Writes metrics.jsonl, seals checkpoints, stops when asked, and skips or stops on what is not finite."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, rows_of: RowsOf | None = None) -> None:
+        self.job, self.rows_of = job, rows_of
+        self.skipped: list[int] = []
+        self.loss_is_finite = True
         self.path = job.attempt / METRICS_FILE
         self.stopped = False
         self.extra: dict[str, float] = {}
+
+    def watch(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss, and 0 in place of one that is not finite: the Trainer's running sum would keep it for ever."""
+        if bool(torch.isfinite(loss)):
+            return loss
+        self.loss_is_finite = False
+        return torch.zeros_like(loss)
+
+    def last_loss(self, history: Sequence[Mapping[str, Any]]) -> float | None:
+        """Of the last step that was not skipped, from the Trainer's history; None where there was none."""
+        losses = [row["loss"] for row in history if "loss" in row and row["step"] - 1 not in self.skipped]
+        return round(losses[-1], 6) if losses else None
 
     def resume(self) -> None:
         """Take over the rows up to the checkpoint; later ones are made again."""
@@ -119,7 +135,15 @@ class Recorder(TrainerCallback):
         if self.job.resume is not None and is_first_rank():
             cut_rows(self.job.resume.path.parent.parent / METRICS_FILE, self.path, last_step=self.job.resume.step)
 
-    def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+    ) -> None:
+        if not all_finite(model, loss_is=self.loss_is_finite):
+            self.skipped.append(state.global_step)
+            self.loss_is_finite = True
+            if len(self.skipped) > state.max_steps // STEPS_A_SKIP:
+                raise not_finite(state.global_step, self.job.step_name, self.rows_of)
+            model.zero_grad(set_to_none=True)  # the optimiser passes over parameters without one
         failpoint("train.optimizer_step.before")
 
     def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -130,12 +154,10 @@ class Recorder(TrainerCallback):
     ) -> None:
         if not is_first_rank() or logs is None or "loss" not in logs:
             return
-        if not math.isfinite(logs["loss"]):
-            raise StageError(
-                f"loss is {logs['loss']} at step {state.global_step} of {self.job.step_name}",
-                remedy="lower learning_rate or look at the rows",
-            )
         values = {key: value for key, value in {**logs, **self.extra}.items() if key not in UNPUBLISHED}
+        if state.global_step - 1 in self.skipped:
+            finite = {key: value for key, value in values.items() if math.isfinite(value) and key != "loss"}
+            values = finite | {"skipped": 1.0}
         row = MetricsRow(step=state.global_step, values=values)
         self.extra = {}
         failpoint("train.metrics.before")
@@ -232,7 +254,7 @@ class StepTrainer(Trainer):
         extra |= {key: global_sum(extra[key], self.args.device) for key in self.summed}
         extra |= {key: global_max(extra[key], self.args.device) for key in self.largest}
         self.before_update()
-        return total * world_size()  # the Trainer logs the mean over the workers
+        return self.recorder.watch(total * world_size())  # the Trainer logs the mean over the workers
 
     def _join_others(self, model: Any) -> None:
         """A micro-batch of one token that weighs nothing, where another worker has one more: the layers of a sharded
@@ -328,7 +350,8 @@ def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
         _take_finished(trainer, job.resume.path)
         return
     prepare_sharding(trainer)
-    trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
+    with training_attention(trainer.model, job.stage.attention, trainer.args.device.type):
+        trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
 
 
 def _take_finished(trainer: Trainer, checkpoint: Path) -> None:

@@ -47,6 +47,7 @@ TRAINING = {
     "adapter": "{rank: 2}",
     "save_every": "2",
     "gradient_checkpointing": "true",
+    "attention": "sdpa",
 }
 SUPERVISED = {**TRAINING, "batch_size": "48"}
 

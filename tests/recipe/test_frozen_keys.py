@@ -11,12 +11,15 @@ from sandbox.types import Level
 
 KEYS = {
     "Chat": "template think stop date add_tokens max_untrained_share",
-    "Cluster": "address trainers sharding engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds",
+    "Cluster": (
+        "address trainers sharding engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds"
+    ),
     "Custom": "name from kind options",
     "Dpd": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing batch_size epochs kind prompts teacher verifier teacher_samples student_samples "
+        "gradient_checkpointing attention "
+        "batch_size epochs kind prompts teacher verifier teacher_samples student_samples "
         "temperature "
         "max_tokens weights beta divergence jsd_beta kd_temperature"
     ),
@@ -28,7 +31,8 @@ KEYS = {
     "Grpo": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
+        "gradient_checkpointing attention "
+        "kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
         "clip_high scale_rewards mask_truncated max_fault_share mismatch_tolerance"
     ),
@@ -42,14 +46,14 @@ KEYS = {
     "RewardModel": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing batch_size epochs kind data max_tokens held_out_share"
+        "gradient_checkpointing attention batch_size epochs kind data max_tokens held_out_share"
     ),
     "RowData": "max_faulty_share columns metadata gold_format",
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing batch_size epochs kind data max_tokens packing router_loss"
+        "gradient_checkpointing attention batch_size epochs kind data max_tokens packing router_loss"
     ),
     "Shape": (
         "model_type hidden_size num_hidden_layers num_attention_heads num_key_value_heads head_dim intermediate_size "
@@ -63,14 +67,14 @@ KEYS = {
     "Supervised": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing batch_size epochs"
+        "gradient_checkpointing attention batch_size epochs"
     ),
     "ToyData": "source task rows difficulty split seed",
     "ToyModel": "architecture hidden_size layers tied experts steps skill",
     "Training": (
         "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
         "save_every "
-        "gradient_checkpointing"
+        "gradient_checkpointing attention"
     ),
     "VerifierSpec": "kind",
 }

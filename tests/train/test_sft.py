@@ -195,7 +195,9 @@ def test_a_loss_that_is_not_finite_stops_the_stage(jobs: Jobs, rows: dict[str, F
     tensors = weights(broken)
     tensors["model.norm.weight"] = torch.full_like(tensors["model.norm.weight"], float("nan"))
     save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(StageError, match="loss is nan at step 1 of warm"):
+    with pytest.raises(
+        StageError, match=r"loss or gradient is not finite at step 1 of warm; it trained on row \d+ of data 'rows',"
+    ):
         train(jobs.make(stage(), rows, model=broken))
 
 

@@ -37,6 +37,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "base": {"path": "toy"},
         "stages": [SFT],
         "cluster": {"trainers": 2},
+        "engine": {"backend": "hf", "context_tokens": 96},
     }
     with Machine(Recipe.model_validate(parts), tmp_path_factory.mktemp("two") / "logs") as machine:
         yield machine
@@ -228,3 +229,53 @@ def test_bfloat16_rounds_products_and_neither_logprobs_nor_sums_over_workers(two
     }
     assert curve(rounded) != curve(exact)
     assert_close(curve(rounded), curve(exact), tolerance=0.05)
+
+
+def train_policy(job: Any, engine: Any) -> dict[str, Any]:
+    """Policy training with a real engine. Runs in a worker."""
+    from posttrain.train.policy import train
+    from tests.train.test_policy import Parity, rollouts
+
+    return train(job, rollouts(job, engine, Parity()))
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_the_engine_samples_from_the_gathered_weights_of_each_step(two: Any, jobs: Jobs, adapter: str) -> None:
+    """At this learning rate, weights of the step before would be far off the trainer's log-probabilities."""
+    from tests.train.test_policy import stage
+
+    configured = stage(learning_rate=3e-2, adapter=LORA if adapter == "lora" else "full", mismatch_tolerance=1e-4)
+    copies, shares = (jobs.make(configured, sharding=how) for how in ("none", "fsdp"))
+    engine = two.engine("policy", jobs.model, "start")
+    for job in (copies, shares):
+        facts = two.run(train_policy, job, engine)
+        assert facts["sync_gap"] < 1e-4
+        assert max(row["mismatch"] for row in metrics(job)) < 1e-4
+    assert_close(curve(shares), curve(copies), tolerance=1e-3)
+    assert apart(copies.output / "model", shares.output / "model", jobs.model) < 0.05
+    assert files(shares.attempt / "rollouts").keys() == files(copies.attempt / "rollouts").keys()
+
+
+def one_bad_share(job: Any) -> dict[str, Any]:
+    """The first rank alone finds an infinite loss, in every step. Runs in a worker."""
+    import math
+
+    from posttrain.machine.ranks import is_first_rank
+    from posttrain.train.reward_model import LabelTrainer, train
+
+    sound = LabelTrainer.micro_loss
+
+    def spoiled(self: Any, model: Any, micro: Any) -> torch.Tensor:
+        return sound(self, model, micro) * (math.inf if is_first_rank() else 1.0)
+
+    LabelTrainer.micro_loss = spoiled  # type: ignore[method-assign]
+    try:
+        return train(job)
+    finally:
+        LabelTrainer.micro_loss = sound  # type: ignore[method-assign]
+
+
+def test_a_gradient_that_is_not_finite_on_one_rank_stops_all(two: Any, jobs: Jobs) -> None:
+    stage, given = configured("reward_model", jobs)
+    with pytest.raises(StageError, match="loss or gradient is not finite at step 1 of judge; it trained on row"):
+        two.run(one_bad_share, jobs.make(stage, sharding="fsdp", **given))
