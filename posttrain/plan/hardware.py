@@ -28,7 +28,7 @@ from posttrain.plan.memory import (
 from posttrain.plan.steps import Plan
 from posttrain.recipe.location import Source
 from posttrain.recipe.resolve import BASE
-from posttrain.recipe.schema import Dpd, Grpo, Recipe, Sft, Training
+from posttrain.recipe.schema import Dpd, Grpo, Recipe, Training
 from posttrain.recipe.sizes import Decoder, decoder
 from posttrain.recipe.yaml_core import Key
 from posttrain.records.step import ModelRole, Step
@@ -40,7 +40,7 @@ GPU_SHARE = (
 WORKER_GB = 3.0  # host memory of a process that has imported torch, transformers and CUDA's libraries
 OBJECT_STORE_GB = 0.5
 ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
-LONGEST_MASK = 32768  # masked sdpa on a GPU is wrong above, without a word (pytorch#187227)
+LONGEST_MASK = 32768  # of sdpa on a GPU, as in train/attention.py, which loads torch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,10 +208,11 @@ def _trained(asked: _Asked, stage: Training, model: Decoder, teacher: Decoder | 
     sharded = cluster.trainers > 1 and (cluster.sharding == "fsdp" or by_size)
     notes = [f"sharded over {cluster.trainers} trainers (FSDP2)" if sharded else "not sharded"]
     passed = forward_of(stage, context)
-    notes.append("attention: sdpa with a mask" if passed.masked else "attention: sdpa")
+    assumed = "sdpa" if stage.attention == "auto" else stage.attention
+    notes.append(f"attention: {assumed}{' with a mask' if passed.masked else ''}")
     across = passed.all_tokens if passed.flattened else passed.tokens
     if passed.masked and across > LONGEST_MASK:
-        notes.append(f"masked sdpa over {across} tokens is wrong on a GPU (pytorch#187227): needs flash attention")
+        notes.append(f"masked sdpa over {across} tokens is wrong on a GPU and refused: set attention: flash")
     if isinstance(stage, Dpd) and cluster.trainers > 1:
         notes.append("cannot run on several GPUs yet: the reference is computed on the CPU (train/dpd.py)")
     return (parts if sharded else whole), notes
@@ -374,7 +375,7 @@ def _remedy(asked: _Asked, name: str, memory: GpuMemory) -> str:
             return f"set {place}.gradient_checkpointing: true"
         if stage.micro_batch_size > 1:
             return f"lower {place}.micro_batch_size"
-        return f"lower {place}.max_tokens" + (", or give flash attention" if isinstance(stage, Sft) else "")
+        return f"lower {place}.max_tokens" + (f", or set {place}.attention: flash" if stage.attention == "auto" else "")
     if asked.recipe.cluster.gpus_per_trainer < 1:
         return "lower engine.gpu_memory_share, or give trainer and engine a GPU each"
     return f"raise cluster.trainers, or set {place}.adapter to a LoRA such as {{rank: 32, alpha: 64.0}}"

@@ -61,14 +61,16 @@ class Forward:
 
 def forward_of(stage: Training, context_tokens: int) -> Forward:
     """The largest forward pass of a stage, rows as long as its keys allow."""
-    rows = stage.micro_batch_size
-    if isinstance(stage, Sft):
-        return Forward(rows=rows, tokens=stage.max_tokens, flattened=stage.packing, masked=stage.packing or rows > 1)
-    if isinstance(stage, RewardModel):
-        return Forward(rows=rows, tokens=stage.max_tokens, flattened=False, masked=rows > 1)
-    answer = stage.max_tokens if isinstance(stage, Dpd | Grpo) else context_tokens
-    rows = 2 * rows if isinstance(stage, Dpd) else rows  # the good and the bad answer in one pass
-    return Forward(rows=rows, tokens=min(context_tokens, answer + PROMPT_TOKENS), flattened=False, masked=rows > 1)
+    rows = stage.micro_batch_size * (2 if isinstance(stage, Dpd) else 1)  # the good and the bad answer in one pass
+    flattened = isinstance(stage, Sft) and stage.packing
+    if isinstance(stage, Sft | RewardModel):
+        tokens = stage.max_tokens
+    else:
+        answer = stage.max_tokens if isinstance(stage, Dpd | Grpo) else context_tokens
+        tokens = min(context_tokens, answer + PROMPT_TOKENS)
+    # `auto` is sdpa where flash-attn is not installed, which cannot be known from here
+    masked = (flattened or rows > 1) and stage.attention in ("auto", "sdpa")
+    return Forward(rows=rows, tokens=tokens, flattened=flattened, masked=masked)
 
 
 def trained_parameters(stage: Training, model: Decoder) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posttrain.errors import InputError
+from posttrain.errors import InputError, RecipeError
 from posttrain.plan.estimate import estimate
 from posttrain.plan.hardware import Misfit, look
 from posttrain.plan.steps import build_plan
@@ -156,7 +156,10 @@ def _misfit(like: str, edit: Any, config: Mapping[str, Any]) -> Misfit | None:
     with tempfile.TemporaryDirectory(prefix="posttrain-new-") as folder:
         out = Path(folder) / "recipe.yaml"
         new_recipe(base="toy", revision=None, like=like, name="trial", out=out, edit=edit)
-        loaded = load_recipe(out)
+        try:
+            loaded = load_recipe(out)
+        except RecipeError as error:  # a micro-batch that so many trainers cannot share
+            return Misfit(key=("cluster", "trainers"), what=error.what, remedy=error.remedy or "")
         plan = build_plan(loaded, Store(Path(folder) / "store").digests, may_lack=True)
         wanted, positions = longest_rows(plan.recipe, plan.recipe.stages), num_positions(config)
         for key, tokens in wanted.items():

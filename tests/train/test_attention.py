@@ -14,7 +14,7 @@ from posttrain.train.attention import SDPA_TOKENS, exact_attention, refuse_long_
 from posttrain.train.model import load_model
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager", "flex_attention"])
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 def test_a_packed_document_does_not_see_the_one_before_it(tiny: Callable[..., Path], implementation: str) -> None:
     """As SFTTrainer gives them: one row, positions that start anew, no mask."""
     model = load_model(tiny()).eval()
