@@ -314,7 +314,7 @@ class PolicyTrainer(StepTrainer):
         """The trainer's log-probabilities of the sampled tokens against those they were sampled with. The sync gap
         cannot see what only the trainer does: dropout, another attention, an adapter that was merged wrongly."""
         extra, allowed = self.recorder.extra, self.stage.mismatch_tolerance
-        if extra["mismatch_mean"] > allowed:
+        if not extra["mismatch_mean"] <= allowed:  # also where it is no number
             raise StageError(
                 f"at step {self.state.global_step + 1} the trainer gives the sampled tokens log-probabilities "
                 f"{extra['mismatch_mean']:.3g} nats from the engine's in the mean (largest {extra['mismatch']:.3g}), "

@@ -107,10 +107,9 @@ def _row(rows: Sequence[Encoded]) -> dict[str, list[int]]:
     }
 
 
-def _router_settings(model: Any, stage: Sft) -> dict[str, Any]:
-    """What the config says of the router's loss. Raises RecipeError where the recipe wants one that the model cannot
-    give."""
-    config = model.config.get_text_config()
+def router_settings(config: Any, stage: Sft) -> dict[str, Any]:
+    """What a model's config says of the router's loss. Raises RecipeError where the recipe wants one that the model
+    cannot give."""
     found = {key: getattr(config, key) for key in ROUTER_KEYS if hasattr(config, key)}
     if stage.router_loss and ROUTER_KEYS[0] not in found:
         raise RecipeError(
@@ -145,7 +144,7 @@ def train(job: Job) -> dict[str, Any]:
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
     model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
     grow_embedding(model, template, where=f"stages.{stage.name}.adapter")
-    router = _router_settings(model, stage)
+    router = router_settings(model.config.get_text_config(), stage)
     recorder = Recorder(job)
     trainer = SFTTrainer(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
