@@ -72,7 +72,7 @@ def stats_command(
 ) -> None:
     """Turns, tools, languages, lengths, faults by kind; with a recipe also tokens and the trained share."""
     from posttrain.cli.rows import print_statistics
-    from posttrain.data.statistics import data_statistics
+    from posttrain.data.counts import data_statistics
     from posttrain.data.views import view
     from posttrain.run.data_targets import find_targets
 

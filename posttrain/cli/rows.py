@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from posttrain.data.counts import DataStatistics, Spread
 from posttrain.data.source import Fault
-from posttrain.data.statistics import DataStatistics, Spread
 from posttrain.data.views import Part, RowView, TokenRun
 
 _STYLES = {True: "green", False: "dim", None: ""}

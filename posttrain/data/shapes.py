@@ -143,15 +143,17 @@ def _gold(row: Columns) -> tuple[Any, list[Message], dict[str, Any]]:
     asked = read_turns(list(problem.messages), "messages", row.reading.metadata) if problem.messages else []
     if problem.question and not asked:
         own = row.has("prompt") and ("prompt" not in problem.columns or turns_in(row.peek("prompt")) is not None)
-        asked = [] if own or _has_turns_to_answer(row) else [{"role": "user", "content": problem.question}]
+        own = own or _keep_turns_to_answer(row)
+        asked = [] if own else [{"role": "user", "content": problem.question}]
     for column in problem.columns:
         if column != "tools" and (asked or column not in ("prompt", *LISTS)):
             row.take(column)
     return problem.gold, asked, dict(problem.metadata)
 
 
-def _has_turns_to_answer(row: Columns) -> bool:
-    """Turns that end in an answer are a worked solution beside the question: left out, which is said."""
+def _keep_turns_to_answer(row: Columns) -> bool:
+    """Whether the row has turns that are to be answered. Turns that end in an answer are a worked solution beside the
+    question: they are left out, which is said."""
     name = row.first(*LISTS)
     turns = json_value(row.peek(name)) if name else None
     if not isinstance(turns, list) or not turns:

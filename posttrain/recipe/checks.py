@@ -11,7 +11,16 @@ from collections.abc import Callable
 from posttrain.recipe.engines import check_engines
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
-from posttrain.recipe.resolve import BASE, counts_in_band, data_of, is_policy, judge_stages, models_of, verifiers_of
+from posttrain.recipe.resolve import (
+    BASE,
+    counts_in_band,
+    data_of,
+    is_policy,
+    judge_stages,
+    models_of,
+    start_of,
+    verifiers_of,
+)
 from posttrain.recipe.schema import (
     AnyStage,
     Dpd,
@@ -38,6 +47,7 @@ def check_references(loaded: Loaded) -> None:
         _check_names,
         _check_models,
         _check_starts,
+        _check_added_tokens,
         _check_data,
         _check_verifiers,
         _check_judges,
@@ -112,6 +122,27 @@ def _check_starts(recipe: Recipe, source: Source) -> None:
                 )
             source.fail(key, f"no stage '{stage.from_}'", near(stage.from_, policies))
         earlier[stage.name] = is_policy(stage)
+
+
+def _check_added_tokens(recipe: Recipe, source: Source) -> None:
+    """Tokens that a base lacks are added by a full sft that starts from it; nobody before it can be asked with them."""
+    if not recipe.chat.add_tokens:
+        return
+    for index, stage in enumerate(recipe.stages):
+        grows = isinstance(stage, Sft) and stage.adapter == "full"
+        if isinstance(stage, Training) and not grows and start_of(recipe, stage.name) == BASE:
+            source.fail(
+                ("stages", index),
+                f"'{stage.name}' starts from the base, which lacks the tokens of chat.add_tokens; only an sft with "
+                "adapter: full adds them",
+                "begin with such an sft, and let this stage start from it",
+            )
+    if recipe.evaluate.suites and recipe.evaluate.after == "every_stage":
+        source.fail(
+            ("evaluate", "after"),
+            "every_stage scores the base too, which cannot be asked with the tokens that chat.add_tokens adds",
+            "set evaluate.after: last",
+        )
 
 
 def _data_key(recipe: Recipe, stage: AnyStage) -> Key:

@@ -60,7 +60,12 @@ def _ids_beyond_embedding(folder: Path, chat: Chat, recipe_dir: Path, rows: int)
     """Special tokens beyond the last row that no text can hold are said; any other id there would end training."""
     template = ChatTemplate.load(folder, chat, recipe_dir)
     tokenizer = template.tokenizer
-    beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
+    # Those of chat.add_tokens are beyond it until the first stage has made room.
+    beyond = {
+        number: token
+        for token, number in tokenizer.get_vocab().items()
+        if number >= rows and token not in template.added
+    }
     if not beyond:
         return None
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -111,10 +111,9 @@ def _row(rows: Sequence[Encoded]) -> dict[str, list[int]]:
     }
 
 
-def _router_settings(model: Any, stage: Sft) -> dict[str, Any]:
-    """What the config says of the router's loss. Raises RecipeError where the recipe wants one that the model cannot
-    give."""
-    config = model.config.get_text_config()
+def router_settings(config: Any, stage: Sft) -> dict[str, Any]:
+    """What a model's config says of the router's loss. Raises RecipeError where the recipe wants one that the model
+    cannot give."""
     found = {key: getattr(config, key) for key in ROUTER_KEYS if hasattr(config, key)}
     if stage.router_loss and ROUTER_KEYS[0] not in found:
         raise RecipeError(
@@ -156,7 +155,7 @@ def train(job: Job) -> dict[str, Any]:
     # Rows come as ids and labels, and packed: `packing` only has the collator keep the rows of a sequence apart.
     arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
-    router = _router_settings(model, stage)
+    router = router_settings(model.config.get_text_config(), stage)
 
     def rows_of(step: int) -> list[str]:
         drawn = [row for rows in sequences[step * stage.batch_size : (step + 1) * stage.batch_size] for row in rows]

@@ -187,15 +187,15 @@ def _is_prose(line: str) -> bool:
 
 def _with_helpers(program: str, earlier: list[str]) -> str:
     """The program behind those earlier blocks whose names it uses and does not define itself."""
-    used = set(_NAME.findall(program))
+    used, have = set(_NAME.findall(program)), _names(program)
     kept: list[str] = []
     for text in reversed(earlier):
-        have = _names(program) | {name for part in kept for name in _names(part)}
-        new = _names(text) - have
-        if new & used:
-            kept.insert(0, text)
+        names = _names(text)
+        if (names - have) & used:
+            kept.append(text)
+            have |= names
             used |= set(_NAME.findall(text))
-    return "\n".join([*kept, program]) if kept else program
+    return "\n".join([*reversed(kept), program])
 
 
 def _names(text: str) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any
 MAX_CHARS = 20_000  # of Python text: its parser is not linear in depth
 _TOKENS = ("<|python_tag|>", "[TOOL_CALLS]", "<|tool_call|>", "<|tool_calls|>", "<|tool_call_start|>", "functools")
 _ENDS = ("<|tool_call_end|>", "<|/tool_call|>", "<|eom_id|>", "<|eot_id|>", "<|im_end|>", "</s>")
+_MOST_MARKS = 256
 _FUNCTION = re.compile(r"<function=(?P<name>[\w.:-]{1,200})>(?P<body>.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=(?P<name>[\w.-]{1,200})>(?P<value>.*?)</parameter>", re.DOTALL)
 _ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*(?P<name>[\w.:-]{1,200})[ \t]*\n+Action Input:[ \t]*")
@@ -40,11 +41,18 @@ def without_control_tokens(text: str) -> str:
     return text
 
 
+def refuse_many(text: str, mark: str) -> None:
+    """Raise MalformedCall for more marks than an answer has calls: each would be followed to the end of the text."""
+    if text.count(mark) > _MOST_MARKS:
+        raise MalformedCall("too_many_calls")
+
+
 def function_tags(text: str) -> Entries | None:
     """<function=f>{"a": 1}</function>, or <parameter=a>1</parameter> inside; None where there is no such tag. Raises
     MalformedCall."""
     if "<function=" not in text:
         return None
+    refuse_many(text, "<function=")
     found = list(_FUNCTION.finditer(text))
     if len(found) != text.count("<function=") or len(found) != text.count("</function>"):
         raise MalformedCall("tags_unbalanced")

@@ -13,9 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from rewards.tools.call_formats import Entries, MalformedCall, parameter_value, python_calls
+from rewards.tools.call_formats import Entries, MalformedCall, parameter_value, python_calls, refuse_many
 
-_MOST_MARKS = 256
 _DEEPSEEK = re.compile(
     r"<｜tool▁call▁begin｜>\s*(?:function<｜tool▁sep｜>(?P<old>[^\n`｜]{1,200})\n+```json\n(?P<fenced>.*?)\n?```"
     r"|(?P<name>[^\s<｜]{1,200})\s*<｜tool▁sep｜>(?P<plain>.*?))\s*<｜tool▁call▁end｜>",
@@ -54,18 +53,13 @@ def marked_calls(text: str) -> Entries | None:
     mark = next((mark for mark in _READERS if mark in text), None)
     if mark is None:
         return None
-    _refuse_many(text, mark)
+    refuse_many(text, mark)
     return _READERS[mark](text)
-
-
-def _refuse_many(text: str, mark: str) -> None:
-    if text.count(mark) > _MOST_MARKS:
-        raise MalformedCall("too_many_calls")
 
 
 def glm_call(body: str) -> dict[str, Any] | None:
     """What stands between GLM's tags: a name, and pairs of <arg_key> and <arg_value>; None for anything else."""
-    _refuse_many(body, "<arg_key>")
+    refuse_many(body, "<arg_key>")
     match = _GLM.match(body) if "<arg_key>" in body else None
     if match is None:
         return None
@@ -97,7 +91,7 @@ def _deepseek(text: str) -> Entries:
 
 
 def _invoke(text: str) -> Entries:
-    _refuse_many(text, "<parameter name=")
+    refuse_many(text, "<parameter name=")
     found = list(_INVOKE.finditer(text))
     if len(found) != text.count("<invoke name="):
         raise MalformedCall("tags_unbalanced")

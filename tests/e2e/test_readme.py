@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     "README.md": ("cold_start", '"outcome": "correct"'),
     "docs/clusters.md": ("42 to run",),
+    "docs/data.md": ("row 1  conversation", "characters a row"),
     "docs/judge.md": ("container", '"outcome": "pass"', '"keep": true'),
     "docs/verifiers.md": ("within_reach.py", "100.00%", "choice_equal"),
 }
@@ -120,6 +121,8 @@ def test_the_pages_hold_commands_of_every_part() -> None:
         "verify --verifier",
         "verifier new",
         "verifier test",
+        "data show",
+        "data stats",
         "sandbox run",
         "sandbox audit",
         "recipe new",

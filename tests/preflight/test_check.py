@@ -107,6 +107,12 @@ def test_lora_targets_and_generation_settings_are_looked_at_before_the_run(world
     assert finding.status == "fail" and "q_porj" in finding.detail and "k_proj" in finding.remedy
 
 
+def test_a_routers_loss_without_experts_is_found_before_the_run(world: Path) -> None:
+    found = findings(world, "stages.cold_start.router_loss=0.01")["experts of base"]
+    assert (found.status, "no experts to balance" in found.detail) == ("fail", True)
+    assert "router_loss" in found.remedy
+
+
 def test_findings_come_in_the_order_of_the_questions(world: Path) -> None:
     marks = {
         "models": "weights of base",

@@ -214,6 +214,22 @@ FAULTS = [
 ]
 
 
+def test_tokens_are_added_by_a_full_sft_that_starts_from_the_base(tmp_path: Path) -> None:
+    asked = RECIPE.replace('</think>"]', '</think>"], add_tokens: true')
+    grown = asked.replace("k: 4\n", "k: 4\n  after: last\n")
+    assert load_recipe(write_world(tmp_path / "full", grown)).recipe.chat.add_tokens
+    lora = grown.replace("steps: 4, max_tokens: 256}", "steps: 4, max_tokens: 256, adapter: {rank: 2}}", 1)
+    other = grown.replace("from: distil, prompts", "from: base, prompts", 1)
+    for name, text, what, remedy in (
+        ("lora", lora, "'cold_start' starts from the base, which lacks", "begin with such an sft"),
+        ("other", other, "'stem' starts from the base, which lacks", "begin with such an sft"),
+        ("asked", asked, "scores the base too", "evaluate.after: last"),
+    ):
+        with pytest.raises(RecipeError, match=what) as caught:
+            load_recipe(write_world(tmp_path / name, text))
+        assert remedy in str(caught.value.remedy)
+
+
 @pytest.mark.parametrize(("old", "new", "key", "what", "remedy"), FAULTS)
 def test_a_fault_is_one_error_with_file_line_key_and_remedy(
     tmp_path: Path, old: str, new: str, key: str, what: str, remedy: str

@@ -25,6 +25,8 @@ TOKENS = (
 )
 METRICS = ("records/codec.py", "records/metrics.py")
 LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/adapter.py", "train/published.py")
+TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/tiled.py")
+GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
 TRAINER = ("train/trainer.py", "train/job.py", "stages/training.py", *LOADED, *METRICS, *TOKENS)
 SAMPLING = (
     *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
@@ -33,6 +35,7 @@ SAMPLING = (
     "records/rollouts.py",
     *METRICS,
     *TOKENS,
+    *GOLDS,
 )
 TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/problem.py", "toy/gym.py")
 STAGE_CODE = {
@@ -51,15 +54,16 @@ STAGE_CODE = {
     "fitness": ("stages/fitness.py", "train/compatibility.py", "train/base_trial.py", "recipe/sizes.py", *LOADED),
     "sft": ("stages/sft.py", "train/sft.py", "train/new_tokens.py", "data/packing.py", *TRAINER, *TOY),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
-    "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TRAINER),
+    "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TILED, *TRAINER),
     "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
-    "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TRAINER, *TOY),
+    "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TILED, *TRAINER, *TOY),
     "grpo": (
         "stages/grpo.py",
         "train/policy.py",
         "train/losses/policy.py",
         "rollout/parity.py",
         "rollout/weights.py",
+        *TILED,
         *TRAINER,
         *SAMPLING,
     ),

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import RecipeError
+from posttrain.errors import CheckpointError, RecipeError
 from posttrain.recipe.schema import Chat, FileData, Sft
+from posttrain.train.base_trial import examine_base
 from posttrain.train.model import load_model
 from posttrain.train.sft import train
 from tests.train.conftest import Jobs, metrics, write_rows
@@ -42,6 +43,13 @@ def test_added_tokens_are_trained_published_and_there_for_the_next_stage(jobs: J
     weight = load_model(out).get_input_embeddings().weight
     assert weight.shape[0] == before + len(NEW) and torch.isfinite(weight).all()
     assert metrics(job)
+
+
+def test_a_base_that_lacks_the_tokens_passes_the_look_at_bases(jobs: Jobs) -> None:
+    assert examine_base(jobs.model, CHAT, jobs.folder) == []
+    told = CHAT.model_copy(update={"add_tokens": False})
+    with pytest.raises(CheckpointError, match="header_id"):
+        examine_base(jobs.model, told, jobs.folder)
 
 
 def test_lora_does_not_train_new_tokens_and_is_refused(jobs: Jobs, rows: dict[str, FileData]) -> None:

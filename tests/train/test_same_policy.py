@@ -134,6 +134,11 @@ def test_answers_of_another_policy_stop_the_stage_before_its_update(jobs: Jobs) 
     assert update(jobs, test_policy.stage(steps=1, mismatch_tolerance=0.1), Long(off=0.06))[2]
 
 
+def test_a_mismatch_that_is_no_number_stops_the_stage_too(jobs: Jobs) -> None:
+    with pytest.raises(StageError, match="mismatch_tolerance"):
+        update(jobs, test_policy.stage(steps=1), Long(off=float("nan")))
+
+
 def test_the_mismatch_is_measured_at_temperature_1_whatever_the_rollouts_had(jobs: Jobs) -> None:
     tempered = test_policy.stage(steps=1, temperature=0.6, top_p=0.9)
     assert update(jobs, tempered, Long())[2][0]["mismatch"] < 1e-5
