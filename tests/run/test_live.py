@@ -68,7 +68,16 @@ def test_the_view_is_drawn(at_work: tuple[Path, Path], capsys: pytest.CaptureFix
     tell(run, 2)
     assert main(["watch", str(run), "--once"]) == 0
     printed = capsys.readouterr().out
-    for part in ("code: training 2/100", "reward", "0.5", BARS[0] + BARS[-1], "entropy", "1.25", "stem/6-3", "35 of 46 steps done"):
+    for part in (
+        "code: training 2/100",
+        "reward",
+        "0.5",
+        BARS[0] + BARS[-1],
+        "entropy",
+        "1.25",
+        "stem/6-3",
+        "35 of 46 steps done",
+    ):
         assert part in printed
 
 
