@@ -96,7 +96,7 @@ class StopReason(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
     """A run of tokens by one author. token_ids: [T]; logprobs: [T], natural logarithms under the policy that sampled
-    them, [] where the environment wrote the tokens."""
+    them, at its temperature, [] where the environment wrote the tokens."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]

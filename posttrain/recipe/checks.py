@@ -270,11 +270,27 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
                 source.fail((*key, "steps"), "grpo needs a number of steps", "such as 100")
             rows = stage.prompts_per_step * stage.group
             _check_batch(recipe, source, key, rows, stage, f"prompts_per_step * group = {rows}")
+            _check_sampling(source, key, stage)
             if stage.soft_punish_cache >= stage.max_tokens:
                 what = f"{stage.soft_punish_cache} is not below max_tokens {stage.max_tokens}"
                 source.fail((*key, "soft_punish_cache"), what, "give fewer tokens, such as a quarter of max_tokens")
             if stage.filter is not None:
                 _check_filter(source, (*key, "filter"), stage.filter)
+
+
+def _check_sampling(source: Source, key: Key, stage: Grpo) -> None:
+    if stage.top_p != 1.0:
+        source.fail(
+            (*key, "top_p"),
+            f"{stage.top_p} cuts the distribution, and no loss here knows what was cut",
+            "set top_p: 1.0 (temperature may be any)",
+        )
+    if stage.staleness and stage.importance_sampling == "none":
+        source.fail(
+            (*key, "staleness"),
+            f"answers {stage.staleness} steps old are not the policy's own",
+            "set importance_sampling: sequence_mask, as TRL does",
+        )
 
 
 def _check_batch(recipe: Recipe, source: Source, key: Key, rows: int, stage: Training, name: str) -> None:

@@ -27,7 +27,7 @@ OURS = {
     "seed": "seed",
     "generation_config": "the recipe says how answers are sampled",
     "override_generation_config": "the recipe says how answers are sampled",
-    "logprobs_mode": "trainers compare with the raw policy",
+    "logprobs_mode": "trainers compare with the policy that sampled",
     "runner": "engines generate",
     "convert": "engines generate",
     "data_parallel_size": "engines",

@@ -468,6 +468,25 @@ class Grpo(Training):
             "nothing."
         ),
     )
+    staleness: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description=(
+            "Steps by which the weights that sample may lag behind those that train: above 0 the next steps' answers "
+            "are sampled while this one trains, and a rerun after a kill is no longer the same to the byte."
+        ),
+    )
+    importance_sampling: Literal["none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = Field(
+        "none",
+        description=(
+            "Weight of an answer by the trainer's probability over the engine's (TRL's vllm_importance_sampling_mode); "
+            "staleness needs one."
+        ),
+    )
+    importance_sampling_cap: float = Field(
+        3.0, gt=1, description="Largest such weight; mask drops what is above it (TRL's _clip_max)."
+    )
     max_fault_share: Share = Field(0.05, description="Share of verdicts without a score above which the stage stops.")
     mismatch_tolerance: float = Field(
         0.05,

@@ -161,7 +161,8 @@ class HfEngine:
                 logits_to_keep=1
             ).logits[:, -1].float()  # fmt: skip
             chosen_B = _draw(logits_BV, rows, sampling)
-            logprobs_B = torch.log_softmax(logits_BV, dim=-1).gather(-1, chosen_B[:, None])[:, 0]
+            logprobs_BV = torch.log_softmax(logits_BV / (sampling.temperature or 1.0), dim=-1)
+            logprobs_B = logprobs_BV.gather(-1, chosen_B[:, None])[:, 0]
             keep = []
             for index, (row, token, logprob) in enumerate(
                 zip(rows, chosen_B.tolist(), logprobs_B.tolist(), strict=True)

@@ -95,7 +95,7 @@ class VllmEngine:
             "max_num_seqs": _SEQUENCES,
             "max_num_batched_tokens": max(_BATCHED_TOKENS, self._context_tokens + 1),
             "enable_prefix_caching": True,
-            "logprobs_mode": "raw_logprobs",
+            "logprobs_mode": "processed_logprobs",  # of the policy that samples, at its temperature
             "disable_log_stats": True,
             "seed": self._seed,
             "generation_config": "vllm",  # the checkpoint's own sampling defaults must not leak into ours

@@ -39,13 +39,14 @@ from posttrain.sampling.sampler import sample
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
+from posttrain.train.ahead import Ahead
 from posttrain.train.attention import exact_attention
 from posttrain.train.dealing import Dealer
 from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
 from posttrain.train.lengths import Key, Successes, rewards_of
 from posttrain.train.losses.head import Head, States
-from posttrain.train.losses.policy import Clip, Divisor, group_advantages, has_signal, policy_loss
+from posttrain.train.losses.policy import Clip, Divisor, Importance, group_advantages, has_signal, policy_loss
 from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
 from posttrain.train.model import checkpoint_model, load_model, num_parameters, save_model
 from posttrain.train.sharding import wants_sharding, whole_model
@@ -166,9 +167,18 @@ def over_workers(mine: dict[str, float], num_groups: int, device: Any) -> dict[s
     return whole | {"reward_std": max(0.0, square - whole["reward"] ** 2) ** 0.5}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """All groups of a step, judged, by weights of the step `version`. usual: median length of past successes."""
+
+    version: int
+    groups: list[RolloutGroup]
+    usual: dict[Key, float]
+
+
 class Feed:
-    """Scored groups of fresh answers by the current weights, step by step; owns hand-over, order and the record on
-    disk."""
+    """Scored groups of answers by the current weights, or by those of up to `staleness` steps before; owns hand-over,
+    order and the record on disk."""
 
     def __init__(
         self, job: Job, template: ChatTemplate, prompts: Sequence[EncodedPrompt], rollouts: RolloutSource
@@ -181,8 +191,14 @@ class Feed:
             max_tokens=self.stage.max_tokens,
             stop_token_ids=template.stop_ids,
         )
-        self.gap = 0.0
+        self.gap, self.lag, self.version = 0.0, 0, 0
         self.dealer = Dealer()
+        self.ahead = Ahead(
+            staleness=self.stage.staleness,
+            steps=self.stage.steps or 1,
+            stop_file=job.stop_file,
+            make=self._judged,
+        )
         self.usual: dict[Key, float] = {}  # of the step's prompts, in every worker
         recorded = (job.attempt / "rollouts").glob("step-*.jsonl") if self.stage.length_control else ()
         self.successes = Successes(sorted(recorded) if is_first_rank() else ())
@@ -197,33 +213,55 @@ class Feed:
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
         """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
-        was asked for."""
+        was asked for.
+
+        The engine takes the step's weights once it has nothing under way; then it is asked for the next steps."""
         failed: PosttrainError | None = None
-        version = f"{self.job.step_name}@{step}"
-        whole = self.whole(model)
+        batch: Batch | None = None
         with giving_up_waits(self.job.stop_file):
             try:
-                if is_first_rank():
-                    with exact_attention(whole):
-                        self.gap = hand_over(
-                            self.rollouts.engine,
-                            checkpoint_model(whole),
-                            version,
-                            like=self.job.model,
-                            tolerance=self.rollouts.tolerance,
-                        )
+                batch = self.ahead.take(step) if is_first_rank() else None
             except PosttrainError as error:
                 failed = error  # for all workers, which wait for their share
-            groups = self.dealer.share(lambda: self._judged(step, failed))
-        if self.stage.length_control:
-            self.usual = self.dealer.tell(self.usual)
+            # All workers gather a sharded model, or none.
+            if self.dealer.tell(failed is None and self.ahead.is_idle):
+                failed = self._hand_over(step, self.whole(model)) or failed
+            groups = self.dealer.share(lambda: self._taken(step, batch, failed))
+        self.lag, self.usual = self.dealer.tell((self.lag, self.usual))
         return groups
 
-    def _judged(self, step: int, failed: PosttrainError | None) -> list[RolloutGroup]:
-        """All groups of the step, sampled and judged; the record on disk also holds those that were replaced. failed:
-        what the hand-over raised."""
+    def _hand_over(self, step: int, whole: Any) -> PosttrainError | None:
+        """On the first worker: the engine takes the weights before this step, and they are compared. Returns what went
+        wrong."""
+        if not is_first_rank():
+            return None
+        try:
+            with exact_attention(whole):
+                self.gap = hand_over(
+                    self.rollouts.engine,
+                    checkpoint_model(whole),
+                    f"{self.job.step_name}@{step}",
+                    like=self.job.model,
+                    tolerance=self.rollouts.tolerance,
+                )
+            self.version = step
+        except PosttrainError as error:
+            return error
+        return None
+
+    def _taken(self, step: int, batch: Batch | None, failed: PosttrainError | None) -> list[RolloutGroup]:
+        """The step's groups, sampled now where they were not asked ahead; the next ones are asked. failed: what went
+        wrong before."""
         if failed is not None:
             raise failed
+        batch = batch or self._judged(step, self.version)
+        self.ahead.ask(step, self.version)
+        self.lag, self.usual = step - batch.version, batch.usual
+        return batch.groups
+
+    def _judged(self, step: int, version: int) -> Batch:
+        """All groups of the step, sampled and judged by the engine's weights, those of the step `version`; the record
+        on disk also holds those that were replaced."""
         stage, seed = self.stage, self.job.seed
         seed_parts = (seed, self.job.step_name, step)
         chosen = step_prompts(self.prompts, step, stage.prompts_per_step, seed)
@@ -238,17 +276,22 @@ class Feed:
         groups, replaced = groups_with_signal(ask, chosen, spare, stage.max_resampled)
         write_groups(self.job.attempt / "rollouts" / f"step-{step + 1:05d}.jsonl", [*groups, *replaced])
         refuse_faults([*groups, *replaced], stage.max_fault_share, step=step, where=self.job.step_name)
+        usual: dict[Key, float] = {}
         if stage.length_control:
-            self.usual = self.successes.usual(groups)
+            usual = self.successes.usual(groups)
             self.successes.add([*groups, *replaced])
-        return groups
+        return Batch(version=version, groups=groups, usual=usual)
+
+
+WEIGHTS = ("weight_sum", "weight_squares", "weights_dropped")
+"""Of a step's importance weights, over the trained tokens: mean, mean of squares, share that is 0."""
 
 
 class PolicyTrainer(StepTrainer):
     """Turns groups into one update."""
 
     dropout = False  # answers were sampled without; the ratio of the loss would be of two policies
-    summed = ("entropy", "clip_ratio", "mismatch_mean")
+    summed = ("entropy", "clip_ratio", "mismatch_mean", "kl", *WEIGHTS)
     largest = ("mismatch", "sync_gap")
 
     def __init__(self, *, feed: Feed, stage: Grpo, recorder: Recorder, **kwargs: Any) -> None:
@@ -256,6 +299,7 @@ class PolicyTrainer(StepTrainer):
         open_head(self.model)
         self.feed, self.stage, self.recorder = feed, stage, recorder
         self.clip = Clip(low=stage.clip_low, high=stage.clip_high)
+        self.importance = Importance(mode=stage.importance_sampling, cap=stage.importance_sampling_cap)
         self.divisor = Divisor(kind=stage.loss, num_answers=1, num_tokens=1.0, max_tokens=stage.max_tokens)
         self.num_trained = 1.0
 
@@ -277,8 +321,9 @@ class PolicyTrainer(StepTrainer):
             "trained_answers": global_sum(len(trained), device),
             "trained_tokens": trained_tokens,
             "sync_gap": self.feed.gap,
+            "staleness": float(self.feed.lag),
         }
-        self.recorder.extra |= dict.fromkeys(("entropy", "clip_ratio", "mismatch", "mismatch_mean"), 0.0)
+        self.recorder.extra |= dict.fromkeys((*self.summed, "mismatch"), 0.0)
         # short and long answers apart: less padding; the order has no other effect, the loss is a sum
         trained.sort(key=lambda row: len(row.prompt) + len(row.answer))
         return list(chunks(trained, self.stage.micro_batch_size))
@@ -311,20 +356,16 @@ class PolicyTrainer(StepTrainer):
         ).to(device)
         advantages = torch.tensor([row.advantage for row in micro], device=device)
         trained = mask.bool()
-        # the engine reports the policy at temperature 1; a tempered or nucleus rollout is on-policy for this step's one
-        # update
-        raw = stage.temperature == 1.0 and stage.top_p == 1.0
+
+        def spread(logprobs_N: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(mask).index_put(trained.nonzero(as_tuple=True), logprobs_N)
 
         def policy(logprobs_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            logprobs = torch.zeros_like(mask).index_put(trained.nonzero(as_tuple=True), logprobs_N)
-            return policy_loss(
-                logprobs,
-                behaviour if raw else logprobs.detach(),
-                advantages,
-                mask,
-                self.clip,
-                self.divisor,
-            )
+            logprobs = spread(logprobs_N)
+            if self.importance.mode == "none":  # the clip holds the ratio to the policy that sampled
+                return policy_loss(logprobs, behaviour, advantages, mask, self.clip, self.divisor)
+            weights = self.importance.weights(logprobs, behaviour, mask)
+            return policy_loss(logprobs, logprobs.detach(), advantages, mask, self.clip, self.divisor, weights)
 
         def over_hidden(hidden_BTH: torch.Tensor, head: Head) -> LogprobLoss:
             return logprob_loss(
@@ -332,12 +373,17 @@ class PolicyTrainer(StepTrainer):
                 ids[:, 1:][trained],
                 lambda logprobs_N: policy(logprobs_N)[0],
                 temperature=stage.temperature,
-                by_token=stage.loss != "gspo",  # whose ratio is that of the whole answer
+                by_token=stage.loss != "gspo" and not self.importance.mode.startswith("sequence"),
             )
 
         scored: LogprobLoss = model(input_ids=ids, attention_mask=attention, over_hidden=over_hidden)
-        gap = (scored.untempered_N - behaviour[trained]).abs()
+        gap = (scored.logprobs_N - behaviour[trained]).abs()
         extra = self.recorder.extra
+        if self.importance.mode != "none":
+            weights = self.importance.weights(spread(scored.logprobs_N), behaviour, mask).expand_as(mask)[trained]
+            for name, value in zip(WEIGHTS, (weights, weights**2, weights == 0.0), strict=True):
+                extra[name] += float(value.sum()) / self.num_trained
+        extra["kl"] += float((behaviour[trained] - scored.logprobs_N).sum()) / self.num_trained
         extra["entropy"] += float(scored.entropies_N.sum()) / self.num_trained
         extra["clip_ratio"] += float(policy(scored.logprobs_N)[1]) / self.num_trained
         extra["mismatch_mean"] += float(gap.sum()) / self.num_trained
@@ -348,7 +394,11 @@ class PolicyTrainer(StepTrainer):
         """The trainer's log-probabilities of the sampled tokens against those they were sampled with. The sync gap
         cannot see what only the trainer does: dropout, another attention, an adapter that was merged wrongly."""
         extra, allowed = self.recorder.extra, self.stage.mismatch_tolerance
-        if not extra["mismatch_mean"] <= allowed:  # also where it is no number
+        if self.importance.mode != "none":
+            total, squares, dropped = (extra.pop(name) for name in WEIGHTS)
+            extra |= {"importance_weight": total, "dropped_share": dropped}
+            extra["effective_share"] = total**2 / squares if squares else 0.0
+        if self.feed.lag == 0 and not extra["mismatch_mean"] <= allowed:  # also where it is no number
             raise StageError(
                 f"at step {self.state.global_step + 1} the trainer gives the sampled tokens log-probabilities "
                 f"{extra['mismatch_mean']:.3g} nats from the engine's in the mean (largest {extra['mismatch']:.3g}), "
@@ -385,7 +435,10 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1, sharded=sharded))
     rows = [{"step": step} for step in range(steps * world_size())]
     trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=stage, recorder=recorder)
-    run_trainer(trainer, recorder, job)
+    try:
+        run_trainer(trainer, recorder, job)
+    finally:
+        feed.ahead.close()
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
     trained_model = feed.whole(trainer.model)

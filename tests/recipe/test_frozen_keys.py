@@ -35,6 +35,7 @@ KEYS = {
         "kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
         "clip_high scale_rewards mask_truncated soft_punish_cache length_control max_resampled "
+        "staleness importance_sampling importance_sampling_cap "
         "max_fault_share mismatch_tolerance"
     ),
     "GymData": "source task rows seed split options card",

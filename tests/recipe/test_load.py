@@ -230,6 +230,18 @@ def test_tokens_are_added_by_a_full_sft_that_starts_from_the_base(tmp_path: Path
         assert remedy in str(caught.value.remedy)
 
 
+def test_rollouts_are_sampled_so_that_their_probability_is_known(tmp_path: Path) -> None:
+    path = write_world(tmp_path)
+    for overrides, key, remedy in (
+        (["stages.stem.top_p=0.9"], "stages.stem.top_p", "set top_p: 1.0"),
+        (["stages.stem.staleness=1"], "stages.stem.staleness", "importance_sampling: sequence_mask"),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load_recipe(path, overrides)
+        assert key in str(caught.value.where) and remedy in str(caught.value.remedy)
+    load_recipe(path, ["stages.stem.staleness=1", "stages.stem.importance_sampling=token_mask"])
+
+
 @pytest.mark.parametrize(("old", "new", "key", "what", "remedy"), FAULTS)
 def test_a_fault_is_one_error_with_file_line_key_and_remedy(
     tmp_path: Path, old: str, new: str, key: str, what: str, remedy: str

@@ -137,7 +137,7 @@ def test_the_headline_takes_the_first_and_the_last_fifth() -> None:
 class OneGroup:
     """A feed by hand: the answer with the wanted token is right, those with others are wrong."""
 
-    gap = 0.0
+    gap, lag = 0.0, 0
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def __init__(self, wanted: int, others: Sequence[int], scores: Sequence[float] | None = None) -> None:

@@ -18,7 +18,7 @@ from posttrain.errors import StageError
 from posttrain.recipe.schema import Grpo, Lora
 from posttrain.train import dpd, sft
 from posttrain.train.model import load_model
-from posttrain.train.policy import PolicyTrainer
+from posttrain.train.policy import WEIGHTS, PolicyTrainer
 from posttrain.train.trainer import Recorder, settings
 from posttrain.types import RolloutGroup, Segment
 from tests.train import test_dpd, test_policy, test_sft
@@ -40,16 +40,16 @@ def dropping(jobs: Jobs) -> Path:
 class Long(OneGroup):
     """Answers of ten tokens with the log-probabilities of the model in eval mode, or as if it were another one."""
 
-    def __init__(self, off: float = 0.0) -> None:
+    def __init__(self, off: float = 0.0, temperature: float = 1.0) -> None:
         super().__init__(7, [8, 9, 10])
-        self.off = off
+        self.off, self.temperature = off, temperature
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
         answers = [[token, *range(60, 69)] for token in self.tokens]
         model.eval()
         with torch.no_grad():
             ids = torch.tensor([[40, 41, 42, *answer] for answer in answers])
-            table = torch.log_softmax(model(input_ids=ids).logits[:, 2:-1], dim=-1)
+            table = torch.log_softmax(model(input_ids=ids).logits[:, 2:-1] / self.temperature, dim=-1)
         found = table.gather(2, torch.tensor(answers)[:, :, None])[:, :, 0] + self.off
         made = group(self.scores, tokens=answers)
         completions = tuple(
@@ -139,11 +139,29 @@ def test_a_mismatch_that_is_no_number_stops_the_stage_too(jobs: Jobs) -> None:
         update(jobs, test_policy.stage(steps=1), Long(off=float("nan")))
 
 
-def test_the_mismatch_is_measured_at_temperature_1_whatever_the_rollouts_had(jobs: Jobs) -> None:
-    tempered = test_policy.stage(steps=1, temperature=0.6, top_p=0.9)
-    assert update(jobs, tempered, Long())[2][0]["mismatch"] < 1e-5
+def test_the_mismatch_is_measured_at_the_temperature_that_sampled(jobs: Jobs) -> None:
+    tempered = test_policy.stage(steps=1, temperature=0.6)
+    assert update(jobs, tempered, Long(temperature=0.6))[2][0]["mismatch"] < 1e-5
     with pytest.raises(StageError, match="mismatch_tolerance"):
-        update(jobs, tempered, Long(off=-0.2))
+        update(jobs, tempered, Long())
+
+
+@pytest.mark.parametrize("mode", ["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"])
+def test_answers_of_older_weights_are_weighed_as_trl_weighs_them(jobs: Jobs, mode: str) -> None:
+    configured = test_policy.stage(
+        loss="dapo", importance_sampling=mode, importance_sampling_cap=1.02, mismatch_tolerance=1.0, micro_batch_size=3
+    )
+    trainer = policy_trainer(jobs, configured, Fixed())
+    found = float(trainer.training_step(trainer.model, [{"step": 0}]))
+    expected, theirs = trl_loss(jobs, configured, "dapo", "token")
+    assert found == pytest.approx(expected, abs=1e-6)
+    mine = gradients(trainer.model)
+    largest = max(float(value.abs().max()) for value in theirs.values())
+    assert largest > 1e-3
+    assert max(float((mine[name] - theirs[name]).abs().max()) for name in mine) < 1e-6 * max(1.0, largest)
+    extra = trainer.recorder.extra
+    assert 0 < extra["effective_share"] < 1 and (extra["dropped_share"] > 0) == mode.endswith("mask")
+    assert not any(name in extra for name in WEIGHTS)
 
 
 def test_a_step_without_signal_trains_no_answer_and_says_so(jobs: Jobs) -> None:
@@ -179,7 +197,7 @@ class Fixed:
     """The groups above, sampled by a policy that differs from the trainer's by a little and sometimes by more than the
     clip."""
 
-    gap = 0.0
+    gap, lag = 0.0, 0
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
@@ -191,15 +209,26 @@ class Fixed:
         made = group(scores, cut=cut, tokens=answers)
         completions = []
         for completion in made.completions:
-            ids = torch.tensor([[40, 41, 42, *completion.token_ids]])
-            with torch.no_grad():
-                table = torch.log_softmax(model(input_ids=ids).logits[0, 2:-1], dim=-1)
-            ours = table.gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0].tolist()
+            ours = own_logprobs(model, completion.token_ids)
             off = [0.3 * ((token % 7) - 3) / 3 for token in completion.token_ids]
             behaviour = tuple(value + more for value, more in zip(ours, off, strict=True))
             segment = Segment(token_ids=completion.token_ids, logprobs=behaviour)
             completions.append(dataclasses.replace(completion, segments=(segment,)))
         return dataclasses.replace(made, completions=tuple(completions))
+
+
+def own_logprobs(model: Any, answer: Sequence[int]) -> list[float]:
+    with torch.no_grad():
+        table = torch.log_softmax(model(input_ids=torch.tensor([[40, 41, 42, *answer]])).logits[0, 2:-1], dim=-1)
+    found: list[float] = table.gather(1, torch.tensor(answer)[:, None])[:, 0].tolist()
+    return found
+
+
+def trl_ratio(difference: torch.Tensor, configured: Grpo) -> torch.Tensor:
+    """As TRL 1.16 computes it from the masked difference of log-probabilities, in the middle of a long method."""
+    mode, cap = configured.importance_sampling, configured.importance_sampling_cap
+    ratio = torch.exp(difference.sum(dim=-1, keepdim=True) if mode.startswith("sequence") else difference)
+    return torch.clamp(ratio, max=cap) if mode.endswith("truncate") else ratio.masked_fill(ratio > cap, 0.0)
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:
@@ -240,6 +269,14 @@ def trl_loss(jobs: Jobs, configured: Grpo, kind: str, level: str) -> tuple[float
     if configured.scale_rewards == "group":
         advantages = advantages / (nanstd(rewards, dim=1)[:, None] + 1e-4)
     prompts = torch.tensor([[40, 41, 42]] * len(answers))
+    old = pad_sequence(behaviour, batch_first=True)
+    weighed: dict[str, Any] = {"old_per_token_logps": old}
+    if configured.importance_sampling != "none":
+        ours = pad_sequence(
+            [torch.tensor(own_logprobs(model, completion.token_ids)) for completion in completions], batch_first=True
+        )
+        weighed = {"old_per_token_logps": ours, "importance_sampling_ratio": trl_ratio((ours - old) * mask, configured)}
+        peer.use_vllm = peer.vllm_importance_sampling_correction = True
     peer.current_gradient_accumulation_steps = 1
     peer.args.steps_per_generation = 1
     peer.model.train()
@@ -251,7 +288,7 @@ def trl_loss(jobs: Jobs, configured: Grpo, kind: str, level: str) -> tuple[float
             "completion_ids": pad_sequence(answers, batch_first=True),
             "completion_mask": mask.int(),
             "advantages": advantages.flatten(),
-            "old_per_token_logps": pad_sequence(behaviour, batch_first=True),
+            **weighed,
             "num_items_in_batch": mask.sum(),
         },
     )

@@ -64,6 +64,29 @@ class Divisor:
     max_tokens: int  # the longest answer that may be sampled
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Importance:
+    """How answers of older weights (or of an engine that rounds otherwise) are weighed: by the probability that the
+    trainer gives them over that which they were sampled with. Modes and cap as TRL's vllm_importance_sampling_mode and
+    _clip_max: truncate takes the ratio, at most `cap`; mask drops what is above it; by token or by whole answer.
+
+    Example: Importance(mode="sequence_mask", cap=3.0)
+    """
+
+    mode: str  # none, token_truncate, token_mask, sequence_truncate or sequence_mask
+    cap: float
+
+    def weights(self, logprobs_BT: torch.Tensor, behaviour_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        """[B, T] for token modes, [B, 1] for sequence modes. No gradient flows through them."""
+        log_ratio = (logprobs_BT.detach() - behaviour_BT) * mask_BT
+        if self.mode.startswith("sequence"):
+            log_ratio = log_ratio.sum(dim=1, keepdim=True)
+        ratio = torch.exp(log_ratio)
+        if self.mode.endswith("truncate"):
+            return ratio.clamp(max=self.cap)
+        return ratio.masked_fill(ratio > self.cap, 0.0)
+
+
 def policy_loss(
     logprobs_BT: torch.Tensor,
     old_logprobs_BT: torch.Tensor,
@@ -71,11 +94,13 @@ def policy_loss(
     mask_BT: torch.Tensor,
     clip: Clip,
     divisor: Divisor,
+    weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """This micro-batch's share of the step's loss, and how many of its tokens the clip stops.
 
     The divisor counts the whole step over all workers, so that splitting a step into micro-batches or workers changes
     nothing: grpo divides each answer by its own length, dapo by num_tokens, dr_grpo by num_answers * max_tokens.
+    weights: of tokens [B, T] or answers [B, 1], see Importance.
     """
     log_ratio = (logprobs_BT - old_logprobs_BT) * mask_BT
     lengths = mask_BT.sum(dim=1).clamp(min=1.0)
@@ -84,6 +109,8 @@ def policy_loss(
     ratio = sequence_ratio if divisor.kind == "gspo" else torch.exp(log_ratio)
     clipped = ratio.clamp(1.0 - clip.low, 1.0 + clip.high)
     token_loss = -torch.minimum(ratio * advantages, clipped * advantages) * mask_BT
+    if weights is not None:
+        token_loss = token_loss * weights
     if divisor.kind in ("grpo", "gspo"):
         loss = (token_loss.sum(dim=1) / lengths).sum() / divisor.num_answers
     elif divisor.kind == "dapo":

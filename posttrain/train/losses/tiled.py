@@ -39,14 +39,12 @@ class LogprobLoss(NamedTuple):
     """What logprob_loss finds, nats; only the loss has a gradient. A tuple, since sharding looks for a model's tensors
     in tuples and not in dataclasses.
 
-    Example: LogprobLoss(loss=0.3, logprobs_N=[-1.2, -0.1], entropies_N=[0.9, 0.2], untempered_N=[-1.1, -0.2])
+    Example: LogprobLoss(loss=0.3, logprobs_N=[-1.2, -0.1], entropies_N=[0.9, 0.2])
     """
 
     loss: torch.Tensor
     logprobs_N: torch.Tensor
     entropies_N: torch.Tensor
-    untempered_N: torch.Tensor
-    """Log-probabilities at temperature 1."""
 
 
 def token_logprobs(states: States, targets_N: torch.Tensor) -> torch.Tensor:
@@ -78,7 +76,7 @@ def logprob_loss(
     found: list[torch.Tensor] = []
 
     def work(projection: Projection) -> torch.Tensor:
-        logprobs, entropies, untempered, slopes = (_zeros(projection) for _ in range(4))
+        logprobs, entropies, slopes = (_zeros(projection) for _ in range(3))
         at_once = by_token or len(list(tiles(projection))) == 1
         if projection.wants_gradient and not at_once:
             slopes = _slopes(of_logprobs, _first_pass(projection, targets_N, temperature))
@@ -89,11 +87,6 @@ def logprob_loss(
                 scaled = tile[rows] if temperature == 1.0 else tile[rows] / temperature
                 log_p = torch.log_softmax(scaled, dim=-1)
                 logprobs[here] = _at(log_p, targets_N[here])
-                untempered[here] = (
-                    logprobs[here]
-                    if temperature == 1.0
-                    else _at(torch.log_softmax(tile[rows], dim=-1), targets_N[here])
-                )
                 torch.exp(log_p, out=tile[rows])
                 entropies[here] = -log_p.mul_(tile[rows]).sum(dim=-1)
             if projection.wants_gradient:
@@ -106,7 +99,7 @@ def logprob_loss(
             complete = _slopes(of_logprobs, logprobs)
             right = torch.allclose(slopes, complete, rtol=1e-4, atol=1e-8, equal_nan=True)
             assert right, "of_logprobs is not a sum over tokens: call without by_token"
-        found.extend((logprobs, entropies, untempered))
+        found.extend((logprobs, entropies))
         return of_logprobs(logprobs)
 
     loss = loss_with_gradients(states, work)
