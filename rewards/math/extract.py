@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from rewards.math.asides import without_asides
 from rewards.math.foreign import in_english
 from rewards.math.lastnumber import NUMBER, last_match, last_number
 from rewards.math.remarks import without_remarks
@@ -252,6 +253,8 @@ def _without_box(tail: str) -> Found:
         line, rest = _first_line(tail[head.end() :])
         if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
             line = line.replace("**", "", 1)
+        if line.count("**") % 2:  # opened before the cue: "**Answer: 5** (of 9)"
+            line = line.replace("**", "", 1)
         line = _SET_BOLD.sub(r"\1", line)
         return _settled("", line, rest, "answer_line")
     if "\n" not in tail.strip() and (len(tail.strip()) <= 80 or _is_formula(tail)):
@@ -295,7 +298,7 @@ def _claim_of(span: Part, tail: str) -> Found:
 
 def _last_claim(tail: str) -> Found:
     """The last line, where it is short; else the last number."""
-    number = last_number(tail)
+    number = last_number(without_asides(tail))
     taken_back = number is not None and retraction_end(plain_text(tail.rpartition(number)[2]))
     if taken_back:
         return Found(text=None, source="taken_back")

@@ -24,7 +24,7 @@ _DENIED = re.compile(
 )
 _TEN = r"[ \t]?(?:[×·⋅*]|\\times|\\cdot)[ \t]?10(?:\^\{?[-−]?\d{1,3}\}?|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})"
 NUMBER = re.compile(
-    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
+    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
     rf"(?:{_TEN}|[eE][-+−]?\d{{1,3}}(?![\w.]*\w)|(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?)"
 )
 _PLANNED = re.compile(
@@ -47,6 +47,7 @@ _TURNS_IT = re.compile(
     r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE
 )
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
+_BOTH_SIGNS = re.compile(r"(?P<value>[\w)}\]$] ?)?(?:±|∓|\\[pm]{2}(?![A-Za-z])|\+ ?/ ?(?=[-−]?\Z)) ?[-−]?\Z")
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:[/·⋅][ \t]?)?{_UNIT_WORD}){{1,6}}")
 _BIGGER = re.compile(r"(?:\d{1,9} ?[A-Za-z]{1,12}\.?(?: |,|and){1,5}){1,3}\Z")  # the hours of 2 hours and 24 minutes
@@ -61,13 +62,13 @@ def last_number(text: str) -> str | None:
     """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of
     numbers."""
     last = last_match(NUMBER, text)
-    if last is None or text[last.start() - 1 : last.start()] in (
-        "^",
-        "_",
-        "{",
-    ):  # an exponent, an index, a part of a fraction
+    # an exponent, an index, a part of a fraction, what stands below a root
+    if last is None or text[max(0, last.start() - 1) : last.start()] in tuple("^_{√∛∜"):
         return None
     before, after = text[: last.start()], text[last.end() :]
+    both = _BOTH_SIGNS.search(before[-30:])
+    if both is not None:  # the value is ±4; of 5 ± 2 the 2 is no value at all
+        return None if both["value"] or after[:1].isalpha() else f"\\pm {last.group(0).rstrip(',')}"
     if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):
         return None
     if _TURNED.search(before[-30:]) or _TURNS_IT.match(after) or is_denied(plain_text(before[-200:])):

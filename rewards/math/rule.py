@@ -15,6 +15,7 @@ from typing import Any
 from rewards.contract.options import MathOptions
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, correct, unsupported, wrong
+from rewards.math.asides import without_asides
 from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
@@ -31,8 +32,10 @@ from rewards.types import Outcome, Request, Verdict
 
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
-_REASON = re.compile(r"\b(?:since|because)\b")
+_EITHER = re.compile(r"\d\D{0,8} or \D{0,8}\d", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:since|because)\b|,\s+(?=[^\W\d_])(?!(?:and|or|but)\b)")
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
+PROSE = ("answer_line", "bare", "line")  # sources that go on behind their value
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
 _CONCLUDES = re.compile(r"\b(?:so|therefore|hence|thus|but)\b[^.]{0,60}\d", re.IGNORECASE)
 _HEAD = re.compile(r"\A(?:final )?answer ?[:=] ?", re.IGNORECASE)
@@ -106,8 +109,10 @@ class MathRule(Rule):
     def _first_that_reads(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str]:
         """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last
         number."""
-        result = self._decide(gold, found.text or "", question)
         text = found.text or ""
+        result = self._decide(gold, text, question)
+        if result.outcome is not Outcome.CORRECT and found.source in PROSE and (said := without_asides(text)) != text:
+            text, result = said, self._decide(gold, said, question)
         stated = named_value(text) if found.source == "answer_line" else None
         if stated is not None and result.reason == "last_side":  # "x = 7 at y = 2" is no chain
             return self._decide(gold, stated, question), stated
@@ -121,9 +126,7 @@ class MathRule(Rule):
             return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
         if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
-        if _HEDGE.search(_REASON.split(text, maxsplit=1)[0] if stated else text) and not _is_compound(
-            stated or last_number(text)
-        ):
+        if _is_hedged(text, stated) and not _is_compound(stated or last_number(text)):
             return no("several_answers"), text
         sentence = first_sentence(text)
         # "5 \\text{ cm}": its number alone says less.
@@ -192,6 +195,15 @@ class MathRule(Rule):
     def _one(self, form: str, answer: str, context: Context) -> Result:
         result = compare(form, answer, context)
         return unsure("not_understood") if result is None else result
+
+
+def _is_hedged(text: str, stated: str | None) -> bool:
+    """Whether two values stand side by side. Behind a stated one an explanation may name several ("legs 3 and 4"), but
+    none that could take its place ("3 or 4")."""
+    if stated is None:
+        return bool(_HEDGE.search(text))
+    head, *behind = _REASON.split(text, maxsplit=1)
+    return bool(_HEDGE.search(head)) or any(map(_EITHER.search, behind))
 
 
 def _is_compound(number: str | None) -> bool:

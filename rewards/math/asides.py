@@ -1,0 +1,66 @@
+"""What stands in brackets behind a value and only says something about it: "9 (since 4 + 5)", "12 [check: 3·12 = 36]".
+
+Told by its form, so in any language: a blank before the bracket, and inside it an equation, an approximation, words
+with a number, or sums of numbers alone that come to the value. Linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from rewards.math.evaluate import exact
+from rewards.math.foreign import JOINING
+from rewards.math.lastnumber import NUMBER, last_match, unit_of
+from rewards.math.normal import normalise
+from rewards.math.tree import NotReadable, parse
+
+_BRACKETED = re.compile(
+    r"(?P<gap>\s{1,3}|(?<=[\d*$%\u3040-\u9fff\uac00-\ud7af]))"
+    r"(?:\((?P<round>(?:[^()\n]|\([^()\n]{0,60}\)){1,200})\)|\[(?P<square>[^\[\]\n]{1,200})\]"
+    r"|（(?P<wide>[^（）\n]{1,200})）)"
+)
+_COMMAND = re.compile(r"\\(?:text|mathrm)\s?\{|\\[A-Za-z]+")
+_WORD = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff\uac00-\ud7af]")
+_RELATED = re.compile(r"=|≈|\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
+_SUM = re.compile(r"[\d\s.,^/*+()−×·⋅÷-]{3,}|(?:[\d\s.,^/*+()-]|\\times|\\cdot|\\div){3,}")
+# What belongs to the value: the modulus, the base, another value joined to it.
+_PART = re.compile(rf"\s*(?:\\?p?mod\b|base\b|\\|[,;]|(?:and|or|{'|'.join(JOINING)})\b)", re.IGNORECASE)
+_VALUE = re.compile(r"\d|[√∛∜π]|\\(?:sqrt|frac|pi)(?![A-Za-z])")
+
+
+def without_asides(text: str) -> str:
+    """`text` without the asides behind its values; as it is where that would leave no value.
+
+    Examples: "9 (that is 4 + 5)" is "9", "√3 (≈ 1.73)" is "√3"; "3 (x + 1)", "2 (mod 5)" and "2 (cm)" stay.
+    """
+    if "(" not in text and "[" not in text and "（" not in text:
+        return text
+    kept = _BRACKETED.sub(lambda match: "" if _is_aside(match, text) else match[0], text)
+    return kept if _VALUE.search(kept) else text
+
+
+def _is_aside(match: re.Match[str], text: str) -> bool:
+    inner = match["round"] or match["square"] or match["wide"]
+    before = text[: match.start()]
+    if not before.strip() or _PART.match(inner):
+        return False
+    if _SUM.fullmatch(inner):
+        number = last_match(NUMBER, before[-40:])
+        if number is None or before[-40:][number.end() :].strip(" *$"):
+            return any(map(str.isdigit, before))  # "4 apples (10 - 6)"
+        value = _value(number.group())
+        return value is not None and value == _value(inner)
+    if _RELATED.search(inner):
+        return any(map(str.isdigit, inner))
+    if not _WORD.search(_COMMAND.sub("", inner)):
+        return False
+    return any(map(str.isdigit, inner)) and unit_of(f" {inner}") != f" {inner}"
+
+
+def _value(text: str) -> Fraction | None:
+    """The exact value of digits and signs; None where they have none."""
+    try:
+        return exact(parse((normalise(text) or "").replace(",", "")), {})
+    except (NotReadable, ArithmeticError, ValueError):
+        return None
