@@ -14,6 +14,7 @@ from rewards.math.foreign import JOINING
 from rewards.math.lastnumber import NUMBER, last_match, unit_of
 from rewards.math.normal import normalise
 from rewards.math.tree import NotReadable, parse
+from rewards.prose.claims import is_refused, plain_text, retraction_end
 
 _BRACKETED = re.compile(
     r"(?P<gap>\s{1,3}|(?<=[\d*$%\u3040-\u9fff\uac00-\ud7af]))"
@@ -25,25 +26,34 @@ _WORD = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff\uac00-\ud7af]")
 _RELATED = re.compile(r"=|≈|\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
 _SUM = re.compile(r"[\d\s.,^/*+()−×·⋅÷-]{3,}|(?:[\d\s.,^/*+()-]|\\times|\\cdot|\\div){3,}")
 # What belongs to the value: the modulus, the base, another value joined to it.
-_PART = re.compile(rf"\s*(?:\\?p?mod\b|base\b|\\|[,;]|(?:and|or|{'|'.join(JOINING)})\b)", re.IGNORECASE)
+_PART = re.compile(rf"\s*(?:\\?p?mod\b|base\b(?! 10\b)|\\|[,;]|(?:and|or|{'|'.join(JOINING)})\b)", re.IGNORECASE)
+_ONE_WORD = re.compile(r"\s*[^\W\d_]+\.?\s*[-−]?\d[\d.,/]*\s*")
 _VALUE = re.compile(r"\d|[√∛∜π]|\\(?:sqrt|frac|pi)(?![A-Za-z])")
 
 
-def without_asides(text: str) -> str:
-    """`text` without the asides behind its values; as it is where that would leave no value.
+def without_asides(text: str, *, cued: bool = True) -> str:
+    """`text` without the asides behind its values, units out of their brackets; as it is where that would leave no
+    value. Where no cue of a known language names the value, a word with one number may be "or 6", and stays.
 
-    Examples: "9 (that is 4 + 5)" is "9", "√3 (≈ 1.73)" is "√3"; "3 (x + 1)", "2 (mod 5)" and "2 (cm)" stay.
+    Examples: "9 (that is 4 + 5)" is "9", "√3 (≈ 1.73)" is "√3", "2 (cm)" is "2 cm"; "3 (x + 1)" and "2 (mod 5)" stay.
     """
     if "(" not in text and "[" not in text and "（" not in text:
         return text
-    kept = _BRACKETED.sub(lambda match: "" if _is_aside(match, text) else match[0], text)
+    kept = _BRACKETED.sub(lambda match: _without(match, text, cued), text)
     return kept if _VALUE.search(kept) else text
 
 
-def _is_aside(match: re.Match[str], text: str) -> bool:
-    inner = match["round"] or match["square"] or match["wide"]
+def _without(match: re.Match[str], text: str, cued: bool) -> str:
+    inner = (match["round"] or match["square"] or match["wide"]).replace("$", "")
     before = text[: match.start()]
-    if not before.strip() or _PART.match(inner):
+    if before[-1:].isdigit() and unit_of(f" {inner}") == f" {inner}":
+        return f" {inner}"
+    return "" if _is_aside(inner, before, cued) else match[0]
+
+
+def _is_aside(inner: str, before: str, cued: bool) -> bool:
+    plain = plain_text(inner)
+    if not before.strip() or _PART.match(inner) or is_refused(plain) or retraction_end(f",{plain}") is not None:
         return False
     if _SUM.fullmatch(inner):
         number = last_match(NUMBER, before[-40:])
@@ -53,9 +63,8 @@ def _is_aside(match: re.Match[str], text: str) -> bool:
         return value is not None and value == _value(inner)
     if _RELATED.search(inner):
         return any(map(str.isdigit, inner))
-    if not _WORD.search(_COMMAND.sub("", inner)):
-        return False
-    return any(map(str.isdigit, inner)) and unit_of(f" {inner}") != f" {inner}"
+    words = _COMMAND.sub("", inner)
+    return any(map(str.isdigit, inner)) and bool(_WORD.search(words)) and (cued or not _ONE_WORD.fullmatch(words))
 
 
 def _value(text: str) -> Fraction | None:

@@ -46,6 +46,19 @@ _TURNED = re.compile(  # twice 8, the square root of 8, from 1 to 8: its number 
 _TURNS_IT = re.compile(
     r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE
 )
+_EARLIER = re.compile(r"\A.*(?:[.!?](?=\s)|[。！？\n])(?=.)", re.DOTALL)
+_EXPLAINS = re.compile(r"\d[^,，\n]{0,200}(?:, |，)(?=[^\W\d_])(?!\w{1,3} ?=)[^\d\n]{0,200}\d")
+_INTRODUCES = re.compile(
+    r"[\s*]{0,4}(?:(?:so|then|now|thus|hence|therefore|and|but),? )?"
+    r"(?:if|when|after|before|with|without|for|in|at|on|by|as|since|because|given|from|of|to|out of|once|while|during|"
+    r"using|let)\b",
+    re.IGNORECASE,
+)
+_NUMERAL = re.compile(
+    r" ?(?:[十百千万萬億亿兆割折成半십백천만억조]|분의|分[の之])"
+)  # goes on behind its digits: 3万 is 30000
+_SHARE = re.compile(r"(?:分[の之]|분의) ?\Z")  # of 3分の1 the 1 is no value
+_NO_VARIABLES = "\u0900"  # from Devanagari on: letters that no one writes for unknowns
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
 _BOTH_SIGNS = re.compile(r"(?P<value>[\w)}\]$] ?)?(?:±|∓|\\[pm]{2}(?![A-Za-z])|\+ ?/ ?(?=[-−]?\Z)) ?[-−]?\Z")
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
@@ -56,6 +69,17 @@ _POWERS = str.maketrans({
     "}": None,
 })  # fmt: skip
 _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
+
+
+def guessed_number(text: str) -> str | None:
+    """The last number, where no cue names a value; None where it stands in a clause behind another number's comma,
+    which in any language may explain that one: "Het is 4, want er waren er 6.". Not so where the first clause only
+    leads up to it ("After 3 days, 12 are left.") or is denied."""
+    sentence = _EARLIER.sub("", text.rstrip())
+    explains = None if _INTRODUCES.match(sentence) else _EXPLAINS.search(sentence)
+    if explains is not None and not is_denied(plain_text(sentence[: explains.start()])):
+        return None
+    return last_number(text)
 
 
 def last_number(text: str) -> str | None:
@@ -84,7 +108,15 @@ def last_number(text: str) -> str | None:
     ):
         return None
     listed = not any(character.isalpha() for character in text) and len(NUMBER.findall(text)) > 1 and "=" not in text
-    if after[:1].isalpha() and not unit_of(after) and len(text) <= 80 and not re.match(r"[A-Za-z]{3}", after):
+    if _NUMERAL.match(after) or _SHARE.search(before):
+        return None
+    if (
+        after[:1].isalpha()
+        and after[:1] < _NO_VARIABLES
+        and not unit_of(after)
+        and len(text) <= 80
+        and not re.match(r"[A-Za-z]{3}", after)
+    ):
         return None  # 8x
     if listed:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from rewards.math.asides import without_asides
 from rewards.math.lastnumber import NUMBER, last_match, last_number, turns_it, unit_of
 from rewards.math.number import parse_number
 
@@ -30,7 +31,7 @@ _SYMBOLIC = re.compile(  # a root, a multiple of π or a fraction, with no dolla
 )
 _BOTH_SIGNS = re.compile(r"(?:±|\\pm(?![A-Za-z])) ?")
 _ENDS = re.compile(
-    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[(—–]|[(，。；（]|\s+-\s+(?=[A-Za-z]{{3}})"
+    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[—–]|[，。；]|\s+-\s+(?=[A-Za-z]{{3}})"
     rf"|\s+(?![A-Za-z]\b)(?!(?:{_CONTRAST}|to|mod|through|remainder|over|choose)\b|and (?![a-z]{{3}})"
     r"|(?:less|more|fewer|greater|smaller|larger) than\b)[^\W\d_])"
 )
@@ -49,6 +50,7 @@ def named_value(sentence: str) -> str | None:
     """
     if _CONDITION.search(sentence):
         return None
+    sentence = without_asides(sentence)
     sentence = _MARKUP.sub(lambda match: match[1] or "", sentence)
     skipped = last_match(_CONCLUDES, sentence) or _ABOUT_WHAT.match(sentence)
     side = sentence = sentence[skipped.end() :] if skipped else sentence

@@ -19,7 +19,7 @@ from rewards.math.asides import without_asides
 from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
-from rewards.math.lastnumber import last_number
+from rewards.math.lastnumber import guessed_number, last_number
 from rewards.math.namedvalue import named_value
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
@@ -111,7 +111,11 @@ class MathRule(Rule):
         number."""
         text = found.text or ""
         result = self._decide(gold, text, question)
-        if result.outcome is not Outcome.CORRECT and found.source in PROSE and (said := without_asides(text)) != text:
+        if (
+            result.outcome is not Outcome.CORRECT
+            and found.source in PROSE
+            and (said := without_asides(text, cued=found.source == "answer_line")) != text
+        ):
             text, result = said, self._decide(gold, said, question)
         stated = named_value(text) if found.source == "answer_line" else None
         if stated is not None and result.reason == "last_side":  # "x = 7 at y = 2" is no chain
@@ -132,7 +136,7 @@ class MathRule(Rule):
         # "5 \\text{ cm}": its number alone says less.
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
-        number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        number = guessed_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
         if found.source == "answer_line":
             number = stated
         if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
