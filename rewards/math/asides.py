@@ -17,7 +17,7 @@ from rewards.math.tree import NotReadable, parse
 from rewards.prose.claims import is_refused, plain_text, retraction_end
 
 _BRACKETED = re.compile(
-    r"(?P<gap>\s{1,3}|(?<=[\d*$%\u3040-\u9fff\uac00-\ud7af]))"
+    r"(?:\s{1,3}|(?<=[\d*$%\u3040-\u9fff\uac00-\ud7af]))"
     r"(?:\((?P<round>(?:[^()\n]|\([^()\n]{0,60}\)){1,200})\)|\[(?P<square>[^\[\]\n]{1,200})\]"
     r"|（(?P<wide>[^（）\n]{1,200})）)"
 )
@@ -26,7 +26,9 @@ _WORD = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff\uac00-\ud7af]")
 _RELATED = re.compile(r"=|≈|\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
 _SUM = re.compile(r"[\d\s.,^/*+()−×·⋅÷-]{3,}|(?:[\d\s.,^/*+()-]|\\times|\\cdot|\\div){3,}")
 # What belongs to the value: the modulus, the base, another value joined to it.
-_PART = re.compile(rf"\s*(?:\\?p?mod\b|base\b(?! 10\b)|\\|[,;]|(?:and|or|{'|'.join(JOINING)})\b)", re.IGNORECASE)
+_PART = re.compile(
+    rf"\s*(?:\\?[pb]?mod\b|base\b(?! 10\b)|[,;]|(?:and|or)\b|(?:{'|'.join(JOINING)}) (?=[-−$\d√(]))", re.IGNORECASE
+)
 _ONE_WORD = re.compile(r"\s*[^\W\d_]+\.?\s*[-−]?\d[\d.,/]*\s*")
 _VALUE = re.compile(r"\d|[√∛∜π]|\\(?:sqrt|frac|pi)(?![A-Za-z])")
 
@@ -71,5 +73,5 @@ def _value(text: str) -> Fraction | None:
     """The exact value of digits and signs; None where they have none."""
     try:
         return exact(parse((normalise(text) or "").replace(",", "")), {})
-    except (NotReadable, ArithmeticError, ValueError):
+    except (NotReadable, ArithmeticError, LookupError, ValueError):
         return None

@@ -47,7 +47,7 @@ _TURNS_IT = re.compile(
     r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE
 )
 _EARLIER = re.compile(r"\A.*(?:[.!?](?=\s)|[。！？\n])(?=.)", re.DOTALL)
-_EXPLAINS = re.compile(r"\d[^,，\n]{0,200}(?:, |，)(?=[^\W\d_])(?!\w{1,3} ?=)[^\d\n]{0,200}\d")
+_EXPLAINS = re.compile(r"(?P<claim>\d[^,，\n]{0,200})(?:, |，)(?=[^\W\d_])(?!\w{1,3} ?=)[^\d\n]{0,200}\d")
 _INTRODUCES = re.compile(
     r"[\s*]{0,4}(?:(?:so|then|now|thus|hence|therefore|and|but),? )?"
     r"(?:if|when|after|before|with|without|for|in|at|on|by|as|since|because|given|from|of|to|out of|once|while|during|"
@@ -72,14 +72,19 @@ _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 
 
 def guessed_number(text: str) -> str | None:
-    """The last number, where no cue names a value; None where it stands in a clause behind another number's comma,
-    which in any language may explain that one: "Het is 4, want er waren er 6.". Not so where the first clause only
-    leads up to it ("After 3 days, 12 are left.") or is denied."""
+    """The last number, where no cue names a value; None where it may explain one before it."""
+    return last_number(text) if explained(text) is None else None
+
+
+def explained(text: str) -> str | None:
+    """The clause of the last sentence that holds a number, where the last number stands behind its comma: in any
+    language that may explain the first, as in "Het is 4, want er waren er 6.". None where the clause only leads up to
+    what follows ("After 3 days, 12 are left."), is denied, or where there is no such comma."""
     sentence = _EARLIER.sub("", text.rstrip())
     explains = None if _INTRODUCES.match(sentence) else _EXPLAINS.search(sentence)
-    if explains is not None and not is_denied(plain_text(sentence[: explains.start()])):
+    if explains is None or is_denied(plain_text(sentence[: explains.start()])):
         return None
-    return last_number(text)
+    return sentence[: explains.end("claim")]
 
 
 def last_number(text: str) -> str | None:

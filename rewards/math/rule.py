@@ -19,7 +19,7 @@ from rewards.math.asides import without_asides
 from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
-from rewards.math.lastnumber import guessed_number, last_number
+from rewards.math.lastnumber import explained, last_number
 from rewards.math.namedvalue import named_value
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
@@ -27,6 +27,7 @@ from rewards.math.numeric import value_of
 from rewards.math.orders import asks_order, numbered
 from rewards.math.quantities import all_stated, named
 from rewards.math.result import Context, Result, no, unsure, yes
+from rewards.math.spans import last_span
 from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Request, Verdict
 
@@ -136,7 +137,10 @@ class MathRule(Rule):
         # "5 \\text{ cm}": its number alone says less.
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
-        number = guessed_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        claim = explained(told) if number and found.source != "answer_line" else None
+        if claim is not None and not (self._says(gold, claim, question) and self._says(gold, told, question)):
+            number, result = None, unsure("not_understood")  # it may explain the value before it, or say it again
         if found.source == "answer_line":
             number = stated
         if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
@@ -147,6 +151,12 @@ class MathRule(Rule):
                 if other.outcome is Outcome.CORRECT or (other.certain and candidate is number):
                     return other, candidate
         return result, text
+
+    def _says(self, gold: Gold, clause: str, question: str) -> bool:
+        """Whether a clause ends with a right value."""
+        span = last_span(clause)
+        value = span.text if span else last_number(clause)
+        return value is not None and self._decide(gold, value, question).outcome is Outcome.CORRECT
 
     def _together(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
         """What several boxes, lines or pieces of bold say together, where that is right; never certain."""
