@@ -185,11 +185,9 @@ class ChoiceRule(Rule):
         """The label that a text begins with, where its option's words go on as the explanation: "C: Jupiter is the
         largest; Saturn (D) comes next."."""
         letter, behind, said = _led(answer, texts)
-        return (
-            letter
-            if letter and not said.startswith("?") and stands_first(letter, behind, self._labels(texts))
-            else None
-        )
+        if letter is None or said.startswith("?") or is_refused(said):
+            return None
+        return letter if stands_first(letter, behind, self._labels(texts)) else None
 
     def _letter_that_ends(self, answer: str, texts: dict[str, str]) -> str | None:
         """The option that the last line ends with: its letter before its text ("Hence **C. Both**."), or its text

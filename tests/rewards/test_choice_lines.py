@@ -57,6 +57,7 @@ def test_the_line_that_answers_is_taken(letter: str, response: str, options: Any
         "Answer: B\n\nIt might be C.",
         "B: oxygen feeds the flame; but neon (A) works too.",
         "B: oxygen is wrong.",
+        "B: oxygen.\n\nThat is wrong, as oxygen feeds a flame and stays in the air.",
         "C: Argon? No.",
         "C. Argon is wrong. D. Helium is right.",
         "Hence not **C. argon**.",
