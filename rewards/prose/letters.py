@@ -128,6 +128,12 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
     return claim.letter if claim and claim.letter in letters and _is_the_only_claim(claim, letters) else None
 
 
+def named_letters(text: str, letters: str) -> set[str]:
+    """Every letter that the end of a text says to be the answer, denied and taken back ones too."""
+    plain = plain_text(_LATEX.sub("", text[-TAIL_CHARS:]))
+    return {claim.letter for claim in _claims(plain, letters) if claim.strong}
+
+
 def with_capital_labels(text: str) -> str:
     """The text with those letters in upper case that are labels: "option b" as "option B", "the answer is a metal" as
     it is."""

@@ -24,7 +24,7 @@ from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
 from rewards.prose.claims import is_denied, is_doubtful, is_refused, plain_text
-from rewards.prose.letters import TAIL_CHARS, claimed_letter, stands_first, with_capital_labels
+from rewards.prose.letters import TAIL_CHARS, claimed_letter, named_letters, stands_first, with_capital_labels
 from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Outcome, Request, Verdict
 
@@ -195,13 +195,17 @@ class ChoiceRule(Rule):
         line = answer[-TAIL_CHARS:].rstrip().rpartition("\n")[2]
         labelled = _NAMED_TEXT.search(line)
         if labelled is not None and _fold(labelled[2]) == _fold(texts.get(labelled[1], "")):
-            return None if _turned(line[: labelled.start()]) else labelled[1]
-        pieces = [(match, self._letter_of(match[1] or match[2], texts)) for match in _SET_APART.finditer(line)]
-        named = {letter for _, letter in pieces if letter is not None}
-        last = pieces[-1][0] if pieces else None
-        if last is None or len(named) != 1 or pieces[-1][1] is None or line[last.end() :].strip(" .!*"):
-            return None
-        return None if _turned(line[: last.start()]) else pieces[-1][1]
+            letter, start = labelled[1], labelled.start()
+        else:
+            pieces = [(match, self._letter_of(match[1] or match[2], texts)) for match in _SET_APART.finditer(line)]
+            named = {letter for _, letter in pieces if letter is not None}
+            if len(named) != 1 or line[pieces[-1][0].end() :].strip(" .!*"):
+                return None
+            letter, start = pieces[-1][1], pieces[-1][0].start()
+        if letter is None or named_letters(answer, self._labels(texts)) - {letter}:
+            return None  # the text names another letter first, and leaves it open
+        before = plain_text(line[:start])
+        return None if is_denied(before) or is_doubtful(before) else letter
 
     def _labels(self, texts: dict[str, str]) -> str:
         """The letters that may be labels: `I` is a numeral or a pronoun where the options known do not reach it."""
@@ -264,12 +268,6 @@ def _led(answer: str, texts: dict[str, str]) -> tuple[str | None, str, str]:
     if lead is None or lead.end() < 3 or not words or not re.match(rf"{re.escape(words)}(?!\w)", behind, re.IGNORECASE):
         return None, "", ""
     return letter, behind, plain_text(behind[len(words) :])
-
-
-def _turned(before: str) -> bool:
-    """Whether the words before an option deny it or leave it open."""
-    plain = plain_text(before)
-    return is_denied(plain) or is_doubtful(plain)
 
 
 def _json_answer(shown: str) -> str | None:

@@ -58,6 +58,7 @@ def test_the_line_that_answers_is_taken(letter: str, response: str, options: Any
         "B: oxygen feeds the flame; but neon (A) works too.",
         "B: oxygen is wrong.",
         "B: oxygen.\n\nThat is wrong, as oxygen feeds a flame and stays in the air.",
+        "The answer is B or D.\nA distractor is **argon**.",
         "C: Argon? No.",
         "C. Argon is wrong. D. Helium is right.",
         "Hence not **C. argon**.",
