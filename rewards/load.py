@@ -84,10 +84,10 @@ KINDS: dict[str, Kind] = {
         options=opt.MathOptions,
         build=_build_rule,
         about="numbers, expressions, tuples, short text; last box or answer line",
-        version=3,
+        version=4,
     ),
     "choice": Kind(
-        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=3
+        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=4
     ),
     "exact": Kind(options=opt.ExactOptions, build=_build_rule, about="the visible answer equals the gold after strip"),
     "format": Kind(
@@ -101,7 +101,7 @@ KINDS: dict[str, Kind] = {
         options=opt.LanguageOptions,
         build=_build_rule,
         about="the answer is written in the language asked for",
-        version=2,
+        version=3,
     ),
     "instructions": Kind(
         options=opt.InstructionsOptions,

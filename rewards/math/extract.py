@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from rewards.math.asides import without_asides
 from rewards.math.foreign import in_english
-from rewards.math.lastnumber import NUMBER, last_match, last_number
+from rewards.math.lastnumber import NUMBER, guessed_number, last_match
 from rewards.math.remarks import without_remarks
 from rewards.math.spans import Part, last_line, last_span, tagged
 from rewards.prose.claims import (
@@ -60,6 +61,7 @@ _JOINT = re.compile(
     re.IGNORECASE,
 )
 _SET_BOLD = re.compile(r"(?<!\w)\*\*([^*\n]{1,80})\*\*(?!\w)")
+_EMPHASIS = re.compile(r"\A([*_])([^\s*_][^*_\n]{0,60}?)\1(?![\w*])")
 _BOLD = re.compile(r"\*\*(?!(?:Step|Case|Part) \d)([^*\n]{1,300})\*\*")
 _BOLD_END = re.compile(r"\*\*(?P<claim>[^*\n]{1,120})\*\*[.!]?(?: \([^()]{1,60}\))?[.!]?\Z")
 _NAMED_LINE = re.compile(
@@ -252,7 +254,9 @@ def _without_box(tail: str) -> Found:
         line, rest = _first_line(tail[head.end() :])
         if head["marks"].count("**") % 2:  # the marks after "is" opened what this closes: "the answer is **Evelyn**."
             line = line.replace("**", "", 1)
-        line = _SET_BOLD.sub(r"\1", line)
+        if line.count("**") % 2:  # opened before the cue: "**Answer: 5** (of 9)"
+            line = line.replace("**", "", 1)
+        line = _EMPHASIS.sub(r"\2", _SET_BOLD.sub(r"\1", line))
         return _settled("", line, rest, "answer_line")
     if "\n" not in tail.strip() and (len(tail.strip()) <= 80 or _is_formula(tail)):
         tail = _SET_BOLD.sub(r"\1", tail)
@@ -295,7 +299,7 @@ def _claim_of(span: Part, tail: str) -> Found:
 
 def _last_claim(tail: str) -> Found:
     """The last line, where it is short; else the last number."""
-    number = last_number(tail)
+    number = guessed_number(without_asides(tail, cued=False))
     taken_back = number is not None and retraction_end(plain_text(tail.rpartition(number)[2]))
     if taken_back:
         return Found(text=None, source="taken_back")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 _VALUE = r"[-−]?(?:[\d$√({]|\\[({a-zA-Z])"  # how a value begins
 _NAMED = r"[A-Za-z](?:_\w)? ?(?:[=<>≤≥]|\\[lg]e)"
 _AND, _OR = ("und", "et", "y", "e"), ("oder", "ou", "o")
+JOINING = (*_AND, *_OR)
 _JOINS = re.compile(rf"(?<=[\d%)}}$°\]']),? (und|oder|et|ou|y|e|o) (?={_VALUE}|{_NAMED})")
 _DENIES = re.compile(
     rf"\b(?:(?:ist |sind )?nicht|n'est pas|pas|no (?:es|son)|non [èe]|não é) (?={_VALUE})", re.IGNORECASE

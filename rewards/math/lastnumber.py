@@ -24,7 +24,7 @@ _DENIED = re.compile(
 )
 _TEN = r"[ \t]?(?:[×·⋅*]|\\times|\\cdot)[ \t]?10(?:\^\{?[-−]?\d{1,3}\}?|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})"
 NUMBER = re.compile(
-    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
+    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3}){1,5}(?![\d,])|\d[\d,]*)(?:\.\d+)?"
     rf"(?:{_TEN}|[eE][-+−]?\d{{1,3}}(?![\w.]*\w)|(?:[ \t]*/[ \t]*\d+)?(?:[ \t]*\\?%)?)"
 )
 _PLANNED = re.compile(
@@ -46,7 +46,21 @@ _TURNED = re.compile(  # twice 8, the square root of 8, from 1 to 8: its number 
 _TURNS_IT = re.compile(
     r"\$? ?(?:squared|cubed|factorial|times|plus|minus|divided|to the (?!nearest))\b|(?:st|nd|rd|th)\b", re.IGNORECASE
 )
+_EARLIER = re.compile(r"\A.*(?:[.!?](?=\s)|[。！？\n])(?=.)", re.DOTALL)
+_EXPLAINS = re.compile(r"(?P<claim>\d[^,，\n]{0,200})(?:, |，)(?=[^\W\d_])(?!\w{1,3} ?=)[^\d\n]{0,200}\d")
+_INTRODUCES = re.compile(
+    r"[\s*]{0,4}(?:(?:so|then|now|thus|hence|therefore|and|but),? )?"
+    r"(?:if|when|after|before|with|without|for|in|at|on|by|as|since|because|given|from|of|to|out of|once|while|during|"
+    r"using|let)\b",
+    re.IGNORECASE,
+)
+_NUMERAL = re.compile(
+    r" ?(?:[十百千万萬億亿兆割折成半십백천만억조]|분의|分[の之])"
+)  # goes on behind its digits: 3万 is 30000
+_SHARE = re.compile(r"(?:分[の之]|분의) ?\Z")  # of 3分の1 the 1 is no value
+_NO_VARIABLES = "\u0900"  # from Devanagari on: letters that no one writes for unknowns
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
+_BOTH_SIGNS = re.compile(r"(?P<value>[\w)}\]$] ?)?(?:±|∓|\\[pm]{2}(?![A-Za-z])|\+ ?/ ?(?=[-−]?\Z)) ?[-−]?\Z")
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
 _UNIT = re.compile(rf"(?:[ \t~]{{0,2}}(?:[/·⋅][ \t]?)?{_UNIT_WORD}){{1,6}}")
 _BIGGER = re.compile(r"(?:\d{1,9} ?[A-Za-z]{1,12}\.?(?: |,|and){1,5}){1,3}\Z")  # the hours of 2 hours and 24 minutes
@@ -57,17 +71,33 @@ _POWERS = str.maketrans({
 _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 
 
+def guessed_number(text: str) -> str | None:
+    """The last number, where no cue names a value; None where it may explain one before it."""
+    return last_number(text) if explained(text) is None else None
+
+
+def explained(text: str) -> str | None:
+    """The clause of the last sentence that holds a number, where the last number stands behind its comma: in any
+    language that may explain the first, as in "Het is 4, want er waren er 6.". None where the clause only leads up to
+    what follows ("After 3 days, 12 are left."), is denied, or where there is no such comma."""
+    sentence = _EARLIER.sub("", text.rstrip())
+    explains = None if _INTRODUCES.match(sentence) else _EXPLAINS.search(sentence)
+    if explains is None or is_denied(plain_text(sentence[: explains.start()])):
+        return None
+    return sentence[: explains.end("claim")]
+
+
 def last_number(text: str) -> str | None:
     """The last number that `text` states; None where it counts a step, is denied or bounded, or stands in a row of
     numbers."""
     last = last_match(NUMBER, text)
-    if last is None or text[last.start() - 1 : last.start()] in (
-        "^",
-        "_",
-        "{",
-    ):  # an exponent, an index, a part of a fraction
+    # an exponent, an index, a part of a fraction, what stands below a root
+    if last is None or text[max(0, last.start() - 1) : last.start()] in tuple("^_{√∛∜"):
         return None
     before, after = text[: last.start()], text[last.end() :]
+    both = _BOTH_SIGNS.search(before[-30:])
+    if both is not None:  # the value is ±4; of 5 ± 2 the 2 is no value at all
+        return None if both["value"] or after[:1].isalpha() else f"\\pm {last.group(0).rstrip(',')}"
     if _PLANNED.search(before[-30:]) or _COMPARED.match(after) or _ROW.search(before[-30:]):
         return None
     if _TURNED.search(before[-30:]) or _TURNS_IT.match(after) or is_denied(plain_text(before[-200:])):
@@ -83,7 +113,15 @@ def last_number(text: str) -> str | None:
     ):
         return None
     listed = not any(character.isalpha() for character in text) and len(NUMBER.findall(text)) > 1 and "=" not in text
-    if after[:1].isalpha() and not unit_of(after) and len(text) <= 80 and not re.match(r"[A-Za-z]{3}", after):
+    if _NUMERAL.match(after) or _SHARE.search(before):
+        return None
+    if (
+        after[:1].isalpha()
+        and after[:1] < _NO_VARIABLES
+        and not unit_of(after)
+        and len(text) <= 80
+        and not re.match(r"[A-Za-z]{3}", after)
+    ):
         return None  # 8x
     if listed:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from rewards.math.asides import without_asides
 from rewards.math.lastnumber import NUMBER, last_match, last_number, turns_it, unit_of
 from rewards.math.number import parse_number
 
@@ -23,8 +24,14 @@ _NEXT_PART = re.compile(r" ?(?:,|and|,? and)? ?(?=\d)")
 # What may stand behind a whole value: the end, a mark that ends it, a word or an aside. Not what makes a longer
 # expression or a list of it.
 _CONTRAST = "or|but|yet|though|however|although"
+_SYMBOLIC = re.compile(  # a root, a multiple of π or a fraction, with no dollars around it
+    r"[-−]?(?:\d{1,6}(?:\.\d{1,6})? ?)?"
+    r"(?:[√∛∜](?:\d{1,9}|\([^()\n]{1,40}\))|π|\\pi(?![A-Za-z])|\\sqrt(?:\[\d\])?\{[^{}\n]{1,40}\}"
+    r"|\\[dt]?frac\{[^{}\n]{1,40}\}\{[^{}\n]{1,40}\})(?: ?/ ?\d{1,6})?(?![\w√π\\])"
+)
+_BOTH_SIGNS = re.compile(r"(?:±|\\pm(?![A-Za-z])) ?")
 _ENDS = re.compile(
-    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[(—–]|[(，。；（]|\s+-\s+(?=[A-Za-z]{{3}})"
+    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[—–]|[，。；]|\s+-\s+(?=[A-Za-z]{{3}})"
     rf"|\s+(?![A-Za-z]\b)(?!(?:{_CONTRAST}|to|mod|through|remainder|over|choose)\b|and (?![a-z]{{3}})"
     r"|(?:less|more|fewer|greater|smaller|larger) than\b)[^\W\d_])"
 )
@@ -43,6 +50,7 @@ def named_value(sentence: str) -> str | None:
     """
     if _CONDITION.search(sentence):
         return None
+    sentence = without_asides(sentence)
     sentence = _MARKUP.sub(lambda match: match[1] or "", sentence)
     skipped = last_match(_CONCLUDES, sentence) or _ABOUT_WHAT.match(sentence)
     side = sentence = sentence[skipped.end() :] if skipped else sentence
@@ -62,10 +70,15 @@ def named_value(sentence: str) -> str | None:
 
 def _leading(text: str) -> str | None:
     lead = _LEAD.match(text)
-    start = lead.end() if lead else 0
+    begin = lead.end() if lead else 0
+    both = _BOTH_SIGNS.match(text, begin)
+    start = both.end() if both else begin
     formula = _formula_at(text, start)
+    symbolic = _SYMBOLIC.match(text, start)
     if formula is not None:
         value, end = formula
+    elif symbolic is not None:
+        value, end = symbolic.group(), symbolic.end()
     else:
         number = NUMBER.match(text, start)
         if number is None:
@@ -86,7 +99,7 @@ def _leading(text: str) -> str | None:
         value, end = _with_smaller(f"{value}{told}", text, end)
     if turns_it(text[end : end + 40]) or not _ENDS.match(text, end):
         return None
-    return value.strip()
+    return f"\\pm {value.strip()}" if both else value.strip()
 
 
 def _with_smaller(value: str, text: str, end: int) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from rewards.math.units import MAGNITUDES, canonical, clean_unit, factor_between
 MAX_DIGITS = 1000
 MAX_EXPONENT = 400
 
-_U = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?![\d/])|\d+(?:\.\d*)?|\.\d+)"
+_U = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?:\.\d+)?(?![\d/])|\d+(?:\.\d*)?|\.\d+)"
 _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _SIGN = r"(?P<sign>[-+]?) ?"
 _CURRENCY = r"(?P<currency>\\?\$|\\?€|£|¥|(?:USD|EUR|GBP|US ?\\?\$) ?)? ?"

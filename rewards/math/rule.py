@@ -15,10 +15,11 @@ from typing import Any
 from rewards.contract.options import MathOptions
 from rewards.contract.rule import Rule
 from rewards.contract.verdicts import abstain, correct, unsupported, wrong
+from rewards.math.asides import without_asides
 from rewards.math.compare import compare
 from rewards.math.extract import MAX_ANSWER_CHARS, Found, beside, find_answer, first_sentence, strip_wrappers
 from rewards.math.kinds import unreadable
-from rewards.math.lastnumber import last_number
+from rewards.math.lastnumber import explained, last_number
 from rewards.math.namedvalue import named_value
 from rewards.math.normal import normalise
 from rewards.math.number import parse_number
@@ -26,13 +27,16 @@ from rewards.math.numeric import value_of
 from rewards.math.orders import asks_order, numbered
 from rewards.math.quantities import all_stated, named
 from rewards.math.result import Context, Result, no, unsure, yes
+from rewards.math.spans import last_span
 from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Request, Verdict
 
 _GOLD_KEYS = ("answer", "accepted", "tolerance", "form", "unit")
 _HEDGE = re.compile(r"\d\D{0,8} (?:or|and) \D{0,8}\d", re.IGNORECASE)  # "4 or 5": one of them is not the answer
-_REASON = re.compile(r"\b(?:since|because)\b")
+_EITHER = re.compile(r"\d\D{0,8} or \D{0,8}\d", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:since|because)\b|,\s+(?=[^\W\d_])(?!(?:and|or|but)\b)")
 _STRUCK = re.compile(r"\\(?:[bx]?cancel|sout|st)\s*\{|~~")
+PROSE = ("answer_line", "bare", "line")  # sources that go on behind their value
 GUESSED = ("last_number", "span", "line")  # sources that no word calls the answer: never certain
 _CONCLUDES = re.compile(r"\b(?:so|therefore|hence|thus|but)\b[^.]{0,60}\d", re.IGNORECASE)
 _HEAD = re.compile(r"\A(?:final )?answer ?[:=] ?", re.IGNORECASE)
@@ -106,8 +110,14 @@ class MathRule(Rule):
     def _first_that_reads(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str]:
         """A box is taken whole. Prose is taken whole, then by its first sentence, then by that sentence's last
         number."""
-        result = self._decide(gold, found.text or "", question)
         text = found.text or ""
+        result = self._decide(gold, text, question)
+        if (
+            result.outcome is not Outcome.CORRECT
+            and found.source in PROSE
+            and (said := without_asides(text, cued=found.source == "answer_line")) != text
+        ):
+            text, result = said, self._decide(gold, said, question)
         stated = named_value(text) if found.source == "answer_line" else None
         if stated is not None and result.reason == "last_side":  # "x = 7 at y = 2" is no chain
             return self._decide(gold, stated, question), stated
@@ -121,15 +131,16 @@ class MathRule(Rule):
             return result, text  # a readable expression: a number inside it, as in |-7| and x + 8, is not its value
         if found.spare is not None:
             return self._decide(gold, found.spare, question), found.spare
-        if _HEDGE.search(_REASON.split(text, maxsplit=1)[0] if stated else text) and not _is_compound(
-            stated or last_number(text)
-        ):
+        if _is_hedged(text, stated) and not _is_compound(stated or last_number(text)):
             return no("several_answers"), text
         sentence = first_sentence(text)
         # "5 \\text{ cm}": its number alone says less.
         whole = parse_number(normalise(strip_wrappers(sentence)) or "") is not None
         told = text if found.source == "bare" and not any(map(str.isdigit, sentence)) else sentence
         number = last_number(told) if not whole and any(parse_number(form) for form in gold.forms) else None
+        claim = explained(told) if number and found.source != "answer_line" else None
+        if claim is not None and not (self._says(gold, claim, question) and self._says(gold, told, question)):
+            number, result = None, unsure("not_understood")  # it may explain the value before it, or say it again
         if found.source == "answer_line":
             number = stated
         if found.source == "bare" and _CONCLUDES.search(text, len(sentence)):  # "So x = 4. But x is odd, so x = 5."
@@ -140,6 +151,12 @@ class MathRule(Rule):
                 if other.outcome is Outcome.CORRECT or (other.certain and candidate is number):
                     return other, candidate
         return result, text
+
+    def _says(self, gold: Gold, clause: str, question: str) -> bool:
+        """Whether a clause ends with a right value."""
+        span = last_span(clause)
+        value = span.text if span else last_number(clause)
+        return value is not None and self._decide(gold, value, question).outcome is Outcome.CORRECT
 
     def _together(self, gold: Gold, found: Found, shown: str, question: str) -> tuple[Result, str] | None:
         """What several boxes, lines or pieces of bold say together, where that is right; never certain."""
@@ -192,6 +209,15 @@ class MathRule(Rule):
     def _one(self, form: str, answer: str, context: Context) -> Result:
         result = compare(form, answer, context)
         return unsure("not_understood") if result is None else result
+
+
+def _is_hedged(text: str, stated: str | None) -> bool:
+    """Whether two values stand side by side. Behind a stated one an explanation may name several ("legs 3 and 4"), but
+    none that could take its place ("3 or 4")."""
+    if stated is None:
+        return bool(_HEDGE.search(text))
+    head, *behind = _REASON.split(text, maxsplit=1)
+    return bool(_HEDGE.search(head)) or any(map(_EITHER.search, behind))
 
 
 def _is_compound(number: str | None) -> bool:

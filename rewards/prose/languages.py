@@ -116,6 +116,7 @@ uk | іїєґ | і в не на що з та до як це за він у й д
    або коли вже якщо дуже може був щоб після між більше через під їх
 bg | ъ | и в не на да се за от с по е че това като към са при но или той до той след ще има може би както всички те
    много също когато беше които който само още му ни си между тя един една
+ | әғқңөұүһўјљњћђџѓќѕ |
 """
 _ARABIC = """
 ar | ةىأإؤئ | في من على أن إلى التي عن مع هذا كان هذه لا ما الذي هو كل أو هي بعد ذلك بين كما قد لم عند حيث و يمكن كانت
@@ -148,6 +149,7 @@ _LATIN_NAME = re.compile(
 )
 _MIN_HITS = 2.0
 _MARGIN = 1.4
+_FEW = 5  # languages of a script, at most, whose own letters tell them apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +222,8 @@ def _by_words(text: str, script: str) -> str | None:
     if tables is None:
         return None
     pattern = _DEVANAGARI_WORD if script == "devanagari" else _WORD
-    words = Counter(match.group().replace("\u200c", "") for match in pattern.finditer(text.lower()))
+    found = (match.group().replace("\u200c", "") for match in pattern.finditer(text.lower()))
+    words = Counter(word for word in found if _script(word[0]) == script)  # names in other scripts say nothing here
     scores = dict.fromkeys(tables.letters, 0.0)
     for word, count in words.items():
         owners = tables.owners.get(word, ())
@@ -229,22 +232,25 @@ def _by_words(text: str, script: str) -> str | None:
         special = tables.special.intersection(word)
         for code, letters in tables.letters.items():
             if special:
-                scores[code] += 0.3 * count if special <= letters else -0.6 * count
+                told = 0.6 if special & tables.sole else 0.3
+                scores[code] += told * count if special <= letters else -0.6 * count
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     (best, first), (_, second) = ranked[0], ranked[1]
     total = sum(words.values())
     enough = first >= max(min(_MIN_HITS, 0.5 * total), 0.08 * total)
-    return best if enough and first > 0 and first >= _MARGIN * max(second, 0.0) else None
+    return (best or None) if enough and first > 0 and first >= _MARGIN * max(second, 0.0) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Tables:
-    """Of one script. owners: word -> languages that use it; letters: language -> its special ones; special: all of
-    those."""
+    """Of one script. owners: word -> languages that use it; letters: language -> its special ones ("" stands for the
+    languages that are not told apart); special: all of those; sole: those of one language alone, where the script has
+    so few languages that such a letter is as good as a common word."""
 
     owners: dict[str, tuple[str, ...]]
     letters: dict[str, frozenset[str]]
     special: frozenset[str]
+    sole: frozenset[str]
 
 
 def _tables(paragraphs: str) -> _Tables:
@@ -258,7 +264,9 @@ def _tables(paragraphs: str) -> _Tables:
         for word in line.replace("\u200c", "").split():
             if code not in owners.get(word, ()):
                 owners[word] = (*owners.get(word, ()), code)
-    return _Tables(owners=owners, letters=letters, special=frozenset().union(*letters.values()))
+    counts = Counter(letter for group in letters.values() for letter in group)
+    sole = frozenset(letter for letter, count in counts.items() if count == 1 and len(letters) <= _FEW)
+    return _Tables(owners=owners, letters=letters, special=frozenset(counts), sole=sole)
 
 
 _TABLES = {script: _tables(paragraphs) for script, paragraphs in _SHARED.items()}

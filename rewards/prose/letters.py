@@ -37,7 +37,8 @@ _NAMED = re.compile(
 # stand.
 _FOREIGN = re.compile(
     r"\b(?:respuesta|r[ée]ponse|antwort|resposta|risposta|antwoord)(?: (?:final[ea]?|corr?e[ct]{1,2}[aeo]?|corretta))?"
-    r"(?: (?:es|est|ist|è|é|is)| ?:)[ \n]?(?:(?:la )?(?:opci[oó]n|option) )?\(?(?-i:([A-Z]))\b\)?"
+    r"(?: (?:es|est|ist|è|é|is)| ?:)[ \n]?(?-i:(?:la|die|a|de) |l')?"
+    r"(?:(?:opci[oó]n|option|opção|opzione|optie|letra|lettre|lettera|buchstabe) )?\(?(?-i:([A-Z]))\b\)?"
     r"|(?:答案|答え|ответ)(?:是|为|は)?[ :-]{0,3}\(?(?-i:([A-Z]))(?![A-Za-z])\)?",
     re.IGNORECASE,
 )
@@ -57,8 +58,11 @@ _ARTICLE = re.compile(  # "A good question"
 )
 # A label in lower case, where a cue, brackets or the end of the text say that it is no word: "option b", "answer: (a)".
 _LOWER = re.compile(
-    r"(?P<cue>\b(?i:answer|option|choice|choose|pick|select)\b(?:(?i: is| should be| must be)|[ *:])*"
-    r"(?:(?:option|choice) )?"
+    r"(?P<cue>(?:\b(?i:answer|option|choice|choose|pick|select|respuesta|réponse|antwort|resposta|risposta|antwoord|"
+    r"opción|opção|opzione|optie|letra|lettre|lettera|buchstabe|ответ)\b|答案|答え)"
+    r"(?: final[ea]?| corr?e[ct]{1,2}[aeo]?)?"
+    r"(?:(?i: is| should be| must be| es| est| ist| è| é)|[ *:：是为は])*(?:la |die |de |l['’])?"
+    r"(?:(?:option|choice|opción|opção|opzione|optie|letra|lettre|lettera|Buchstabe) )?"
     r"(?P<open>[(\[])?\**)(?P<letter>[a-z])"
     r"(?=(?(open)[)\]]|(?:\)|\**[.,;:]?\s*(?:\Z|\n)|[.,;:] | (?:is|because|since)\b)))"
 )
@@ -73,7 +77,9 @@ _FAULTY = r"(?:wrong|incorrect|false|impossible|invalid|ruled out|eliminated|exc
 _SUPPORTS = re.compile(
     r"\b(?:also|or|maybe|perhaps|possibly|alternatively|equally|both|as well|better|correct|right|true|valid|"
     r"works?|fits?|too"
-    r"|otherwise|if|(?:might|could|may)(?: \w+)? (?:be|work|fit)|answer|best|choose|pick|it is(?= \(?(?-i:[A-Z])\b))\b",
+    r"|otherwise|if|(?:might|could|may)(?: \w+)? (?:work|fit|be(?= ?(?:[^\w ]|\Z|\(?(?-i:[A-Z])\b|"
+    r"(?:the|it|one|another|accept|pick|chos|select|consider|tak|argu|defend))))"
+    r"|answer|best|choose|pick|it is(?= \(?(?-i:[A-Z])\b))\b",
     re.IGNORECASE,
 )
 _OPPOSES = re.compile(
@@ -122,6 +128,12 @@ def claimed_letter(text: str, letters: str, *, alone_chars: int = 40) -> str | N
     return claim.letter if claim and claim.letter in letters and _is_the_only_claim(claim, letters) else None
 
 
+def named_letters(text: str, letters: str) -> set[str]:
+    """Every letter that the end of a text says to be the answer, denied and taken back ones too."""
+    plain = plain_text(_LATEX.sub("", text[-TAIL_CHARS:]))
+    return {claim.letter for claim in _claims(plain, letters) if claim.strong}
+
+
 def with_capital_labels(text: str) -> str:
     """The text with those letters in upper case that are labels: "option b" as "option B", "the answer is a metal" as
     it is."""
@@ -132,7 +144,7 @@ def stands_first(letter: str, after: str, letters: str) -> bool:
     """Whether what follows a first line that names the letter only explains it: nothing is taken back, no other letter
     put forward."""
     text = plain_text(_LATEX.sub("", after[:TAIL_CHARS]))
-    if retraction_end(text) is not None or claimed_letter(after, letters) not in (None, letter):
+    if retraction_end(text) is not None or claimed_letter(after, letters, alone_chars=0) not in (None, letter):
         return False
     return _is_the_only_claim(Claim(letter=letter, before="", after=f"\n{text}", strong=True), letters)
 

@@ -10,6 +10,7 @@ letters in any order.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -22,8 +23,8 @@ from rewards.math.normal import normalise
 from rewards.math.result import Context
 from rewards.math.spans import tagged
 from rewards.math.words import core
-from rewards.prose.claims import is_denied, plain_text
-from rewards.prose.letters import TAIL_CHARS, claimed_letter, stands_first, with_capital_labels
+from rewards.prose.claims import is_denied, is_doubtful, is_refused, plain_text
+from rewards.prose.letters import TAIL_CHARS, claimed_letter, named_letters, stands_first, with_capital_labels
 from rewards.prose.visible import is_blank, visible_text
 from rewards.types import Outcome, Request, Verdict
 
@@ -34,6 +35,15 @@ _RELATION = re.compile(r"\(?([A-Z])\)? ?([=<>≤≥≠≈]|\\(?:[ln]eq?|geq?|[lg
 _ANSWER_LINE = re.compile(r"(?:\A|\n)[\s*#>_-]{0,8}(?:(?:the|so|thus|final|correct|my),? ){0,3}answer\b", re.IGNORECASE)
 _LABEL = re.compile(r"(?:\A|\n)([^\n]{0,200}?)\banswer(?: is)?[ :*]{1,5}([^\n]{1,200})\Z", re.IGNORECASE)
 _NAMED_TEXT = re.compile(r"(?<![A-Za-z'])[(\[]?([A-Z])(?:[)\].:]{1,2}|\*\*)[ *]{0,4}([^\n]{1,300})\Z")
+_OBJECT = re.compile(r"(?:\A|(?<=\n)|(?<=\s))\{[^{}]{1,4000}\}(?=\s*(?:```)?\s*\Z)")
+_JSON_KEYS = ("answer", "final_answer", "choice")
+# "**Answer:** **B**", "Answer: B. zinc": a line that names the answer and holds nothing else.
+_WHOLE_LINE = re.compile(
+    r"(?:\A|\n)[\s*#>_-]{0,8}(?:(?:the|final|correct|my) ){0,3}(?:answer|option|choice)(?: is)?[ :*]{1,6}"
+    r"(?P<claim>[^\n]{1,200}?)[ *]*(?=\n)",
+    re.IGNORECASE,
+)
+_SET_APART = re.compile(r"\*\*([^*\n]{1,200})\*\*|[\"“«„]([^\"“”«»„\n]{1,200})[\"”»“]")
 _ARTICLE = re.compile(r"\A(?:[Tt]he|[Aa]n|a) (?=\w)")
 _SHORT = 200  # characters, at most, of an answer that is read as one statement
 
@@ -66,7 +76,8 @@ class ChoiceRule(Rule):
         tag = tagged(shown) if "<" in shown else None
         if tag is not None and is_blank(shown[tag.end :]):
             shown = tag.text
-        shown, box = self._box(with_capital_labels(shown), texts)
+        letters = self._labels(texts)
+        shown, box = self._box(with_capital_labels(_json_answer(shown) or shown), texts)
         if box and box.text is None:
             return abstain(box.source)
         answer = strip_wrappers(box.text) if box and box.text else shown.strip()
@@ -77,13 +88,18 @@ class ChoiceRule(Rule):
         alone_chars = TAIL_CHARS if box or tag else 40
         letter = (
             letter
-            or claimed_letter(answer, self.options.letters, alone_chars=alone_chars)
+            or claimed_letter(answer, letters, alone_chars=alone_chars)
             or self._letter_on_answer_line(answer, texts)
             or self._letter_of_statement(answer, texts)
             or self._letter_of_first_line(answer, texts)
+            or self._letter_that_leads(answer, texts)
+            or self._letter_that_ends(answer, texts)
         )
         if letter is not None and self._names_other_text(answer, letter, texts):
             return abstain("letter_and_text_differ", answer)
+        lead, _, said = _led(answer, texts)
+        if letter is not None and lead == letter and "\n" not in answer and is_refused(said):
+            return abstain("denied", answer)  # "C: Jupiter is wrong."
         if letter is None:
             return abstain("no_single_choice", answer) if not is_blank(answer) else wrong("no_answer", None)
         return correct("choice_equal", letter) if letter == gold else wrong("other_choice", letter)
@@ -101,9 +117,11 @@ class ChoiceRule(Rule):
             return after[line.start() :], None
         inner = strip_wrappers(box.text) if box.text else ""
         relation = _RELATION.match(inner)
-        if relation is None and not self._names_letter(inner, texts) and claimed_letter(after, self.options.letters):
+        if relation is not None and relation[1] not in self.options.letters:
+            relation = None  # the V of a volume is no label
+        if relation is None and not self._names_letter(inner, texts) and claimed_letter(after, self._labels(texts)):
             return after, None  # the box holds a value of the working: "\\boxed{x = 3}, so the answer is B"
-        if relation is None or relation[1] not in self.options.letters or self._letter_of(inner, texts) is not None:
+        if relation is None or self._letter_of(inner, texts) is not None:
             return shown, box
         if relation[2] == "=" and _fold(texts.get(relation[1], "")) == _fold(inner[relation.end() :]):  # B = zinc
             return shown, Found(text=relation[1], source="box")
@@ -128,9 +146,17 @@ class ChoiceRule(Rule):
         return letter
 
     def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
-        """The letter of an option whose text is all that the last line names: "Answer: 12"."""
-        label = _LABEL.search(answer[-TAIL_CHARS:].rstrip())
-        return None if label is None or is_denied(plain_text(label[1])) else self._letter_of(label[2], texts)
+        """The letter of an option whose text is all that the last line names: "Answer: 12"; or of the last line that
+        holds an answer alone, where only an explanation follows."""
+        tail = answer[-TAIL_CHARS:].rstrip()
+        label = _LABEL.search(tail)
+        if label is not None:
+            return None if is_denied(plain_text(label[1])) else self._letter_of(label[2], texts)
+        whole = [(match, self._letter_of(match["claim"], texts)) for match in _WHOLE_LINE.finditer(tail)]
+        if not whole or whole[-1][1] is None:
+            return None
+        match, letter = whole[-1]
+        return letter if letter and stands_first(letter, tail[match.end() :], self._labels(texts)) else None
 
     def _letter_of_statement(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of the one option that a short answer comes to: "The process is photosynthesis.", 1/2 for
@@ -153,7 +179,37 @@ class ChoiceRule(Rule):
         letter = self._letter_of(first.strip("* "), texts) if rest.strip() else None
         if letter is None or any(_fold(text) in _fold(rest) for other, text in texts.items() if other != letter):
             return None
-        return letter if stands_first(letter, rest, self.options.letters) else None
+        return letter if stands_first(letter, rest, self._labels(texts)) else None
+
+    def _letter_that_leads(self, answer: str, texts: dict[str, str]) -> str | None:
+        """The label that a text begins with, where its option's words go on as the explanation: "C: Jupiter is the
+        largest; Saturn (D) comes next."."""
+        letter, behind, said = _led(answer, texts)
+        if letter is None or said.startswith("?") or is_refused(said):
+            return None
+        return letter if stands_first(letter, behind, self._labels(texts)) else None
+
+    def _letter_that_ends(self, answer: str, texts: dict[str, str]) -> str | None:
+        """The option that the last line ends with: its letter before its text ("Hence **C. Both**."), or its text
+        alone in bold or in quotation marks."""
+        line = answer[-TAIL_CHARS:].rstrip().rpartition("\n")[2]
+        labelled = _NAMED_TEXT.search(line)
+        if labelled is not None and _fold(labelled[2]) == _fold(texts.get(labelled[1], "")):
+            letter, start = labelled[1], labelled.start()
+        else:
+            pieces = [(match, self._letter_of(match[1] or match[2], texts)) for match in _SET_APART.finditer(line)]
+            named = {letter for _, letter in pieces if letter is not None}
+            if len(named) != 1 or line[pieces[-1][0].end() :].strip(" .!*"):
+                return None
+            letter, start = pieces[-1][1], pieces[-1][0].start()
+        if letter is None or named_letters(answer, self._labels(texts)) - {letter}:
+            return None  # the text names another letter first, and leaves it open
+        before = plain_text(line[:start])
+        return None if is_denied(before) or is_doubtful(before) else letter
+
+    def _labels(self, texts: dict[str, str]) -> str:
+        """The letters that may be labels: `I` is a numeral or a pronoun where the options known do not reach it."""
+        return self.options.letters if not texts or "I" in texts else self.options.letters.replace("I", "")
 
     def _names_other_text(self, answer: str, letter: str, texts: dict[str, str]) -> bool:
         """Whether the text of another option stands behind the letter: "(B) 5" where 5 is C."""
@@ -201,5 +257,30 @@ def _equal(gold: str, answer: str) -> bool:
     return result is not None and result.outcome is Outcome.CORRECT
 
 
+def _led(answer: str, texts: dict[str, str]) -> tuple[str | None, str, str]:
+    """Of a text that begins with a label and its option's words: the letter, all behind the label, all behind the
+    words. Example: "C: Jupiter is big" gives ("C", "Jupiter is big", " is big")."""
+    text = answer.lstrip("* ")
+    lead = _LEADING.match(text) if len(answer) <= TAIL_CHARS else None
+    letter = lead[1] if lead else None
+    words = texts.get(letter or "", "").strip()
+    behind = text[lead.end() :].replace("**", "").strip() if lead else ""
+    if lead is None or lead.end() < 3 or not words or not re.match(rf"{re.escape(words)}(?!\w)", behind, re.IGNORECASE):
+        return None, "", ""
+    return letter, behind, plain_text(behind[len(words) :])
+
+
+def _json_answer(shown: str) -> str | None:
+    """The answer of a flat JSON object that ends the text; None where there is none, or where its keys differ."""
+    found = _OBJECT.search(shown) if shown.rstrip().endswith(("}", "```")) else None
+    try:
+        told = json.loads(found[0]) if found else None
+    except ValueError:
+        return None
+    answers = {value for key, value in (told or {}).items() if key.lower() in _JSON_KEYS and isinstance(value, str)}
+    return answers.pop() if len(answers) == 1 else None
+
+
 def _fold(text: str) -> str:
-    return " ".join(_ARTICLE.sub("", strip_wrappers(text).strip(" *")).casefold().strip(" .()$*!").split())
+    plain = strip_wrappers(text).strip(' *"“”«»„')
+    return " ".join(_ARTICLE.sub("", plain).casefold().strip(" .()$*!").split())

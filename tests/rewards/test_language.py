@@ -105,6 +105,22 @@ def test_a_few_sentences_tell_their_language(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (
+            "Завод Toyota выпускает машины Corolla и Camry, а завод Volkswagen собирает Golf и Polo быстрыми темпами.",
+            "ru",
+        ),
+        ("Фірма Siemens продає їхні прилади у Berlin, і Bosch теж їздить на ярмарки.", "uk"),
+        ("Қала тұрғындары бүгін базарға барып, ыстық нан мен піскен алма сатып алды.", None),
+        ("Беларускія вёскі ўзімку былі ціхія, ды ўлетку ажывалі.", None),
+    ],
+)
+def test_names_in_latin_script_hide_no_cyrillic_language(text: str, code: str | None) -> None:
+    assert guess(text).code == code
+
+
+@pytest.mark.parametrize(
     "text", ["", "42", "a = b + c", "\\frac{1}{2}", "Oslo", "lorem ipsum dolor sit amet", "👍👍", "xkcd qwerty zxcvb"]
 )
 def test_a_text_that_does_not_tell_gives_no_language(text: str) -> None:
