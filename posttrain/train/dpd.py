@@ -142,6 +142,12 @@ class DpdTrainer(StepTrainer):
             self.recorder.extra[key] += float(found[key])
         return loss
 
+    def join_others(self, model: Any) -> None:
+        """As a micro-batch: the teacher before the student, since both may be shared among the workers."""
+        if self.teacher is not None:
+            self.teacher.join(self.args.device)
+        super().join_others(model)
+
 
 def train(job: Job, teacher: Path | None) -> dict[str, Any]:
     """Runs in every trainer worker. teacher: its model folder; None where job.inputs holds its cache, or it gives text

@@ -38,6 +38,10 @@ class TeacherTargets(Protocol):
         """What the teacher says before the N answer tokens of a batch of these rows, in its order."""
         ...
 
+    def join(self, device: Any) -> None:
+        """Take part in a batch of the other workers; all of them are in `of` or here."""
+        ...
+
 
 def dtype_of(config: Mapping[str, Any], device: str) -> str:
     """What a frozen model computes in: the half precision that its checkpoint is stored in, else bfloat16; float32 on
@@ -79,6 +83,12 @@ class LiveTeacher:
             states: States = over_trained(self.model, dict(batch), lambda states, _: states)
         return states
 
+    def join(self, device: Any) -> None:
+        """A pass over one token, by which a shared teacher's layers are gathered."""
+        token = torch.zeros((1, 1), dtype=torch.long, device=device)
+        with torch.no_grad():
+            self.model(input_ids=token, attention_mask=torch.ones_like(token), over_hidden=lambda *_: None)
+
 
 class CachedTeacher:
     """What the teacher said, from disk."""
@@ -90,3 +100,6 @@ class CachedTeacher:
         """Good answers, then bad ones, as in pair_batch."""
         answers = [(row, side) for side in (0, 1) for row in rows]
         return self.cache.read(answers).to(self.device)
+
+    def join(self, device: Any) -> None:
+        """Nobody waits for a file."""
