@@ -264,7 +264,7 @@ def test_tokens_that_the_recipe_skips_are_in_no_kl_and_in_no_count(make: Callabl
             assert special[-1]
             found.append(token_divergence(*logits, kind="forward_kl")[~special])
         assert other[key] == pytest.approx(torch.cat(found).mean().item(), abs=1e-5)
-        assert abs(other[key] - one[key]) > 1e-3
+        assert abs(other[key] - one[key]) > 1e-4
     assert other["loss"] == pytest.approx(
         other["dpo_loss"] + 2.0 * other["kd_chosen"] + 0.5 * other["kd_rejected"], rel=1e-4
     )
