@@ -7,7 +7,7 @@ Special are the added tokens with `special: true`, as the tokenizer itself reads
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from posttrain.errors import CheckpointError, DataError
@@ -26,6 +26,9 @@ PRESET_TOKENS: dict[str, tuple[str, ...]] = {
     "qwen2.5": CHATML,
     "qwen3": CHATML,
 }
+
+
+_TOOL = re.compile(r"tool|function|python_tag", re.IGNORECASE)
 
 
 class SpecialTokens:
@@ -66,6 +69,15 @@ class SpecialTokens:
             found = next((self._names[one] for one in ids if one in self.ids and self._names[one] not in own), None)
         if found is not None:
             raise DataError(f"special token {found!r} in {where}", remedy="remove it from the row")
+
+
+def kd_skipped(tokenizer: Any, kinds: Collection[str]) -> frozenset[int]:
+    """Ids that a recipe keeps out of a teacher's KL. special: those that the tokenizer treats so; tool: added tokens
+    that mark tools by their name (<tool_call>, </tool_response>, <|python_tag|>)."""
+    added = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    special = {number for number, token in added.items() if token.special and token.content}
+    tool = {number for number, token in added.items() if _TOOL.search(token.content)}
+    return frozenset((special if "special" in kinds else set()) | (tool if "tool" in kinds else set()))
 
 
 def texts_of(value: Any) -> Iterator[str]:

@@ -10,6 +10,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """This worker's number, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def is_first_rank() -> bool:
     """Whether this is the worker that publishes; True outside a group."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0

@@ -39,6 +39,7 @@ from posttrain.records.step import Step
 from posttrain.toy.tokenizer import VOCABULARY
 
 COUNTED_FILE_BYTES = 16_000_000
+CACHED_TOKEN_BYTES = 120  # of a teacher's distribution, at most what is usual (train/teacher_cache.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,8 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
         stage = stages.get(step.stage or "")
         if step.kind in ("sft", "dpd", "grpo", "reward_model") and isinstance(stage, Training):
             found[step.name] = _training(plan, step, stage, size, parameters)
+        elif step.kind == "teacher_logprobs" and isinstance(stage, Dpd):
+            found[step.name] = _cached(plan, stage, parameters.get(step.inputs["teacher"]))
         elif step.kind in ("pairs", "filter", "evaluate"):
             found[step.name] = _sampling(plan, step, size)
         elif step.kind in ("base", "export") and size is not None:
@@ -152,9 +155,9 @@ def _training(
         share = trained_share(stage)
         memory = int(size * FLOAT_BYTES + size * share * (FLOAT_BYTES + OPTIMISER_BYTES))
         if isinstance(stage, Dpd):
-            teacher = parameters.get(step.inputs["teacher"])
-            # The reference has the student's size; both stay in memory beside it.
-            memory = None if teacher is None else memory + (size + teacher) * FLOAT_BYTES
+            asked = step.inputs.get("teacher")
+            teacher = 0 if asked is None else parameters.get(asked)
+            memory = None if teacher is None else memory + teacher * FLOAT_BYTES
         if isinstance(stage, Grpo) and memory is not None:
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
@@ -170,6 +173,20 @@ def _training(
         text = sum(_file_bytes(plan, name) for name in data_of(stage))
     return Estimate(
         steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text or None
+    )
+
+
+def _cached(plan: Plan, stage: Dpd, teacher: int | None) -> Estimate:
+    """A teacher that reads all pairs there can be, once."""
+    counts = [_num_rows(plan, name) for name in data_of(stage)]
+    tokens = None
+    if None not in counts:
+        longest = forward_of(stage, plan.recipe.engine.context_tokens).tokens
+        tokens = 2 * longest * stage.pairs_per_prompt * sum(count or 0 for count in counts)
+    return Estimate(
+        tokens=tokens,
+        memory_bytes=None if teacher is None else teacher * FLOAT_BYTES,
+        disk_bytes=None if tokens is None else tokens * CACHED_TOKEN_BYTES,
     )
 
 

@@ -21,6 +21,7 @@ from posttrain.plan.memory import (
     GpuMemory,
     engine_need,
     forward_of,
+    teacher_memory,
     trained_parameters,
     training_memory,
     trial_memory,
@@ -34,6 +35,7 @@ from posttrain.recipe.yaml_core import Key
 from posttrain.records.step import ModelRole, Step
 
 RESERVED_GB = 2.0  # of each GPU: CUDA's context, NCCL's buffers, gaps between allocations
+TEACHER_SHARE = 0.25  # of a GPU above which a teacher is shared, as there
 GPU_SHARE = (
     0.5  # above which sharding: auto shards (train/sharding.py, which this floor may not import: it loads torch)
 )
@@ -153,9 +155,12 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
     if not asked.on_gpus or model is None:
         return Needs(gpus=gpus if asked.on_gpus else None)
     memory, notes = GpuMemory(), list[str]()
-    teacher = asked.sizes.get(step.inputs.get("teacher", "")) if stage is not None else None
-    if cluster.gpus_per_trainer > 0 and stage is not None and (teacher or not isinstance(stage, Dpd)):
+    asks = stage is not None or step.kind == "teacher_logprobs"
+    teacher = asked.sizes.get(step.inputs.get("teacher", "")) if asks else None
+    if cluster.gpus_per_trainer > 0 and stage is not None and (teacher or "teacher" not in step.inputs):
         memory, notes = _trained(asked, stage, model, teacher)
+    elif cluster.gpus_per_trainer > 0 and step.kind == "teacher_logprobs":
+        memory, notes = _read_by_teacher(asked, step)
     elif cluster.gpus_per_trainer > 0 and step.kind == "fitness":
         memory = trial_memory(model, _tried(asked, model))
     if roles and cluster.gpus_per_engine > 0 and asked.memory_gb is not None:
@@ -197,9 +202,16 @@ def _largest(asked: _Asked) -> Decoder:
 def _trained(asked: _Asked, stage: Training, model: Decoder, teacher: Decoder | None) -> tuple[GpuMemory, list[str]]:
     """Memory of a trainer: by cluster.sharding, of which auto shards what would fill a GPU by more than half."""
     cluster, context, room = asked.recipe.cluster, asked.recipe.engine.context_tokens, asked.memory_gb
+    shared = teacher is not None and _shares_teacher(asked, teacher)
     whole, parts = (
         training_memory(
-            model, stage, context_tokens=context, trainers=cluster.trainers, sharded=sharded, teacher=teacher
+            model,
+            stage,
+            context_tokens=context,
+            trainers=cluster.trainers,
+            sharded=sharded,
+            teacher=teacher,
+            teacher_shared=shared,
         )
         for sharded in (False, True)
     )
@@ -213,15 +225,33 @@ def _trained(asked: _Asked, stage: Training, model: Decoder, teacher: Decoder | 
     across = passed.all_tokens if passed.flattened else passed.tokens
     if passed.masked and across > LONGEST_MASK:
         notes.append(f"masked sdpa over {across} tokens is wrong on a GPU and refused: set attention: flash")
-    if isinstance(stage, Dpd) and cluster.trainers > 1:
-        notes.append("cannot run on several GPUs yet: the reference is computed on the CPU (train/dpd.py)")
+    if shared:
+        notes.append(f"teacher shared among {cluster.trainers} trainers")
     return (parts if sharded else whole), notes
 
 
+def _shares_teacher(asked: _Asked, teacher: Decoder) -> bool:
+    """As train/sharding.py::wants_shared_teacher decides, by the teacher's half-precision weights."""
+    cluster, room = asked.recipe.cluster, asked.memory_gb
+    by_size = cluster.sharding == "auto" and room is not None and 2 * teacher.parameters / GB > TEACHER_SHARE * room
+    return cluster.trainers > 1 and (cluster.sharding == "fsdp" or by_size)
+
+
+def _read_by_teacher(asked: _Asked, step: Step) -> tuple[GpuMemory, list[str]]:
+    """Memory of a trainer while the teacher reads the pairs; nothing where its sizes are not known."""
+    teacher = asked.sizes.get(step.inputs["teacher"])
+    stage = next(one for one in asked.recipe.stages if one.name == step.stage)
+    if teacher is None or not isinstance(stage, Dpd):
+        return GpuMemory(), []
+    split = asked.recipe.cluster.trainers if _shares_teacher(asked, teacher) else 1
+    memory = teacher_memory(teacher, stage, context_tokens=asked.recipe.engine.context_tokens, split=split)
+    return memory, [f"teacher shared among {split} trainers" if split > 1 else "not sharded"]
+
+
 def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | None) -> float | None:
-    """Main memory of the fullest node. A trainer loads its model there in float32 (dpd also keeps the reference and
-    loads the teacher), an engine checks its weights against a float32 copy, a hand-over makes two copies and one for
-    each engine; rows of data lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token."""
+    """Main memory of the fullest node. A trainer loads its model there in float32 (a teacher's file is mapped, once
+    for all trainers of a node), an engine checks its weights against a float32 copy, a hand-over makes two copies and
+    one for each engine; rows of data lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token."""
     model, cluster = asked.sizes[step.name], asked.recipe.cluster
     if model is None:
         return None
@@ -231,8 +261,9 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
     processes = (trainers + len(roles) * engines + 2) * WORKER_GB + OBJECT_STORE_GB
     if step.kind == "fitness":
         return processes + 8 * _largest(asked).parameters / GB
-    if step.kind == "dpd":
-        return processes + trainers * (copy + max(copy, 4 * teacher.parameters / GB if teacher else 0.0))
+    mapped = 2 * teacher.parameters / GB if teacher else 0.0
+    if step.kind in ("dpd", "teacher_logprobs"):
+        return processes + mapped + (trainers * copy if step.kind == "dpd" else 0.0)
     if step.kind == "grpo":
         return processes + max(trainers * copy, (2 + engines) * copy)
     if step.kind in ("sft", "reward_model"):
@@ -252,8 +283,15 @@ def _time(
     if stage is not None:
         length = forward_of(stage, recipe.engine.context_tokens).tokens
         flops = compute.training_flops(model, tokens, length, teacher=teacher)
+        if isinstance(stage, Dpd) and teacher is None:
+            flops *= 4 / 3  # the reference reads the answers, too
         hours += compute.training_hours(flops, recipe.cluster.trainers)
-    if (stage is None or isinstance(stage, Grpo)) and recipe.cluster.gpus_per_engine > 0:
+    if step.kind == "teacher_logprobs":
+        its = asked.sizes.get(step.inputs["teacher"])
+        length = int(step.params["context_tokens"])
+        flops = None if its is None else compute.training_flops(its, tokens, length) / 3
+        hours += 0.0 if flops is None else compute.training_hours(flops, recipe.cluster.trainers)
+    elif (stage is None or isinstance(stage, Grpo)) and recipe.cluster.gpus_per_engine > 0:
         length = min(recipe.engine.context_tokens, int(step.params.get("max_tokens", recipe.engine.context_tokens)))
         room = recipe.engine.gpu_memory_share * (asked.memory_gb or 80.0) - 2 * model.parameters / GB
         hours += compute.generation_hours(

@@ -14,14 +14,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from posttrain.recipe.engines import changes_samples, engines_of
-from posttrain.recipe.resolve import data_of, judge_of, models_of, verifiers_of
+from posttrain.recipe.resolve import data_of, judge_of, models_of, takes_kl, verifiers_of
 from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Suite, ToyModel
 from posttrain.records.step import derive_seed
 from posttrain.store.atomic import canonical_json
 
-PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "temperature", "max_tokens")
+PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "pairs_per_prompt", "temperature", "max_tokens")
 FILTER_KEYS = ("prompts", "temperature", "top_p", "max_tokens")
-_ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter"}  # in the id as inputs, or written by name below
+# in the id as inputs, or written by name below
+_ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter", "negatives_from"}
+_UNSAID: dict[str, Any] = {"pairs_per_prompt": 1, "kd_skip": []}  # of a dpd: what was before these keys stays it
 
 
 def step_id(
@@ -44,7 +46,7 @@ def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> d
     """A toy is made from its shape and seed; anything else is a reference, the same whichever step makes it and
     wherever it lies: the content of a local folder is among the digests, that of a hub id hangs on its revision.
     """
-    reference = model.model_dump(mode="json", exclude={"shape"})  # an estimate's, not the model's
+    reference = model.model_dump(mode="json", exclude={"shape", "gives", "cache"})  # not the model's own
     if local:
         return {"model": {**reference, "path": "local"}}
     if model.path != "toy":
@@ -60,8 +62,11 @@ def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> d
 def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[str]) -> dict[str, Any]:
     """All that models and data are held against: lengths, packing, what is trained, how messages become text."""
     looked_at = ("max_tokens", "packing", "adapter", "data")
+    stages = list(stages)
     own = {stage.name: stage.model_dump(mode="json") for stage in stages}
+    foreign = [stage.name for stage in stages if isinstance(stage, Dpd) and not takes_kl(stage)]
     return {
+        **({"text_teachers": foreign} if foreign else {}),
         "name": "fitness",
         "context_tokens": recipe.engine.context_tokens,
         "chat": _chat(recipe),
@@ -72,7 +77,7 @@ def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[st
 
 def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     """Part of a training stage. A dpd's sampling keys belong to its pairs, a grpo's filter to the filter step."""
-    own = stage.model_dump(mode="json", by_alias=True)
+    own = _said(stage.model_dump(mode="json", by_alias=True))
     left_out = _ELSEWHERE | (set(PAIRS_KEYS) - {"max_tokens"} if isinstance(stage, Dpd) else set())
     params = {**_common(recipe, stage.name), **{key: value for key, value in own.items() if key not in left_out}}
     if not isinstance(stage, Dpd):
@@ -87,18 +92,33 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
 
 def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, Any]:
     """Part of `<dpd>.pairs` or `<grpo>.filter`."""
-    own = stage.model_dump(mode="json")
-    keys = PAIRS_KEYS if isinstance(stage, Dpd) else FILTER_KEYS
+    own = _said(stage.model_dump(mode="json"))
+    keys = [key for key in (PAIRS_KEYS if isinstance(stage, Dpd) else FILTER_KEYS) if key in own]
+    foreign = {"teacher_gives": "text"} if isinstance(stage, Dpd) and not takes_kl(stage) else {}
     rule = {"filter": own["filter"]} if isinstance(stage, Grpo) else {}
     teachers: list[EngineRole] = ["teacher"] if isinstance(stage, Dpd) else []
     return {
         **_common(recipe, name),
         **{key: own[key] for key in keys},
+        **foreign,
         **rule,
         **_numbers(recipe, "policy", *teachers, *_judges(recipe, stage)),
         "data_specs": data_specs(recipe, data_of(stage)),
         **_verifier_params(recipe, verifiers_of(stage)),
     }
+
+
+def cache_params(recipe: Recipe, stage: Dpd, name: str) -> dict[str, Any]:
+    """Part of `<dpd>.teacher_logprobs`; rows of a forward pass are in it since sums round by them."""
+    cache = stage.teacher.cache
+    assert cache is not None, "the step is there where the recipe asks for a cache"
+    keys = ("kd_temperature", "micro_batch_size", "attention")
+    own = stage.model_dump(mode="json", include=set(keys))
+    return {**_common(recipe, name), "top_k": cache.top_k, **own}
+
+
+def _said(keys: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if key not in _UNSAID or value != _UNSAID[key]}
 
 
 def evaluate_params(

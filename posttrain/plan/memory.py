@@ -110,8 +110,10 @@ def training_memory(
     trainers: int,
     sharded: bool,
     teacher: Decoder | None = None,
+    teacher_shared: bool = False,
 ) -> GpuMemory:
-    """Memory of one trainer GPU. sharded: FSDP2 over the trainers; otherwise each holds all (several by DDP)."""
+    """Memory of one trainer GPU. sharded: FSDP2 over the trainers; otherwise each holds all (several by DDP). teacher:
+    the one that is asked beside the student, shared among the trainers or not."""
     passed, split = forward_of(stage, context_tokens), trainers if sharded else 1
     trained, residual = trained_parameters(stage, model), 2 if sharded else 4
     full = trained == model.parameters
@@ -139,12 +141,12 @@ def training_memory(
     forward = kept + copies + working
     backward = kept + in_backward + a_layer + working + 2 * residual * model.hidden * passed.all_tokens
     logits = _logits(model, stage, passed, sharded=sharded, teacher=teacher)
-    frozen = 4 * teacher.parameters if teacher else 0
-    of_teacher = 4 * (3 * teacher.feed_forward * teacher.experts_used + 4 * teacher.hidden) if teacher else 0
+    frozen, asked = _frozen(teacher, trainers if teacher_shared else 1) if teacher else (0.0, 0.0)
+    of_teacher = _forward_bytes(teacher) if teacher else 0
 
     standing = shards + frozen + moments + buckets
     phases = (
-        standing + own_gradients + of_teacher * passed.all_tokens + passed.mask_bytes,
+        standing + own_gradients + asked + of_teacher * passed.all_tokens + passed.mask_bytes,
         standing + own_gradients + gathered + kept + copies + logits,
         standing + own_gradients + gathered + forward,
         standing + own_gradients + gathered + whole + backward,
@@ -159,6 +161,34 @@ def training_memory(
         activations=max(forward, backward) / GB,
         logits=logits / GB,
         total=max(phases) / GB,
+    )
+
+
+def _frozen(teacher: Decoder, split: int) -> tuple[float, float]:
+    """Bytes of a model that only answers, in half precision: what stands, and what comes to it while it is asked.
+    Shared, embedding and head stay whole after the first pass, and of the layers this and the next are there."""
+    if split == 1:
+        return 2.0 * teacher.parameters, 0.0
+    return 2.0 * teacher.parameters / split + 2 * teacher.embeddings, 4.0 * teacher.layer
+
+
+def _forward_bytes(teacher: Decoder) -> int:
+    """A token of a pass without gradients, in half precision."""
+    return 2 * (3 * teacher.feed_forward * teacher.experts_used + 4 * teacher.hidden)
+
+
+def teacher_memory(teacher: Decoder, stage: Dpd, *, context_tokens: int, split: int) -> GpuMemory:
+    """Of `<name>.teacher_logprobs`, where a teacher reads the pairs alone. split: trainers among which it is shared."""
+    passed = forward_of(stage, context_tokens)
+    frozen, asked = _frozen(teacher, split)
+    activations = _forward_bytes(teacher) * passed.all_tokens + passed.mask_bytes
+    # a tile, its log-softmax twice, and the states before the head
+    logits = 3 * min(TILE_BYTES, 4 * passed.all_tokens * teacher.vocabulary) + 2 * passed.all_tokens * teacher.hidden
+    return GpuMemory(
+        weights=(frozen + asked) / GB,
+        activations=activations / GB,
+        logits=logits / GB,
+        total=(frozen + max(asked + activations, logits)) / GB,
     )
 
 
@@ -188,5 +218,7 @@ def _logits(model: Decoder, stage: Training, passed: Forward, *, sharded: bool, 
     blocks, rounded = 4 * min(BLOCK_BYTES, tile), 2 * (head + tokens * model.hidden)
     found = tile + 4 * tokens * model.hidden + of_head + (max(blocks, rounded) if sharded else blocks + rounded)
     if teacher is not None:
-        found += tile + 6 * tokens * teacher.hidden + 2 * teacher.vocabulary * teacher.hidden
+        found += tile + 2 * tokens * teacher.hidden
+    elif isinstance(stage, Dpd) and stage.teacher.cache is not None:
+        found += 12 * stage.teacher.cache.top_k * tokens
     return float(found)

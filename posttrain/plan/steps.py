@@ -1,7 +1,8 @@
 """Recipe -> Plan: every stage becomes its steps, in run order, each with inputs, digests and id.
 
     first                     base (or <stage>.from for --from STAGE=FOLDER), <stage>.teacher of each dpd, fitness
-    a stage                   dpd: <stage>.pairs, <stage>; grpo: <stage>.filter, <stage>; others: <stage>
+    a stage                   dpd: <stage>.pairs, <stage>.teacher_logprobs where it has a cache, <stage>;
+                              grpo: <stage>.filter, <stage>; others: <stage>
     after a checkpoint        <step>.eval.<suite>
     last                      export
 
@@ -33,6 +34,7 @@ from posttrain.recipe.resolve import (
     judge_of,
     plugin_modules,
     start_of,
+    takes_kl,
     verifiers_of,
 )
 from posttrain.recipe.schema import (
@@ -228,15 +230,7 @@ class _Builder:
         """A stage with what it needs before it and its evaluations after it."""
         inputs = {"checkpoint": self._start(stage)}
         if isinstance(stage, Dpd):
-            teacher, pairs = f"{stage.name}.teacher", f"{stage.name}.pairs"
-            if self.recipe.evaluate.teacher:
-                self.evaluations(teacher)
-            inputs["teacher"] = teacher
-            sampled = {**inputs, **self._judge(stage)}
-            params = identity.sampling_params(self.recipe, stage, pairs)
-            step = Step(name=pairs, kind="pairs", params=params, inputs=sampled, stage=stage.name)
-            self._add(step, data=tuple(data_of(stage)))
-            inputs["pairs"] = pairs
+            inputs |= self._before_distillation(stage, inputs["checkpoint"])
         elif isinstance(stage, Grpo):
             inputs |= self._judge(stage)
             if stage.filter is not None:
@@ -253,6 +247,29 @@ class _Builder:
         self._add(step, data=data)
         if is_policy(stage):
             self.evaluations(stage.name)
+
+    def _before_distillation(self, stage: Dpd, start: str) -> dict[str, str]:
+        """The pairs, and the teacher's distributions where they go by way of the disk; inputs that the training has
+        beside its start."""
+        teacher, pairs, cache = (f"{stage.name}.{what}" for what in ("teacher", "pairs", "teacher_logprobs"))
+        if self.recipe.evaluate.teacher:
+            self.evaluations(teacher)
+        student = stage.negatives_from or start
+        if student != start:
+            self._required_step(stage, student, f"has its bad answers from '{student}'", missing=student)
+        sampled = {"checkpoint": student, "teacher": teacher, **self._judge(stage)}
+        params = identity.sampling_params(self.recipe, stage, pairs)
+        step = Step(name=pairs, kind="pairs", params=params, inputs=sampled, stage=stage.name)
+        self._add(step, data=tuple(data_of(stage)))
+        inputs = {"pairs": pairs, **({"negatives": student} if student != start else {})}
+        if not takes_kl(stage):
+            return inputs
+        if stage.teacher.cache is None:
+            return {"teacher": teacher, **inputs}
+        params = identity.cache_params(self.recipe, stage, cache)
+        read = {"checkpoint": start, "teacher": teacher, "pairs": pairs}
+        self._add(Step(name=cache, kind="teacher_logprobs", params=params, inputs=read, stage=stage.name))
+        return {**inputs, "teacher_logprobs": cache}
 
     def evaluations(self, checkpoint: str) -> None:
         """One step a suite for a checkpoint."""

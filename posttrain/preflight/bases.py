@@ -28,7 +28,7 @@ def models(subject: Subject) -> Iterator[Finding]:
             yield later(title, "the model")
             continue
         trained = [] if step.role == ModelRole.TEACHER else adapters
-        examine = partial(examine_base, folder, recipe.chat, subject.plan.recipe_dir, trained)
+        examine = partial(examine_base, folder, subject.chat_of(step), subject.plan.recipe_dir, trained)
         yield finding_of(title, partial(_in_words, examine), "every tensor of the architecture is there")
         if step.role != ModelRole.TEACHER:
             yield from _routers(step.name, folder, stages)

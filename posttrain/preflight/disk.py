@@ -10,7 +10,8 @@ from posttrain.plan.estimate import estimate
 from posttrain.preflight.finding import Finding
 from posttrain.preflight.subject import Subject
 
-_SMALL = ("fitness", "pairs", "filter", "evaluate")  # kinds of steps that publish text
+# Kinds of steps that publish text; and distributions, of answers whose lengths are not known before they are there.
+_SMALL = ("fitness", "pairs", "filter", "evaluate", "teacher_logprobs")
 
 
 def disk_space(subject: Subject) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posttrain.plan.steps import Plan
-from posttrain.recipe.resolve import verifiers_of
-from posttrain.recipe.schema import AnyStage, Dpd, Grpo
+from posttrain.recipe.resolve import teachers_chat, verifiers_of
+from posttrain.recipe.schema import AnyStage, Chat, Dpd, Grpo
 from posttrain.records.step import ModelRole, Step
 from posttrain.store.artefacts import Store
 
@@ -37,6 +37,11 @@ class Subject:
         """The model that the policy comes from: the base, or the first checkpoint given by --from."""
         starts = {step.role: step for step in reversed(self.models())}
         return starts[ModelRole.BASE] if ModelRole.BASE in starts else starts[ModelRole.START]
+
+    def chat_of(self, model: Step) -> Chat:
+        """How a model that the recipe brings is asked."""
+        recipe = self.plan.recipe
+        return teachers_chat(recipe, model.stage) if model.role is ModelRole.TEACHER else recipe.chat
 
     def judged_data(self) -> list[tuple[str, str]]:
         """(verifier, data set) of every pair that stages and suites bring together."""

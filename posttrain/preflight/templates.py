@@ -19,4 +19,4 @@ def chat_templates(subject: Subject) -> Iterator[Finding]:
         if folder is None:
             yield later(title, "the model")
         else:
-            yield finding_of(title, partial(check_base, folder, plan.recipe.chat, plan.recipe_dir))
+            yield finding_of(title, partial(check_base, folder, subject.chat_of(step), plan.recipe_dir))

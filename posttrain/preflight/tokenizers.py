@@ -7,6 +7,8 @@ from functools import partial
 
 from posttrain.preflight.finding import Finding, finding_of, later
 from posttrain.preflight.subject import Subject, model_folder
+from posttrain.recipe.resolve import takes_kl
+from posttrain.recipe.schema import Dpd
 from posttrain.records.step import ModelRole
 
 
@@ -17,6 +19,9 @@ def teachers_tokenizers(subject: Subject) -> Iterator[Finding]:
         if teacher.role != ModelRole.TEACHER:
             continue
         title = f"tokenizer of {teacher.name}"
+        if any(isinstance(one, Dpd) and one.name == teacher.stage and not takes_kl(one) for one in subject.stages()):
+            yield Finding(name=title, status="ok", detail="its own: the teacher gives text alone")
+            continue
         mine, its = model_folder(student), model_folder(teacher)
         if student.params["model"]["path"] == teacher.params["model"]["path"] == "toy":
             yield Finding(name=title, status="ok", detail="all toys share one tokenizer")

@@ -13,6 +13,7 @@ from typing import Any
 
 from posttrain.recipe.schema import (
     AnyStage,
+    Chat,
     Data,
     Dpd,
     Filter,
@@ -144,6 +145,20 @@ def counts_in_band(rule: Filter) -> list[int]:
     """
     low, high = (Fraction(Decimal(str(share))) for share in (rule.low, rule.high))
     return [right for right in range(rule.k + 1) if low < Fraction(right, rule.k) < high]
+
+
+def takes_kl(stage: Dpd) -> bool:
+    """Whether the stage asks its teacher for token distributions."""
+    return stage.teacher.gives == "logprobs"
+
+
+def teachers_chat(recipe: Recipe, stage: str | None) -> Chat:
+    """How the teacher of a stage is asked: as the student, or, where it gives text alone, by its own tokenizer's
+    template and stop token. The reasoning's tags are the recipe's, since its answers are the student's to learn."""
+    by_text = any(isinstance(one, Dpd) and one.name == stage and not takes_kl(one) for one in recipe.stages)
+    return (
+        recipe.chat.model_copy(update={"template": None, "stop": [], "add_tokens": False}) if by_text else recipe.chat
+    )
 
 
 def models_of(recipe: Recipe) -> Iterator[tuple[str, Key, ModelRef]]:

@@ -382,10 +382,31 @@ class DpdWeights(Strict):
     rejected: float = Field(1.0, ge=0, description="Weight of the teacher KL on the bad answer.")
 
 
+class TeacherCache(Strict):
+    """A step <name>.teacher_logprobs that writes the teacher's distributions to disk before the training."""
+
+    top_k: int = Field(
+        192, ge=32, le=255, description="Most tokens kept of a distribution; the mass of the others is one bucket."
+    )
+
+
+class Teacher(ModelRef):
+    """A teacher, and what is had of it."""
+
+    gives: Literal["logprobs", "text"] = Field(
+        "logprobs",
+        description="logprobs: answers, and distributions over the student's ids; text: answers alone, by a tokenizer "
+        "and template of its own.",
+    )
+    cache: TeacherCache | None = Field(
+        None, description="Distributions by way of the disk; null: the teacher runs beside the student."
+    )
+
+
 class Dpd(Supervised):
     kind: Literal["dpd"]
     prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
-    teacher: ModelRef = Field(
+    teacher: Teacher = Field(
         description="Writes the good answers and gives token distributions; same vocabulary as the student."
     )
     verifier: str | dict[str, str] = Field(
@@ -393,6 +414,11 @@ class Dpd(Supervised):
     )
     teacher_samples: Positive = Field(4, description="Answers a prompt from the teacher.")
     student_samples: Positive = Field(4, description="Answers a prompt from the student.")
+    pairs_per_prompt: Positive = Field(1, description="Most pairs made of a prompt's answers.")
+    negatives_from: Name | None = Field(
+        None,
+        description="Stage (or base) whose checkpoint writes the bad answers; null: the one this stage starts from.",
+    )
     temperature: float = Field(1.0, ge=0, description="Sampling temperature of both.")
     max_tokens: Positive = Field(16384, description="Longest answer, tokens.")
     weights: DpdWeights = Field(default_factory=DpdWeights)
@@ -402,6 +428,10 @@ class Dpd(Supervised):
     )
     jsd_beta: float = Field(0.5, gt=0, lt=1, description="Mixture weight of jsd.")
     kd_temperature: float = Field(1.0, gt=0, description="Softens both distributions.")
+    kd_skip: list[Literal["special", "tool"]] = Field(
+        default_factory=list,
+        description="Tokens that no KL is taken on: special ones of the tokenizer; marks of tools by their name.",
+    )
 
 
 class Filter(Strict):

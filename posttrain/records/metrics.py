@@ -63,6 +63,23 @@ class DpdMetrics:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherLogprobsMetrics:
+    """A teacher's distributions on disk. covered_mass: of the kept tokens, mean over all positions; below_alarm: share
+    of the positions where it is under 0.97.
+
+    Example: TeacherLogprobsMetrics(pairs=310, tokens=70110, top_k=192, covered_mass=0.9991, below_alarm=0.004,
+    bytes_per_token=81.5)
+    """
+
+    pairs: int
+    tokens: int
+    top_k: int
+    covered_mass: float
+    below_alarm: float
+    bytes_per_token: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RewardModelMetrics:
     """A reward model; the last three are absent where no pair was held out. One token a comparison is trained on; its
     rows are comparisons, two a pair. A pair of which one order is too long is set aside whole.

@@ -33,6 +33,7 @@ KIND_WORDS = {
     "fitness": "models checked",
     "sft": "supervised",
     "pairs": "preference pairs",
+    "teacher_logprobs": "teacher's distributions",
     "dpd": "distillation",
     "filter": "difficulty filter",
     "grpo": "reinforcement",

@@ -30,12 +30,13 @@ def is_well_formed(completion: Completion, think: tuple[str, ...]) -> bool:
     )
 
 
-def first_answer(group: RolloutGroup, *, right: bool) -> Completion | None:
-    """The first answer that ended by itself and is right (or wrong, judged so: a fault of ours is neither)."""
-    for completion, verdict in zip(group.completions, group.verdicts, strict=True):
-        if is_right(verdict) is right and completion.stop_reason is StopReason.STOP:
-            return completion
-    return None
+def answers_judged(group: RolloutGroup, *, right: bool) -> list[Completion]:
+    """The answers that ended by themselves and are right (or wrong, judged so: a fault of ours is neither)."""
+    return [
+        completion
+        for completion, verdict in zip(group.completions, group.verdicts, strict=True)
+        if is_right(verdict) is right and completion.stop_reason is StopReason.STOP
+    ]
 
 
 def right_share(groups: Sequence[RolloutGroup]) -> float:

@@ -78,6 +78,19 @@ class SamplingJob:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherAnswers:
+    """Who writes the good answers of pairs. chat: how the teacher is asked where it has a tokenizer and template of its
+    own; None: as the student.
+
+    Example: TeacherAnswers(model=ServedModel(...), samples=4)
+    """
+
+    model: ServedModel
+    samples: int
+    chat: Chat | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutSource:
     """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
     filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over; None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from posttrain.data.source import write_set_aside
@@ -12,17 +13,17 @@ from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import PairsSummary
-from posttrain.sampling.correctness import first_answer, generated_tokens, right_share, tally
-from posttrain.sampling.job import SamplingJob, ServedModel
-from posttrain.sampling.prompts import pick_prompts
+from posttrain.sampling.correctness import answers_judged, generated_tokens, right_share, tally
+from posttrain.sampling.job import SamplingJob, TeacherAnswers
+from posttrain.sampling.prompts import encode, pick_prompts
 from posttrain.sampling.resumable import judged_answers
 from posttrain.store.jsonl import write_lines
-from posttrain.types import RolloutGroup
+from posttrain.types import EncodedPrompt, RolloutGroup
 
 
-def make_pairs(job: SamplingJob, teacher: ServedModel, teacher_samples: int) -> dict[str, Any]:
-    """An answer of the teacher that passes and one of the student (`job.model`) that fails: a pair a prompt where both
-    exist. Publishes pairs.jsonl; other ranks return {} at once.
+def make_pairs(job: SamplingJob, teacher: TeacherAnswers, pairs_per_prompt: int) -> dict[str, Any]:
+    """Answers of the teacher that pass and of the student (`job.model`) that fail: `pairs_per_prompt` pairs a prompt at
+    most, where both exist. Publishes pairs.jsonl; other ranks return {} at once.
 
     Under smoke any two answers make a pair: models after two steps are neither right nor done. Raises StageError where
     no prompt gives a pair.
@@ -31,11 +32,10 @@ def make_pairs(job: SamplingJob, teacher: ServedModel, teacher_samples: int) -> 
         return {}
     template = ChatTemplate.load(job.model.folder, job.chat, job.prompts.recipe_dir)
     prompts, faulty = pick_prompts(job.prompts, job.scorer, template)
-    of_teacher = dataclasses.replace(job, model=teacher, samples=teacher_samples)
-    good = judged_answers(of_teacher, prompts, template.stop_ids, asker="teacher")
+    good = _of_teacher(job, teacher, prompts, template)
     bad = judged_answers(job, prompts, template.stop_ids, asker="student")
-    pairs = [_pair(one, other, job, teacher) for one, other in zip(good, bad, strict=True)]
-    rows = [row for row in pairs if row is not None]
+    pairs = [_pairs(one, other, job, teacher, pairs_per_prompt) for one, other in zip(good, bad, strict=True)]
+    rows = [row for of_prompt in pairs for row in of_prompt]
     write_lines(job.output / "pairs.jsonl", rows)
     num_faulty = write_set_aside(job.output, faulty)
     if not rows:
@@ -59,20 +59,36 @@ def make_pairs(job: SamplingJob, teacher: ServedModel, teacher_samples: int) -> 
     return dict(as_json(summary))
 
 
-def _pair(
-    by_teacher: RolloutGroup, by_student: RolloutGroup, job: SamplingJob, teacher: ServedModel
-) -> dict[str, Any] | None:
-    chosen = by_teacher.completions[0] if job.smoke else first_answer(by_teacher, right=True)
-    rejected = by_student.completions[0] if job.smoke else first_answer(by_student, right=False)
-    if chosen is None or rejected is None:
-        return None
-    return {
-        "id": by_teacher.prompt.id,
-        "source": by_teacher.prompt.source,
-        "messages": list(by_teacher.prompt.messages),
-        **({"tools": list(by_teacher.prompt.tools)} if by_teacher.prompt.tools else {}),
-        "chosen": chosen.text,
-        "rejected": rejected.text,
-        **({"tools": list(by_teacher.prompt.tools)} if by_teacher.prompt.tools else {}),
-        "provenance": {"chosen": f"teacher:{teacher.id}", "rejected": f"student:{job.model.id}"},
-    }
+def _of_teacher(
+    job: SamplingJob, teacher: TeacherAnswers, prompts: Sequence[EncodedPrompt], template: ChatTemplate
+) -> list[RolloutGroup]:
+    asking = dataclasses.replace(job, model=teacher.model, samples=teacher.samples)
+    if teacher.chat is not None:
+        template = ChatTemplate.load(teacher.model.folder, teacher.chat, job.prompts.recipe_dir)
+        prompts = [encode(one.prompt, template, job.prompts.context_tokens) for one in prompts]
+    return judged_answers(asking, prompts, template.stop_ids, asker="teacher")
+
+
+def _pairs(
+    by_teacher: RolloutGroup, by_student: RolloutGroup, job: SamplingJob, teacher: TeacherAnswers, most: int
+) -> list[dict[str, Any]]:
+    """The n-th good answer with the n-th bad one; the shorter list begins again, and no two texts meet twice."""
+    good = list(by_teacher.completions) if job.smoke else answers_judged(by_teacher, right=True)
+    bad = list(by_student.completions) if job.smoke else answers_judged(by_student, right=False)
+    if not good or not bad:
+        return []
+    meetings = max(len(good), len(bad))
+    texts = dict.fromkeys((good[n % len(good)].text, bad[n % len(bad)].text) for n in range(meetings))
+    prompt = by_teacher.prompt
+    return [
+        {
+            "id": prompt.id if number == 1 else f"{prompt.id}#{number}",
+            "source": prompt.source,
+            "messages": list(prompt.messages),
+            **({"tools": list(prompt.tools)} if prompt.tools else {}),
+            "chosen": chosen,
+            "rejected": rejected,
+            "provenance": {"chosen": f"teacher:{teacher.model.id}", "rejected": f"student:{job.model.id}"},
+        }
+        for number, (chosen, rejected) in enumerate(list(texts)[:most], start=1)
+    ]

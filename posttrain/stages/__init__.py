@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posttrain.stages.base import Base
-from posttrain.stages.dpd import DpdStage, Pairs
+from posttrain.stages.dpd import DpdStage, Pairs, TeacherLogprobs
 from posttrain.stages.evaluate import Evaluation
 from posttrain.stages.export import Export
 from posttrain.stages.filter import FilterStage
@@ -18,6 +18,7 @@ STAGES: dict[str, type[StageKind]] = {
     "fitness": Fitness,
     "sft": SftStage,
     "pairs": Pairs,
+    "teacher_logprobs": TeacherLogprobs,
     "dpd": DpdStage,
     "filter": FilterStage,
     "reward_model": RewardModelStage,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from posttrain.recipe.resolve import teachers_chat
 from posttrain.records.step import ModelRole
 from posttrain.sampling.job import SamplingJob
 from posttrain.stages.protocol import StepContext
@@ -22,7 +23,7 @@ class Evaluation:
         suite = rules.suites[str(step.suite)]
         job = SamplingJob(
             model=served_model(ctx, "checkpoint", "teacher" if step.role is ModelRole.TEACHER else "policy"),
-            chat=ctx.recipe.chat,
+            chat=teachers_chat(ctx.recipe, step.stage) if step.role is ModelRole.TEACHER else ctx.recipe.chat,
             # The same problems and seeds for every checkpoint: differences are paired.
             prompts=replace(prompts_of(ctx, suite.data, suite.verifier), seed=ctx.recipe.seed),
             scorer=scorer_for(ctx),

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.recipe.resolve import asked_data, longest_rows, on_vllm_cpu, own_data, samples_answers
-from posttrain.recipe.schema import AnyStage, Lora, Sft, Training
+from posttrain.recipe.resolve import (
+    asked_data,
+    longest_rows,
+    on_vllm_cpu,
+    own_data,
+    samples_answers,
+    takes_kl,
+    teachers_chat,
+)
+from posttrain.recipe.schema import AnyStage, Dpd, Lora, Sft, Training
 from posttrain.recipe.sizes import check_heads, check_positions, num_parameters, training_disk_bytes
 from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
@@ -36,12 +44,13 @@ class Fitness:
         student = next(role for role in models if role not in teachers)
         remarks: list[str] = []
         for role, folder in models.items():
-            ctx.machine.run(check_base, model=folder, chat=chat, recipe_dir=recipe_dir)
+            its = teachers_chat(ctx.recipe, ctx.input_steps[role].stage) if role in teachers else chat
+            ctx.machine.run(check_base, model=folder, chat=its, recipe_dir=recipe_dir)
             said = ctx.machine.run(
                 try_base,
                 folder,
                 ctx.output / "trial",
-                chat=chat,
+                chat=its,
                 recipe_dir=recipe_dir,
                 adapters=[] if role in teachers else _adapters(stages),
                 seed=ctx.seed,
@@ -56,7 +65,9 @@ class Fitness:
             check_positions(config, longest_rows(ctx.recipe, [] if role in teachers else stages), role)
             if on_vllm_cpu(ctx.recipe, stages):
                 check_heads(config, role)
-        ctx.machine.run(check_tokenizers, student=models[student], teachers=teachers)
+        asked_for_kl = {stage.name for stage in stages if isinstance(stage, Dpd) and takes_kl(stage)}
+        same = {role: teachers[role] for role in teachers if ctx.input_steps[role].stage in asked_for_kl}
+        ctx.machine.run(check_tokenizers, student=models[student], teachers=same)
         rows = ctx.machine.run(
             read_all,
             recipe=ctx.recipe,

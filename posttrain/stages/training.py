@@ -51,7 +51,17 @@ def train(
 ) -> dict[str, Any]:
     """Run a training function on the workers, then publish its metrics, rollouts and the card's facts beside the model
     it wrote."""
-    result = ctx.machine.run(function, job, *args, **kwargs)
+    result = finished(ctx, ctx.machine.run(function, job, *args, **kwargs))
+    keep(ctx, "metrics.jsonl")
+    if (ctx.attempt / "rollouts").is_dir():
+        failpoint("stage.rollouts.before")
+        _publish_rollouts(ctx.attempt / "rollouts", ctx.output / "rollouts")
+        failpoint("stage.rollouts.after")
+    return result
+
+
+def finished(ctx: StepContext, result: dict[str, Any]) -> dict[str, Any]:
+    """What the workers returned. Raises Stopped where they were asked to stop."""
     if result.get("stopped"):
         ctx.check_stop()
         raise StageError(
@@ -59,11 +69,6 @@ def train(
             where=ctx.step.name,
             remedy="run the same command again",
         )
-    keep(ctx, "metrics.jsonl")
-    if (ctx.attempt / "rollouts").is_dir():
-        failpoint("stage.rollouts.before")
-        _publish_rollouts(ctx.attempt / "rollouts", ctx.output / "rollouts")
-        failpoint("stage.rollouts.after")
     return result
 
 

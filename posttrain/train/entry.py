@@ -6,6 +6,7 @@ Each writes job.output/model and returns headline metrics, or {"stopped": True} 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,18 @@ def sft(job: Job) -> dict[str, Any]:
     return train(job)
 
 
-def dpd(job: Job, teacher: Path) -> dict[str, Any]:
-    """Dual-Level Preference Distillation. teacher: its model folder."""
+def dpd(job: Job, teacher: Path | None) -> dict[str, Any]:
+    """Dual-Level Preference Distillation. teacher: its model folder, where it is asked beside the student."""
     from posttrain.train.dpd import train
 
     return train(job, teacher)
+
+
+def teacher_logprobs(job: Job, teacher: Path, earlier: Sequence[Path]) -> dict[str, Any]:
+    """A teacher's token distributions to disk; writes a cache, not a model. earlier: former attempts' folders."""
+    from posttrain.train.teacher_logprobs import write_cache
+
+    return write_cache(job, teacher, earlier)
 
 
 def reward_model(job: Job) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     settings(..., sharded=wants_sharding(job.sharding, model))   the Trainer's arguments
     prepare_sharding(trainer)                                    before train(): float32 sums, and a CPU's turn
     whole_model(trainer.model, make)                             all ranks; the first gets a plain model on its CPU
+    shard_frozen(teacher, device)                                a model that is never trained
 
 Every rank must run the same forwards and backwards, since each gathers the layers anew. Knows nothing of losses.
 """
@@ -16,7 +17,8 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint import load as load_shards
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from posttrain.errors import StageError
@@ -24,6 +26,8 @@ from posttrain.machine.ranks import is_first_rank, world_size
 
 GPU_SHARE = 0.5
 """Of a GPU's memory that weights, gradients and optimiser may take unsharded; the rest is for activations."""
+TEACHER_SHARE = 0.25
+"""Of a GPU's memory that a whole teacher may take beside the student; as in plan/hardware.py."""
 _SHARDS = "pytorch_model_fsdp_0"  # accelerate's folder of weights in a checkpoint
 _WRAPPED = "_checkpoint_wrapped_module."  # what activation checkpointing puts into names
 
@@ -36,6 +40,27 @@ def wants_sharding(asked: str, model: Any) -> bool:
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     held = 4 * sum(parameter.numel() for parameter in model.parameters()) + 12 * trained
     return held > GPU_SHARE * torch.cuda.get_device_properties(0).total_memory
+
+
+def wants_shared_teacher(asked: str, model: Any) -> bool:
+    """What `cluster.sharding` comes to for a frozen model. auto: shared on GPUs of which it would take more than a
+    quarter."""
+    if asked != "auto" or world_size() == 1 or not torch.cuda.is_available():
+        return asked == "fsdp" and world_size() > 1
+    held = sum(parameter.nbytes for parameter in model.parameters())
+    return held > TEACHER_SHARE * torch.cuda.get_device_properties(0).total_memory
+
+
+def shard_frozen(model: Any, device: torch.device) -> None:
+    """Share a model's layers out among the workers; each is whole while it is computed with. Embedding, last norm and
+    output head stay whole after the first pass: the loss reads the head once the pass is over. One layer at a time
+    goes through the device."""
+    mesh = init_device_mesh(device.type, (world_size(),))
+    layers = set(model._no_split_modules or ())
+    for module in list(model.modules()):
+        if type(module).__name__ in layers:
+            fully_shard(module, mesh=mesh)
+    fully_shard(model, mesh=mesh, reshard_after_forward=False)
 
 
 def sharded_arguments(*, recompute: bool) -> dict[str, Any]:

@@ -247,7 +247,7 @@ class StepTrainer(Trainer):
             self.accelerator.backward(loss)
             total += loss.detach()
         for _ in range(joined - len(micros)):
-            self._join_others(plain)
+            self.join_others(plain)
         if not sharded:
             sum_gradients(plain)
         extra = self.recorder.extra
@@ -256,7 +256,7 @@ class StepTrainer(Trainer):
         self.before_update()
         return self.recorder.watch(total * world_size())  # the Trainer logs the mean over the workers
 
-    def _join_others(self, model: Any) -> None:
+    def join_others(self, model: Any) -> None:
         """A micro-batch of one token that weighs nothing, where another worker has one more: the layers of a sharded
         model are gathered by all workers, or they wait for each other for ever."""
         token = torch.zeros((1, 1), dtype=torch.long, device=self.args.device)

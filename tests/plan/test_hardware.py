@@ -16,9 +16,9 @@ from posttrain.cli import main
 from posttrain.errors import InputError, RecipeError
 from posttrain.plan import estimate, look, plan_ahead, prepare
 from posttrain.plan.hardware import RESERVED_GB, Verdict
-from posttrain.plan.memory import training_memory
+from posttrain.plan.memory import teacher_memory, training_memory
 from posttrain.plan.propose import new_fitting_recipe
-from posttrain.recipe.schema import Grpo, Sft
+from posttrain.recipe.schema import Dpd, Grpo, Sft
 from posttrain.recipe.sizes import Decoder, decoder
 from posttrain.store.artefacts import Store
 from tests.recipe.world import RECIPE, write_world
@@ -139,6 +139,22 @@ def test_no_tensor_of_tokens_times_vocabulary_is_reckoned_with() -> None:
     assert memory.logits is not None and memory.logits < 4 * 18432 * 128256 / 1e9 / 2
 
 
+def test_a_teacher_costs_two_bytes_a_parameter_and_its_share_where_it_is_shared() -> None:
+    stage = Dpd.model_validate(
+        {"kind": "dpd", "name": "a", "prompts": "p", "verifier": "v", "teacher": {"path": "t"}, "micro_batch_size": 1}
+    )
+    keys: dict[str, Any] = {"context_tokens": 8192, "trainers": 8, "sharded": True}
+    none = training_memory(sizes(), stage, **keys)
+    whole, shared = (
+        training_memory(sizes(), stage, **keys, teacher=sizes(), teacher_shared=on) for on in (False, True)
+    )
+    assert none.weights and whole.weights and shared.weights and whole.total and shared.total
+    assert whole.weights - none.weights == pytest.approx(2 * sizes().parameters / 1e9)
+    assert shared.weights - none.weights == pytest.approx((2 * sizes().parameters / 8 + 2 * sizes().embeddings) / 1e9)
+    alone, eighth = (teacher_memory(sizes(), stage, context_tokens=8192, split=split).weights for split in (1, 8))
+    assert alone == pytest.approx(2 * sizes().parameters / 1e9) and eighth is not None and eighth < alone / 3
+
+
 # ---------------------------------------------------------------- a whole plan
 
 
@@ -200,6 +216,38 @@ def test_plan_needs_neither_data_nor_models_where_shapes_are_stated(
     assert set(steps["distil"]["gpu_memory_gb"]) == set(PARTS)
     assert steps["cold_start"]["gpu_memory_gb"]["engine"] is None, "on a GPU of its own, and not asked"
     assert main(["check", str(recipe)]) == 2, "only plan looks ahead"
+
+
+TEACHER = f"{{path: gone, shape: {json.dumps(LLAMA)}"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "trainers", "notes"),
+    [
+        ("}", 1, ["not sharded"]),
+        ("}", 4, ["sharded over 4 trainers (FSDP2)", "teacher shared among 4 trainers"]),
+        (", cache: {}}", 4, ["sharded over 4 trainers (FSDP2)"]),
+    ],
+)
+def test_distillation_on_several_gpus_is_reckoned_as_it_runs(
+    tmp_path: Path, teacher: str, trainers: int, notes: list[str]
+) -> None:
+    recipe = write_world(tmp_path, BIG.replace("{path: teacher}", TEACHER + teacher))
+    batch = [
+        f"stages.{name}.micro_batch_size=1"
+        for name in ("cold_start", "distil", "control", "stem", "judge", "preference")
+    ]
+    cluster = (f"cluster.trainers={trainers}", "hardware.gpu_memory_gb=60")
+    verdict = verdict_of(recipe, tmp_path, *cluster, *batch)
+    need = verdict.needs["distil"]
+    assert [note for note in need.notes if not note.startswith("attention")] == notes
+    assert not any("cannot run" in note for note in need.notes)
+    if "cache" in teacher:
+        read = verdict.needs["distil.teacher_logprobs"]
+        assert read.notes == ("teacher shared among 4 trainers",)
+        assert read.gpu_memory_gb.optimizer is None and read.gpu_memory_gb.total is not None and read.flops
+        assert read.gpu_memory_gb.total > 2 * 8.03 / 4
+    assert need.host_memory_gb is not None
 
 
 def test_a_config_without_weights_is_enough_to_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,8 +61,14 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
         **{
             key: (value, {"distil.pairs"})
-            for key, value in {"teacher_samples": "2", "student_samples": "2", "temperature": "0.5"}.items()
+            for key, value in {
+                "teacher_samples": "2",
+                "student_samples": "2",
+                "pairs_per_prompt": "2",
+                "temperature": "0.5",
+            }.items()
         },
+        "negatives_from": ("base", {"distil.pairs", "distil"}),
         "prompts": ("warmup", {"distil.pairs"}),
         "verifier": ("code", {"distil.pairs"}),
         "max_tokens": ("100", {"distil.pairs", "distil"}),
@@ -72,6 +78,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         "divergence": ("jsd", {"distil"}),
         "jsd_beta": ("0.4", {"distil"}),
         "kd_temperature": ("2.0", {"distil"}),
+        "kd_skip": ("[special]", {"distil"}),
     },
     "stem": {
         **{key: (value, {"stem"}) for key, value in TRAINING.items()},

@@ -53,6 +53,77 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
     assert plan.step("base.few_shot.eval.stem").inputs == {"checkpoint": "base"}
 
 
+CACHED = "stages.distil.teacher={path: teacher, cache: {top_k: 64}}"
+TEXT = ("stages.distil.teacher={path: teacher, gives: text}", "stages.distil.weights={chosen: 0.0, rejected: 0.0}")
+
+
+def test_a_cached_teacher_has_a_step_of_its_own_and_training_does_not_ask_it(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path)
+    plan, live = plan_of(recipe, CACHED), plan_of(recipe)
+    names = [step.name for step in plan.steps if step.stage == "distil" and step.kind != "evaluate"]
+    assert names == ["distil.teacher", "distil.pairs", "distil.teacher_logprobs", "distil"]
+    step = plan.step("distil.teacher_logprobs")
+    assert step.kind == "teacher_logprobs" and step.params["top_k"] == 64
+    assert step.inputs == {"checkpoint": "cold_start", "teacher": "distil.teacher", "pairs": "distil.pairs"}
+    assert plan.step("distil").inputs == {
+        "checkpoint": "cold_start",
+        "pairs": "distil.pairs",
+        "teacher_logprobs": "distil.teacher_logprobs",
+    }
+    assert plan.step("distil.teacher").id == live.step("distil.teacher").id, "the same model, however it is read"
+    assert plan.step("distil.pairs").id == live.step("distil.pairs").id
+    other = plan_of(recipe, CACHED.replace("64", "128"))
+    assert other.step("distil.teacher_logprobs").id != step.id and other.step("distil").id != plan.step("distil").id
+    softer = plan_of(recipe, CACHED, "stages.distil.kd_temperature=2.0")
+    assert softer.step("distil.teacher_logprobs").id != step.id
+    faster = plan_of(recipe, CACHED, "stages.distil.learning_rate=3e-5")
+    assert faster.step("distil.teacher_logprobs").id == step.id
+    assert estimate(plan)["distil.teacher_logprobs"].tokens == 2 * 512 * 8, "two answers of each prompt, at most"
+
+
+def test_a_teacher_by_text_writes_pairs_and_is_not_asked_again(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path)
+    plan, live = plan_of(recipe, *TEXT), plan_of(recipe, TEXT[1])
+    assert plan.step("distil").inputs == {"checkpoint": "cold_start", "pairs": "distil.pairs"}
+    assert plan.step("distil.pairs").inputs["teacher"] == "distil.teacher"
+    assert plan.step("distil.pairs").id != live.step("distil.pairs").id, "it is asked in its own tokens"
+    assert plan.step("fitness").id != live.step("fitness").id
+    assert estimate(plan)["distil"].memory_bytes is not None
+
+
+def test_bad_answers_may_be_of_an_earlier_policy_that_the_recipe_names(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path)
+    plan = plan_of(recipe, "stages.distil.negatives_from=base")
+    assert plan.step("distil.pairs").inputs["checkpoint"] == "base"
+    inputs = plan.step("distil").inputs
+    assert inputs["negatives"] == "base" and inputs["checkpoint"] == "cold_start"
+    same = plan_of(recipe, "stages.distil.negatives_from=cold_start")
+    assert same.step("distil.pairs").id == plan_of(recipe).step("distil.pairs").id
+    assert same.step("distil").id == plan_of(recipe).step("distil").id
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "words"),
+    [
+        (
+            TEXT[:1],
+            "weights",
+            "gives text alone, so there is no distribution to take a KL from, and weights.chosen is 1",
+        ),
+        ((TEXT[0].replace("text}", "text, cache: {}}"), TEXT[1]), "teacher.cache", "nothing would read the cache"),
+        ((CACHED, TEXT[1]), "teacher.cache", "the weights of both KL terms are 0"),
+        (("stages.distil.negatives_from=stem",), "negatives_from", "'stem' is no policy before 'distil'"),
+        (("stages.distil.teacher={path: teacher, cache: {top_k: 16}}",), "top_k", "32"),
+    ],
+)
+def test_what_a_teacher_cannot_give_is_refused_in_words(
+    tmp_path: Path, overrides: tuple[str, ...], key: str, words: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        plan_of(write_world(tmp_path), *overrides)
+    assert words in str(caught.value) and key in str(caught.value.where)
+
+
 def test_a_filter_step_asks_the_judge_too(tmp_path: Path) -> None:
     plan = plan_of(write_world(tmp_path), "stages.preference.filter={k: 4}")
     assert plan.step("preference.filter").inputs == {"checkpoint": "stem", "judge": "judge"}

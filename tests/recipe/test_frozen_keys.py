@@ -20,8 +20,8 @@ KEYS = {
         "save_every "
         "gradient_checkpointing attention "
         "batch_size epochs kind prompts teacher verifier teacher_samples student_samples "
-        "temperature "
-        "max_tokens weights beta divergence jsd_beta kd_temperature"
+        "pairs_per_prompt negatives_from temperature "
+        "max_tokens weights beta divergence jsd_beta kd_temperature kd_skip"
     ),
     "DpdWeights": "sequence chosen rejected",
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
@@ -72,6 +72,8 @@ KEYS = {
         "save_every "
         "gradient_checkpointing attention batch_size epochs"
     ),
+    "Teacher": "path revision toy shape gives cache",
+    "TeacherCache": "top_k",
     "ToyData": "source task rows difficulty split seed",
     "ToyModel": "architecture hidden_size layers tied experts steps skill",
     "Training": (

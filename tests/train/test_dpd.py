@@ -3,6 +3,7 @@ hand."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -14,11 +15,12 @@ import torch
 
 from posttrain.data.mix import draw
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import CheckpointError, DataError
+from posttrain.errors import CheckpointError, DataError, StageError
 from posttrain.recipe.schema import Dpd
 from posttrain.train import dpd
 from posttrain.train.job import Job
 from posttrain.train.losses.dpd import dpd_loss, dpo_loss, token_divergence
+from posttrain.train.pairs import answer_batch, answer_sums
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics
 
 pytestmark = pytest.mark.usefixtures("no_logits")
@@ -173,7 +175,7 @@ def test_loss_and_gradient_of_a_step_are_those_over_full_logits_in_float64(
     rows = draw({"pairs": PAIRS}, {"pairs": 1.0}, 8, job.seed)
     prompts = [tuple(template.prompt_ids(row["messages"])) for row in rows] * 2
     answers = [tuple(template.answer_ids(row[side])) for side in ("chosen", "rejected") for row in rows]
-    batch = dpd.answer_batch(list(zip(prompts, answers, strict=True)), "cpu")
+    batch = answer_batch(list(zip(prompts, answers, strict=True)), "cpu")
     inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
     logits = student(**inputs).logits[:, :-1][batch["trained"]]
     no_logits.clear()
@@ -182,7 +184,7 @@ def test_loss_and_gradient_of_a_step_are_those_over_full_logits_in_float64(
     each = token_divergence(logits, its, kind=divergence, jsd_beta=0.3, temperature=1.5)
     first = batch["trained"].nonzero()[:, 0] < 8
     targets = batch["input_ids"][:, 1:][batch["trained"]]
-    sums = dpd.answer_sums(torch.log_softmax(logits, dim=-1).gather(1, targets.unsqueeze(1)).squeeze(1), batch)
+    sums = answer_sums(torch.log_softmax(logits, dim=-1).gather(1, targets.unsqueeze(1)).squeeze(1), batch)
     dpo = dpo_loss(sums[:8], sums[8:], sums[:8].detach(), sums[8:].detach(), beta=0.1)
     parts = (each[first].mean(), each[~first].mean())
     loss = dpd_loss(dpo, *parts, sequence=1.0, chosen=2.0, rejected=0.5)
@@ -209,7 +211,7 @@ def test_a_resumed_run_leaves_the_same_bytes_and_rows(make: Callable[..., Any], 
     configured = stage(steps=4, batch_size=4, micro_batch_size=4, save_every=2, adapter=adapter)
     straight = make(configured)
     train(straight)
-    reference_batches = -(-len(PAIRS) // 4)
+    reference_batches = 16 // 4  # of the pairs that are drawn
     stopped = make(configured, stop_file=StopAfter(reference_batches + 2))
     assert train(stopped) == {"stopped": True}
     resumed = make(configured, resume=True)
@@ -221,7 +223,7 @@ def test_a_resumed_run_leaves_the_same_bytes_and_rows(make: Callable[..., Any], 
 def test_a_stop_ends_the_reference_pass_between_two_batches(make: Callable[..., Any]) -> None:
     job = make(stage(micro_batch_size=1, batch_size=1), stop_file=StopAfter(1))
     assert train(job) == {"stopped": True}
-    assert not (job.attempt / "checkpoints").exists()
+    assert not list((job.attempt / "checkpoints").iterdir())
 
 
 def test_a_teacher_of_another_vocabulary_is_refused_with_the_first_ids_that_differ(
@@ -235,6 +237,94 @@ def test_a_teacher_of_another_vocabulary_is_refused_with_the_first_ids_that_diff
     with pytest.raises(CheckpointError, match="2 ids differ from the student's") as caught:
         train(make(stage(), teacher=other))
     assert f"{vocabulary['B']}: 'A' / 'B', {vocabulary['A']}: 'B' / 'A'" in caught.value.what
+
+
+def test_tokens_that_the_recipe_skips_are_in_no_kl_and_in_no_count(make: Callable[..., Any], jobs: Jobs) -> None:
+    """Every answer ends in a special token; the DPO term keeps it."""
+    from posttrain.train.model import load_model
+    from posttrain.train.pairs import pair_rows
+
+    weights = {"sequence": 1.0, "chosen": 2.0, "rejected": 0.5}
+    whole, skipping = (make(stage(steps=1, kd_skip=skip, weights=weights)) for skip in ([], ["special"]))
+    train(whole)
+    train(skipping)
+    one, other = metrics(whole)[0], metrics(skipping)[0]
+    assert other["dpo_loss"] == one["dpo_loss"] and other["margin"] == one["margin"]
+
+    template = ChatTemplate.load(jobs.model, CHAT)
+    student, teacher = (load_model(folder) for folder in (jobs.model, whole.inputs["teacher_model"]))
+    for key, side in (("kd_chosen", 0), ("kd_rejected", 1)):
+        found = []
+        for row in draw({"pairs": pair_rows(whole, template)}, {"pairs": 1.0}, 8, whole.seed):
+            answer = row.answers()[side]
+            ids = torch.tensor([[*row.prompt, *answer]])
+            with torch.no_grad():
+                logits = [model(ids).logits[0, len(row.prompt) - 1 : -1] for model in (student, teacher)]
+            special = torch.tensor(answer) >= 256  # behind the bytes: tags of reasoning, end of the turn
+            assert special[-1]
+            found.append(token_divergence(*logits, kind="forward_kl")[~special])
+        assert other[key] == pytest.approx(torch.cat(found).mean().item(), abs=1e-5)
+        assert abs(other[key] - one[key]) > 1e-4
+    assert other["loss"] == pytest.approx(
+        other["dpo_loss"] + 2.0 * other["kd_chosen"] + 0.5 * other["kd_rejected"], rel=1e-4
+    )
+
+
+def test_marks_of_tools_are_told_by_their_names() -> None:
+    from tokenizers import AddedToken
+    from transformers import AutoTokenizer
+
+    from posttrain.data.special_tokens import kd_skipped
+    from posttrain.rollout.tiny import _byte_tokenizer
+
+    tokenizer: AutoTokenizer = _byte_tokenizer()
+    tokenizer.add_tokens([AddedToken("<tool_call>", special=False), AddedToken("<|python_tag|>", special=True)])
+    number = tokenizer.convert_tokens_to_ids
+    assert kd_skipped(tokenizer, []) == frozenset()
+    assert kd_skipped(tokenizer, ["tool"]) == {number("<tool_call>"), number("<|python_tag|>")}
+    special = kd_skipped(tokenizer, ["special"])
+    assert number("<tool_call>") not in special and {number("<|im_end|>"), number("<|python_tag|>")} <= special
+    assert kd_skipped(tokenizer, ["special", "tool"]) == special | {number("<tool_call>")}
+
+
+def test_a_teacher_by_text_leaves_dpo_alone(make: Callable[..., Any]) -> None:
+    weights = {"sequence": 1.0, "chosen": 0.0, "rejected": 0.0}
+    beside, by_text = make(stage(weights=weights)), make(stage(weights=weights))
+    train(beside)
+    dpd.train(by_text, None)
+    for one, other in zip(metrics(beside), metrics(by_text), strict=True):
+        assert other["kd_chosen"] == other["kd_rejected"] == 0.0
+        for key in ("loss", "margin", "dpo_loss", "grad_norm"):
+            assert other[key] == pytest.approx(one[key], rel=1e-4, abs=1e-6)
+
+
+def test_the_reference_is_the_start_on_a_resume_and_one_without_it_is_refused(make: Callable[..., Any]) -> None:
+    configured = stage(steps=4, batch_size=4, micro_batch_size=4, save_every=2, learning_rate=3e-2)
+    first = make(configured, stop_file=StopAfter(4 + 2))
+    assert train(first) == {"stopped": True}
+    resumed = make(configured, resume=True)
+    train(resumed)
+    assert (resumed.attempt / "reference.npy").read_bytes() == (first.attempt / "reference.npy").read_bytes()
+    (first.attempt / "reference.npy").write_bytes(b"torn")
+    again = dataclasses.replace(resumed, attempt=resumed.attempt.with_name("again"))
+    with pytest.raises(StageError, match="the reference of the checkpoint to resume from cannot be read"):
+        train(again)
+
+
+@pytest.mark.parametrize(
+    ("stored", "device", "wanted"),
+    [
+        ({"dtype": "bfloat16"}, "cuda", "bfloat16"),
+        ({"torch_dtype": "float16"}, "cuda", "float16"),
+        ({"dtype": "float32"}, "cuda", "bfloat16"),
+        ({}, "cuda", "bfloat16"),
+        ({"dtype": "bfloat16"}, "cpu", "float32"),
+    ],
+)
+def test_a_teacher_is_never_float32_on_a_gpu(stored: dict[str, str], device: str, wanted: str) -> None:
+    from posttrain.train.teacher import dtype_of
+
+    assert dtype_of(stored, device) == wanted
 
 
 def test_no_pair_is_an_error(make: Callable[..., Any], jobs: Jobs) -> None:

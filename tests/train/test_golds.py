@@ -18,7 +18,7 @@ from posttrain.sampling import evaluate as sampling_evaluate
 from posttrain.sampling import filter as sampling_filter
 from posttrain.sampling import pairs
 from posttrain.sampling.evaluate import ScoredSuite
-from posttrain.sampling.job import AnswerBatches, PromptMixture, RolloutSource, SamplingJob, ServedModel
+from posttrain.sampling.job import AnswerBatches, PromptMixture, RolloutSource, SamplingJob, ServedModel, TeacherAnswers
 from posttrain.sampling.prompts import checked_prompts, pick_prompts
 from posttrain.train.compatibility import check_prompts
 from posttrain.train.policy import train
@@ -85,8 +85,8 @@ def filter_prompts(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
 
 
 def make_pairs(jobs: Jobs, data: FileData, scorer: Scorer) -> None:
-    teacher = ServedModel(engine=unasked(), folder=jobs.model, id="t")
-    pairs.make_pairs(sampling_job(jobs, data, scorer, 4), teacher, 4)
+    teacher = TeacherAnswers(model=ServedModel(engine=unasked(), folder=jobs.model, id="t"), samples=4)
+    pairs.make_pairs(sampling_job(jobs, data, scorer, 4), teacher, 1)
 
 
 def policy(jobs: Jobs, data: FileData, scorer: Scorer) -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 
 from posttrain.train.losses.head import Projection, States, blocks, loss_with_gradients, tiles
+from posttrain.train.losses.sparse import SparseTargets, sparse_divergence
 
 OfLogprobs = Callable[[torch.Tensor], torch.Tensor]
 """From log-probabilities [N] to a scalar."""
@@ -108,7 +109,7 @@ def logprob_loss(
 
 def distillation_loss(
     student: States,
-    teacher: States,
+    teacher: States | SparseTargets,
     targets_N: torch.Tensor,
     *,
     divergence: Divergence,
@@ -119,9 +120,10 @@ def distillation_loss(
 
     Vocabularies padded to different sizes are compared over the ids that both have. Without `of_logprobs` the loss is
     the weighted divergence; with it, a first pass over the student's logits finds the log-probabilities, since the
-    slope at each token depends on all of them.
+    slope at each token depends on all of them. A teacher of which the likeliest tokens are known is compared over
+    those and one bucket (losses/sparse.py); its temperature must be that of `divergence`.
     """
-    its = Projection(teacher)
+    its = teacher if isinstance(teacher, SparseTargets) else Projection(teacher)
     found: list[torch.Tensor] = []
 
     def work(projection: Projection) -> torch.Tensor:
@@ -129,8 +131,9 @@ def distillation_loss(
         slopes: torch.Tensor | None = None
         if projection.wants_gradient and of_logprobs is not None:
             slopes = _slopes(of_logprobs, _first_pass(projection, targets_N, 1.0))
-        for tokens in tiles(projection, its):
-            tile, teachers, targets = projection.logits(tokens), its.logits(tokens), targets_N[tokens]
+        for tokens in tiles(projection, *([its] if isinstance(its, Projection) else [])):
+            tile, targets = projection.logits(tokens), targets_N[tokens]
+            teachers = its.logits(tokens) if isinstance(its, Projection) else its[tokens]
             for rows in blocks(tile):
                 here = slice(tokens.start + rows.start, tokens.start + rows.stop)
                 log_p = torch.log_softmax(tile[rows], dim=-1)
@@ -156,15 +159,18 @@ def distillation_loss(
 
 
 def _block_divergence(
-    student_bV: torch.Tensor, teacher_bV: torch.Tensor, log_p_bV: torch.Tensor, how: Divergence
+    student_bV: torch.Tensor, teacher_bV: torch.Tensor | SparseTargets, log_p_bV: torch.Tensor, how: Divergence
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Divergences [b], and their gradients [b, V] on the student's logits / temperature. log_p: of the student, at
     temperature 1. V: the smaller vocabulary."""
-    vocabulary = min(student_bV.shape[1], teacher_bV.shape[1])
+    its = teacher_bV.vocabulary if isinstance(teacher_bV, SparseTargets) else teacher_bV.shape[1]
+    vocabulary = min(student_bV.shape[1], its)
     if how.temperature == 1.0 and vocabulary == student_bV.shape[1]:
         student = log_p_bV
     else:
         student = torch.log_softmax(student_bV[:, :vocabulary] / how.temperature, dim=-1)
+    if isinstance(teacher_bV, SparseTargets):
+        return sparse_divergence(student, teacher_bV, kind=how.kind, jsd_beta=how.jsd_beta)
     teacher = torch.log_softmax(teacher_bV[:, :vocabulary].to(student.dtype) / how.temperature, dim=-1)
     probabilities = student.exp()
     if how.kind == "forward_kl":
