@@ -6,12 +6,20 @@ Each writes job.output/model and returns headline metrics, or {"stopped": True} 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from posttrain.recipe.schema import ToyModel
 from posttrain.sampling.job import RolloutSource
 from posttrain.train.job import Job
+
+
+def tokens(job: Job, previous: Sequence[Path]) -> dict[str, Any]:
+    """The rows of an sft stage as tokens. previous: folders of earlier attempts."""
+    from posttrain.train.tokens import make_tokens
+
+    return make_tokens(job, previous)
 
 
 def sft(job: Job) -> dict[str, Any]:
