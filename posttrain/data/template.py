@@ -144,15 +144,27 @@ class ChatTemplate:
             ) from error
 
     def _rendered(self, turns: Sequence[Message], tools: Tools, ask: bool) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                list(turns),
-                tools=[dict(tool) for tool in tools] or None,
-                tokenize=False,
-                add_generation_prompt=ask,
-                **self._variables,
-            )
-        )
+        """What the tokenizer's apply_chat_template would return, at half the time: it collects special tokens and the
+        environment's names anew for each text."""
+        if not turns:
+            return str(self.tokenizer.apply_chat_template([], tokenize=False))  # its own words of refusal
+        known = [dict(tool) for tool in tools] or None
+        template, names = self._compiled[known is not None]
+        given = {"messages": list(turns), "tools": known, "documents": None, "add_generation_prompt": ask}
+        return "".join(template.root_render_func(template.new_context({**names, **given, **self._variables}, True)))
+
+    @cached_property
+    def _compiled(self) -> dict[bool, tuple[Any, dict[str, Any]]]:
+        """By whether there are tools (some tokenizers have a template for them): the template as transformers compiles
+        it, and the names that it knows."""
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        special = self.tokenizer.special_tokens_map
+        found = {}
+        for with_tools in (False, True):
+            template = _compile_jinja_template(self.tokenizer.get_chat_template(None, [{}] if with_tools else None))
+            found[with_tools] = (template, {**template.globals, **special})
+        return found
 
     def _refused_turn(self, turns: Sequence[Message], tools: Tools, error: Exception) -> str:
         """Where the same error comes first, as " at messages[2] (tool)"; "" where no turn can be told."""
@@ -313,7 +325,7 @@ class ChatTemplate:
             backend.no_padding()
         if backend.encode_special_tokens != self.tokenizer.split_special_tokens:
             backend.encode_special_tokens = self.tokenizer.split_special_tokens
-        return backend.encode(text, add_special_tokens=False)
+        return backend.encode_batch([text], add_special_tokens=False)[0]
 
     def _first_token(self, ids: list[int], ends: _Ends, text: str, start: int) -> int:
         """The token that a span starts with. Raises _CutTokenError where the tokens before it are not those of the text

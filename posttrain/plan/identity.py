@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from posttrain.recipe.engines import changes_samples, engines_of
+from posttrain.recipe.phases import phases_of
 from posttrain.recipe.resolve import data_of, judge_of, models_of, verifiers_of
 from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Sft, Suite, ToyModel
 from posttrain.records.step import derive_seed
@@ -60,7 +61,7 @@ def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> d
 
 def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[str]) -> dict[str, Any]:
     """All that models and data are held against: lengths, packing, what is trained, how messages become text."""
-    looked_at = ("max_tokens", "packing", "adapter", "data")
+    looked_at = ("max_tokens", "packing", "adapter", "data", "phases", "max_positions")
     own = {stage.name: stage.model_dump(mode="json") for stage in stages}
     return {
         "name": "fitness",
@@ -97,9 +98,22 @@ def tokens_params(recipe: Recipe, stage: Sft, name: str) -> dict[str, Any]:
         "seed": derive_seed(recipe.seed, stage.name),
         "chat": _chat(recipe),
         **{key: own[key] for key in TOKENS_KEYS},
-        "sequences": None if stage.steps is None else stage.steps * stage.batch_size,
+        **_sequences(stage),
         "data_specs": data_specs(recipe, data_of(stage)),
     }
+
+
+def _sequences(stage: Sft) -> dict[str, Any]:
+    """How many sequences a stage takes, or of what each of its phases does."""
+    found = [
+        {
+            "data": dict(phase.data),
+            "max_tokens": phase.max_tokens,
+            "sequences": None if phase.steps is None else phase.steps * stage.batch_size,
+        }
+        for phase in phases_of(stage)
+    ]
+    return {"phases": found} if stage.phases else {"sequences": found[0]["sequences"]}
 
 
 def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, Any]:

@@ -8,13 +8,16 @@ whatever the split.
 from __future__ import annotations
 
 import math
+import os
 import shutil
+from dataclasses import replace
 from typing import Any
 
 from posttrain.data.source import SET_ASIDE
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import RecipeError
 from posttrain.machine.ranks import is_first_rank, world_size
+from posttrain.recipe.phases import longest_row
 from posttrain.recipe.schema import Sft
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import SftMetrics
@@ -41,14 +44,19 @@ def train(job: Job) -> dict[str, Any]:
     """Runs in every trainer worker; the first rank writes job.output/model. Returns headline metrics, or {"stopped":
     True}."""
     import datasets
+    from torch.optim.lr_scheduler import LambdaLR
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.model import load_model, num_parameters, save_model
     from posttrain.train.new_tokens import grow_embedding, publish_tokens
+    from posttrain.train.phases import Phases
+    from posttrain.train.raised import with_raised_positions
     from posttrain.train.sharding import wants_sharding, whole_model
     from posttrain.train.trainer import Recorder, even_rows, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
+    raised = job.attempt / f"raised-{os.environ.get('RANK', '0')}"
+    job = replace(job, model=with_raised_positions(job.model, stage, raised))
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     sequences = Sequences(job.inputs["tokens"])
     sequences.check_tokenizer(template, job.step_name)
@@ -72,7 +80,7 @@ def train(job: Job) -> dict[str, Any]:
     sharded = wants_sharding(job.sharding, model)
     arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes, sharded=sharded)
     # Rows come as ids and labels, and packed: `packing` only has the collator keep the rows of a sequence apart.
-    arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
+    arguments |= {"packing": stage.packing, "max_length": longest_row(stage) if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
     router = router_settings(model.config.get_text_config(), stage)
 
@@ -82,13 +90,22 @@ def train(job: Job) -> dict[str, Any]:
 
     recorder = Recorder(job, rows_of)
 
+    phases = Phases(stage)
+
     class Watched(SFTTrainer):  # type: ignore[misc]
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            if stage.phases and getattr(self, "lr_scheduler", None) is None:
+                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: phases.factor(step))
+            return super().create_scheduler(num_training_steps, optimizer)
+
         def training_step(self, *given: Any, **named: Any) -> Any:
             return recorder.watch(super().training_step(*given, **named))
 
     trainer = Watched(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
     )
+    if stage.phases:
+        trainer.add_callback(phases)
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}

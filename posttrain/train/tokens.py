@@ -38,6 +38,7 @@ from posttrain.data.token_rows import (
 )
 from posttrain.errors import CheckpointError, DataError
 from posttrain.machine.ranks import is_first_rank
+from posttrain.recipe.phases import longest_row, mixture, phases_of
 from posttrain.recipe.schema import Sft
 from posttrain.records.codec import as_json, read_json
 from posttrain.records.metrics import TokensMetrics
@@ -72,9 +73,9 @@ def make_tokens(job: Job, previous: Sequence[Path]) -> dict[str, Any]:
     stage: Sft = job.stage
     files: dict[str, TokenFile] = {}
     with Encoders(job.model, job.chat, job.recipe_dir, processes=_cores()) as encoders:
-        for name in sorted(stage.data):
+        for name in sorted(mixture(stage)):
             files[name] = file = TokenFile(job.attempt, name, previous)
-            task = Task(name=name, spec=job.data[name], longest=stage.max_tokens)
+            task = Task(name=name, spec=job.data[name], longest=longest_row(stage, name))
             if not _fill(job, file, task, encoders):
                 return {"stopped": True}
             _check(job, task, file.written, encoders.template)
@@ -155,18 +156,24 @@ def _turns(found: Sequence[Written]) -> TurnCounts:
     )
 
 
-def phases_of(stage: Sft) -> list[Phase]:
-    """What a stage draws, phase by phase."""
-    wanted = None if stage.steps is None else stage.steps * stage.batch_size
-    return [
-        Phase(
-            weights=dict(stage.data),
-            room=stage.max_tokens,
-            packing=stage.packing,
-            sequences=wanted,
-            epochs=stage.epochs,
+def _drawn_phases(job: Job, lengths: Mapping[str, Tokens]) -> list[Phase]:
+    """What the stage draws, phase by phase. Raises DataError where no row of a data set fits into one."""
+    stage: Sft = job.stage
+    found = []
+    for number, phase in enumerate(phases_of(stage), start=1):
+        for name in sorted(phase.data):
+            if not (lengths[name] <= phase.max_tokens).any():
+                raise DataError(
+                    f"no row of data '{name}' fits in max_tokens {phase.max_tokens} of phase {number}",
+                    where=job.step_name,
+                    remedy="raise it, or leave the data set out of that phase",
+                )
+        sequences = None if phase.steps is None else phase.steps * stage.batch_size
+        room = phase.max_tokens
+        found.append(
+            Phase(weights=phase.data, room=room, packing=stage.packing, sequences=sequences, epochs=stage.epochs)
         )
-    ]
+    return found
 
 
 def _write_order(
@@ -176,7 +183,7 @@ def _write_order(
     tell(job.stop_file, "drawing and packing", 0, None)
     stage: Sft = job.stage
     lengths = {name: mapped.ids.lengths() for name, mapped in rows.items()}
-    phases = phases_of(stage)
+    phases = _drawn_phases(job, lengths)
     order = order_rows(lengths, phases, job.seed)
     write_sequences(job.output / SEQUENCES, order.batches())
     drawn = order.sequences.values

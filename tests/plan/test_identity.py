@@ -40,7 +40,7 @@ TRAINING = {
     "steps": "5",
     "micro_batch_size": "8",
     "learning_rate": "3e-5",
-    "schedule": "constant",
+    "schedule": "wsd",
     "warmup_share": "0.2",
     "weight_decay": "0.1",
     "max_grad_norm": "0.5",
@@ -49,16 +49,18 @@ TRAINING = {
     "gradient_checkpointing": "true",
     "attention": "sdpa",
 }
+RAISED = {"router_loss": "0.01", "rope_theta": "1e6", "max_positions": "2048"}
 SUPERVISED = {**TRAINING, "batch_size": "48"}
 
 # stage -> key -> (value, steps that read it)
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     "cold_start": {
-        **{key: (value, {"cold_start"}) for key, value in {**SUPERVISED, "router_loss": "0.01"}.items()},
+        **{key: (value, {"cold_start"}) for key, value in {**SUPERVISED, **RAISED}.items()},
         **{
             key: (value, {"cold_start.tokens", "cold_start"})
             for key, value in {"steps": "5", "batch_size": "48", "max_tokens": "300", "packing": "false"}.items()
         },
+        "phases": ("[{share: 0.5}, {share: 0.5, max_tokens: 300}]", {"cold_start.tokens", "cold_start"}),
     },
     "distil": {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
@@ -110,7 +112,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         "data": ("{preferences: 2.0}", {"judge"}),
     },
 }
-HELD_AGAINST_MODELS = ("max_tokens", "packing", "adapter", "data")
+HELD_AGAINST_MODELS = ("max_tokens", "packing", "adapter", "data", "phases", "max_positions")
 CASES = [
     (f"stages.{stage}.{key}={value}", direct | ({"fitness"} if key in HELD_AGAINST_MODELS else set()))
     for stage, edits in EDITS.items()
@@ -168,6 +170,7 @@ def test_an_edit_touches_exactly_the_steps_that_depend_on_it(recipe: Path, overr
 
 def test_the_table_above_covers_every_key_of_every_stage_kind() -> None:
     structural = {"kind", "name", "from", "epochs", "data"}  # name, from, epochs and data have tests of their own
+    structural |= {"restart_optimizer", "decay_share"}  # read only beside phases and wsd
     for stage, model in {"cold_start": Sft, "distil": Dpd, "stem": Grpo, "judge": RewardModel}.items():
         keys = {info.alias or name for name, info in model.model_fields.items()}
         assert EDITS[stage].keys() | structural >= keys, keys - EDITS[stage].keys() - structural
