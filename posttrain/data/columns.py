@@ -32,6 +32,9 @@ class FaultyRow(Exception):
         self.remedy = remedy
 
 
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False, default=str)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """How a recipe says that the columns of a data set are to be read. columns: our key to theirs; think: the tags
@@ -157,7 +160,7 @@ def json_value(value: Any) -> Any:
 def check_unicode(value: Any, where: str) -> None:
     """JSON can spell half a surrogate pair, which no tokenizer takes and no file can hold. Raises FaultyRow."""
     try:
-        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
+        _AS_TEXT.encode(value).encode("utf-8")
     except UnicodeEncodeError:
         raise FaultyRow(f"'{where}' holds half a surrogate pair") from None
 

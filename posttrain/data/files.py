@@ -17,7 +17,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -58,18 +58,26 @@ _ROW_KEYS = {"messages", "conversations", "prompt", "chosen", "instruction", "qu
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawRow:
-    """A row as its file has it, or as text why it is none. number: from 1 over all files; place: "" in a single file.
+    """A row as its file has it, or as text why it is none; bytes are a line of JSON that is not parsed yet. number:
+    from 1 over all files; place: "" in a single file.
 
     Example: RawRow(number=17, value={"prompt": "1+1?"}, place="shard-2.jsonl:5")
     """
 
     number: int
-    value: dict[str, Any] | str
+    value: dict[str, Any] | str | bytes
     place: str = ""
 
+    def parsed(self) -> RawRow:
+        """The same with its line parsed."""
+        return replace(self, value=_row(self.value)) if isinstance(self.value, bytes) else self
 
-def read_files(spec: FileData, recipe_dir: Path) -> Iterator[RawRow]:
-    """The rows of all files that the path means, in order of names. Raises DataError for what is no file of rows."""
+
+def read_files(spec: FileData, recipe_dir: Path, *, parse: bool = True) -> Iterator[RawRow]:
+    """The rows of all files that the path means, in order of names. Raises DataError for what is no file of rows.
+
+    parse: not where another process is to parse the lines of JSON.
+    """
     path = full_path(spec.path, recipe_dir)
     files = data_files(spec.path, recipe_dir)
     if not files:
@@ -81,7 +89,7 @@ def read_files(spec: FileData, recipe_dir: Path) -> Iterator[RawRow]:
     before = 0
     for file in files:
         number = 0
-        for number, value in _rows_of(file, spec.source):
+        for number, value in _rows_of(file, spec.source, parse):
             place = f"{file.name}:{number}" if len(files) > 1 else ""
             yield RawRow(number=before + number, value=value, place=place)
         before += number
@@ -103,8 +111,8 @@ def _refuse_mixed_splits(files: Sequence[Path], path: str) -> None:
 # ---------------------------------------------------------------- one file
 
 
-def _rows_of(file: Path, source: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """(number from 1, row or reason) of one file."""
+def _rows_of(file: Path, source: str, parse: bool) -> Iterator[tuple[int, dict[str, Any] | str | bytes]]:
+    """(number from 1, row or reason or unparsed line) of one file."""
     try:
         with _unpacked(file) as stream:
             head = stream.peek(_PEEK)
@@ -119,7 +127,7 @@ def _rows_of(file: Path, source: str) -> Iterator[tuple[int, dict[str, Any] | st
                     )
                 yield from _parquet_rows(stream, file)
             elif (delimiter := _delimiter(file, head)) is None:
-                yield from _json_rows(stream, _encoding(head), file)
+                yield from _json_rows(stream, _encoding(head), file, parse)
             elif source == "jsonl":
                 raise DataError("a CSV file, not JSON Lines", where=str(file), remedy=_AS_FILE)
             else:
@@ -164,7 +172,9 @@ def _encoding(head: bytes) -> str:
 # ---------------------------------------------------------------- JSON
 
 
-def _json_rows(stream: BinaryIO, encoding: str, file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _json_rows(
+    stream: BinaryIO, encoding: str, file: Path, parse: bool
+) -> Iterator[tuple[int, dict[str, Any] | str | bytes]]:
     lines: Iterator[tuple[int, bytes | str]]
     if encoding == "utf-8-sig":
         stream.read(len(codecs.BOM_UTF8))
@@ -192,7 +202,7 @@ def _json_rows(stream: BinaryIO, encoding: str, file: Path) -> Iterator[tuple[in
         else:
             yield from ((number, _row(line)) for number, line in kept)
     else:
-        yield from ((number, _row(line)) for number, line in lines)
+        yield from ((number, _row(line) if parse or isinstance(line, str) else line) for number, line in lines)
 
 
 def _text_lines(stream: BinaryIO, encoding: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ row is.
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,21 +39,53 @@ def draw(rows: Mapping[str, Sequence[T]], weights: Mapping[str, float], total: i
 
     Example: draw({"a": [1, 2], "b": [3]}, {"a": 0.5, "b": 0.5}, 4, 0) holds 1, 2 and twice 3.
     """
+    drawn = draw_numbers({name: len(rows[name]) for name in weights}, weights, total, seed)
+    pools = [rows[name] for name in drawn.names]
+    return [pools[source][number] for source, number in zip(drawn.sources, drawn.numbers, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """An order of rows in a dozen bytes each. names: data sets; sources [N]: places in `names`; numbers [N]: of rows in
+    their data set, from 0.
+
+    Example: Drawn(names=("a", "b"), sources=array("H", [0, 1]), numbers=array("q", [1, 0]))
+    """
+
+    names: tuple[str, ...]
+    sources: array[int]
+    numbers: array[int]
+
+
+def draw_numbers(
+    sizes: Mapping[str, int],
+    weights: Mapping[str, float],
+    total: int,
+    seed: int,
+    first: Mapping[str, Sequence[int]] | None = None,
+) -> Drawn:
+    """The same over rows known by their numbers. first: of a data set, the rows that its first pass holds, where that
+    is not all of them."""
     counts = shares(weights, total)
     generator = random.Random(f"mix/{seed}")
-    pools: dict[str, list[T]] = {}
-    for name in counts:
-        pool: list[T] = []
-        while len(pool) < counts[name]:
-            again = list(rows[name])
+    pools: list[array[int]] = []
+    for name, count in counts.items():
+        pool = array("q")
+        begin = (first or {}).get(name)
+        while len(pool) < count:
+            again = array("q", range(sizes[name]) if begin is None or len(pool) else begin)
+            if not again:
+                again, begin = array("q", range(sizes[name])), None
             generator.shuffle(again)
             pool += again
-        pools[name] = pool
+        pools.append(pool)
     # Shuffled are the turns, not the rows: a row of the second pass never comes before one of the first.
-    turns = [name for name in counts for _ in range(counts[name])]
-    generator.shuffle(turns)
-    order = {name: iter(pool) for name, pool in pools.items()}
-    return [next(order[name]) for name in turns]
+    sources = array("H")
+    for source, count in enumerate(counts.values()):
+        sources += array("H", [source]) * count
+    generator.shuffle(sources)
+    order = [iter(pool) for pool in pools]
+    return Drawn(names=tuple(counts), sources=sources, numbers=array("q", (next(order[source]) for source in sources)))
 
 
 def shares(weights: Mapping[str, float], total: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from posttrain.data.source import load_conversations, load_pairs, load_prompts
+from posttrain.recipe.phases import mixture
 from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
 
@@ -25,7 +26,7 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
         if isinstance(stage, Sft):
             trained |= _questions(
                 row.messages
-                for name in _own(recipe, stage.data)
+                for name in _own(recipe, mixture(stage))
                 for row in load_conversations(name, recipe.data[name], recipe_dir).items
             )
         elif isinstance(stage, RewardModel):

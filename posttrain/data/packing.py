@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 WINDOW = 10_000
 
@@ -19,22 +19,27 @@ def pack(lengths: Sequence[int], room: int, seed: int, *, window: int = WINDOW) 
 
     Example: pack([5, 3, 4, 2], 8, 0) -> [[0, 1], [2, 3]], or the other way round.
     """
+    return [rows for packed in pack_windows(lengths, room, seed, window=window) for rows in packed]
+
+
+def pack_windows(lengths: Sequence[int], room: int, seed: int, *, window: int = WINDOW) -> Iterator[list[list[int]]]:
+    """The same, the sequences of one window after the other."""
     generator = random.Random(f"pack/{seed}")
-    packed: list[list[int]] = []
     for start in range(0, len(lengths), window):
+        own = list(lengths[start : start + window])
         made: list[list[int]] = []
         space: list[tuple[int, int]] = []  # (room left, number of the sequence), sorted
-        for row in sorted(range(start, min(start + window, len(lengths))), key=lambda row: (-lengths[row], row)):
-            if lengths[row] > room:
-                raise ValueError(f"row {row} has {lengths[row]} tokens, more than {room}")
-            at = bisect.bisect_left(space, (lengths[row], -1))
+        for place in sorted(range(len(own)), key=lambda place: (-own[place], place)):
+            length = own[place]
+            if length > room:
+                raise ValueError(f"row {start + place} has {length} tokens, more than {room}")
+            at = bisect.bisect_left(space, (length, -1))
             if at == len(space):
                 left, number = room, len(made)
                 made.append([])
             else:
                 left, number = space.pop(at)
-            made[number].append(row)
-            bisect.insort(space, (left - lengths[row], number))
+            made[number].append(start + place)
+            bisect.insort(space, (left - length, number))
         generator.shuffle(made)
-        packed += made
-    return packed
+        yield made

@@ -7,8 +7,9 @@ or models.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -165,44 +166,65 @@ def read_pairs(path: Path, name: str) -> list[PreferencePair]:
 # ---------------------------------------------------------------- files and hub
 
 
+def raw_rows(spec: FileData | HubData, recipe_dir: Path, *, parse: bool = True) -> Iterator[RawRow]:
+    """The rows of a file or of the hub as they are, up to the data set's limit. parse: as in read_files."""
+    rows = read_files(spec, recipe_dir, parse=parse) if isinstance(spec, FileData) else read_hub(spec, recipe_dir)
+    return itertools.islice(rows, spec.limit)
+
+
+class RowReader(Generic[Row]):
+    """Makes records of the raw rows of one data set. `about`: what is to be said of how they were read."""
+
+    def __init__(self, name: str, spec: FileData | HubData, kind: type[Row], think: Think = THINK) -> None:
+        reading = Reading(
+            columns=dict(spec.columns), metadata=tuple(spec.metadata), gold_format=spec.gold_format, think=think
+        )
+        self.name, self.about = name, _About(reading)
+        self._convert, self._other_use = READERS[kind], OTHER_USE[kind]
+
+    def read(self, raw: RawRow) -> Row | Fault:
+        """The record of a row, or why it is none, whatever its values do to the code that reads them."""
+        raw = raw.parsed()
+        try:
+            return self._converted(raw)
+        except FaultyRow as fault:
+            return Fault(row=raw.number, reason=_in_words(fault, raw.place), remedy=fault.remedy)
+
+    def _converted(self, raw: RawRow) -> Row:
+        if not isinstance(raw.value, dict):
+            raise FaultyRow(str(raw.value))
+        try:
+            row = Columns(raw.value, self.about.reading)
+            item = self._convert(self.name, raw.number, row)
+            self.about.add(row, row.left_out(self._other_use))
+        except (TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError) as error:
+            raise FaultyRow(f"cannot be read as a row: {type(error).__name__}: {error}") from error
+        return item  # type: ignore[no-any-return]
+
+
 def _read(name: str, spec: FileData | HubData, recipe_dir: Path, kind: type[Row], think: Think = THINK) -> Rows[Row]:
-    reading = Reading(
-        columns=dict(spec.columns), metadata=tuple(spec.metadata), gold_format=spec.gold_format, think=think
-    )
     items: list[Row] = []
     numbers: list[int] = []
     faults: list[Fault] = []
-    about = _About(reading)
-    for raw in read_files(spec, recipe_dir) if isinstance(spec, FileData) else read_hub(spec, recipe_dir):
-        if spec.limit is not None and len(items) + len(faults) >= spec.limit:
-            break
-        try:
-            items.append(_converted(name, raw, kind, about))
+    reader = RowReader(name, spec, kind, think)
+    for raw in raw_rows(spec, recipe_dir):
+        found = reader.read(raw)
+        if not isinstance(found, Fault):
+            items.append(found)
             numbers.append(raw.number)
-        except FaultyRow as fault:
-            faults.append(Fault(row=raw.number, reason=_in_words(fault, raw.place), remedy=fault.remedy))
-            if spec.max_faulty_share == 0.0:
-                break
-    if not items and not faults:
-        raise DataError(f"data '{name}' has no rows", where=spec.path, remedy="give a file with at least one row")
+            continue
+        faults.append(found)
+        if spec.max_faulty_share == 0.0:
+            break
     rows = Rows(
-        name=name, items=tuple(items), faults=tuple(faults), numbers=tuple(numbers), about=about.in_words(len(items))
+        name=name,
+        items=tuple(items),
+        faults=tuple(faults),
+        numbers=tuple(numbers),
+        about=reader.about.in_words(len(items)),
     )
-    _check_share(rows, spec)
+    check_share(name, spec, faults[0] if faults else None, faulty=len(faults), good=len(items))
     return rows
-
-
-def _converted(name: str, raw: RawRow, kind: type[Row], about: _About) -> Row:
-    """A raw row as a record. Raises FaultyRow, whatever its values do to the code that reads them."""
-    if isinstance(raw.value, str):
-        raise FaultyRow(raw.value)
-    try:
-        row = Columns(raw.value, about.reading)
-        item = READERS[kind](name, raw.number, row)
-        about.add(row, row.left_out(OTHER_USE[kind]))
-    except (TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError) as error:
-        raise FaultyRow(f"cannot be read as a row: {type(error).__name__}: {error}") from error
-    return item  # type: ignore[no-any-return]
 
 
 def _in_words(fault: FaultyRow, place: str) -> str:
@@ -253,7 +275,8 @@ def set_aside(rows: Rows[Row], spec: Data, reasons: Sequence[str | None]) -> Row
         faults=tuple(sorted((*rows.faults, *faults), key=lambda fault: fault.row)),
         numbers=tuple(rows.numbers[index] for index in good),
     )
-    _check_share(left, spec)
+    first = left.faults[0] if left.faults else None
+    check_share(rows.name, spec, first, faulty=len(left.faults), good=len(left.items))
     return left
 
 
@@ -268,28 +291,28 @@ def write_set_aside(folder: Path, faults: Mapping[str, Sequence[Fault]]) -> int:
     return len(lines)
 
 
-def _check_share(rows: Rows[Row], spec: Data) -> None:
-    """Raises DataError above the stated share of faulty rows, and where none is usable."""
-    if not rows.faults:
+def check_share(name: str, spec: Data, first: Fault | None, *, faulty: int, good: int) -> None:
+    """Raises DataError above the stated share of faulty rows, of which `first` is one, and where no row is usable."""
+    if first is None:
+        if not good and isinstance(spec, FileData | HubData):
+            raise DataError(f"data '{name}' has no rows", where=spec.path, remedy="give a file with at least one row")
         return
-    name, first = rows.name, rows.faults[0]
     where = f"{spec.path}:{first.row}" if isinstance(spec, FileData | HubData) else f"data.{name}"
     allowed = spec.max_faulty_share if isinstance(spec, FileData | HubData) else 0.0
-    total = len(rows.faults) + len(rows.items)
+    total = faulty + good
     if allowed == 0.0:
         remedy = first.remedy or f"mend the row, or set data.{name}.max_faulty_share to set such rows aside"
         if not isinstance(spec, FileData | HubData):
             remedy = "choose a verifier and a chat template that take these rows"
         raise DataError(f"row {first.row} of data '{name}': {first.reason}", where=where, remedy=remedy)
-    if len(rows.faults) > allowed * total:
+    if faulty > allowed * total:
         raise DataError(
-            f"{len(rows.faults)} of {total} rows of data '{name}' are faulty ({len(rows.faults) / total:.1%}, "
-            f"allowed {allowed:.1%}); "
+            f"{faulty} of {total} rows of data '{name}' are faulty ({faulty / total:.1%}, allowed {allowed:.1%}); "
             f"the first is row {first.row}: {first.reason}",
             where=where,
             remedy=first.remedy or "mend the file, or raise max_faulty_share",
         )
-    if not rows.items:
+    if not good:
         raise DataError(
             f"data '{name}' has no usable row; row {first.row}: {first.reason}",
             where=where,

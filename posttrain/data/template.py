@@ -31,14 +31,37 @@ Tools = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """Token ids [T] and mask [T]: 1 where the token is trained on. Of the assistant's turns: how many are trained, why
-    each of the others is not, and how many of the trained stand behind another text than sampling would show."""
+    """Token ids [T], and which of them are trained on: spans [start, end), in order. Of the assistant's turns: how many
+    are trained, why each of the others is not, and how many of the trained stand behind another text than sampling
+    would show."""
 
     ids: tuple[int, ...]
-    mask: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
     trained_turns: int = 0
     untrained: tuple[Untrained, ...] = ()
     other_context: int = 0
+
+    @property
+    def mask(self) -> tuple[int, ...]:
+        """[T]: 1 where the token is trained on."""
+        mask = [0] * len(self.ids)
+        for start, end in self.spans:
+            mask[start:end] = [1] * (end - start)
+        return tuple(mask)
+
+
+class _Ends:
+    """Where each token ends in its text [T], looked up one by one: a search in them reads a dozen, and the tokenizer
+    would make a pair of numbers for every token."""
+
+    def __init__(self, encoding: Any) -> None:
+        self._encoding = encoding
+
+    def __len__(self) -> int:
+        return len(self._encoding)
+
+    def __getitem__(self, token: int) -> int:
+        return int(self._encoding.token_to_chars(token)[1])
 
 
 def count_turns(rows: Iterable[Encoded]) -> TurnCounts:
@@ -121,15 +144,27 @@ class ChatTemplate:
             ) from error
 
     def _rendered(self, turns: Sequence[Message], tools: Tools, ask: bool) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                list(turns),
-                tools=[dict(tool) for tool in tools] or None,
-                tokenize=False,
-                add_generation_prompt=ask,
-                **self._variables,
-            )
-        )
+        """What the tokenizer's apply_chat_template would return, at half the time: it collects special tokens and the
+        environment's names anew for each text."""
+        if not turns:
+            return str(self.tokenizer.apply_chat_template([], tokenize=False))  # its own words of refusal
+        known = [dict(tool) for tool in tools] or None
+        template, names = self._compiled[known is not None]
+        given = {"messages": list(turns), "tools": known, "documents": None, "add_generation_prompt": ask}
+        return "".join(template.root_render_func(template.new_context({**names, **given, **self._variables}, True)))
+
+    @cached_property
+    def _compiled(self) -> dict[bool, tuple[Any, dict[str, Any]]]:
+        """By whether there are tools (some tokenizers have a template for them): the template as transformers compiles
+        it, and the names that it knows."""
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        special = self.tokenizer.special_tokens_map
+        found = {}
+        for with_tools in (False, True):
+            template = _compile_jinja_template(self.tokenizer.get_chat_template(None, [{}] if with_tools else None))
+            found[with_tools] = (template, {**template.globals, **special})
+        return found
 
     def _refused_turn(self, turns: Sequence[Message], tools: Tools, error: Exception) -> str:
         """Where the same error comes first, as " at messages[2] (tool)"; "" where no turn can be told."""
@@ -176,7 +211,7 @@ class ChatTemplate:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of rendered text, special tokens read, none added."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        return list(self._encoding(text).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text with special tokens kept (think tags are special in some models)."""
@@ -203,7 +238,7 @@ class ChatTemplate:
         layout = Layout(messages, lambda turns, ask: self.render(turns, ask=ask, tools=tools), self.think)
         check_tools(tools, layout.text, lambda: self.render(messages, ask=False))
         ids, ends = self._tokens(layout.text)
-        mask = [0] * len(ids)
+        spans: list[tuple[int, int]] = []
         untrained: list[Untrained] = []
         trained = other_context = past = 0
         for index, turn in enumerate(messages):
@@ -219,7 +254,7 @@ class ChatTemplate:
                 self._check_reasoning(messages, index, tools, layout.text)
                 untrained.append(tokens)
                 continue
-            mask[tokens.start : tokens.stop] = [1] * len(tokens)
+            spans.append((tokens.start, tokens.stop))
             trained, past = trained + 1, tokens.stop
             other_context += isinstance(span, Span) and not self._is_context(span, layout.text, ids[: tokens.start])
         if not trained:
@@ -229,15 +264,13 @@ class ChatTemplate:
             )
         return Encoded(
             ids=tuple(ids),
-            mask=tuple(mask),
+            spans=tuple(spans),
             trained_turns=trained,
             untrained=tuple(untrained),
             other_context=other_context,
         )
 
-    def _trained_tokens(
-        self, span: Span, ids: list[int], ends: list[int], layout: Layout, index: int
-    ) -> range | Untrained:
+    def _trained_tokens(self, span: Span, ids: list[int], ends: _Ends, layout: Layout, index: int) -> range | Untrained:
         """The tokens of a turn with its stop token. Raises DataError where the first would be cut."""
         try:
             first = self._first_token(ids, ends, layout.text, span.start)
@@ -246,8 +279,7 @@ class ChatTemplate:
                 f"the token {error.token!r} would be part of the prompt and of the answer messages[{index}]: {error}",
                 remedy="take blanks off the beginning of the turn, or set chat.template",
             ) from error
-        places = range(first, bisect_right(ends, span.bound))
-        stop = next((place for place in places if ids[place] in self.stop_ids), None)
+        stop = self._first_stop(ids, first, bisect_right(ends, span.bound))
         text = layout.text[span.start : span.bound if stop is None else ends[stop]]
         reasoning, answer = said(layout.messages[index], self.think)
         if not _in_order([answer], text):
@@ -256,6 +288,10 @@ class ChatTemplate:
             return Untrained.REASONING_DROPPED
         check_calls(layout.messages[index], index, text)
         return Untrained.NO_STOP if stop is None else range(first, stop + 1)
+
+    def _first_stop(self, ids: list[int], first: int, bound: int) -> int | None:
+        found = [ids.index(stop, first, bound) for stop in self.stop_ids if stop in ids[first:bound]]
+        return min(found, default=None)
 
     def _is_context(self, span: Span, text: str, before: list[int]) -> bool:
         """Whether the ids before a turn are those that sampling would be given."""
@@ -274,19 +310,24 @@ class ChatTemplate:
         if not _in_order(said(messages[index], self.think)[0], last):
             raise dropped_reasoning(index)
 
-    def _tokens(self, text: str) -> tuple[list[int], list[int]]:
+    def _tokens(self, text: str) -> tuple[list[int], _Ends]:
         """Ids [T] of a text, and where each token ends in it [T]."""
-        found = self.tokenizer(
-            text,
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        return list(found["input_ids"]), [end for _, end in found["offset_mapping"]]
+        encoding = self._encoding(text)
+        return encoding.ids, _Ends(encoding)
 
-    def _first_token(self, ids: list[int], ends: list[int], text: str, start: int) -> int:
+    def _encoding(self, text: str) -> Any:
+        """What the tokenizer's own call would make of a text, without the lists of its BatchEncoding that nobody reads:
+        they took as long as the tokens. Its call sets the same before it asks the same."""
+        backend = self.tokenizer.backend_tokenizer
+        if backend.truncation is not None:
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        if backend.encode_special_tokens != self.tokenizer.split_special_tokens:
+            backend.encode_special_tokens = self.tokenizer.split_special_tokens
+        return backend.encode_batch([text], add_special_tokens=False)[0]
+
+    def _first_token(self, ids: list[int], ends: _Ends, text: str, start: int) -> int:
         """The token that a span starts with. Raises _CutTokenError where the tokens before it are not those of the text
         before it.
 

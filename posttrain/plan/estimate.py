@@ -75,6 +75,9 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
             found[step.name] = _training(plan, step, stage, size, parameters)
         elif step.kind == "teacher_logprobs" and isinstance(stage, Dpd):
             found[step.name] = _cached(plan, stage, parameters.get(step.inputs["teacher"]))
+        elif step.kind == "tokens" and isinstance(stage, Sft):
+            text = _text_bytes(plan, stage)  # a token is 4 bytes, and stands for about as many of English
+            found[step.name] = Estimate(disk_bytes=text, seen=_seen(plan, step, stage), text_bytes=text)
         elif step.kind in ("pairs", "filter", "evaluate"):
             found[step.name] = _sampling(plan, step, size)
         elif step.kind in ("base", "export") and size is not None:
@@ -168,12 +171,8 @@ def _training(
     elif steps is not None and isinstance(stage, Supervised):
         longest = forward_of(stage, context).tokens
         tokens = steps * stage.batch_size * rows[type(stage)] * longest
-    text = 0
-    if isinstance(stage, Sft | RewardModel):
-        text = sum(_file_bytes(plan, name) for name in data_of(stage))
-    return Estimate(
-        steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text or None
-    )
+    text = _text_bytes(plan, stage) if isinstance(stage, RewardModel) else None
+    return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text)
 
 
 def _cached(plan: Plan, stage: Dpd, teacher: int | None) -> Estimate:
@@ -190,10 +189,11 @@ def _cached(plan: Plan, stage: Dpd, teacher: int | None) -> Estimate:
     )
 
 
-def _file_bytes(plan: Plan, name: str) -> int:
-    spec = plan.recipe.data[name]
-    files = data_files(spec.path, plan.recipe_dir) if isinstance(spec, FileData) else []
-    return sum(file.stat().st_size for file in files)
+def _text_bytes(plan: Plan, stage: Sft | RewardModel) -> int | None:
+    """Of the files of rows that a stage reads and that are here; None where there is none."""
+    specs = [plan.recipe.data[name] for name in data_of(stage)]
+    files = [file for spec in specs if isinstance(spec, FileData) for file in data_files(spec.path, plan.recipe_dir)]
+    return sum(file.stat().st_size for file in files) or None
 
 
 def _seen(plan: Plan, step: Step, stage: Training) -> Seen | None:

@@ -41,6 +41,8 @@ GPU_SHARE = (
 )
 WORKER_GB = 3.0  # host memory of a process that has imported torch, transformers and CUDA's libraries
 OBJECT_STORE_GB = 0.5
+ENCODERS_GB = 32 * 0.5  # of the processes that make tokens, at most (train/tokens.py)
+NO_MODEL = ("export", "tokens")  # kinds of steps that load none
 ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
 LONGEST_MASK = 32768  # of sdpa on a GPU, as in train/attention.py, which loads torch
 
@@ -121,7 +123,8 @@ def look(plan: Plan, estimates: Mapping[str, Estimate]) -> Verdict:
     needs = {step.name: _needs(asked, step, roles) for step, roles in _roles_alive(plan)}
     misfits = tuple(_misfits(asked, needs))
     unknown = asked.on_gpus and (
-        asked.memory_gb is None or any(asked.sizes[step.name] is None for step in plan.steps if step.kind != "export")
+        asked.memory_gb is None
+        or any(asked.sizes[step.name] is None for step in plan.steps if step.kind not in NO_MODEL)
     )
     return Verdict(fits=False if misfits else None if unknown else True, needs=needs, misfits=misfits)
 
@@ -251,7 +254,8 @@ def _read_by_teacher(asked: _Asked, step: Step) -> tuple[GpuMemory, list[str]]:
 def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | None) -> float | None:
     """Main memory of the fullest node. A trainer loads its model there in float32 (a teacher's file is mapped, once
     for all trainers of a node), an engine checks its weights against a float32 copy, a hand-over makes two copies and
-    one for each engine; rows of data lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token."""
+    one for each engine; the pairs of a reward model lie in every trainer as lists of 80 bytes a token, at 4 bytes of
+    text a token, and rows of an sft on the disk."""
     model, cluster = asked.sizes[step.name], asked.recipe.cluster
     if model is None:
         return None
@@ -259,6 +263,8 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
     trainers, engines = math.ceil(cluster.trainers / nodes), math.ceil(cluster.engines / nodes)
     copy = 4 * model.parameters / GB
     processes = (trainers + len(roles) * engines + 2) * WORKER_GB + OBJECT_STORE_GB
+    if step.kind == "tokens":
+        return processes + ENCODERS_GB
     if step.kind == "fitness":
         return processes + 8 * _largest(asked).parameters / GB
     mapped = 2 * teacher.parameters / GB if teacher else 0.0

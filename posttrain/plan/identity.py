@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from posttrain.recipe.engines import changes_samples, engines_of
+from posttrain.recipe.phases import phases_of
 from posttrain.recipe.resolve import data_of, judge_of, models_of, takes_kl, verifiers_of
-from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Suite, ToyModel
+from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Sft, Suite, ToyModel
 from posttrain.records.step import derive_seed
 from posttrain.store.atomic import canonical_json
 
 PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "pairs_per_prompt", "temperature", "max_tokens")
 FILTER_KEYS = ("prompts", "temperature", "top_p", "max_tokens")
+TOKENS_KEYS = ("data", "max_tokens", "packing", "epochs")
 # in the id as inputs, or written by name below
 _ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter", "negatives_from"}
 _UNSAID: dict[str, Any] = {"pairs_per_prompt": 1, "kd_skip": []}  # of a dpd: what was before these keys stays it
@@ -61,7 +63,7 @@ def base_params(recipe: Recipe, name: str, model: ModelRef, *, local: bool) -> d
 
 def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[str]) -> dict[str, Any]:
     """All that models and data are held against: lengths, packing, what is trained, how messages become text."""
-    looked_at = ("max_tokens", "packing", "adapter", "data")
+    looked_at = ("max_tokens", "packing", "adapter", "data", "phases", "max_positions")
     stages = list(stages)
     own = {stage.name: stage.model_dump(mode="json") for stage in stages}
     foreign = [stage.name for stage in stages if isinstance(stage, Dpd) and not takes_kl(stage)]
@@ -76,11 +78,13 @@ def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[st
 
 
 def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
-    """Part of a training stage. A dpd's sampling keys belong to its pairs, a grpo's filter to the filter step."""
+    """Part of a training stage. An sft's data belong to its tokens, a dpd's sampling keys to its pairs, a grpo's filter
+    to the filter step."""
     own = _said(stage.model_dump(mode="json", by_alias=True))
     left_out = _ELSEWHERE | (set(PAIRS_KEYS) - {"max_tokens"} if isinstance(stage, Dpd) else set())
+    left_out |= {"data", "epochs"} if isinstance(stage, Sft) else set()
     params = {**_common(recipe, stage.name), **{key: value for key, value in own.items() if key not in left_out}}
-    if not isinstance(stage, Dpd):
+    if not isinstance(stage, Dpd | Sft):
         params["data_specs"] = data_specs(recipe, data_of(stage))
     if isinstance(stage, Grpo):
         params |= {
@@ -88,6 +92,33 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
             **_numbers(recipe, "policy", *_judges(recipe, stage)),
         }
     return params
+
+
+def tokens_params(recipe: Recipe, stage: Sft, name: str) -> dict[str, Any]:
+    """Part of `<sft>.tokens`: the order of rows follows from the stage's own seed and from how many sequences it takes,
+    so that what else is changed of a stage leaves its tokens as they are."""
+    own = stage.model_dump(mode="json")
+    return {
+        "name": name,
+        "seed": derive_seed(recipe.seed, stage.name),
+        "chat": _chat(recipe),
+        **{key: own[key] for key in TOKENS_KEYS},
+        **_sequences(stage),
+        "data_specs": data_specs(recipe, data_of(stage)),
+    }
+
+
+def _sequences(stage: Sft) -> dict[str, Any]:
+    """How many sequences a stage takes, or of what each of its phases does."""
+    found = [
+        {
+            "data": dict(phase.data),
+            "max_tokens": phase.max_tokens,
+            "sequences": None if phase.steps is None else phase.steps * stage.batch_size,
+        }
+        for phase in phases_of(stage)
+    ]
+    return {"phases": found} if stage.phases else {"sequences": found[0]["sequences"]}
 
 
 def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, Any]:

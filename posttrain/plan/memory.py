@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posttrain.recipe.phases import longest_row
 from posttrain.recipe.schema import Dpd, Grpo, Lora, RewardModel, Sft, Training
 from posttrain.recipe.sizes import Decoder
 
@@ -63,7 +64,9 @@ def forward_of(stage: Training, context_tokens: int) -> Forward:
     """The largest forward pass of a stage, rows as long as its keys allow."""
     rows = stage.micro_batch_size * (2 if isinstance(stage, Dpd) else 1)  # the good and the bad answer in one pass
     flattened = isinstance(stage, Sft) and stage.packing
-    if isinstance(stage, Sft | RewardModel):
+    if isinstance(stage, Sft):
+        tokens = longest_row(stage)
+    elif isinstance(stage, RewardModel):
         tokens = stage.max_tokens
     else:
         answer = stage.max_tokens if isinstance(stage, Dpd | Grpo) else context_tokens

@@ -21,7 +21,7 @@ from posttrain.plan.steps import build_plan
 from posttrain.recipe import load_recipe
 from posttrain.recipe.new import new_recipe, with_value
 from posttrain.recipe.paths import full_path
-from posttrain.recipe.resolve import longest_rows
+from posttrain.recipe.positions import longest_rows
 from posttrain.recipe.schema import Shape
 from posttrain.recipe.sizes import decoder, num_positions
 from posttrain.store.artefacts import Store

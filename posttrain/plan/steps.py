@@ -1,6 +1,7 @@
 """Recipe -> Plan: every stage becomes its steps, in run order, each with inputs, digests and id.
 
     first                     base (or <stage>.from for --from STAGE=FOLDER), <stage>.teacher of each dpd, fitness
+    then                      <stage>.tokens of each sft whose rows are here: a faulty one comes out before any training
     a stage                   dpd: <stage>.pairs, <stage>.teacher_logprobs where it has a cache, <stage>;
                               grpo: <stage>.filter, <stage>; others: <stage>
     after a checkpoint        <step>.eval.<suite>
@@ -45,6 +46,7 @@ from posttrain.recipe.schema import (
     Grpo,
     ModelRef,
     Recipe,
+    Sft,
     StageData,
     ToyModel,
     Training,
@@ -118,6 +120,9 @@ def build_plan(
             builder.model(f"{stage.name}.teacher", stage.teacher, role=ModelRole.TEACHER, stage=stage.name)
     if recipe.evaluate.suites or any(isinstance(stage, Training) for stage in chosen):
         builder.fitness(chosen)  # stages of the user's own alone may ask nothing of a model
+    for stage in chosen:
+        if isinstance(stage, Sft) and builder.reads_from_start(stage):
+            builder.tokens(stage)
     if not external:
         builder.evaluations(BASE)
         builder.few_shot_evaluations()
@@ -226,6 +231,31 @@ class _Builder:
         params = identity.fitness_params(self.recipe, stages, data)
         self._add(Step(name="fitness", kind="fitness", params=params, inputs=models), data=data)
 
+    def reads_from_start(self, stage: Sft) -> bool:
+        """Whether an sft's rows and the tokenizer for them are there before any stage has run."""
+        from_stages = any(isinstance(self.recipe.data[name], StageData) for name in data_of(stage))
+        return not from_stages and self._tokenizer(stage) in self.steps
+
+    def tokens(self, stage: Sft) -> None:
+        """The rows of an sft as tokens. Training changes no tokenizer, so they hang on the model at the beginning."""
+        name, tokenizer = f"{stage.name}.tokens", self._tokenizer(stage)
+        inputs = {"tokenizer": self._required_step(stage, tokenizer, f"starts from '{tokenizer}'")}
+        params = identity.tokens_params(self.recipe, stage, name)
+        step = Step(
+            name=name, kind="tokens", params=params, inputs={**inputs, **self._stage_data(stage)}, stage=stage.name
+        )
+        self._add(step, data=tuple(data_of(stage)))
+
+    def _tokenizer(self, stage: AnyStage) -> str:
+        """The step whose tokenizer a stage has: where its line of stages begins, or a stage of the user's own in it."""
+        by_name = {one.name: one for one in self.recipe.stages}
+        name = stage.name
+        while f"{name}.from" not in self.steps:
+            name = start_of(self.recipe, name)
+            if name == BASE or isinstance(by_name[name], Custom):
+                return name
+        return f"{name}.from"
+
     def stage(self, stage: AnyStage) -> None:
         """A stage with what it needs before it and its evaluations after it."""
         inputs = {"checkpoint": self._start(stage)}
@@ -239,9 +269,13 @@ class _Builder:
                 step = Step(name=filtered, kind="filter", params=params, inputs=dict(inputs), stage=stage.name)
                 self._add(step, data=tuple(data_of(stage)))
                 inputs["filter"] = filtered
+        elif isinstance(stage, Sft):
+            if f"{stage.name}.tokens" not in self.steps:
+                self.tokens(stage)
+            inputs["tokens"] = f"{stage.name}.tokens"
         else:
             inputs |= self._stage_data(stage)
-        data = () if isinstance(stage, Dpd) else tuple(data_of(stage))
+        data = () if isinstance(stage, Dpd | Sft) else tuple(data_of(stage))
         params = identity.stage_params(self.recipe, stage)
         step = Step(name=stage.name, kind=stage.kind, params=params, inputs=inputs, stage=stage.name)
         self._add(step, data=data)

@@ -8,7 +8,8 @@ from functools import partial
 from posttrain.plan.estimate import configs
 from posttrain.preflight.finding import Finding, finding_of, later
 from posttrain.preflight.subject import Subject
-from posttrain.recipe.resolve import longest_rows, on_vllm_cpu
+from posttrain.recipe.positions import longest_rows
+from posttrain.recipe.resolve import on_vllm_cpu
 from posttrain.recipe.sizes import check_heads, check_positions
 from posttrain.records.step import ModelRole
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from posttrain.recipe.engines import check_engines
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
+from posttrain.recipe.phases import check_phases
+from posttrain.recipe.positions import check_raised
 from posttrain.recipe.resolve import (
     BASE,
     counts_in_band,
@@ -53,7 +55,9 @@ def check_references(loaded: Loaded) -> None:
         _check_verifiers,
         _check_judges,
         _check_numbers,
+        check_phases,
         _check_context,
+        check_raised,
         check_engines,
         _check_suites,
         _check_sandbox,

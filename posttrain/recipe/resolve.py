@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from posttrain.recipe.phases import mixture
 from posttrain.recipe.schema import (
     AnyStage,
     Chat,
@@ -52,7 +53,9 @@ def final_policy(recipe: Recipe) -> str:
 
 def data_of(stage: AnyStage) -> dict[str, float]:
     """Data sets a stage reads, with their weights."""
-    if isinstance(stage, Sft | RewardModel):
+    if isinstance(stage, Sft):
+        return mixture(stage)
+    if isinstance(stage, RewardModel):
         return dict(stage.data)
     if isinstance(stage, Dpd | Grpo):
         return {stage.prompts: 1.0} if isinstance(stage.prompts, str) else dict(stage.prompts)
@@ -112,15 +115,6 @@ def judge_of(recipe: Recipe, verifiers: Iterator[str] | list[str] | set[str]) ->
     """The reward-model stage that these verifiers ask, if any (check_references allows one a step)."""
     named = sorted({stage for name in verifiers for stage in judge_stages(recipe.verifiers[name].options)})
     return named[0] if named else None
-
-
-def longest_rows(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, int]:
-    """Tokens that a model must have positions for, by the key that asks for them: those of answers, and of the stages'
-    rows."""
-    rows = {
-        f"stages.{stage.name}.max_tokens": stage.max_tokens for stage in stages if isinstance(stage, Sft | RewardModel)
-    }
-    return {"engine.context_tokens": recipe.engine.context_tokens, **rows}
 
 
 def samples_answers(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:

@@ -342,8 +342,11 @@ class Training(Stage):
     steps: int | None = Field(None, ge=1, description="Optimiser steps; null: from epochs.")
     micro_batch_size: Positive = Field(16, description="Rows a forward pass a worker.")
     learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate.")
-    schedule: Literal["cosine", "constant", "linear"] = Field("cosine", description="Shape after warm-up.")
+    schedule: Literal["cosine", "constant", "linear", "wsd"] = Field(
+        "cosine", description="Shape after warm-up; wsd: stable, then it falls to 0 over decay_share."
+    )
     warmup_share: Share = Field(0.03, description="Share of the steps spent warming up.")
+    decay_share: Share = Field(0.1, description="Share of the steps, the last ones, over which wsd falls.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Clip the global gradient norm here.")
     adapter: Lora | Literal["full"] = Field("full", description="full, or LoRA (merged when the stage ends).")
@@ -364,15 +367,37 @@ class Supervised(Training):
     epochs: float | None = Field(None, gt=0, le=1e6, description="Passes over the data; give one of steps and epochs.")
 
 
+class Phase(Strict):
+    """A part of an sft stage's steps. What is null is as the stage has it."""
+
+    share: Share = Field(gt=0, description="Share of the stage's steps; those of all phases add up to 1.")
+    data: dict[str, Weight] | None = Field(None, min_length=1, description="Data set to weight, in this phase.")
+    max_tokens: int | None = Field(None, ge=1, description="Longest row, and packed sequence, in this phase.")
+    learning_rate: float | None = Field(None, gt=0, description="Peak learning rate in this phase.")
+
+
 class Sft(Supervised):
     kind: Literal["sft"]
     data: dict[str, Weight] = Field(
-        min_length=1, description="Data set to weight; weights are shares of the rows drawn."
+        default_factory=dict,
+        description="Data set to weight; weights are shares of the rows drawn. Left out only where each phase has one.",
     )
     max_tokens: Positive = Field(32768, description="Longest row; longer rows are dropped and counted.")
     packing: bool = Field(True, description="Rows share a sequence without attending to each other.")
     router_loss: float = Field(
         0.0, ge=0, description="Weight of the experts' load-balancing loss; 0: none, whatever config.json says."
+    )
+    phases: list[Phase] = Field(
+        default_factory=list, description="Parts of the steps with mixtures, lengths, rates of their own; empty: one."
+    )
+    restart_optimizer: bool = Field(
+        False, description="Each phase begins with a fresh optimiser and a schedule of its own; false: both go on."
+    )
+    rope_theta: float | None = Field(
+        None, gt=0, description="Base of the rotary positions from here on (ABF raises it); null: the model's."
+    )
+    max_positions: int | None = Field(
+        None, ge=1, description="Positions that the model knows from here on, with rope_theta; null: the model's."
     )
 
 

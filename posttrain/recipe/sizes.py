@@ -174,4 +174,4 @@ def check_positions(config: Mapping[str, Any], wanted: Mapping[str, int], whose:
                 where=key,
                 remedy="lower it, or give a model whose positions were extended",
             )
-    return f"up to {max(wanted.values())} of {limit} positions"
+    return f"up to {max(wanted.values(), default=0)} of {limit} positions"

@@ -18,6 +18,10 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
     for stage in raw["stages"]:
         if "steps" in stage:
             stage.update(steps=2, save_every=1)
+        if stage.get("phases"):
+            count = len(stage["phases"])
+            stage["steps"] = max(2, count)
+            stage["phases"] = [phase | {"share": 1 / count} for phase in stage["phases"]]
         if "epochs" in stage:
             stage["epochs"] = None
         if stage.get("filter"):

@@ -49,6 +49,30 @@ class SftMetrics:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TokensMetrics:
+    """Rows turned into tokens for a stage of supervised fine-tuning. `rows` are those of its sequences, `tokens` and
+    `trained_tokens` theirs; `used`: the share of packed sequences that tokens fill. The rest as in SftMetrics.
+
+    Example: TokensMetrics(sequences=640, rows=1280, tokens=163840, trained_tokens=61240, used=0.998, faulty_rows=0,
+    too_long_rows=2, rows_not_seen=0, rows_again=640, trained_turns=1300)
+    """
+
+    sequences: int
+    rows: int
+    tokens: int
+    trained_tokens: int
+    faulty_rows: int
+    too_long_rows: int
+    rows_not_seen: int
+    rows_again: int
+    used: float | None = None
+    trained_turns: int = 0
+    untrained_turns: Mapping[str, int] = field(default_factory=dict)
+    context_turns: int = 0
+    other_context_turns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DpdMetrics:
     """Distillation on pairs. `trained_tokens` are those of the answers. Example: DpdMetrics(loss=0.2, steps=120,
     pairs=310, trained_tokens=70110, parameters=812544, rows_not_seen=0, rows_again=650)"""

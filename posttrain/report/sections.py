@@ -31,6 +31,7 @@ Count = TypeVar("Count", int, float)
 KIND_WORDS = {
     "base": "base",
     "fitness": "models checked",
+    "tokens": "rows to tokens",
     "sft": "supervised",
     "pairs": "preference pairs",
     "teacher_logprobs": "teacher's distributions",

@@ -19,6 +19,7 @@ import torch
 from transformers import DynamicCache
 
 from posttrain.errors import CheckpointError, StageError
+from posttrain.recipe.sizes import check_positions
 from posttrain.rollout.causal import load_causal, refuse_unbatchable
 from posttrain.rollout.dispatch import Sample
 from posttrain.rollout.engine import EngineHealth, EngineOptions
@@ -64,6 +65,7 @@ class HfEngine:
     def _start(self, model_dir: str, version: str) -> None:
         self._decoder = Decoder(model_dir)
         self._config = read_config(model_dir)
+        check_positions(self._config, {"engine.context_tokens": self._context_tokens}, model_dir)
         self._model: Any = load_causal(model_dir, self._dtype).to(self._device).eval()
         refuse_unbatchable(self._net.config, model_dir)
         self._companions = read_companions(model_dir)

@@ -12,10 +12,12 @@ from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
 from posttrain.stages.sft import SftStage
+from posttrain.stages.tokens import TokensStage
 
 STAGES: dict[str, type[StageKind]] = {
     "base": Base,
     "fitness": Fitness,
+    "tokens": TokensStage,
     "sft": SftStage,
     "pairs": Pairs,
     "teacher_logprobs": TeacherLogprobs,

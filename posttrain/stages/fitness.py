@@ -10,15 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.errors import StageError
-from posttrain.recipe.resolve import (
-    asked_data,
-    longest_rows,
-    on_vllm_cpu,
-    own_data,
-    samples_answers,
-    takes_kl,
-    teachers_chat,
-)
+from posttrain.recipe.positions import longest_rows
+from posttrain.recipe.resolve import asked_data, on_vllm_cpu, own_data, samples_answers, takes_kl, teachers_chat
 from posttrain.recipe.schema import AnyStage, Dpd, Lora, Sft, Training
 from posttrain.recipe.sizes import check_heads, check_positions, num_parameters, training_disk_bytes
 from posttrain.records.step import ModelRole

@@ -22,13 +22,13 @@ def stage_of(ctx: StepContext) -> Any:
     return next(stage for stage in ctx.recipe.stages if stage.name == ctx.step.stage)
 
 
-def job_of(ctx: StepContext) -> Job:
-    """The part of a step's context that travels to the workers."""
+def job_of(ctx: StepContext, *, model: str = "checkpoint") -> Job:
+    """The part of a step's context that travels to the workers. model: the input that it starts from."""
     return Job(
         stage=stage_of(ctx),
         step_name=ctx.step.name,
         owner=ctx.step.id,
-        model=model_dir(ctx.inputs["checkpoint"]),
+        model=model_dir(ctx.inputs[model]),
         chat=ctx.recipe.chat,
         data=ctx.recipe.data,
         recipe_dir=ctx.recipe_dir,

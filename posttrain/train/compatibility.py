@@ -11,6 +11,7 @@ from posttrain.data.spans import TurnCounts, Untrained
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.files import check_model_folder
+from posttrain.recipe.phases import longest_row
 from posttrain.recipe.schema import Chat, Data, Sft
 from posttrain.sampling.prompts import encode_rows
 from posttrain.types import Conversation
@@ -82,23 +83,21 @@ def check_rows(
     for name, spec in data.items():
         rows = load_conversations(name, spec, recipe_dir)
         lengths, turns = _lengths(template, rows, spec, sample)
-        fitting = [length for length in lengths if length <= stage.max_tokens]
+        longest = longest_row(stage, name)
+        fitting = [length for length in lengths if length <= longest]
         if not fitting or turns.untrained_share > chat.max_untrained_share:  # it may be sorted
             lengths, turns = _lengths(template, rows, spec, len(rows.items))
-            fitting = [length for length in lengths if length <= stage.max_tokens]
+            fitting = [length for length in lengths if length <= longest]
         turns.check_share(chat.max_untrained_share, name)
         if not fitting:
             raise DataError(
-                (
-                    f"no row of data '{name}' fits in max_tokens {stage.max_tokens}; the shortest has {min(lengths):,} "
-                    "tokens"
-                ),
+                (f"no row of data '{name}' fits in max_tokens {longest}; the shortest has {min(lengths):,} tokens"),
                 where=f"stages.{stage.name}.max_tokens",
                 remedy="raise max_tokens, or give shorter rows",
             )
-        packed = f", {stage.max_tokens * len(fitting) / sum(fitting):.1f} a packed sequence" if stage.packing else ""
+        packed = f", {longest * len(fitting) / sum(fitting):.1f} a packed sequence" if stage.packing else ""
         words.append(
-            f"{len(fitting)} of {len(lengths)} rows of '{name}' fit in {stage.max_tokens} tokens, longest "
+            f"{len(fitting)} of {len(lengths)} rows of '{name}' fit in {longest} tokens, longest "
             f"{max(lengths):,}{packed}; {turns.in_words()}"
         )
     return "; ".join(words)

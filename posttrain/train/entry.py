@@ -15,6 +15,13 @@ from posttrain.sampling.job import RolloutSource
 from posttrain.train.job import Job
 
 
+def tokens(job: Job, previous: Sequence[Path]) -> dict[str, Any]:
+    """The rows of an sft stage as tokens. previous: folders of earlier attempts."""
+    from posttrain.train.tokens import make_tokens
+
+    return make_tokens(job, previous)
+
+
 def sft(job: Job) -> dict[str, Any]:
     """Supervised fine-tuning."""
     from posttrain.train.sft import train

@@ -1,4 +1,5 @@
-"""Supervised fine-tuning: TRL's SFTTrainer over rows that data/template.py has already tokenised and masked.
+"""Supervised fine-tuning: TRL's SFTTrainer over the sequences that the step `<name>.tokens` published, mapped into
+memory.
 
 Credit: every token of an assistant turn up to and with its stop token; loss is the mean over the step's trained tokens,
 whatever the split.
@@ -7,108 +8,23 @@ whatever the split.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from dataclasses import replace
 from typing import Any
 
-from posttrain.data.mix import Seen, draw, num_rows, seen_of_drawn
-from posttrain.data.packing import pack
-from posttrain.data.source import Fault, load_conversations, set_aside, write_set_aside
-from posttrain.data.template import ChatTemplate, Encoded, count_turns
-from posttrain.errors import DataError, RecipeError
+from posttrain.data.source import SET_ASIDE
+from posttrain.data.template import ChatTemplate
+from posttrain.errors import RecipeError
 from posttrain.machine.ranks import is_first_rank, world_size
+from posttrain.recipe.phases import longest_row
 from posttrain.recipe.schema import Sft
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import SftMetrics
-from posttrain.train.job import Job, data_folders
-from posttrain.types import Conversation
+from posttrain.train.job import Job
+from posttrain.train.tokens import IGNORED, Sequences
 
 ROUTER_KEYS = ("output_router_logits", "router_aux_loss_coef")
-Drawn = list[tuple[str, int]]
-"""Rows by data set and number."""
-
-
-def encode_rows(
-    job: Job, stage: Sft, template: ChatTemplate
-) -> tuple[dict[str, list[Encoded]], dict[str, list[Fault]], dict[str, list[Fault]], dict[str, list[int]]]:
-    """Every row of every data set as ids and masks; the faulty rows; those that are too long; and the numbers of the
-    former in their data set. Raises DataError."""
-    numbers: dict[str, list[int]] = {}
-    encoded: dict[str, list[Encoded]] = {}
-    faulty: dict[str, list[Fault]] = {}
-    too_long: dict[str, list[Fault]] = {}
-    for name in sorted(stage.data):
-        rows = load_conversations(name, job.data[name], job.recipe_dir, data_folders(job.inputs))
-        whole, reasons = _encode(rows.items, template)
-        rows = set_aside(rows, job.data[name], reasons)
-        faulty[name] = list(rows.faults)
-        fits = [len(row.ids) <= stage.max_tokens for row in whole]
-        encoded[name] = [row for row, fit in zip(whole, fits, strict=True) if fit]
-        numbers[name] = [number for number, fit in zip(rows.numbers, fits, strict=True) if fit]
-        too_long[name] = [
-            Fault(row=number, reason=f"{len(row.ids)} tokens, longer than max_tokens {stage.max_tokens}")
-            for number, row in zip(rows.numbers, whole, strict=True)
-            if len(row.ids) > stage.max_tokens
-        ]
-        if not encoded[name]:
-            raise DataError(
-                f"no row of data '{name}' fits in max_tokens {stage.max_tokens}",
-                where=job.step_name,
-                remedy="raise max_tokens",
-            )
-        count_turns(encoded[name]).check_share(template.max_untrained_share, name)
-    return encoded, faulty, too_long, numbers
-
-
-def _encode(rows: Sequence[Conversation], template: ChatTemplate) -> tuple[list[Encoded], list[str | None]]:
-    """Rows [N] that the template takes, as ids; and why it refuses a row [N], or None."""
-    done: list[Encoded] = []
-    reasons: list[str | None] = []
-    for row in rows:
-        try:
-            done.append(template.encode_conversation(row.messages, row.tools))
-            reasons.append(None)
-        except DataError as error:
-            reasons.append(f"{error.what}: {error.remedy}" if error.remedy else error.what)
-    return done, reasons
-
-
-def plan_sequences(stage: Sft, encoded: Mapping[str, Sequence[Encoded]], seed: int) -> tuple[list[Drawn], int, Seen]:
-    """What the stage trains on, in order: sequences of rows (one row each without packing); its optimiser steps; and
-    which rows that leaves out or holds again.
-
-    From `epochs` every row drawn is in exactly one sequence and the last step has what is left. From `steps` there are
-    as many sequences as these hold.
-    """
-    sizes, weights = {name: len(rows) for name, rows in encoded.items()}, dict(stage.data)
-    pools = {name: [(name, number) for number in range(size)] for name, size in sizes.items()}
-    wanted = None if stage.steps is None else stage.steps * stage.batch_size
-    total = num_rows(sizes, weights, stage.epochs or 1.0) if wanted is None else wanted
-    if wanted is not None and stage.packing:
-        scale = sum(weights.values())
-        total_of = {name: sum(len(row.ids) for row in rows) for name, rows in encoded.items()}
-        mean_tokens = sum(weights[name] / scale * total_of[name] / size for name, size in sizes.items())
-        total = math.ceil(wanted * stage.max_tokens / mean_tokens)  # of sequences without a gap; some have one
-    while True:
-        drawn = draw(pools, weights, total, seed)
-        sequences = [[row] for row in drawn]
-        if stage.packing:
-            lengths = [len(encoded[name][number].ids) for name, number in drawn]
-            sequences = [[drawn[at] for at in rows] for rows in pack(lengths, stage.max_tokens, seed)]
-        if wanted is None or len(sequences) >= wanted:
-            break
-        total = math.ceil(total * max(1.05, wanted / len(sequences)))
-    sequences = sequences[:wanted]
-    seen = seen_of_drawn(sum(sizes.values()), [row for rows in sequences for row in rows])
-    return sequences, math.ceil(len(sequences) / stage.batch_size), seen
-
-
-def _row(rows: Sequence[Encoded]) -> dict[str, list[int]]:
-    """A sequence as TRL's collator reads it."""
-    return {
-        "input_ids": [token for row in rows for token in row.ids],
-        "labels": [token if on else -100 for row in rows for token, on in zip(row.ids, row.mask, strict=True)],
-        "seq_lengths": [len(row.ids) for row in rows],
-    }
 
 
 def router_settings(config: Any, stage: Sft) -> dict[str, Any]:
@@ -128,21 +44,32 @@ def train(job: Job) -> dict[str, Any]:
     """Runs in every trainer worker; the first rank writes job.output/model. Returns headline metrics, or {"stopped":
     True}."""
     import datasets
+    from torch.optim.lr_scheduler import LambdaLR
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.model import load_model, num_parameters, save_model
     from posttrain.train.new_tokens import grow_embedding, publish_tokens
+    from posttrain.train.phases import Phases
+    from posttrain.train.raised import with_raised_positions
     from posttrain.train.sharding import wants_sharding, whole_model
     from posttrain.train.trainer import Recorder, even_rows, micro_split, run_trainer, settings
 
     stage: Sft = job.stage
+    raised = job.attempt / f"raised-{os.environ.get('RANK', '0')}"
+    job = replace(job, model=with_raised_positions(job.model, stage, raised))
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
-    encoded, faulty, too_long, numbers = encode_rows(job, stage, template)
-    sequences, steps, seen = plan_sequences(stage, encoded, job.seed)
-    whole = [[encoded[name][number] for name, number in rows] for rows in sequences]
+    sequences = Sequences(job.inputs["tokens"])
+    sequences.check_tokenizer(template, job.step_name)
+    steps = math.ceil(len(sequences) / stage.batch_size)
     micro, passes = micro_split(stage)
-    blank = [Encoded(ids=template.stop_ids[:1], mask=(0,))]
-    table = datasets.Dataset.from_list([_row(rows) for rows in even_rows(whole, blank, micro * world_size())])
+    blank = {"input_ids": [template.stop_ids[0]], "labels": [IGNORED], "seq_lengths": [1]}
+    numbers = even_rows(range(len(sequences)), -1, micro * world_size())
+
+    def examples(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        found = [blank if number < 0 else sequences.example(number) for number in batch["number"]]
+        return {key: [example[key] for example in found] for key in blank}
+
+    table = datasets.Dataset.from_dict({"number": numbers}).with_transform(examples)
 
     def make() -> Any:
         model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
@@ -153,23 +80,32 @@ def train(job: Job) -> dict[str, Any]:
     sharded = wants_sharding(job.sharding, model)
     arguments = settings(job, stage, steps, rows_per_forward=micro, accumulation=passes, sharded=sharded)
     # Rows come as ids and labels, and packed: `packing` only has the collator keep the rows of a sequence apart.
-    arguments |= {"packing": stage.packing, "max_length": stage.max_tokens if stage.packing else None}
+    arguments |= {"packing": stage.packing, "max_length": longest_row(stage) if stage.packing else None}
     arguments |= {"dataset_kwargs": {"skip_prepare_dataset": True}, "router_aux_loss_coef": stage.router_loss}
     router = router_settings(model.config.get_text_config(), stage)
 
     def rows_of(step: int) -> list[str]:
-        drawn = [row for rows in sequences[step * stage.batch_size : (step + 1) * stage.batch_size] for row in rows]
-        return [f"row {numbers[name][at]} of data '{name}'" for name, at in drawn]
+        last = min(len(sequences), (step + 1) * stage.batch_size)
+        return list(sequences.named(range(step * stage.batch_size, last)))
 
     recorder = Recorder(job, rows_of)
 
+    phases = Phases(stage)
+
     class Watched(SFTTrainer):  # type: ignore[misc]
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            if stage.phases and getattr(self, "lr_scheduler", None) is None:
+                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: phases.factor(step))
+            return super().create_scheduler(num_training_steps, optimizer)
+
         def training_step(self, *given: Any, **named: Any) -> Any:
             return recorder.watch(super().training_step(*given, **named))
 
     trainer = Watched(
         model=model, args=SFTConfig(**arguments), train_dataset=table, processing_class=template.tokenizer
     )
+    if stage.phases:
+        trainer.add_callback(phases)
     run_trainer(trainer, recorder, job)
     if recorder.stopped and trainer.state.global_step < steps:
         return {"stopped": True}
@@ -187,24 +123,22 @@ def train(job: Job) -> dict[str, Any]:
             recipe_dir=job.recipe_dir,
         )
         publish_tokens(template, job.output / "model")
-        write_set_aside(
-            job.output, {name: sorted(faulty[name] + too_long[name], key=lambda fault: fault.row) for name in encoded}
-        )
-    trained = sum(sum(row.mask) for rows in whole for row in rows)
-    turns = count_turns(row for rows in encoded.values() for row in rows)
+        if (sequences.folder / SET_ASIDE).is_file():
+            shutil.copyfile(sequences.folder / SET_ASIDE, job.output / SET_ASIDE)
+    made = sequences.facts.metrics
     metrics = SftMetrics(
         loss=recorder.last_loss(trainer.state.log_history),
         steps=steps,
-        rows=seen.drawn,
-        trained_tokens=trained,
+        rows=made.rows,
+        trained_tokens=made.trained_tokens,
         parameters=num_parameters(trainer.model),
-        faulty_rows=sum(map(len, faulty.values())),
-        too_long_rows=sum(map(len, too_long.values())),
-        rows_not_seen=seen.not_seen,
-        rows_again=seen.again,
-        trained_turns=turns.trained,
-        untrained_turns=turns.untrained,
-        context_turns=turns.context,
-        other_context_turns=turns.other_context,
+        faulty_rows=made.faulty_rows,
+        too_long_rows=made.too_long_rows,
+        rows_not_seen=made.rows_not_seen,
+        rows_again=made.rows_again,
+        trained_turns=made.trained_turns,
+        untrained_turns=made.untrained_turns,
+        context_turns=made.context_turns,
+        other_context_turns=made.other_context_turns,
     )
     return dict(as_json(metrics))

@@ -32,6 +32,7 @@ from posttrain.train.finite import STEPS_A_SKIP, RowsOf, all_finite, not_finite
 from posttrain.train.job import Job
 from posttrain.train.losses.head import Head, States
 from posttrain.train.model import is_peft, load_model
+from posttrain.train.phases import decay_steps, warmup_steps
 from posttrain.train.sharding import (
     is_sharded,
     load_whole,
@@ -43,6 +44,12 @@ from posttrain.train.sharding import (
 
 T = TypeVar("T")
 
+SCHEDULES = {
+    "cosine": "cosine",
+    "constant": "constant_with_warmup",
+    "linear": "linear",
+    "wsd": "warmup_stable_decay",
+}
 UNPUBLISHED = (
     "epoch",
     "train_runtime",
@@ -67,10 +74,11 @@ def settings(
         "per_device_train_batch_size": rows_per_forward,
         "gradient_accumulation_steps": accumulation,
         "learning_rate": stage.learning_rate,
-        "lr_scheduler_type": {"cosine": "cosine", "constant": "constant_with_warmup", "linear": "linear"}[
-            stage.schedule
-        ],
-        "warmup_steps": math.ceil(stage.warmup_share * steps),
+        "lr_scheduler_type": SCHEDULES[stage.schedule],
+        "lr_scheduler_kwargs": (
+            {"num_decay_steps": decay_steps(stage, steps), "decay_type": "linear"} if stage.schedule == "wsd" else None
+        ),
+        "warmup_steps": warmup_steps(stage, steps),
         "weight_decay": stage.weight_decay,
         "max_grad_norm": stage.max_grad_norm,
         "gradient_checkpointing": stage.gradient_checkpointing,

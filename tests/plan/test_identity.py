@@ -40,7 +40,7 @@ TRAINING = {
     "steps": "5",
     "micro_batch_size": "8",
     "learning_rate": "3e-5",
-    "schedule": "constant",
+    "schedule": "wsd",
     "warmup_share": "0.2",
     "weight_decay": "0.1",
     "max_grad_norm": "0.5",
@@ -49,13 +49,18 @@ TRAINING = {
     "gradient_checkpointing": "true",
     "attention": "sdpa",
 }
+RAISED = {"router_loss": "0.01", "rope_theta": "1e6", "max_positions": "2048"}
 SUPERVISED = {**TRAINING, "batch_size": "48"}
 
 # stage -> key -> (value, steps that read it)
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     "cold_start": {
-        key: (value, {"cold_start"})
-        for key, value in {**SUPERVISED, "max_tokens": "300", "packing": "false", "router_loss": "0.01"}.items()
+        **{key: (value, {"cold_start"}) for key, value in {**SUPERVISED, **RAISED}.items()},
+        **{
+            key: (value, {"cold_start.tokens", "cold_start"})
+            for key, value in {"steps": "5", "batch_size": "48", "max_tokens": "300", "packing": "false"}.items()
+        },
+        "phases": ("[{share: 0.5}, {share: 0.5, max_tokens: 300}]", {"cold_start.tokens", "cold_start"}),
     },
     "distil": {
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
@@ -115,7 +120,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         "data": ("{preferences: 2.0}", {"judge"}),
     },
 }
-HELD_AGAINST_MODELS = ("max_tokens", "packing", "adapter", "data")
+HELD_AGAINST_MODELS = ("max_tokens", "packing", "adapter", "data", "phases", "max_positions")
 CASES = [
     (f"stages.{stage}.{key}={value}", direct | ({"fitness"} if key in HELD_AGAINST_MODELS else set()))
     for stage, edits in EDITS.items()
@@ -127,6 +132,7 @@ EVALUATIONS = {
     for name in ("base", "base.few_shot", "cold_start", "distil.teacher", "distil", "control", "stem", "preference")
 }
 SAMPLERS = {"distil.pairs", "stem.filter"}
+TOKENS = {"cold_start.tokens", "control.tokens"}
 TRAINERS = {"cold_start", "distil", "control", "stem", "judge", "preference"}
 CASES += [
     ("evaluate.k=2", EVALUATIONS),
@@ -138,12 +144,12 @@ CASES += [
     ("verifiers.math.on_truncated=judge", EVALUATIONS | {"distil.pairs", "stem.filter", "stem"}),
     ("verifiers.taste.score=win", {"preference"}),
     ("verifiers.code.score=fraction", set()),
-    ("data.warmup.limit=4", {"fitness", "cold_start", "base.few_shot.eval.stem", "export"}),
+    ("data.warmup.limit=4", {"fitness", "cold_start.tokens", "base.few_shot.eval.stem", "export"}),
     ("data.held_out.limit=4", EVALUATIONS | {"export", "fitness"}),
     ("data.programs.limit=1", {"export"}),
     ("engine.context_tokens=500", EVALUATIONS | SAMPLERS | TRAINERS | {"fitness"}),
-    ("chat.stop=[x]", EVALUATIONS | SAMPLERS | TRAINERS | {"export", "fitness"}),
-    ("seed=8", EVALUATIONS | SAMPLERS | TRAINERS | {"export"}),
+    ("chat.stop=[x]", EVALUATIONS | SAMPLERS | TOKENS | TRAINERS | {"export", "fitness"}),
+    ("seed=8", EVALUATIONS | SAMPLERS | TOKENS | TRAINERS | {"export"}),
     ("name=other", {"export"}),
     ("cluster={trainers: 2, gpus_per_trainer: 1.0}", set()),
     ("engine.backend=hf", set()),
@@ -173,6 +179,7 @@ def test_an_edit_touches_exactly_the_steps_that_depend_on_it(recipe: Path, overr
 def test_the_table_above_covers_every_key_of_every_stage_kind() -> None:
     structural = {"kind", "name", "from", "epochs", "data"}  # name, from, epochs and data have tests of their own
     structural |= {"top_p", "staleness"}  # the former is 1.0 or refused, the latter needs another key beside it
+    structural |= {"restart_optimizer", "decay_share"}  # read only beside phases and wsd
     for stage, model in {"cold_start": Sft, "distil": Dpd, "stem": Grpo, "judge": RewardModel}.items():
         keys = {info.alias or name for name, info in model.model_fields.items()}
         assert EDITS[stage].keys() | structural >= keys, keys - EDITS[stage].keys() - structural
@@ -199,7 +206,7 @@ def test_changed_content_touches_what_reads_it_and_a_moved_file_touches_nothing(
     assert touched(before, plan_of(path, "data.warmup.path=data/moved.jsonl")) == set()
     write_jsonl(tmp_path / "data" / "moved.jsonl", [{"prompt": "other", "completion": "words"}])
     after = plan_of(path, "data.warmup.path=data/moved.jsonl")
-    assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem"})
+    assert touched(before, after) == closure(after, {"fitness", "cold_start.tokens", "base.few_shot.eval.stem"})
 
 
 def test_shards_are_known_by_their_content_and_names_wherever_they_lie(tmp_path: Path) -> None:
@@ -209,20 +216,22 @@ def test_shards_are_known_by_their_content_and_names_wherever_they_lie(tmp_path:
         write_jsonl(tmp_path / "data" / "all" / name, [row])
     glob, folder = "data.warmup={source: file, path: 'data/all/part-*', card: cards/warmup.md}", "data/all"
     before = plan_of(path, glob)
-    assert plan_of(path, glob.replace("data/all/part-*", folder)).step("cold_start").digests["data.warmup"]
+    assert plan_of(path, glob.replace("data/all/part-*", folder)).step("cold_start.tokens").digests["data.warmup"]
     shutil.move(tmp_path / "data" / "all", tmp_path / "data" / "moved")
     moved = glob.replace("data/all", "data/moved")
     assert touched(before, plan_of(path, moved)) == set()
     write_jsonl(tmp_path / "data" / "moved" / "part-3.jsonl", [row])
     after = plan_of(path, moved)
-    assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem"})
+    assert touched(before, after) == closure(after, {"fitness", "cold_start.tokens", "base.few_shot.eval.stem"})
 
 
 @pytest.mark.parametrize("key", ["columns={prompt: question}", "metadata=[note]", "gold_format=GSM8K"])
 def test_how_columns_are_read_belongs_to_what_reads_them(tmp_path: Path, key: str) -> None:
     path = write_world(tmp_path)
     before, after = plan_of(path), plan_of(path, f"data.warmup.{key}")
-    assert touched(before, after) == closure(after, {"fitness", "cold_start", "base.few_shot.eval.stem", "export"})
+    assert touched(before, after) == closure(
+        after, {"fitness", "cold_start.tokens", "base.few_shot.eval.stem", "export"}
+    )
 
 
 def test_a_moved_base_touches_only_the_card_that_names_it(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_plan_prints_each_step_with_its_state_and_why(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(recipe)]) == 0
     out = capsys.readouterr().out
-    assert "stem.filter" in out and "never run here" in out and "small: 20 steps, 0 cached, 20 to run" in out
+    assert "stem.filter" in out and "never run here" in out and "small: 22 steps, 0 cached, 22 to run" in out
 
 
 def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,13 +34,14 @@ def test_plan_as_json_holds_ids_states_and_estimates(recipe: Path, capsys: pytes
     assert [step["name"] for step in plan["steps"]] == [
         "base",
         "fitness",
+        "cold_start.tokens",
         "base.eval.stem",
         "base.few_shot.eval.stem",
         "cold_start",
         "cold_start.eval.stem",
     ]
-    assert plan["steps"][4]["estimate"]["steps"] == 4
-    assert plan["steps"][4]["id"].startswith("sft-")
+    assert plan["steps"][5]["estimate"]["steps"] == 4
+    assert plan["steps"][5]["id"].startswith("sft-")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_an_odd_config_costs_nothing_but_the_estimate(
     config = recipe.parent / "base" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
     assert main(["plan", str(recipe)]) == 0
-    assert "small: 20 steps, 0 cached, 20 to run" in capsys.readouterr().out
+    assert "small: 22 steps, 0 cached, 22 to run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("link", ["base/notes.md", "data/warmup.jsonl"])
@@ -122,4 +123,4 @@ def test_schema_and_new_reach_their_functions(recipe: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["title"] == "posttrain recipe"
     assert main(["recipe", "new", "--base", "toy", "--like", "demo_cpu", "--out", "new.yaml"]) == 0
     assert main(["plan", "new.yaml"]) == 0  # the toy's cards come with the package
-    assert "new: 42 steps" in capsys.readouterr().out
+    assert "new: 44 steps" in capsys.readouterr().out

@@ -31,12 +31,14 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
     plan = plan_of(write_world(tmp_path))
     assert {step.name: dict(step.inputs) for step in plan.steps if step.kind not in ("evaluate", "export")} == {
         "base": {},
-        "cold_start": {"checkpoint": "base"},
+        "cold_start.tokens": {"tokenizer": "base"},
+        "cold_start": {"checkpoint": "base", "tokens": "cold_start.tokens"},
         "distil.teacher": {},
         "fitness": {"base": "base", "distil.teacher": "distil.teacher"},
         "distil.pairs": {"checkpoint": "cold_start", "teacher": "distil.teacher"},
         "distil": {"checkpoint": "cold_start", "teacher": "distil.teacher", "pairs": "distil.pairs"},
-        "control": {"checkpoint": "cold_start", "data.good": "distil.pairs"},
+        "control.tokens": {"tokenizer": "base", "data.good": "distil.pairs"},
+        "control": {"checkpoint": "cold_start", "tokens": "control.tokens"},
         "stem.filter": {"checkpoint": "distil"},
         "stem": {"checkpoint": "distil", "filter": "stem.filter"},
         "judge": {"checkpoint": "distil"},
@@ -45,6 +47,7 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
     names = [step.name for step in plan.steps]
     assert all(names.index(needed) < names.index(step.name) for step in plan.steps for needed in step.inputs.values())
     assert names[:3] == ["base", "distil.teacher", "fitness"], "all models are here and fit before the first stage"
+    assert names[3] == "cold_start.tokens", "a faulty row comes out before anything is trained or scored"
     assert names[-1] == "export"
     assert plan.step("export").inputs["checkpoint"] == "preference"
     scored = {step.inputs["checkpoint"] for step in plan.steps if step.kind == "evaluate"}
@@ -321,7 +324,8 @@ def test_a_stage_of_the_users_own_is_planned_by_its_class(tmp_path: Path) -> Non
     plan = plan_of(write_world(tmp_path, CUSTOM.replace("KIND", "tests.plan.own_stage:Mine")))
     step = plan.step("mine")
     assert (step.version, step.inputs, step.id[:7]) == (3, {"checkpoint": "base"}, "custom-")
-    assert plan.step("cold_start").inputs == {"checkpoint": "mine"}
+    assert plan.step("cold_start").inputs == {"checkpoint": "mine", "tokens": "cold_start.tokens"}
+    assert plan.step("cold_start.tokens").inputs == {"tokenizer": "mine"}, "such a stage may publish another tokenizer"
 
 
 @pytest.mark.parametrize(
@@ -495,7 +499,7 @@ def test_a_card_with_the_right_digest_passes(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "data" / "warmup.jsonl", [{"prompt": "a", "completion": "b"}])
     digest = Digests(tmp_path / "digests.json").file(data)
     (tmp_path / "cards" / "warmup.md").write_text(f"---\nlicense: mit\ndigests: {{warmup.jsonl: '{digest}'}}\n---\n")
-    assert plan_of(path).step("cold_start").digests["data.warmup"] == digest
+    assert plan_of(path).step("cold_start.tokens").digests["data.warmup"] == digest
 
 
 # ---------------------------------------------------------------- weight of the import

@@ -16,8 +16,8 @@ KEYS = {
     ),
     "Custom": "name from kind options",
     "Dpd": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
-        "save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
+        "adapter save_every "
         "gradient_checkpointing attention "
         "batch_size epochs kind prompts teacher verifier teacher_samples student_samples "
         "pairs_per_prompt negatives_from temperature "
@@ -29,8 +29,8 @@ KEYS = {
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
     "Filter": "k low high wave",
     "Grpo": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
-        "save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
+        "adapter save_every "
         "gradient_checkpointing attention "
         "kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
@@ -43,20 +43,22 @@ KEYS = {
     "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
     "Lora": "rank alpha dropout targets",
     "ModelRef": "path revision toy shape",
+    "Phase": "share data max_tokens learning_rate",
     "Quarantine": "max_faulty_share",
     "Recipe": "schema name seed base chat hardware cluster engine sandbox verifiers data stages evaluate export",
     "RewardModel": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
-        "save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
+        "adapter save_every "
         "gradient_checkpointing attention batch_size epochs kind data max_tokens held_out_share"
     ),
     "RoleSpec": "engines gpus_per_engine gpu_memory_share options",
     "RowData": "max_faulty_share columns metadata gold_format",
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
-        "save_every "
-        "gradient_checkpointing attention batch_size epochs kind data max_tokens packing router_loss"
+        "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
+        "adapter save_every "
+        "gradient_checkpointing attention batch_size epochs kind data max_tokens packing router_loss phases "
+        "restart_optimizer rope_theta max_positions"
     ),
     "Shape": (
         "model_type hidden_size num_hidden_layers num_attention_heads num_key_value_heads head_dim intermediate_size "
@@ -68,8 +70,8 @@ KEYS = {
     "Strict": "",
     "Suite": "data verifier max_tokens examples",
     "Supervised": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
-        "save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
+        "adapter save_every "
         "gradient_checkpointing attention batch_size epochs"
     ),
     "Teacher": "path revision toy shape gives cache",
@@ -77,8 +79,8 @@ KEYS = {
     "ToyData": "source task rows difficulty split seed",
     "ToyModel": "architecture hidden_size layers tied experts steps skill",
     "Training": (
-        "name from steps micro_batch_size learning_rate schedule warmup_share weight_decay max_grad_norm adapter "
-        "save_every "
+        "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
+        "adapter save_every "
         "gradient_checkpointing attention"
     ),
     "VerifierSpec": "kind",

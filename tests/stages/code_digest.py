@@ -23,6 +23,10 @@ TOKENS = (
     *(f"data/{name}.py" for name in (*ROWS, "mix")),
     *(f"data/{name}.py" for name in ("template", "dialect", "printed", "spans", "special_tokens")),
 )
+SEQUENCES = (
+    *(f"data/{name}.py" for name in ("encode", "token_rows", "sequences", "packing")),
+    "train/tokens.py",
+)
 METRICS = ("records/codec.py", "records/metrics.py")
 LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/adapter.py", "train/published.py")
 TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/tiled.py")
@@ -58,7 +62,8 @@ STAGE_CODE = {
         *TOY,
     ),
     "fitness": ("stages/fitness.py", "train/compatibility.py", "train/base_trial.py", "recipe/sizes.py", *LOADED),
-    "sft": ("stages/sft.py", "train/sft.py", "train/new_tokens.py", "data/packing.py", *TRAINER, *TOY),
+    "tokens": ("stages/tokens.py", *SEQUENCES, "train/job.py", *METRICS, *TOKENS, *TOY),
+    "sft": ("stages/sft.py", "train/sft.py", "train/tokens.py", "train/new_tokens.py", "data/token_rows.py", *TRAINER),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TILED, *TRAINER),
     "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from posttrain.recipe.schema import Chat, FileData
+from posttrain.recipe.schema import Chat, FileData, Sft
 from posttrain.store.checkpoints import newest_good
 from posttrain.train.job import Job
 
@@ -94,7 +95,18 @@ class Jobs:
             "stop_file": self.folder / "stop",
             "resume": found,
         }
-        return Job(**(values | changes))
+        job = Job(**(values | changes))
+        return job if not isinstance(stage, Sft) or "tokens" in job.inputs else self.with_tokens(job)
+
+    def with_tokens(self, job: Job) -> Job:
+        """An sft's job with the tokens that it starts from."""
+        from posttrain.train.tokens import make_tokens
+
+        output = self.folder / f"tokens-{len(self.attempts)}"
+        output.mkdir()
+        attempt = self.folder / f"tokens-attempt-{len(self.attempts)}"
+        make_tokens(replace(job, attempt=attempt, output=output, stop_file=self.folder / "no stop"), ())
+        return replace(job, inputs={**job.inputs, "tokens": output})
 
 
 @pytest.fixture

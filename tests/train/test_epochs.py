@@ -11,7 +11,7 @@ import torch
 from posttrain.data.template import ChatTemplate
 from posttrain.recipe.schema import FileData
 from posttrain.train import dpd, reward_model, sft, trainer
-from posttrain.train.sft import plan_sequences
+from posttrain.train.tokens import IGNORED, Sequences
 from tests.train import test_dpd, test_reward_model, test_sft
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, write_rows
 
@@ -42,7 +42,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Counter[str]]:
             at = 0
             for length in example["seq_lengths"]:
                 if any(label != -100 for label in example["labels"][at : at + length]):
-                    seen[str(example["input_ids"][at : at + length])] += 1
+                    seen[str(list(map(int, example["input_ids"][at : at + length])))] += 1
                 at += length
         steps.append(seen)
         return dict(plain(self, examples))
@@ -121,23 +121,19 @@ def test_packed_steps_hold_as_many_sequences_as_asked_and_none_comes_twice_unsai
     assert facts["steps"] == len(metrics(job)) == 7 and len(trained) == 14
     assert sum(seen.values()) == facts["rows"] and 63 - len(seen) == facts["rows_not_seen"]
     assert facts["rows_again"] == facts["rows"] - len(seen) > 0
-    template = ChatTemplate.load(jobs.model, CHAT)
-    sequences, steps, _ = plan_sequences(configured, sft.encode_rows(job, configured, template)[0], job.seed)
-    assert (len(sequences), steps) == (28, 7)
+    assert len(Sequences(job.inputs["tokens"])) == 28
 
 
 def test_a_short_last_step_weighs_its_tokens_by_what_it_holds(jobs: Jobs, rows: dict[str, FileData]) -> None:
     """The last step of 63 rows in batches of 62 has one row: its loss is the mean over that row's tokens."""
     job = jobs.make(stage(batch_size=62, micro_batch_size=31, learning_rate=1e-12), rows)
     sft.train(job)
-    template = ChatTemplate.load(jobs.model, CHAT)
-    encoded = sft.encode_rows(job, job.stage, template)[0]
-    ((name, number),) = plan_sequences(job.stage, encoded, job.seed)[0][-1]
-    row, model = encoded[name][number], trainer.load_model(jobs.model)
+    row, model = Sequences(job.inputs["tokens"]).example(62), trainer.load_model(jobs.model)
+    ids, mask = torch.tensor(row["input_ids"]), torch.tensor(row["labels"] != IGNORED)[1:]
     with torch.no_grad():
-        logprobs = torch.log_softmax(model(input_ids=torch.tensor([row.ids])).logits[0, :-1], dim=-1)
-    taken = logprobs.gather(1, torch.tensor(row.ids)[1:, None])[:, 0] * torch.tensor(row.mask[1:])
-    assert metrics(job)[-1]["loss"] == pytest.approx(-float(taken.sum()) / sum(row.mask[1:]), abs=1e-5)
+        logprobs = torch.log_softmax(model(input_ids=ids[None]).logits[0, :-1], dim=-1)
+    taken = logprobs.gather(1, ids[1:, None])[:, 0] * mask
+    assert metrics(job)[-1]["loss"] == pytest.approx(-float(taken.sum()) / int(mask.sum()), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from posttrain.errors import CheckpointError, DataError, StageError
 from posttrain.recipe.schema import Chat, FileData, Sft
 from posttrain.train.model import load_model, save_model
 from posttrain.train.sft import train
+from posttrain.train.tokens import IGNORED, Sequences
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights, write_rows
 
 ROWS = [{"prompt": f"after {n}?", "completion": "<think>" + "+" * (n % 7) + f"</think>{n + 1}"} for n in range(24)]
@@ -69,14 +70,10 @@ def test_the_loss_falls_and_every_step_is_one_row(jobs: Jobs, rows: dict[str, Fi
 def test_the_loss_is_the_mean_over_trained_tokens_of_the_whole_step(jobs: Jobs, rows: dict[str, FileData]) -> None:
     job = jobs.make(stage(steps=1, batch_size=8, micro_batch_size=2), rows)
     train(job)
-    from posttrain.data.mix import draw
-    from posttrain.train.sft import encode_rows
-
-    template = ChatTemplate.load(jobs.model, CHAT)
-    drawn = draw(encode_rows(job, job.stage, template)[0], {"rows": 1.0}, 8, job.seed)
+    sequences = Sequences(job.inputs["tokens"])
     model, total, tokens = load_model(jobs.model), 0.0, 0
-    for row in drawn:
-        ids, mask = torch.tensor([row.ids]), torch.tensor(row.mask[1:])
+    for row in map(sequences.example, range(8)):
+        ids, mask = torch.tensor(row["input_ids"])[None], torch.tensor(row["labels"] != IGNORED)[1:]
         with torch.no_grad():
             logprobs = torch.log_softmax(model(input_ids=ids).logits[0, :-1], dim=-1)
         total -= float((logprobs.gather(1, ids[0, 1:, None])[:, 0] * mask).sum())
