@@ -23,7 +23,7 @@ from posttrain.recipe.schema import Chat, Data, FileData, GymData, HubData, Stag
 from posttrain.store.jsonl import read_lines, write_lines
 from posttrain.types import Conversation, PreferencePair, Prompt
 
-Row = TypeVar("Row", Conversation, Prompt, PreferencePair)
+Row = TypeVar("Row")
 Think = tuple[str, str]
 THINK: Think = Chat().think
 SET_ASIDE = "set_aside.jsonl"
@@ -180,7 +180,7 @@ def _read(name: str, spec: FileData | HubData, recipe_dir: Path, kind: type[Row]
             items.append(_converted(name, raw, kind, about))
             numbers.append(raw.number)
         except FaultyRow as fault:
-            faults.append(Fault(row=raw.number, reason=_in_words(fault, raw.place), remedy=fault.remedy))
+            faults.append(Fault(row=raw.number, reason=in_words(fault, raw.place), remedy=fault.remedy))
             if spec.max_faulty_share == 0.0:
                 break
     if not items and not faults:
@@ -188,7 +188,7 @@ def _read(name: str, spec: FileData | HubData, recipe_dir: Path, kind: type[Row]
     rows = Rows(
         name=name, items=tuple(items), faults=tuple(faults), numbers=tuple(numbers), about=about.in_words(len(items))
     )
-    _check_share(rows, spec)
+    check_share(rows, spec)
     return rows
 
 
@@ -205,7 +205,8 @@ def _converted(name: str, raw: RawRow, kind: type[Row], about: _About) -> Row:
     return item  # type: ignore[no-any-return]
 
 
-def _in_words(fault: FaultyRow, place: str) -> str:
+def in_words(fault: FaultyRow, place: str) -> str:
+    """The reason of a faulty row, with where it stands."""
     # It may quote half a surrogate pair of the row.
     reason = str(fault).encode("utf-8", "backslashreplace").decode()
     return f"{place}: {reason}" if place else reason
@@ -253,7 +254,7 @@ def set_aside(rows: Rows[Row], spec: Data, reasons: Sequence[str | None]) -> Row
         faults=tuple(sorted((*rows.faults, *faults), key=lambda fault: fault.row)),
         numbers=tuple(rows.numbers[index] for index in good),
     )
-    _check_share(left, spec)
+    check_share(left, spec)
     return left
 
 
@@ -268,7 +269,7 @@ def write_set_aside(folder: Path, faults: Mapping[str, Sequence[Fault]]) -> int:
     return len(lines)
 
 
-def _check_share(rows: Rows[Row], spec: Data) -> None:
+def check_share(rows: Rows[Row], spec: Data) -> None:
     """Raises DataError above the stated share of faulty rows, and where none is usable."""
     if not rows.faults:
         return

@@ -14,13 +14,28 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from posttrain.recipe.engines import changes_samples, engines_of
-from posttrain.recipe.resolve import data_of, judge_of, models_of, verifiers_of
-from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Suite, ToyModel
+from posttrain.recipe.resolve import data_of, judge_of, models_of, suites_against, verifiers_of
+from posttrain.recipe.schema import (
+    AnyStage,
+    AskedModel,
+    AskingStage,
+    Clean,
+    DataStage,
+    Dpd,
+    EngineRole,
+    Grpo,
+    ModelRef,
+    Recipe,
+    Suite,
+    ToyModel,
+)
 from posttrain.records.step import derive_seed
 from posttrain.store.atomic import canonical_json
 
 PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "temperature", "max_tokens")
 FILTER_KEYS = ("prompts", "temperature", "top_p", "max_tokens")
+# Of a data stage: how models are reached and what they may cost, which changes no reply.
+_HOW_ASKED = {"api_key_env", "timeout_seconds", "retries", "parallel", "prompt_price", "completion_price"}
 _ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter"}  # in the id as inputs, or written by name below
 
 
@@ -83,6 +98,31 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
             **_numbers(recipe, "policy", *_judges(recipe, stage)),
         }
     return params
+
+
+def data_stage_params(recipe: Recipe, stage: DataStage) -> dict[str, Any]:
+    """Part of a stage that makes rows. Its prompts stand among the digests, its budget in no id."""
+    left_out = _ELSEWHERE | {"models", "prompts", "budget", "max_fault_share"}
+    own = {key: value for key, value in stage.model_dump(mode="json").items() if key not in left_out | {"from_"}}
+    against = suites_against(recipe, stage) if isinstance(stage, Clean) else []
+    params = {
+        **_common(recipe, stage.name),
+        **own,
+        "data_specs": data_specs(recipe, dict.fromkeys([*data_of(stage), *against])),
+        **_verifier_params(recipe, verifiers_of(stage)),
+    }
+    if isinstance(stage, AskingStage):
+        params["models"] = {role: _asked_params(model) for role, model in stage.models.items()}
+        params |= _numbers(recipe, *_judges(recipe, stage))
+    return params
+
+
+def _asked_params(model: AskedModel) -> dict[str, Any]:
+    """Where a server states its version, that is the model, and its address only where it is."""
+    left_out = _HOW_ASKED | {"path", "toy", "revision", "terms"}
+    if model.version is not None:
+        left_out |= {"endpoint"}
+    return {key: value for key, value in model.model_dump(mode="json").items() if key not in left_out}
 
 
 def sampling_params(recipe: Recipe, stage: Dpd | Grpo, name: str) -> dict[str, Any]:
@@ -157,7 +197,7 @@ def _numbers(recipe: Recipe, *roles: EngineRole) -> dict[str, Any]:
     return {**precision, **({"engine_options": options} if options else {})}
 
 
-def _judges(recipe: Recipe, stage: Dpd | Grpo) -> list[EngineRole]:
+def _judges(recipe: Recipe, stage: Dpd | Grpo | AskingStage) -> list[EngineRole]:
     """The role of the model that the stage's verifiers ask, if any."""
     return ["judge"] if judge_of(recipe, set(verifiers_of(stage).values())) else []
 

@@ -11,6 +11,7 @@ from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
+from posttrain.stages.rows import VerifyStage
 from posttrain.stages.sft import SftStage
 
 STAGES: dict[str, type[StageKind]] = {
@@ -22,6 +23,7 @@ STAGES: dict[str, type[StageKind]] = {
     "filter": FilterStage,
     "reward_model": RewardModelStage,
     "grpo": GrpoStage,
+    "verify": VerifyStage,
     "evaluate": Evaluation,
     "export": Export,
 }
