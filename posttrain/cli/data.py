@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from posttrain.cli.data_clean import clean_command
+from posttrain.cli.data_rows import register_rows
 from posttrain.errors import InputError
 
 data_app = typer.Typer(help="Look at rows and their cards.", no_args_is_help=True)
 card_app = typer.Typer(help="Write or check a data card.", no_args_is_help=True)
 data_app.add_typer(card_app, name="card")
 data_app.command("clean")(clean_command)
+register_rows(data_app)
 
 Target = Annotated[str, typer.Argument(help="A file of rows, RECIPE[:STAGE_OR_DATA] or RUN[:STAGE_OR_DATA].")]
 As = Annotated[

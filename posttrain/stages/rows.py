@@ -42,8 +42,8 @@ class VerifyStage:
         return make_rows(ctx)
 
 
-def make_rows(ctx: StepContext) -> dict[str, Any]:
-    """The rows of a stage that asks models, published."""
+def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_card: bool = True) -> dict[str, Any]:
+    """The rows of a stage that asks models, published. scorer: where it is not the machine's."""
     stage: AskingStage = stage_of(ctx)
     rows, faults = read_rows(ctx, stage.data)
     opened = _Models(ctx, stage)
@@ -62,13 +62,13 @@ def make_rows(ctx: StepContext) -> dict[str, Any]:
                 faulty_rows=write_set_aside(ctx.output, {stage.data: faults}),
                 kit=kit,
                 models=opened.models,
-                checker=rule_checker(lambda: scorer_for(ctx)),
-                sources=card_sources(ctx, stage.data),
+                checker=rule_checker(scorer or (lambda: scorer_for(ctx))),
+                sources=card_sources(ctx, stage.data) if has_card else [_no_card(stage.data)],
                 output=ctx.output,
                 attempt=ctx.attempt,
                 earlier=ctx.previous,
                 fingerprint=ctx.step.id,
-                window=window_of(opened.models, engines_of(ctx.recipe, "policy").engines),
+                window=window_of(opened.models, stage, engines_of(ctx.recipe, "policy").engines),
                 check_stop=ctx.check_stop,
                 progress=ctx.progress,
                 smoke=ctx.smoke,
@@ -119,6 +119,10 @@ def card_sources(ctx: StepContext, name: str) -> list[CardSource]:
     return [CardSource(name=name, title=known.title, license=known.license, provenance=known.provenance)]
 
 
+def _no_card(name: str) -> CardSource:
+    return CardSource(name=name, title=name, license=None, provenance=None)
+
+
 def rule_checker(scorer: Callable[[], Any]) -> Callable[[Sequence[Check]], list[Verdict]]:
     """Verdicts of a batch of checks, each by its verifier. The scorer is opened with the first."""
 
@@ -133,11 +137,14 @@ def rule_checker(scorer: Callable[[], Any]) -> Callable[[Sequence[Check]], list[
     return check
 
 
-def window_of(models: Mapping[str, Answerer], engines: int) -> int:
-    """Rows under way at once: what keeps engines full, or all threads of the servers."""
+def window_of(models: Mapping[str, Answerer], stage: AskingStage, engines: int) -> int:
+    """Rows under way at once: what keeps engines full, or all threads of the servers. Fewer where a budget may end the
+    stage: what it is spent on should be finished rows."""
     if any(not model.parallel for model in models.values()):
         return SAMPLES_PER_ENGINE * engines
-    return max(16, ROWS_PER_SERVER_REQUEST * sum(model.parallel for model in models.values()))
+    at_once = sum(model.parallel for model in models.values())
+    limited = stage.budget.tokens is not None or stage.budget.cost is not None
+    return at_once if limited else max(16, ROWS_PER_SERVER_REQUEST * at_once)
 
 
 class _Models:

@@ -24,14 +24,13 @@ SUM = re.compile(r"(\d+)\+(\d+)")
 
 
 class Roles:
-    """role -> (number of the row, prompt) -> what it says. faults: role -> what goes wrong at its n-th request for a
-    row (from 1) instead."""
+    """role -> (number of the row, prompt, seed) -> what it says. faults: (role, row, n) -> what goes wrong at its n-th
+    request for a row (from 1) instead, or seconds that it takes."""
 
-    def __init__(self, roles: Mapping[str, Callable[[int, str], str]], *, usage: bool = True) -> None:
+    def __init__(self, roles: Mapping[str, Callable[[int, str, int], str | Fault]], *, usage: bool = True) -> None:
         self.roles, self.usage = dict(roles), usage
         self.faults: Callable[[str, int, int], Fault | float | None] = lambda role, row, nth: None
         self.asked: Counter[tuple[str, int, str]] = Counter()  # (role, row, what) -> requests that arrived
-        self.answered: Counter[tuple[str, int, str]] = Counter()
         self._nth: Counter[tuple[str, int]] = Counter()
         self._lock = threading.Lock()
 
@@ -50,10 +49,8 @@ class Roles:
             return fault
         if fault is not None:
             time.sleep(fault)
-        said = self.roles[role](row, text)
-        with self._lock:
-            self.answered[role, row, what] += 1
-        return completion(said, usage=self.usage)
+        said = self.roles[role](row, text, body["seed"])
+        return said if isinstance(said, Fault) else completion(said, usage=self.usage)
 
 
 def completion(said: str, *, usage: bool = True, finish: str = "stop", reasoning: str | None = None) -> Fault:
@@ -81,6 +78,15 @@ def judged(verdict: str = "right", completeness: int = 7, instructiveness: int =
         f"<reason>checked</reason>\n<verdict>{verdict}</verdict>\n<completeness>{completeness}</completeness>\n"
         f"<instructiveness>{instructiveness}</instructiveness>"
     )
+
+
+def write_part(folder: Path, keys: Mapping[str, Any], *, rows: int = 12) -> tuple[Path, Path]:
+    """(file of sums, PART.yaml) for the commands on a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "part.yaml"
+    part.write_text(json.dumps(keys))
+    file = write_jsonl(folder / "sums.jsonl", [{"prompt": f"{n}+1?", "gold": str(n + 1)} for n in range(1, rows + 1)])
+    return file, part
 
 
 def models(url: str, *names: str, **options: Any) -> dict[str, Any]:
