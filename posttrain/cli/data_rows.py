@@ -18,11 +18,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.
 def register_rows(app: typer.Typer) -> None:
     """Add a command for each kind of stage."""
     app.command("verify")(verify_command)
+    app.command("refine")(refine_command)
 
 
 def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
     """Judge candidates by rules and a model, and keep the best right one of each row."""
     _make("verify", rows, part, out=out, card=card, as_json=as_json)
+
+
+def refine_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
+    """Write drafts, score them by a checklist, revise the best, and keep it."""
+    _make("refine", rows, part, out=out, card=card, as_json=as_json)
 
 
 def _make(kind: str, rows: Path, part: Path, *, out: Path, card: Path | None, as_json: bool) -> None:

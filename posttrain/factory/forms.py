@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,9 +43,10 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """The fields of a reply, in order."""
+    """The fields of a reply, in order. check: what must hold between them; raises Unreadable."""
 
     fields: tuple[Field, ...]
+    check: Callable[[Mapping[str, Any]], None] | None = None
 
     def said(self, *, structured: bool) -> str:
         """How to answer, for the end of a prompt."""
@@ -74,8 +75,12 @@ class Form:
                 raise Unreadable(f"no JSON: {error}") from None
             if not isinstance(found, dict) or found.keys() != {field.name for field in self.fields}:
                 raise Unreadable("not an object with the keys of the form")
-            return {field.name: _checked(field, found[field.name]) for field in self.fields}
-        return {field.name: _checked(field, _tagged(field, text)) for field in self.fields}
+            fields = {field.name: _checked(field, found[field.name]) for field in self.fields}
+        else:
+            fields = {field.name: _checked(field, _tagged(field, text)) for field in self.fields}
+        if self.check is not None:
+            self.check(fields)
+        return fields
 
 
 def _shown(field: Field) -> str:

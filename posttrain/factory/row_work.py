@@ -174,6 +174,11 @@ class RowWork:
             Check(verifier=verifier, request=self.request(answer, cut=one))
             for answer, one in zip(answers, cut, strict=True)
         ]
+        self.note_verdicts(verifier, verdicts, place)
+        return verdicts
+
+    def note_verdicts(self, verifier: str, verdicts: Sequence[Verdict], place: str) -> None:
+        """Verdicts as events. Raises Unfinished where the fault is a judge's."""
         for number, verdict in enumerate(verdicts):
             if verdict.outcome is Outcome.ERROR:
                 detail = verdict.certificate.get("detail", "")
@@ -188,7 +193,6 @@ class RowWork:
                     "extracted": verdict.extracted,
                 }
             )
-        return verdicts
 
     def request(self, answer: str, *, cut: bool = False) -> Request:
         """An answer to this row as verifiers see it."""

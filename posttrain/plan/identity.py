@@ -26,6 +26,7 @@ from posttrain.recipe.schema import (
     Grpo,
     ModelRef,
     Recipe,
+    Refine,
     Suite,
     ToyModel,
 )
@@ -109,12 +110,16 @@ def data_stage_params(recipe: Recipe, stage: DataStage) -> dict[str, Any]:
         **_common(recipe, stage.name),
         **own,
         "data_specs": data_specs(recipe, dict.fromkeys([*data_of(stage), *against])),
-        **_verifier_params(recipe, verifiers_of(stage)),
+        **_verifier_params(recipe, verifiers_of(stage) | _code_verifier(stage)),
     }
     if isinstance(stage, AskingStage):
         params["models"] = {role: _asked_params(model) for role, model in stage.models.items()}
         params |= _numbers(recipe, *_judges(recipe, stage))
     return params
+
+
+def _code_verifier(stage: DataStage) -> dict[str, str]:
+    return {"code": stage.code_verifier} if isinstance(stage, Refine) and stage.code_verifier is not None else {}
 
 
 def _asked_params(model: AskedModel) -> dict[str, Any]:

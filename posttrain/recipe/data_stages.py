@@ -36,6 +36,12 @@ def check_data_stages(recipe: Recipe, source: Source) -> None:
             _check_roles(stage, source, key)
             for role, model in stage.models.items():
                 _check_model(recipe, source, index, role, model)
+        if isinstance(stage, Refine) and stage.code_verifier is not None:
+            spec = recipe.verifiers.get(stage.code_verifier)
+            if spec is None or spec.kind != "code":
+                codes = [name for name, spec in recipe.verifiers.items() if spec.kind == "code"]
+                what = f"'{stage.code_verifier}' is no verifier of kind code"
+                source.fail((*key, "code_verifier"), what, near(stage.code_verifier, codes))
         if isinstance(stage, Clean):
             _check_clean(recipe, source, stage, key)
 

@@ -42,6 +42,15 @@ class VerifyStage:
         return make_rows(ctx)
 
 
+class RefineStage:
+    """Drafts scored by a checklist and revised until they pass."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        return make_rows(ctx)
+
+
 def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_card: bool = True) -> dict[str, Any]:
     """The rows of a stage that asks models, published. scorer: where it is not the machine's."""
     stage: AskingStage = stage_of(ctx)

@@ -69,8 +69,17 @@ def judge(row: int, text: str, seed: int) -> str:
     return judged("right" if f"It is {row + 1}" in text else "wrong", completeness=seed % 10)
 
 
+def critic(row: int, text: str, seed: int) -> str:
+    if "Score the answer" not in text:
+        return '<checklist><item kind="correctness">right</item><item kind="safety">safe</item></checklist>'
+    first = "pass" if f"It is {row + 1}" in text else "partly"
+    items = f'<item number="1" verdict="{first}"></item><item number="2" verdict="{["pass", "fail"][seed % 2]}"></item>'
+    return f"<scores>{items}</scores><critique>more {seed % 5}</critique>"
+
+
 STAGES: dict[str, tuple[dict[str, Any], dict[str, Callable[[int, str, int], str]]]] = {
     "verify": ({"generators": ["writer"], "samples": 3}, {"writer": writer, "judge": judge}),
+    "refine": ({"generators": ["writer"], "samples": 2, "rounds": 3}, {"writer": writer, "critic": critic}),
 }
 
 
