@@ -1,4 +1,5 @@
-"""`posttrain data verify`: the stages that make rows by asking models, on a file. Parse, call, print."""
+"""`posttrain data verify|refine|reconstruct`: the stages that make rows by asking models, on a file. Parse, call,
+print."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ def register_rows(app: typer.Typer) -> None:
     """Add a command for each kind of stage."""
     app.command("verify")(verify_command)
     app.command("refine")(refine_command)
+    app.command("reconstruct")(reconstruct_command)
 
 
 def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
@@ -29,6 +31,11 @@ def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json:
 def refine_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
     """Write drafts, score them by a checklist, revise the best, and keep it."""
     _make("refine", rows, part, out=out, card=card, as_json=as_json)
+
+
+def reconstruct_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
+    """Write a chain of thought that leads to each row's answer, without having known it."""
+    _make("reconstruct", rows, part, out=out, card=card, as_json=as_json)
 
 
 def _make(kind: str, rows: Path, part: Path, *, out: Path, card: Path | None, as_json: bool) -> None:

@@ -23,6 +23,7 @@ from posttrain.factory.budget import Spending
 from posttrain.factory.card import CardSource, write_stage_card
 from posttrain.factory.driving import Checker, Driver, Program
 from posttrain.factory.journal import Journal
+from posttrain.factory.reconstruct import reconstruct_row
 from posttrain.factory.refine import refine_row
 from posttrain.factory.row_work import Kit, RowWork, SetAside, Steps, Unfinished
 from posttrain.factory.verify import verify_row
@@ -31,7 +32,11 @@ from posttrain.records.codec import as_json
 from posttrain.records.metrics import DATA_SUMMARY, DataStageMetrics, RoleUse
 from posttrain.store.jsonl import write_lines, write_record
 
-PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {"verify": verify_row, "refine": refine_row}
+PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {
+    "verify": verify_row,
+    "refine": refine_row,
+    "reconstruct": reconstruct_row,
+}
 PUBLISHED_ROWS, HISTORY, CARD = "rows.jsonl", "history.jsonl", "card.md"
 
 

@@ -51,6 +51,15 @@ class RefineStage:
         return make_rows(ctx)
 
 
+class ReconstructStage:
+    """Chains of thought written anew to answers that are known."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        return make_rows(ctx)
+
+
 def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_card: bool = True) -> dict[str, Any]:
     """The rows of a stage that asks models, published. scorer: where it is not the machine's."""
     stage: AskingStage = stage_of(ctx)

@@ -77,8 +77,20 @@ def critic(row: int, text: str, seed: int) -> str:
     return f"<scores>{items}</scores><critique>more {seed % 5}</critique>"
 
 
+def chain_writer(row: int, text: str, seed: int) -> str:
+    if "<summary>" in text:
+        return "<summary>one more</summary>"
+    return f"I have {row} and count on by one, which makes {row + 1}{', as given in the answer' * (seed % 2)}."
+
+
+def auditor(row: int, text: str, seed: int) -> str:
+    knew = "no" if seed % 3 else "yes"
+    return f"<reason>x</reason><reaches>yes</reaches><knew>{knew}</knew><consistent>yes</consistent>"
+
+
 STAGES: dict[str, tuple[dict[str, Any], dict[str, Callable[[int, str, int], str]]]] = {
     "verify": ({"generators": ["writer"], "samples": 3}, {"writer": writer, "judge": judge}),
+    "reconstruct": ({"samples": 3, "min_words": 5}, {"writer": chain_writer, "judge": auditor}),
     "refine": ({"generators": ["writer"], "samples": 2, "rounds": 3}, {"writer": writer, "critic": critic}),
 }
 
@@ -100,6 +112,9 @@ def test_a_kill_at_any_of_twenty_random_points_changes_no_byte_and_asks_nobody_t
     with served(roles) as server:
         keys = {**keys, "models": models(server.url, *scripts, parallel=PARALLEL)}
         file, part = write_part(tmp_path, keys, rows=8)
+        if kind == "reconstruct":
+            rows = [{"prompt": f"{n}+1?", "completion": f"It is {n + 1}"} for n in range(1, 9)]
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
         def command(out: Path) -> list[str]:
             return ["data", kind, str(file), "--config", str(part), "--out", str(out), "--json"]
