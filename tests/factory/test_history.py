@@ -55,6 +55,23 @@ def test_as_json_it_is_the_published_line(run: Path, capsys: pytest.CaptureFixtu
     assert main(["data", "show", "run:pick", "--row", "5"]) == 2
 
 
+def test_the_report_shows_what_was_kept_how_they_agree_and_samples(run: Path) -> None:
+    from posttrain.report.html import write_report
+
+    page = write_report(run).read_text()
+    section = page.partition("<h2>Rows made</h2>")[2].partition("</section>")[0]
+    for words in (
+        "2 rows kept of 4 read",
+        "no right candidate",
+        "undecided / right",
+        "kept by source",
+        "2 of 4 (50.0 %)",
+    ):
+        assert words in section, words
+    assert "judge: judge (http" in section and "row 1, kept" in section and "row 2, set aside" in section
+    assert "rows verified" in page
+
+
 def test_the_rows_of_the_stage_and_those_it_read_are_shown_as_any_others(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
