@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posttrain.stages.base import Base
+from posttrain.stages.clean import CleanStage
 from posttrain.stages.dpd import DpdStage, Pairs
 from posttrain.stages.evaluate import Evaluation
 from posttrain.stages.export import Export
@@ -23,6 +24,7 @@ STAGES: dict[str, type[StageKind]] = {
     "filter": FilterStage,
     "reward_model": RewardModelStage,
     "grpo": GrpoStage,
+    "clean": CleanStage,
     "verify": VerifyStage,
     "refine": RefineStage,
     "reconstruct": ReconstructStage,
