@@ -96,12 +96,14 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoReply:
-    """Stands in for the reply to a prompt that a model could not serve.
+    """Stands in for the reply to a prompt that a model could not serve. lasting: the request itself is refused, so that
+    asking again cannot help.
 
     Example: NoReply(reason="no reply within 60 s")
     """
 
     reason: str
+    lasting: bool = False
 
 
 class JudgeModel(Protocol):

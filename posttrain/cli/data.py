@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from posttrain.cli.data_clean import clean_command
+from posttrain.cli.data_rows import register_rows
 from posttrain.errors import InputError
 
 data_app = typer.Typer(help="Look at rows and their cards.", no_args_is_help=True)
 card_app = typer.Typer(help="Write or check a data card.", no_args_is_help=True)
 data_app.add_typer(card_app, name="card")
 data_app.command("clean")(clean_command)
+register_rows(data_app)
 
 Target = Annotated[str, typer.Argument(help="A file of rows, RECIPE[:STAGE_OR_DATA] or RUN[:STAGE_OR_DATA].")]
 As = Annotated[
@@ -38,11 +40,16 @@ def show_command(
     base: BaseOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
 ) -> None:
-    """Print rows: roles, what is trained on in green, special tokens visible; faulty rows with their reasons."""
+    """Print rows: roles, what is trained on in green, special tokens visible; faulty rows with their reasons. Of a
+    stage that makes rows, or the folder of `data verify --out`: each row's history."""
     from posttrain.cli.rows import print_fault, print_row
     from posttrain.data.views import view
     from posttrain.run.data_targets import find_targets
+    from posttrain.run.row_history import find_history
 
+    if (history := find_history(target)) is not None:
+        _show_history(history, target, row, rows, as_json)
+        return
     template = _template(target, recipe, base) if tokens else None
     shown = False
     for one in find_targets(target, kind):
@@ -60,6 +67,18 @@ def show_command(
             print(json.dumps({"data": one.name, **asdict(fault)})) if as_json else print_fault(fault)
     if not shown:
         raise InputError(f"no row {row}" if row else "no rows", where=target, remedy="rows count from 1")
+
+
+def _show_history(path: Path, target: str, row: int | None, rows: int, as_json: bool) -> None:
+    from posttrain.cli.row_history import print_history
+    from posttrain.run.row_history import histories
+
+    shown = False
+    for record in islice(histories(path, row), None if row is not None else rows):
+        shown = True
+        print(json.dumps(record, ensure_ascii=False)) if as_json else print_history(record)
+    if not shown:
+        raise InputError(f"no row {row}", where=target, remedy="rows go by their numbers in the data that was read")
 
 
 @data_app.command("stats")

@@ -94,6 +94,10 @@ class Columns:
     def names(self) -> list[str]:
         return sorted(map(str, self._values))
 
+    def unread(self) -> set[str]:
+        """The columns that nobody has read."""
+        return set(map(str, self._unread))
+
     def left_out(self, other_use: Collection[str]) -> list[str]:
         """The columns that nobody has read, but may be left out: books that are kept on rows, what the public data set
         of that shape has beside question and gold, and what other loaders read. Raises FaultyRow for any other."""

@@ -70,8 +70,8 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
     )
 
 
-def read_prompt(name: str, number: int, row: Columns) -> Prompt:
-    """A question to sample answers for. Raises FaultyRow."""
+def read_prompt(name: str, number: int, row: Columns, *, needs_gold: bool = True) -> Prompt:
+    """A question to sample answers for; needs_gold: with what its answers are judged by. Raises FaultyRow."""
     gold, asked, about = _gold(row)
     messages = with_system(row, asked) if asked else read_asked(row)
     if messages is None:
@@ -84,7 +84,7 @@ def read_prompt(name: str, number: int, row: Columns) -> Prompt:
     if not isinstance(metadata, dict):
         raise FaultyRow("'metadata' is not an object")
     reference = row.take("reference")
-    if gold is None and reference is None:
+    if needs_gold and gold is None and reference is None:
         reason = f'no key {row.shown("gold")} (or \'reference\'); where the verifier needs none, write "gold": ""'
         raise FaultyRow(reason, looks_like(row.names(), {"gold": "gold"}))
     metadata = {**_plain(row.listed), **about, **metadata}

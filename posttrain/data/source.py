@@ -24,7 +24,7 @@ from posttrain.recipe.schema import Chat, Data, FileData, GymData, HubData, Stag
 from posttrain.store.jsonl import read_lines, write_lines
 from posttrain.types import Conversation, PreferencePair, Prompt
 
-Row = TypeVar("Row", Conversation, Prompt, PreferencePair)
+Row = TypeVar("Row")
 Think = tuple[str, str]
 THINK: Think = Chat().think
 SET_ASIDE = "set_aside.jsonl"
@@ -188,7 +188,7 @@ class RowReader(Generic[Row]):
         try:
             return self._converted(raw)
         except FaultyRow as fault:
-            return Fault(row=raw.number, reason=_in_words(fault, raw.place), remedy=fault.remedy)
+            return Fault(row=raw.number, reason=in_words(fault, raw.place), remedy=fault.remedy)
 
     def _converted(self, raw: RawRow) -> Row:
         if not isinstance(raw.value, dict):
@@ -227,7 +227,8 @@ def _read(name: str, spec: FileData | HubData, recipe_dir: Path, kind: type[Row]
     return rows
 
 
-def _in_words(fault: FaultyRow, place: str) -> str:
+def in_words(fault: FaultyRow, place: str) -> str:
+    """The reason of a faulty row, with where it stands."""
     # It may quote half a surrogate pair of the row.
     reason = str(fault).encode("utf-8", "backslashreplace").decode()
     return f"{place}: {reason}" if place else reason

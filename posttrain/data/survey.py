@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.source import load_conversations, load_pairs, load_problems, load_prompts
+from posttrain.data.source_rows import load_source_rows
 from posttrain.recipe.resolve import data_of
-from posttrain.recipe.schema import Recipe, RewardModel, Sft, StageData
+from posttrain.recipe.schema import DataStage, Recipe, RewardModel, Sft, StageData
 
 
 def readers(recipe: Recipe, stages: Collection[str]) -> dict[str, Callable[..., Any]]:
@@ -26,6 +27,8 @@ def readers(recipe: Recipe, stages: Collection[str]) -> dict[str, Callable[..., 
                 if isinstance(stage, Sft)
                 else partial(load_pairs, think=recipe.chat.think)
                 if isinstance(stage, RewardModel)
+                else load_source_rows
+                if isinstance(stage, DataStage)
                 else load_prompts
             )
             found |= dict.fromkeys(data_of(stage), reader)

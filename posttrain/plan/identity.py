@@ -15,13 +15,30 @@ from typing import Any
 
 from posttrain.recipe.engines import changes_samples, engines_of
 from posttrain.recipe.phases import phases_of
-from posttrain.recipe.resolve import data_of, judge_of, models_of, takes_kl, verifiers_of
-from posttrain.recipe.schema import AnyStage, Dpd, EngineRole, Grpo, ModelRef, Recipe, Sft, Suite, ToyModel
+from posttrain.recipe.resolve import data_of, judge_of, models_of, suites_against, takes_kl, verifiers_of
+from posttrain.recipe.schema import (
+    AnyStage,
+    AskedModel,
+    AskingStage,
+    Clean,
+    DataStage,
+    Dpd,
+    EngineRole,
+    Grpo,
+    ModelRef,
+    Recipe,
+    Refine,
+    Sft,
+    Suite,
+    ToyModel,
+)
 from posttrain.records.step import derive_seed
 from posttrain.store.atomic import canonical_json
 
 PAIRS_KEYS = ("prompts", "teacher_samples", "student_samples", "pairs_per_prompt", "temperature", "max_tokens")
 FILTER_KEYS = ("prompts", "temperature", "top_p", "max_tokens")
+# Of a data stage: how models are reached and what they may cost, which changes no reply.
+_HOW_ASKED = {"api_key_env", "timeout_seconds", "retries", "parallel", "prompt_price", "completion_price"}
 TOKENS_KEYS = ("data", "max_tokens", "packing", "epochs")
 # in the id as inputs, or written by name below
 _ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter", "negatives_from"}
@@ -92,6 +109,35 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
             **_numbers(recipe, "policy", *_judges(recipe, stage)),
         }
     return params
+
+
+def data_stage_params(recipe: Recipe, stage: DataStage) -> dict[str, Any]:
+    """Part of a stage that makes rows. Its prompts stand among the digests, its budget in no id."""
+    left_out = _ELSEWHERE | {"models", "prompts", "budget", "max_fault_share"}
+    own = {key: value for key, value in stage.model_dump(mode="json").items() if key not in left_out | {"from_"}}
+    against = suites_against(recipe, stage) if isinstance(stage, Clean) else []
+    params = {
+        **_common(recipe, stage.name),
+        **own,
+        "data_specs": data_specs(recipe, dict.fromkeys([*data_of(stage), *against])),
+        **_verifier_params(recipe, verifiers_of(stage) | _code_verifier(stage)),
+    }
+    if isinstance(stage, AskingStage):
+        params["models"] = {role: _asked_params(model) for role, model in stage.models.items()}
+        params |= _numbers(recipe, *_judges(recipe, stage))
+    return params
+
+
+def _code_verifier(stage: DataStage) -> dict[str, str]:
+    return {"code": stage.code_verifier} if isinstance(stage, Refine) and stage.code_verifier is not None else {}
+
+
+def _asked_params(model: AskedModel) -> dict[str, Any]:
+    """Where a server states its version, that is the model, and its address only where it is."""
+    left_out = _HOW_ASKED | {"path", "toy", "revision", "terms"}
+    if model.version is not None:
+        left_out |= {"endpoint"}
+    return {key: value for key, value in model.model_dump(mode="json").items() if key not in left_out}
 
 
 def tokens_params(recipe: Recipe, stage: Sft, name: str) -> dict[str, Any]:
@@ -208,7 +254,7 @@ def _numbers(recipe: Recipe, *roles: EngineRole) -> dict[str, Any]:
     return {**precision, **({"engine_options": options} if options else {})}
 
 
-def _judges(recipe: Recipe, stage: Dpd | Grpo) -> list[EngineRole]:
+def _judges(recipe: Recipe, stage: Dpd | Grpo | AskingStage) -> list[EngineRole]:
     """The role of the model that the stage's verifiers ask, if any."""
     return ["judge"] if judge_of(recipe, set(verifiers_of(stage).values())) else []
 

@@ -3,7 +3,8 @@
     first                     base (or <stage>.from for --from STAGE=FOLDER), <stage>.teacher of each dpd, fitness
     then                      <stage>.tokens of each sft whose rows are here: a faulty one comes out before any training
     a stage                   dpd: <stage>.pairs, <stage>.teacher_logprobs where it has a cache, <stage>;
-                              grpo: <stage>.filter, <stage>; others: <stage>
+                              grpo: <stage>.filter, <stage>; others: <stage>; before a data stage
+                              <stage>.<role> for each model made elsewhere
     after a checkpoint        <step>.eval.<suite>
     last                      export
 
@@ -33,20 +34,26 @@ from posttrain.recipe.resolve import (
     final_policy,
     is_policy,
     judge_of,
+    maker_of,
     plugin_modules,
     start_of,
+    suites_against,
     takes_kl,
     verifiers_of,
 )
 from posttrain.recipe.schema import (
     AnyStage,
+    AskingStage,
+    Clean,
     Custom,
+    DataStage,
     Dpd,
     EngineRole,
     Grpo,
     ModelRef,
     Recipe,
     Sft,
+    Stage,
     StageData,
     ToyModel,
     Training,
@@ -258,7 +265,10 @@ class _Builder:
 
     def stage(self, stage: AnyStage) -> None:
         """A stage with what it needs before it and its evaluations after it."""
-        inputs = {"checkpoint": self._start(stage)}
+        if isinstance(stage, DataStage):
+            self._data_stage(stage)
+            return
+        inputs = {"checkpoint": self._start(stage), **self._stage_data(stage)}
         if isinstance(stage, Dpd):
             inputs |= self._before_distillation(stage, inputs["checkpoint"])
         elif isinstance(stage, Grpo):
@@ -273,8 +283,6 @@ class _Builder:
             if f"{stage.name}.tokens" not in self.steps:
                 self.tokens(stage)
             inputs["tokens"] = f"{stage.name}.tokens"
-        else:
-            inputs |= self._stage_data(stage)
         data = () if isinstance(stage, Dpd | Sft) else tuple(data_of(stage))
         params = identity.stage_params(self.recipe, stage)
         step = Step(name=stage.name, kind=stage.kind, params=params, inputs=inputs, stage=stage.name)
@@ -304,6 +312,26 @@ class _Builder:
         read = {"checkpoint": start, "teacher": teacher, "pairs": pairs}
         self._add(Step(name=cache, kind="teacher_logprobs", params=params, inputs=read, stage=stage.name))
         return {**inputs, "teacher_logprobs": cache}
+
+    def _data_stage(self, stage: DataStage) -> None:
+        """A stage that makes rows: its models, each a step or a server, and the rows that it reads."""
+        inputs, prompts, data = self._stage_data(stage), [], [stage.data]
+        if isinstance(stage, AskingStage):
+            for role, model in stage.models.items():
+                name = f"{stage.name}.{role}"
+                if model.stage is not None:
+                    inputs[f"model.{role}"] = self._required_step(stage, model.stage, f"asks '{model.stage}'")
+                elif model.path is not None:
+                    elsewhere = ModelRef(path=model.path, revision=model.revision, toy=model.toy, shape=None)
+                    self.model(name, elsewhere, role=ModelRole.ASKED, stage=stage.name)
+                    inputs[f"model.{role}"] = name
+            inputs |= self._judge(stage)
+            prompts = [role for role in self.files.digests if role.startswith(f"{stage.name}.prompt.")]
+        elif isinstance(stage, Clean):
+            data += suites_against(self.recipe, stage)
+        params = identity.data_stage_params(self.recipe, stage)
+        step = Step(name=stage.name, kind=stage.kind, params=params, inputs=inputs, stage=stage.name)
+        self._add(step, data=tuple(dict.fromkeys(data)), files=tuple(prompts))
 
     def evaluations(self, checkpoint: str) -> None:
         """One step a suite for a checkpoint."""
@@ -354,7 +382,7 @@ class _Builder:
         start = external if external in self.steps else start_of(self.recipe, stage.name)
         return self._required_step(stage, start, f"starts from '{start}'")
 
-    def _judge(self, stage: AnyStage) -> dict[str, str]:
+    def _judge(self, stage: Stage) -> dict[str, str]:
         judge = judge_of(self.recipe, set(verifiers_of(stage).values()))
         return (
             {"judge": self._required_step(stage, judge, f"asks reward model '{judge}'", missing=judge)}
@@ -362,17 +390,18 @@ class _Builder:
             else {}
         )
 
-    def _stage_data(self, stage: AnyStage) -> dict[str, str]:
+    def _stage_data(self, stage: Stage) -> dict[str, str]:
         found = {}
         for name in data_of(stage):
             spec = self.recipe.data[name]
             if isinstance(spec, StageData):
+                maker = maker_of(self.recipe, spec)
                 found[f"data.{name}"] = self._required_step(
-                    stage, f"{spec.stage}.pairs", f"reads data '{name}' of stage '{spec.stage}'", missing=spec.stage
+                    stage, maker, f"reads data '{name}' of stage '{spec.stage}'", missing=spec.stage
                 )
         return found
 
-    def _required_step(self, stage: AnyStage, step: str, why: str, missing: str | None = None) -> str:
+    def _required_step(self, stage: Stage, step: str, why: str, missing: str | None = None) -> str:
         """The step, if this plan holds it. missing: the stage that --from is to start at for it; `stage` itself when
         not given."""
         if step not in self.steps:

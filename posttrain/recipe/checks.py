@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from posttrain.recipe.data_stages import check_data_stages
 from posttrain.recipe.engines import check_engines
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
@@ -17,6 +18,7 @@ from posttrain.recipe.resolve import (
     BASE,
     counts_in_band,
     data_of,
+    is_made_by_data_stage,
     is_policy,
     judge_stages,
     models_of,
@@ -26,6 +28,7 @@ from posttrain.recipe.resolve import (
 )
 from posttrain.recipe.schema import (
     AnyStage,
+    DataStage,
     Dpd,
     Filter,
     Grpo,
@@ -58,6 +61,7 @@ def check_references(loaded: Loaded) -> None:
         check_phases,
         _check_context,
         check_raised,
+        check_data_stages,
         check_engines,
         _check_suites,
         _check_sandbox,
@@ -116,8 +120,9 @@ def _check_starts(recipe: Recipe, source: Source) -> None:
             policies = [name for name, policy in earlier.items() if policy]
             later = any(other.name == stage.from_ for other in recipe.stages[index:])
             if stage.from_ in earlier:
+                kind = next(other.kind for other in recipe.stages if other.name == stage.from_).replace("_", " ")
                 source.fail(
-                    key, f"'{stage.from_}' is a reward model, not a policy to go on from", near(stage.from_, policies)
+                    key, f"'{stage.from_}' is a {kind}, not a policy to go on from", near(stage.from_, policies)
                 )
             if later:
                 source.fail(
@@ -151,7 +156,8 @@ def _check_added_tokens(recipe: Recipe, source: Source) -> None:
 
 
 def _data_key(recipe: Recipe, stage: AnyStage) -> Key:
-    return (*_stage_key(recipe, stage.name), "data" if isinstance(stage, Sft | RewardModel) else "prompts")
+    with_data = isinstance(stage, Sft | RewardModel | DataStage)
+    return (*_stage_key(recipe, stage.name), "data" if with_data else "prompts")
 
 
 def _check_data(recipe: Recipe, source: Source) -> None:
@@ -168,15 +174,27 @@ def _check_data(recipe: Recipe, source: Source) -> None:
 
 def _check_stage_data(recipe: Recipe, source: Source, index: int, name: str, spec: StageData, place: Key) -> None:
     stage = recipe.stages[index]
-    makers = [other.name for other in recipe.stages if isinstance(other, Dpd)]
+    makers = [other.name for other in recipe.stages if isinstance(other, Dpd | DataStage)]
     if spec.stage not in makers:
-        source.fail(("data", name, "stage"), f"no dpd stage '{spec.stage}'", near(spec.stage, makers))
+        source.fail(("data", name, "stage"), f"no dpd or data stage '{spec.stage}'", near(spec.stage, makers))
     if not any(other.name == spec.stage for other in recipe.stages[:index]):
         source.fail(
             place,
             f"data '{name}' comes from stage '{spec.stage}', which does not run before '{stage.name}'",
             "reorder the stages",
         )
+    if is_made_by_data_stage(recipe, name):
+        if spec.part != "chosen":
+            source.fail(
+                ("data", name, "part"), f"a data stage publishes rows, not {spec.part}", "leave it out, or part: chosen"
+            )
+        if isinstance(stage, RewardModel):
+            source.fail(place, f"data '{name}' holds rows, not pairs", "name a data set of preference pairs")
+        return
+    if isinstance(stage, DataStage):
+        if spec.part == "pairs":
+            source.fail(("data", name, "part"), f"pairs are not what {stage.kind} can read", "set it to chosen")
+        return
     if isinstance(stage, Dpd | Grpo):
         source.fail(place, f"data '{name}' holds answers of a stage, not prompts", "name a data set of prompts")
     if isinstance(stage, Sft) == (spec.part == "pairs"):

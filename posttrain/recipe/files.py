@@ -18,13 +18,14 @@ from posttrain.recipe.cards import card_path, read_card
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import near
 from posttrain.recipe.paths import data_files, full_path
-from posttrain.recipe.resolve import models_of, plugin_modules
-from posttrain.recipe.schema import Data, FileData, HubData, ModelRef
+from posttrain.recipe.resolve import PROMPTS, models_of, plugin_modules
+from posttrain.recipe.schema import AskingStage, Data, FileData, HubData, ModelRef
 from posttrain.recipe.yaml_core import Key
 from posttrain.store.digests import Digests
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 TEMPLATES = Path(__file__).parent.parent / "data" / "templates"
+SHIPPED_PROMPTS = Path(__file__).parent.parent / "factory" / "prompts"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 SHOWN_ABSENT = 6
 _NEEDED_REMEDY = "save the base with model.save_pretrained and tokenizer.save_pretrained"
@@ -92,6 +93,7 @@ def _shown_key(loaded: Loaded, key: Key) -> list[str]:
 def _find_files(loaded: Loaded, digests: Digests, may_lack: bool) -> Files:
     found = Files(paths={}, digests={})
     _find_template(loaded, digests, found)
+    _find_prompts(loaded, digests, found)
     for step, key, model in models_of(loaded.recipe):
         if may_lack and model.shape is not None and _is_absent(model.path, model.revision, loaded):
             _lack(found, step)
@@ -261,6 +263,29 @@ def _find_template(loaded: Loaded, digests: Digests, found: Files) -> None:
             near(template, template_presets()),
         )
     _add(found, digests, "chat.template", path)
+
+
+def _find_prompts(loaded: Loaded, digests: Digests, found: Files) -> None:
+    """The prompts of data stages, by role: "clean_sums.prompt.judge"."""
+    for index, stage in enumerate(loaded.recipe.stages):
+        if isinstance(stage, AskingStage):
+            for name, path in prompt_files(stage, loaded.recipe_dir).items():
+                if not path.is_file():
+                    key: Key = ("stages", index, "prompts", name)
+                    loaded.source.fail(key, f"no file {path}", "paths are relative to the recipe")
+                _add(found, digests, f"{stage.name}.prompt.{name}", path)
+
+
+def prompt_files(stage: AskingStage, recipe_dir: Path) -> dict[str, Path]:
+    """The Jinja file of each prompt that a data stage shows: its own, or the shipped one."""
+    return {
+        name: full_path(stage.prompts[name], recipe_dir)
+        if name in stage.prompts
+        else SHIPPED_PROMPTS / f"{stage.kind}_{name}.jinja"
+        if (SHIPPED_PROMPTS / f"{stage.kind}_{name}.jinja").is_file()
+        else SHIPPED_PROMPTS / f"{name}.jinja"
+        for name in PROMPTS[type(stage)]
+    }
 
 
 def _model_folder(model: ModelRef, key: Key, loaded: Loaded) -> Path | None:

@@ -14,16 +14,23 @@ from typing import Any
 from posttrain.recipe.phases import mixture
 from posttrain.recipe.schema import (
     AnyStage,
+    AskingStage,
     Chat,
+    Clean,
     Data,
+    DataStage,
     Dpd,
     Filter,
     Grpo,
     ModelRef,
     Recipe,
+    Reconstruct,
+    Refine,
     RewardModel,
     Sft,
+    Stage,
     StageData,
+    Verify,
 )
 from posttrain.recipe.yaml_core import Key
 
@@ -31,8 +38,8 @@ BASE = "base"
 
 
 def is_policy(stage: AnyStage) -> bool:
-    """Whether later stages start from this one by default: everything but a reward model."""
-    return not isinstance(stage, RewardModel)
+    """Whether later stages start from this one by default: everything but a reward model and what makes rows."""
+    return not isinstance(stage, RewardModel | DataStage)
 
 
 def start_of(recipe: Recipe, name: str) -> str:
@@ -51,7 +58,7 @@ def final_policy(recipe: Recipe) -> str:
     return next((stage.name for stage in reversed(recipe.stages) if is_policy(stage)), BASE)
 
 
-def data_of(stage: AnyStage) -> dict[str, float]:
+def data_of(stage: Stage) -> dict[str, float]:
     """Data sets a stage reads, with their weights."""
     if isinstance(stage, Sft):
         return mixture(stage)
@@ -59,7 +66,7 @@ def data_of(stage: AnyStage) -> dict[str, float]:
         return dict(stage.data)
     if isinstance(stage, Dpd | Grpo):
         return {stage.prompts: 1.0} if isinstance(stage.prompts, str) else dict(stage.prompts)
-    return {}
+    return {stage.data: 1.0} if isinstance(stage, DataStage) else {}
 
 
 def own_data(recipe: Recipe, stage: AnyStage) -> dict[str, Data]:
@@ -78,8 +85,10 @@ def asked_data(recipe: Recipe, stages: Iterable[AnyStage]) -> dict[str, Data]:
     return asked | {suite.data: recipe.data[suite.data] for suite in recipe.evaluate.suites.values()}
 
 
-def verifiers_of(stage: AnyStage) -> dict[str, str]:
+def verifiers_of(stage: Stage) -> dict[str, str]:
     """Verifier name of each data set of a stage; empty where the stage judges nothing."""
+    if isinstance(stage, AskingStage) and stage.verifier is not None:
+        return {stage.data: stage.verifier}
     if not isinstance(stage, Dpd | Grpo):
         return {}
     if isinstance(stage.verifier, str):
@@ -161,3 +170,45 @@ def models_of(recipe: Recipe) -> Iterator[tuple[str, Key, ModelRef]]:
     for index, stage in enumerate(recipe.stages):
         if isinstance(stage, Dpd):
             yield f"{stage.name}.teacher", ("stages", index, "teacher"), stage.teacher
+        elif isinstance(stage, AskingStage):
+            for role, model in stage.models.items():
+                if model.path is not None:
+                    asked = ModelRef(path=model.path, revision=model.revision, toy=model.toy, shape=None)
+                    yield f"{stage.name}.{role}", ("stages", index, "models", role), asked
+
+
+# Fixed roles of each kind of data stage, and the prompts that it shows (posttrain/factory/prompts).
+ROLES: dict[type[AskingStage], tuple[str, ...]] = {
+    Verify: ("judge",),
+    Refine: ("critic", "reviser"),
+    Reconstruct: ("writer", "judge"),
+}
+PROMPTS: dict[type[AskingStage], tuple[str, ...]] = {
+    Verify: ("generate", "judge", "compare"),
+    Refine: ("generate", "checklist", "revise_checklist", "score", "revise"),
+    Reconstruct: ("summary", "chain", "audit"),
+}
+
+
+def roles_of(stage: AskingStage) -> tuple[str, ...]:
+    """Names that models of a data stage may have: its fixed roles and its generators."""
+    own = list(stage.generators) if isinstance(stage, Verify | Refine) else []
+    return tuple(dict.fromkeys([*own, *ROLES[type(stage)]]))
+
+
+def maker_of(recipe: Recipe, spec: StageData) -> str:
+    """The step that published the rows of `source: stage`."""
+    maker = next((stage for stage in recipe.stages if stage.name == spec.stage), None)
+    return f"{spec.stage}.pairs" if isinstance(maker, Dpd) else spec.stage
+
+
+def is_made_by_data_stage(recipe: Recipe, name: str) -> bool:
+    """Whether a data set is the rows of a data stage of this recipe: rows of any use, and not pairs."""
+    spec = recipe.data[name]
+    makers = {stage.name for stage in recipe.stages if isinstance(stage, DataStage)}
+    return isinstance(spec, StageData) and spec.stage in makers
+
+
+def suites_against(recipe: Recipe, stage: Clean) -> list[str]:
+    """Data sets that a clean stage looks for: those that it names, else those of all suites."""
+    return list(stage.against or dict.fromkeys(suite.data for suite in recipe.evaluate.suites.values()))

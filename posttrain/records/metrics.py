@@ -19,6 +19,7 @@ from posttrain.records.rollouts import json_rows
 METRICS_FILE = "metrics.jsonl"
 FILTER_SUMMARY = "summary.json"
 FILTER_TABLE = "table.jsonl"
+DATA_SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,6 +206,43 @@ class PairsSummary:
     student_pass: float
     generated_tokens: int
     pairs_by_source: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleUse:
+    """What one role of a data stage was asked. Example: RoleUse(model="judge-7b", requests=400, prompt_tokens=120000,
+    generated_tokens=9000, cost=0.21)"""
+
+    model: str
+    requests: int
+    prompt_tokens: int
+    generated_tokens: int
+    cost: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataStageMetrics:
+    """A stage that makes rows by asking models. kept: rows published; agreement: "rules/judge" -> candidates;
+    kept_by_*: (kept, all); counts: what the kind of stage counts beside.
+
+    Example: DataStageMetrics(rows=400, kept=371, faulty_rows=0, set_aside={"no right candidate": 29}, requests=1600,
+    prompt_tokens=480000, generated_tokens=52000, cost=1.3, roles={...}, agreement={"right/right": 800},
+    kept_by_source={"sums": (371, 400)}, kept_by_length={"under 50 words": (371, 1500)}, counts={})
+    """
+
+    rows: int
+    kept: int
+    faulty_rows: int
+    set_aside: Mapping[str, int]
+    requests: int
+    prompt_tokens: int
+    generated_tokens: int
+    cost: float
+    roles: Mapping[str, RoleUse]
+    agreement: Mapping[str, int]
+    kept_by_source: Mapping[str, tuple[int, int]]
+    kept_by_length: Mapping[str, tuple[int, int]]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,7 @@ class ModelRole(StrEnum):
     START = "start"  # a checkpoint made elsewhere, given by --from
     TEACHER = "teacher"  # of a dpd stage
     POLICY = "policy"  # what a stage trained
+    ASKED = "asked"  # of a data stage, made elsewhere
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posttrain.stages.base import Base
+from posttrain.stages.clean import CleanStage
 from posttrain.stages.dpd import DpdStage, Pairs, TeacherLogprobs
 from posttrain.stages.evaluate import Evaluation
 from posttrain.stages.export import Export
@@ -11,6 +12,7 @@ from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
+from posttrain.stages.rows import ReconstructStage, RefineStage, VerifyStage
 from posttrain.stages.sft import SftStage
 from posttrain.stages.tokens import TokensStage
 
@@ -25,6 +27,10 @@ STAGES: dict[str, type[StageKind]] = {
     "filter": FilterStage,
     "reward_model": RewardModelStage,
     "grpo": GrpoStage,
+    "clean": CleanStage,
+    "verify": VerifyStage,
+    "refine": RefineStage,
+    "reconstruct": ReconstructStage,
     "evaluate": Evaluation,
     "export": Export,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from posttrain.recipe.engines import engines_of
 from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, PromptMixture, ServedModel
+from posttrain.stages.data_at_hand import data_at_hand
 from posttrain.stages.protocol import StepContext
 from posttrain.store.reference import model_dir
 
@@ -36,7 +37,7 @@ def prompts_of(
     """The prompts that a stage names, with what it takes to read, judge and ask them."""
     return PromptMixture(
         weights={prompts: 1.0} if isinstance(prompts, str) else dict(prompts),
-        data=dict(ctx.recipe.data),
+        data=data_at_hand(ctx),
         recipe_dir=ctx.recipe_dir,
         verifier=verifier,
         seed=ctx.seed,

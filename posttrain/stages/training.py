@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from posttrain.errors import StageError
+from posttrain.stages.data_at_hand import data_at_hand
 from posttrain.stages.protocol import StepContext
 from posttrain.store.checkpoints import newest_good
 from posttrain.store.failpoints import failpoint
@@ -30,7 +31,7 @@ def job_of(ctx: StepContext, *, model: str = "checkpoint") -> Job:
         owner=ctx.step.id,
         model=model_dir(ctx.inputs[model]),
         chat=ctx.recipe.chat,
-        data=ctx.recipe.data,
+        data=data_at_hand(ctx),
         recipe_dir=ctx.recipe_dir,
         attempt=ctx.attempt,
         output=ctx.output,

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -37,6 +37,23 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _STAGE_KEYS = {"stage"}
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatReply:
+    """What a server answered to one conversation. reasoning: where the server gives it apart, else ""; finish: its word
+    for why the answer ended; tokens: None where it does not count; served_by: what it calls the model.
+
+    Example: ChatReply(text="42", reasoning="17+25=42", finish="stop", prompt_tokens=12, completion_tokens=9,
+    served_by="judge-7b")
+    """
+
+    text: str
+    reasoning: str
+    finish: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    served_by: str
 
 
 def check_model(model: Mapping[str, Any], *, where: str) -> EndpointOptions | None:
@@ -135,13 +152,17 @@ class Endpoint:
         self.options = options
 
     def complete(self, prompts: list[str], *, max_tokens: int) -> list[str | NoReply]:
-        return self._each(prompts, {"max_tokens": max_tokens}, _text_of)
+        return self._each(prompts, {"max_tokens": max_tokens}, lambda body: _text_of(_choice_of(body)))
 
     def label_logprobs(self, prompts: list[str], labels: list[str]) -> list[list[float] | NoReply]:
         """-inf for a label that is not among the first token's likeliest 20. Token spellings of a label (" A", "A") are
         added up."""
         fields = {"max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
-        return self._each(prompts, fields, lambda choice: _labels_of(choice, labels))
+        return self._each(prompts, fields, lambda body: _labels_of(_choice_of(body), labels))
+
+    def chat(self, messages: list[dict[str, Any]], fields: Mapping[str, Any]) -> ChatReply | NoReply:
+        """One conversation answered; fields: of the request, such as temperature, max_tokens and seed."""
+        return self._patient(messages, dict(fields), _chat_of, self._key())
 
     def _each(
         self, prompts: list[str], fields: dict[str, Any], read: Callable[[dict[str, Any]], T]
@@ -150,7 +171,8 @@ class Endpoint:
             return []
         key = self._key()
         with ThreadPoolExecutor(min(self.options.parallel, len(prompts))) as pool:
-            return list(pool.map(lambda prompt: self._patient(prompt, fields, read, key), prompts))
+            turns = ([{"role": "user", "content": prompt}] for prompt in prompts)
+            return list(pool.map(lambda messages: self._patient(messages, fields, read, key), turns))
 
     def _key(self) -> str | None:
         name = self.options.api_key_env
@@ -163,27 +185,26 @@ class Endpoint:
         return key
 
     def _patient(
-        self, prompt: str, fields: dict[str, Any], read: Callable[[dict[str, Any]], T], key: str | None
+        self,
+        messages: list[dict[str, Any]],
+        fields: dict[str, Any],
+        read: Callable[[dict[str, Any]], T],
+        key: str | None,
     ) -> T | NoReply:
-        """One prompt, tried 1 + retries times."""
-        body = {
-            "model": self.options.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "temperature": 0,
-            **fields,
-        }
+        """One request, tried 1 + retries times."""
+        body = {"model": self.options.model, "messages": messages, "temperature": 0, **fields}
         data = json.dumps({**body, **self.options.extra}).encode()
         fault = _Fault("not asked")
         for attempt in range(self.options.retries + 1):
             try:
-                return read(_choice_of(self._post(data, key)))
+                return read(_body_of(self._post(data, key)))
             except _Fault as error:
                 fault = error
             if not fault.again or attempt == self.options.retries:
                 break
             pause = _PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0)  # not in step with the other threads
             time.sleep(min(max(pause, fault.after), _LONGEST_PAUSE_SECONDS))
-        return NoReply(reason=_without(str(fault), key))
+        return NoReply(reason=_without(str(fault), key), lasting=not fault.again)
 
     def _post(self, data: bytes, key: str | None) -> bytes:
         """The body of a 200 reply. Raises _Fault, or VerifierError where asking again can never help."""
@@ -244,14 +265,55 @@ def _without(text: str, key: str | None) -> str:
     return text.replace(key, "[key]") if key else text
 
 
-def _choice_of(raw: bytes) -> dict[str, Any]:
+def _body_of(raw: bytes) -> dict[str, Any]:
     try:
-        choice = json.loads(raw)["choices"][0]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _Fault(f"the reply is no chat completion ({type(error).__name__})") from None
+    if not isinstance(body, dict):
+        raise _Fault("the reply is no chat completion")
+    return body
+
+
+def _choice_of(body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        choice = body["choices"][0]
+    except (KeyError, IndexError, TypeError) as error:
         raise _Fault(f"the reply is no chat completion ({type(error).__name__})") from None
     if not isinstance(choice, dict):
         raise _Fault("the reply is no chat completion")
     return choice
+
+
+def _chat_of(body: dict[str, Any]) -> ChatReply:
+    """A whole reply. One that was cut within its reasoning has no text and is still a reply."""
+    choice = _choice_of(body)
+    message = choice.get("message")
+    said = message if isinstance(message, dict) else {}
+    if said.get("tool_calls"):
+        raise _Fault("the reply calls tools, which are not read here", again=False)
+    reasoning = said.get("reasoning_content") or said.get("reasoning") or ""
+    cut = choice.get("finish_reason") == "length"
+    text = said.get("content")
+    if text is None and cut:
+        text = ""
+    if not isinstance(text, str) or not isinstance(reasoning, str):
+        raise _Fault("the reply has no text")
+    usage = body.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    names = [str(body[name]) for name in ("model", "system_fingerprint") if body.get(name)]
+    return ChatReply(
+        text=text,
+        reasoning=reasoning,
+        finish=choice.get("finish_reason"),
+        prompt_tokens=_count_of(counts.get("prompt_tokens")),
+        completion_tokens=_count_of(counts.get("completion_tokens")),
+        served_by=" ".join(names),
+    )
+
+
+def _count_of(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _text_of(choice: dict[str, Any]) -> str:

@@ -9,12 +9,23 @@ from pydantic import BaseModel
 from posttrain.recipe import schema
 from sandbox.types import Level
 
+ASKING = "name from kind data models prompts verifier budget max_fault_share"
 KEYS = {
+    "AskedModel": (
+        "stage path revision toy endpoint model version api_key_env timeout_seconds retries parallel extra structured "
+        "temperature top_p max_tokens prompt_price completion_price terms"
+    ),
+    "AskingStage": ASKING,
+    "Budget": "tokens cost",
     "Chat": "template think stop date add_tokens max_untrained_share",
+    "Clean": (
+        "name from kind data against languages min_words max_words max_repetition near skip remove_numbers_changed"
+    ),
     "Cluster": (
         "address trainers sharding engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds"
     ),
     "Custom": "name from kind options",
+    "DataStage": "name from kind data",
     "Dpd": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
         "adapter save_every "
@@ -46,6 +57,8 @@ KEYS = {
     "Phase": "share data max_tokens learning_rate",
     "Quarantine": "max_faulty_share",
     "Recipe": "schema name seed base chat hardware cluster engine sandbox verifiers data stages evaluate export",
+    "Reconstruct": f"{ASKING} samples min_words max_words",
+    "Refine": (f"{ASKING} generators samples checklist_items revise_checklist rounds code_verifier min_score"),
     "RewardModel": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
         "adapter save_every "
@@ -84,6 +97,7 @@ KEYS = {
         "gradient_checkpointing attention"
     ),
     "VerifierSpec": "kind",
+    "Verify": f"{ASKING} generators samples audit_share pairwise keep",
 }
 
 
