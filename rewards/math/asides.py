@@ -30,6 +30,7 @@ _PART = re.compile(
     rf"\s*(?:\\?[pb]?mod\b|base\b(?! 10\b)|[,;]|(?:and|or)\b|(?:{'|'.join(JOINING)}) (?=[-−$\d√(]))", re.IGNORECASE
 )
 _ONE_WORD = re.compile(r"\s*[^\W\d_]+\.?\s*[-−]?\d[\d.,/]*\s*")
+_SYMBOLIC_END = re.compile(r"(?:[√∛∜π]|\\(?:sqrt|frac|pi)(?![A-Za-z]))\S*\Z")  # a number behind it comes near it
 _VALUE = re.compile(r"\d|[√∛∜π]|\\(?:sqrt|frac|pi)(?![A-Za-z])")
 
 
@@ -65,13 +66,21 @@ def _is_aside(inner: str, before: str, cued: bool) -> bool:
         return value is not None and value == _value(inner)
     if _RELATED.search(inner):
         return any(map(str.isdigit, inner))
+    again = NUMBER.match(inner.strip())
+    if again is not None:  # the value again in another unit: "π (180°)", "1/4 (25%)"
+        rest = inner.strip()[again.end() :].strip()
+        if rest in ("°", "^\\circ") or "%" in again.group() or (rest and unit_of(f" {rest}") == f" {rest}"):
+            return True
     words = _COMMAND.sub("", inner)
-    return any(map(str.isdigit, inner)) and bool(_WORD.search(words)) and (cued or not _ONE_WORD.fullmatch(words))
+    if not cued and _ONE_WORD.fullmatch(words) and not _SYMBOLIC_END.search(before[-40:]):
+        return False
+    return any(map(str.isdigit, inner)) and _WORD.search(words) is not None
 
 
 def _value(text: str) -> Fraction | None:
     """The exact value of digits and signs; None where they have none."""
     try:
-        return exact(parse((normalise(text) or "").replace(",", "")), {})
+        value = exact(parse((normalise(text.rstrip(" %\\")) or "").replace(",", "")), {})
+        return value / 100 if "%" in text else value
     except (NotReadable, ArithmeticError, LookupError, ValueError):
         return None

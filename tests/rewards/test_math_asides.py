@@ -43,6 +43,10 @@ def outcome(gold: str, response: str) -> Outcome:
         ("2345678", "678", "Answer: 2\u00a0345\u00a0678 people"),
         ("12", "3", "After 3 days, 12 are left."),
         ("24", "10", "The answer is 24 (base 10)."),
+        ("50%", "2", "Answer: 50% (1/2)"),
+        ("\\pi", "180", "Answer: π (180°)"),
+        ("1/4", "25", "La probabilidad vale 1/4 (25 %)."),
+        ("2\\pi", "2", "2π (about 6.28)"),
     ],
 )
 def test_what_is_said_about_a_value_is_no_value(gold: str, other: str, response: str) -> None:
