@@ -31,7 +31,7 @@ _SYMBOLIC = re.compile(  # a root, a multiple of π or a fraction, with no dolla
 )
 _BOTH_SIGNS = re.compile(r"(?:±|\\pm(?![A-Za-z])) ?")
 _ENDS = re.compile(
-    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[—–]|[，。；]|\s+-\s+(?=[A-Za-z]{{3}})"
+    rf"[\s*$.!?;]*\Z|\*{{0,2}}(?:[.!?;](?=\s(?!\s*=)|\Z)|,(?=\s+[A-Za-z])(?!\s+(?:and|{_CONTRAST})\b)|\s*\n|\s+[—–]|[，。；]|\s+-\s+(?=[A-Za-z]{{3}})"
     rf"|\s+(?![A-Za-z]\b)(?!(?:{_CONTRAST}|to|mod|through|remainder|over|choose)\b|and (?![a-z]{{3}})"
     r"|(?:less|more|fewer|greater|smaller|larger) than\b)[^\W\d_])"
 )

@@ -88,6 +88,7 @@ class ChoiceRule(Rule):
         alone_chars = TAIL_CHARS if box or tag else 40
         letter = (
             letter
+            or (self._letter_of_whole_text(answer, texts) if self._has_capitals(texts) else None)
             or claimed_letter(answer, letters, alone_chars=alone_chars)
             or self._letter_on_answer_line(answer, texts)
             or self._letter_of_statement(answer, texts)
@@ -206,6 +207,16 @@ class ChoiceRule(Rule):
             return None  # the text names another letter first, and leaves it open
         before = plain_text(line[:start])
         return None if is_denied(before) or is_doubtful(before) else letter
+
+    def _has_capitals(self, texts: dict[str, str]) -> bool:
+        """Whether an option's text holds a capital that could be taken for a label: the C of "Vitamin C"."""
+        return any(
+            word in self.options.letters for text in texts.values() for word in text.split()[1:] if len(word) == 1
+        )
+
+    def _letter_of_whole_text(self, answer: str, texts: dict[str, str]) -> str | None:
+        """By the text of an option as a whole, before any letter is looked for in it."""
+        return self._letter_on_answer_line(answer, texts) or self._letter_of_statement(answer, texts)
 
     def _labels(self, texts: dict[str, str]) -> str:
         """The letters that may be labels: `I` is a numeral or a pronoun where the options known do not reach it."""

@@ -72,3 +72,21 @@ def test_the_line_that_answers_is_taken(letter: str, response: str, options: Any
 )
 def test_a_line_that_leaves_it_open_is_not(response: str) -> None:
     assert chosen(response, GASES) is None
+
+
+FACTORS = ["Factor B", "Factor A", "Both A and B", "Factor D"]
+
+
+@pytest.mark.parametrize(
+    ("letter", "response"),
+    [
+        ("A", "The answer is Factor B."),
+        ("B", "It clots late.\n\n**Answer: factor A**"),
+        ("B", "The answer is (B)."),
+        ("C", "Answer: C. Both A and B"),
+        ("C", "Answer: both A and B"),
+        ("B", "Answer: B. Factor A"),
+    ],
+)
+def test_a_capital_that_is_part_of_an_options_text_is_no_label(letter: str, response: str) -> None:
+    assert chosen(response, FACTORS) == letter
