@@ -28,6 +28,9 @@ def doctor_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not start vLLM and Ray to see whether they work (saves a minute).")
     ] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Hand unchanged weights to vLLM 50 times and look whether the gap stays.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What this machine can do: Python, torch, devices, vLLM, Ray, the code judge, disk, memory. Each "no" comes with
@@ -38,10 +41,10 @@ def doctor_command(
     from posttrain.setup.doctor import examine
 
     if as_json:
-        print(render_json(examine(store, quick=quick)))
+        print(render_json(examine(store, quick=quick, sync=sync)))
         return
     with Console(stderr=True).status("looking at this machine") as status:
-        findings = examine(store, quick=quick, progress=lambda name: status.update(f"looking at {name}"))
+        findings = examine(store, quick=quick, sync=sync, progress=lambda name: status.update(f"looking at {name}"))
     # Piped, a line is as long as it is: rich would cut at 80 columns.
     print_findings(Console(width=None if sys.stdout.isatty() else 200), findings)
 

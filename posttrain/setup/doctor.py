@@ -50,16 +50,19 @@ ray.shutdown()
 """
 
 
-def examine(store: Path, *, quick: bool = False, progress: Callable[[str], None] = lambda name: None) -> list[Finding]:
+def examine(
+    store: Path, *, quick: bool = False, sync: bool = False, progress: Callable[[str], None] = lambda name: None
+) -> list[Finding]:
     """All findings, in the order of the table. `store` is where runs would go (its disk is looked at).
 
-    `quick` leaves out the children that start vLLM and Ray.
+    `quick` leaves out the children that start vLLM and Ray; `sync` adds one that hands weights over 50 times.
     """
     checks: dict[str, Callable[[], list[Finding]]] = {
         "python": lambda: [python_finding(), packages_finding()],
         "torch": lambda: [torch_finding()],
         "gpu": lambda: [gpu_finding()],
         "vllm": lambda: [vllm_finding(quick=quick)],
+        **({"hand-over": lambda: [sync_finding()]} if sync else {}),
         "ray": lambda: [ray_finding(quick=quick)],
         "code judge": judge_findings,
         "bubblewrap": lambda: [bubblewrap_finding()],
@@ -195,6 +198,18 @@ def vllm_finding(*, quick: bool) -> Finding:
         remedy = f"{remedy} in a fresh environment; `engine: {{backend: hf}}` in the recipe samples without vLLM"
         return Finding(name="vllm", ok=False, seen=f"{version} does not generate: {why}", remedy=remedy)
     return Finding(name="vllm", ok=True, seen=f"{version} generates ({why})")
+
+
+def sync_finding() -> Finding:
+    """Weights that do not change, handed over again and again, must leave the engine where it was: a gap that grows is
+    an update that spoils what it does not name."""
+    if importlib.util.find_spec("vllm") is None:
+        return Finding(name="hand-over", ok=False, seen="vLLM is not installed", remedy="see vllm above")
+    from posttrain.rollout.probe import holds_weights
+
+    works, why = holds_weights()
+    remedy = None if works else "`engine: {backend: hf}` in the recipe samples without vLLM; report the versions"
+    return Finding(name="hand-over", ok=works, seen=why, remedy=remedy)
 
 
 def ray_finding(*, quick: bool) -> Finding:

@@ -58,3 +58,12 @@ def test_what_the_model_cannot_hold_is_refused_with_the_recipes_key(
         assert caught.value.where == key
     finally:
         vllm_engine.call("__init__", str(tiny()), "start", fitting)
+
+
+@pytest.mark.vllm
+@pytest.mark.long
+def test_fifty_hand_overs_of_the_same_weights_leave_a_flat_gap() -> None:
+    from posttrain.rollout.probe import holds_weights
+
+    works, why = holds_weights()
+    assert works and "over 50 updates" in why, why
