@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Needs Python 3.11 or newer and the package sources that pip is configured with.
 #   make demo        set-up, then the whole pipeline on a toy base, on the CPU, into runs/demo
 #   make test        set-up, then every test this machine can run; skipped ones are listed with reason and remedy
-#   make test-kill   set-up, then the full kill sweep over real training (long)
+#   make test-long   set-up, then the tests that take long: the full kill sweep over real training among them
 #   make lint        ruff and mypy
 #   make check       lint, then test
 
@@ -9,7 +9,7 @@ PYTHON ?= $(shell for found in python3.11 python3; do command -v $$found && brea
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-kill lint check clean
+.PHONY: help setup demo test test-long lint check clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,8 +25,8 @@ demo: setup
 test: setup
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # three files at a time, as many wait for processes: no thread may wait awake
 
-test-kill: setup
-	$(BIN)/python -m pytest -m kill -n 2 -rP tests/e2e  # SFT and GRPO beside each other
+test-long: setup
+	$(BIN)/python -m pytest -m long -n 2 -rP  # SFT and GRPO beside each other
 
 lint: setup
 	$(BIN)/ruff check .

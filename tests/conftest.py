@@ -2,7 +2,7 @@
 
 A test marked `docker`, `vllm`, `ray`, `gpu` or `browser` is skipped where the machine lacks that part. At the end every
 reason is listed with what to do about it. POSTTRAIN_REQUIRE=docker,vllm,browser (as .ci/run sets it) turns such a skip
-into a failure. `kill` tests run only with -m kill. Knows nothing of what the tests test.
+into a failure. `long` tests run only with -m long. Knows nothing of what the tests test.
 """
 
 from __future__ import annotations
@@ -128,12 +128,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The sweep marked `kill` takes long: it runs only when the marker expression names it. Long files go first."""
+    """Tests marked `long` run only when the marker expression names it. Long files go first."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(BEGIN_WITH)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
-    if "kill" in (config.option.markexpr or ""):
+    if "long" in (config.option.markexpr or ""):
         return
-    dropped = [item for item in items if item.get_closest_marker("kill")]
+    dropped = [item for item in items if item.get_closest_marker("long")]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
@@ -181,12 +181,12 @@ def pytest_make_collect_report(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """List each reason for skipping once, with its number of tests; a reason without a remedy is named as such."""
     counts = Counter(_skip_reason(report) for report in terminalreporter.stats.get("skipped", []))
-    sweep = "kill" not in (config.option.markexpr or "")
+    left_out = "long" not in (config.option.markexpr or "")
     terminalreporter.section("not run on this machine")
     for reason, number in sorted(counts.items()):
         what, _, remedy = reason.partition("remedy:")
         terminalreporter.line(f"{number:4d} x {what.strip(' ;')}")
         terminalreporter.line(f"       remedy: {remedy.strip() or 'NONE GIVEN: the test should say'}")
-    if sweep:
-        terminalreporter.line("   1 x the full kill sweep over real training takes long")
-        terminalreporter.line("       remedy: make test-kill")
+    if left_out:
+        terminalreporter.line("   1 x the tests marked long, the full kill sweep over real training among them")
+        terminalreporter.line("       remedy: make test-long")

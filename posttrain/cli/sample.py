@@ -38,7 +38,7 @@ def sample_command(
 
     find_model(checkpoint)  # a wrong folder is said before torch is imported
     sampling = SamplingParams(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
-    answer = talk(checkpoint, _loaded_recipe(recipe) or find_recipe(checkpoint), sampling, seed)
+    answer = talk(checkpoint, loaded_recipe(recipe) or find_recipe(checkpoint), sampling, seed)
     messages: list[dict[str, str]] = []
     while True:
         question = _ask(prompt)
@@ -67,7 +67,7 @@ def evaluate_command(
     from posttrain.run.one_checkpoint import find_model, find_recipe, score
 
     find_model(checkpoint)
-    found = _loaded_recipe(recipe) or find_recipe(checkpoint)
+    found = loaded_recipe(recipe) or find_recipe(checkpoint)
     if found is None:
         raise RecipeError(
             "no recipe defines the suite",
@@ -86,7 +86,8 @@ def evaluate_command(
         )
 
 
-def _loaded_recipe(recipe: Path | None) -> Any:
+def loaded_recipe(recipe: Path | None) -> Any:
+    """The recipe that an option names, with its folder; None where it was not given."""
     if recipe is None:
         return None
     from posttrain.recipe import load_recipe

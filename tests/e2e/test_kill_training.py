@@ -1,9 +1,8 @@
 """Kill -9 inside real SFT and GRPO, rerun the same command at once: the published bytes are those of an undisturbed
 run.
 
-By default one run is killed again and again, each time further on, and compared once at the end: ten starts instead of
-eighteen. The sweep (`make test-kill`) takes every failpoint that training passes, alone, each followed by one rerun.
-Both use the command line.
+By default one run is killed four times, each time further on, and compared once at the end. `make test-long` kills it
+nine times, and takes every failpoint that training passes, alone, each followed by one rerun. All use the command line.
 """
 
 # ruff: noqa: E501 - holds text of another language (style sheets, templates, recipes)
@@ -202,33 +201,41 @@ def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_killed_nine_times_in_training_it_publishes_the_same_bytes(
-    world: World, undisturbed: tuple[dict[str, bytes], list[str]]
+@pytest.mark.parametrize(
+    ("place", "sft", "rl"),
+    [
+        ("four", SFT_POINTS[1::3], GRPO_POINTS[:1]),
+        pytest.param("nine", SFT_POINTS, GRPO_POINTS, marks=pytest.mark.long),
+    ],
+    ids=["four", "nine"],
+)
+def test_killed_in_training_again_and_again_it_publishes_the_same_bytes(
+    world: World, undisturbed: tuple[dict[str, bytes], list[str]], place: str, sft: list[str], rl: list[str]
 ) -> None:
-    """Eight times at a failpoint, and once the driver alone, from outside, in the middle of RL."""
+    """At these failpoints, and once the driver alone, from outside, in the middle of RL."""
     expected, hits = undisturbed
     check_once_each(expected, RL_STEPS)
     missing = {point.split(":")[0] for point in SFT_POINTS + GRPO_POINTS} - {hit.split(":")[0] for hit in hits}
     assert not missing, f"an undisturbed run never passes {missing}"
-    for point in (*SFT_POINTS, *GRPO_POINTS):
+    for point in (*sft, *rl):
         if point == GRPO_POINTS[0]:
-            kill_the_driver_in_rl(world, "again", random.uniform(0.0, 0.2))
-        code, output = world.run("again", failpoint=point)
+            kill_the_driver_in_rl(world, place, random.uniform(0.0, 0.2))
+        code, output = world.run(place, failpoint=point)
         # -9: the driver itself was hit. 1: a trainer was, and the driver says so.
         assert code == -signal.SIGKILL or (code == 1 and "died" in output), f"{point} ({code}): {output}"
-        started = any((world.store("again") / "work").glob("grpo-*"))
+        started = any((world.store(place) / "work").glob("grpo-*"))
         assert started == (point in GRPO_POINTS), f"{point} was hit in the other stage"
-    code, output = world.run("again")
+    code, output = world.run(place)
     assert code == 0, output
-    found = published(world.store("again"))
+    found = published(world.store(place))
     check_equal(found, expected)
     check_once_each(found, RL_STEPS)
-    results = json.loads((world.folder / "again" / "run" / "results.json").read_text())
+    results = json.loads((world.folder / place / "run" / "results.json").read_text())
     assert {row["status"] for row in results["stages"]} <= {"ran", "resumed", "cached"}
-    assert not list((world.store("again") / "work").glob("*"))
+    assert not list((world.store(place) / "work").glob("*"))
 
 
-@pytest.mark.kill
+@pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("stage", ["warm", "rl"])
 def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 def test_boxes():
     pass
 
-@pytest.mark.kill
+@pytest.mark.long
 def test_sweep():
     pass
 
@@ -43,7 +43,7 @@ def test_a_missing_part_is_skipped_and_listed_with_its_remedy(tmp_path: Path) ->
     done = suite(tmp_path, NEEDS)
     assert done.returncode == 0
     assert "1 x Docker is not installed" in done.stdout and "remedy: install Docker" in done.stdout
-    assert "make test-kill" in done.stdout
+    assert "make test-long" in done.stdout
     assert "1 passed, 1 skipped, 1 deselected" in done.stdout.splitlines()[-1]
 
 
@@ -88,7 +88,7 @@ def test_an_unknown_required_part_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_sweep_runs_when_it_is_asked_for(tmp_path: Path) -> None:
-    assert "1 passed, 2 deselected" in suite(tmp_path, NEEDS, "-m", "kill").stdout.splitlines()[-1]
+    assert "1 passed, 2 deselected" in suite(tmp_path, NEEDS, "-m", "long").stdout.splitlines()[-1]
 
 
 def test_a_skip_without_a_remedy_is_shown_as_such(tmp_path: Path) -> None:

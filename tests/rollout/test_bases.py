@@ -99,7 +99,9 @@ print(changed_by_vllm(folder), before == after, largest_gap(engine.score(sequenc
 
 
 @pytest.mark.vllm
-@pytest.mark.parametrize(("architecture", "changed"), [("qwen3", False), ("olmo2", True)])
+@pytest.mark.parametrize(
+    ("architecture", "changed"), [("olmo2", True), pytest.param("qwen3", False, marks=pytest.mark.long)]
+)
 def test_the_reference_is_the_same_before_and_after_vllm_came_into_the_process(
     tmp_path: Path, architecture: str, changed: bool
 ) -> None:

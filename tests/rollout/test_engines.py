@@ -237,7 +237,11 @@ def test_a_hand_over_that_leaves_a_stale_engine_rebuilds_it_and_one_that_stays_s
 
 @pytest.mark.vllm
 @pytest.mark.ray
-@pytest.mark.parametrize("shape", [{"tied": True}, {"architecture": "mixtral"}], ids=["tied", "experts"])
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param({"tied": True}, marks=pytest.mark.long), {"architecture": "mixtral"}],
+    ids=["tied", "experts"],
+)
 def test_the_parity_check_catches_an_update_that_succeeds_and_is_wrong(
     vllm_engine: Any, tiny: Callable[..., Path], shape: dict[str, Any]
 ) -> None:

@@ -28,7 +28,13 @@ LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/ad
 TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "train/losses/tiled.py")
 PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
-TRAINER = ("train/trainer.py", "train/job.py", "stages/training.py", *LOADED, *METRICS, *TOKENS)
+TRAINER = (
+    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding")),
+    "stages/training.py",
+    *LOADED,
+    *METRICS,
+    *TOKENS,
+)
 SAMPLING = (
     *(f"sampling/{name}.py" for name in ("job", "prompts", "correctness", "resumable", "rollout_files", "sampler")),
     "machine/scorer.py",
@@ -62,7 +68,8 @@ STAGE_CODE = {
     "grpo": (
         "stages/grpo.py",
         "train/policy.py",
-        "train/losses/policy.py",
+        *(f"train/{name}.py" for name in ("dealing", "lengths", "signal_groups", "losses/policy", "losses/lengths")),
+        "rollout/identity.py",
         "rollout/parity.py",
         "rollout/weights.py",
         *TILED,
