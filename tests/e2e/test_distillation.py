@@ -15,7 +15,7 @@ import pytest
 from posttrain.rollout.tiny import tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 CARD = "---\nlicense: apache-2.0\npretty_name: Counting\n---\n\nNumbers and their successors.\n"
 RECIPE = """\
 schema: 1
