@@ -52,6 +52,7 @@ ALARMS = ("faulty_rows", "too_long_rows", "set_aside_for_faults", "faults", "fau
 # Of a step's many numbers, those that a person looks at next.
 TELLING = (
     *("avg_at_k", "format_valid", "reward_first", "reward_last", "held_out_accuracy", "swap_consistency", "loss"),
+    *("covered_mass", "bytes_per_token"),
     *("kept", "pairs", "prompts", "teacher_pass", "student_pass", "truncated_share", "trained_tokens", "rows"),
 )
 LINE_SECONDS = 30.0  # between two lines of one step

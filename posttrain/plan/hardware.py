@@ -35,7 +35,7 @@ from posttrain.recipe.yaml_core import Key
 from posttrain.records.step import ModelRole, Step
 
 RESERVED_GB = 2.0  # of each GPU: CUDA's context, NCCL's buffers, gaps between allocations
-TEACHER_SHARE = 0.25  # of a GPU above which a teacher is shared, as there
+TEACHER_SHARE = 0.1  # of a GPU above which a teacher is shared, as there
 GPU_SHARE = (
     0.5  # above which sharding: auto shards (train/sharding.py, which this floor may not import: it loads torch)
 )

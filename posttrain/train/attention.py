@@ -1,8 +1,8 @@
 """Which attention a stage trains with, and what is refused: an implementation that this machine lacks, and SDPA under a
 mask at lengths where its kernels for GPUs give wrong numbers without a word.
 
-It holds for training alone. References, the check of a hand-over and the proof of a merge run in float32, which flash
-attention does not take: there the model's own is back.
+It holds for what trains, its reference and its teacher. The check of a hand-over and the proof of a merge run in
+float32, which flash attention does not take: there the model's own is back.
 """
 
 from __future__ import annotations

@@ -227,4 +227,5 @@ def _teacher(job: Job, folder: Path | None, device: torch.device) -> Iterator[Te
         with training_attention(model, stage.attention, device.type):
             yield LiveTeacher(model)
     else:
+        assert not (stage.weights.chosen or stage.weights.rejected), "the recipe's check: text alone has no KL"
         yield None

@@ -26,8 +26,9 @@ from posttrain.machine.ranks import is_first_rank, world_size
 
 GPU_SHARE = 0.5
 """Of a GPU's memory that weights, gradients and optimiser may take unsharded; the rest is for activations."""
-TEACHER_SHARE = 0.25
-"""Of a GPU's memory that a whole teacher may take beside the student; as in plan/hardware.py."""
+TEACHER_SHARE = 0.1
+"""Of a GPU's memory that a whole teacher may take beside the student: to gather its layers costs little beside a
+pass over long answers. As in plan/hardware.py."""
 _SHARDS = "pytorch_model_fsdp_0"  # accelerate's folder of weights in a checkpoint
 _WRAPPED = "_checkpoint_wrapped_module."  # what activation checkpointing puts into names
 
@@ -44,7 +45,7 @@ def wants_sharding(asked: str, model: Any) -> bool:
 
 def wants_shared_teacher(asked: str, model: Any) -> bool:
     """What `cluster.sharding` comes to for a frozen model. auto: shared on GPUs of which it would take more than a
-    quarter."""
+    tenth."""
     if asked != "auto" or world_size() == 1 or not torch.cuda.is_available():
         return asked == "fsdp" and world_size() > 1
     held = sum(parameter.nbytes for parameter in model.parameters())

@@ -30,7 +30,8 @@ SEQUENCES = (
 )
 METRICS = ("records/codec.py", "records/metrics.py")
 LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/adapter.py", "train/published.py")
-TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/tiled.py")
+TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "train/losses/tiled.py")
+PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
 TRAINER = (
     *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding")),
@@ -79,7 +80,8 @@ STAGE_CODE = {
     "tokens": ("stages/tokens.py", *SEQUENCES, "train/job.py", *METRICS, *TOKENS, *TOY),
     "sft": ("stages/sft.py", "train/sft.py", "train/tokens.py", "train/new_tokens.py", "data/token_rows.py", *TRAINER),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
-    "dpd": ("stages/dpd.py", "train/dpd.py", "train/losses/dpd.py", *TILED, *TRAINER),
+    "teacher_logprobs": ("train/teacher_logprobs.py", *PAIRED, *TRAINER),
+    "dpd": ("train/dpd.py", "train/reference.py", "train/losses/dpd.py", *PAIRED, *TRAINER),
     "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
     "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TILED, *TRAINER, *TOY),
     "grpo": (

@@ -3,6 +3,7 @@ starts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from posttrain.errors import StageError, Stopped
 from posttrain.recipe.schema import Recipe
 from posttrain.records.step import Step
+from posttrain.stages.dpd import TeacherLogprobs
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.training import job_of, stage_of, train
 from posttrain.store.checkpoints import seal
+from posttrain.store.reference import model_dir
 from posttrain.train import entry
 
 RECIPE = Recipe.model_validate(
@@ -130,3 +133,24 @@ def test_a_job_resumes_from_the_newest_whole_checkpoint_of_its_own_step(tmp_path
     (tmp_path / "two" / "checkpoints" / "checkpoint-4" / "state").write_text("torn")
     found = job_of(context(tmp_path, "warm", previous=previous)).resume
     assert found is not None and found.step == 2
+
+
+def test_a_caching_step_hands_over_teacher_and_earlier_attempts_and_publishes_no_metrics_file(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {}
+
+    class Reader:
+        def run(self, function: Any, job: Any, **given: Any) -> dict[str, Any]:
+            asked.update(given, function=function, output=job.output)
+            return {"pairs": 3}
+
+    previous = (tmp_path / "two", tmp_path / "one")
+    ctx = context(tmp_path, "warm", Reader(), previous=previous)
+    (tmp_path / "teacher").mkdir()
+    ctx = replace(ctx, inputs={**ctx.inputs, "teacher": tmp_path / "teacher", "pairs": tmp_path})
+    assert TeacherLogprobs().run(ctx) == {"pairs": 3}
+    assert asked == {
+        "function": entry.teacher_logprobs,
+        "output": tmp_path / "output",
+        "teacher": model_dir(tmp_path / "teacher"),
+        "earlier": previous,
+    }
