@@ -79,6 +79,9 @@ def check_command(
     start: From = None,
     smoke: Smoke = False,
     as_json: AsJson = False,
+    all_rows: Annotated[
+        bool, typer.Option("--all-rows", help="Read data sets to their last row, not the first 10,000 rows alone.")
+    ] = False,
 ) -> None:
     """Plan, then look deeper: context lengths, tokenizers, chat template, golds, cards, disk. Exit 2 when something is
     wrong."""
@@ -92,7 +95,7 @@ def check_command(
     _, plan = prepare(
         recipe, artefacts, overrides=override or (), until=until, starts=start or (), smoke_run=smoke, remember=True
     )
-    findings = check_plan(plan, artefacts.root)
+    findings = check_plan(plan, artefacts.root, all_rows=all_rows)
     failed = [finding for finding in findings if finding.status == "fail"]
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings]))

@@ -8,9 +8,11 @@ looked for. Knows recipes' data sets, nothing of models.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from posttrain.data.source import load_conversations, load_pairs, load_prompts
+from posttrain.data.survey import first_rows
 from posttrain.recipe.phases import mixture
 from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
@@ -18,27 +20,28 @@ from posttrain.types import Message
 LEAST_CHARS = 40  # of a turn that is told from what anybody might say
 
 
-def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
-    """Suite -> number of its problems that a training stage reads as a prompt. Data that stages wrote answer those
-    prompts and add none."""
+def held_out_overlap(recipe: Recipe, recipe_dir: Path, rows: int | None = None) -> dict[str, int]:
+    """Suite -> number of its problems that a training stage reads as a prompt, in the first `rows` of each data set
+    (None: in all). Data that stages wrote answer those prompts and add none."""
+    read = partial(first_rows, recipe_dir=recipe_dir, count=rows)
     trained: set[str] = set()
     for stage in recipe.stages:
         if isinstance(stage, Sft):
             trained |= _questions(
                 row.messages
                 for name in _own(recipe, mixture(stage))
-                for row in load_conversations(name, recipe.data[name], recipe_dir).items
+                for row in read(load_conversations, name, recipe.data[name]).items
             )
         elif isinstance(stage, RewardModel):
             trained |= _questions(
                 row.messages
                 for name in _own(recipe, stage.data)
-                for row in load_pairs(name, recipe.data[name], recipe_dir, think=recipe.chat.think).items
+                for row in read(partial(load_pairs, think=recipe.chat.think), name, recipe.data[name]).items
             )
         elif isinstance(stage, Dpd | Grpo):
             names = [stage.prompts] if isinstance(stage.prompts, str) else list(stage.prompts)
             trained |= _questions(
-                row.messages for name in names for row in load_prompts(name, recipe.data[name], recipe_dir).items
+                row.messages for name in names for row in read(load_prompts, name, recipe.data[name]).items
             )
     return {
         name: sum(

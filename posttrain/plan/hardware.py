@@ -41,7 +41,7 @@ GPU_SHARE = (
 )
 WORKER_GB = 3.0  # host memory of a process that has imported torch, transformers and CUDA's libraries
 OBJECT_STORE_GB = 0.5
-ENCODERS_GB = 32 * 0.5  # of the processes that make tokens, at most (train/tokens.py)
+ENCODERS_GB = 32 * 0.5  # of the processes that make tokens, at most (MOST_PROCESSES in train/tokens.py)
 NO_MODEL = ("export", "tokens")  # kinds of steps that load none
 ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
 LONGEST_MASK = 32768  # of sdpa on a GPU, as in train/attention.py, which loads torch

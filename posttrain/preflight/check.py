@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posttrain.data.survey import SAMPLE_ROWS
 from posttrain.plan.steps import Plan
 from posttrain.preflight.bases import models
 from posttrain.preflight.disk import disk_space
@@ -48,11 +49,13 @@ QUESTIONS: dict[str, Callable[[Subject], Iterable[Finding]]] = {
 }
 
 
-def check_plan(plan: Plan, store_root: Path) -> list[Finding]:
-    """The findings of all questions, in order. A fault of the user's making is a finding, not an error."""
+def check_plan(plan: Plan, store_root: Path, *, all_rows: bool = False) -> list[Finding]:
+    """The findings of all questions, in order. A fault of the user's making is a finding, not an error. all_rows: read
+    data sets to their last row."""
     with ExitStack() as stack:
         judge = _judge_opener(plan.recipe.sandbox, stack)
-        subject = Subject(plan=plan, store=Store(store_root), open_judge=judge)
+        rows = None if all_rows else SAMPLE_ROWS
+        subject = Subject(plan=plan, store=Store(store_root), open_judge=judge, rows=rows)
         return [finding for question in QUESTIONS.values() for finding in question(subject)]
 
 

@@ -99,8 +99,9 @@ def _usable_prompts(built: BatchVerifier, name: str, spec: Data, recipe_dir: Pat
     """Sampled prompts whose golds the verifier can use, and how many it cannot. Raises DataError where the run would
     surely stop."""
     from posttrain.data.source import Rows, load_prompts, set_aside
+    from posttrain.data.survey import SAMPLE_ROWS, first_rows
 
-    rows = load_prompts(name, _few_rows(spec), recipe_dir)
+    rows = first_rows(load_prompts, name, _few_rows(spec), recipe_dir, SAMPLE_ROWS)
     rows = Rows(name=name, items=rows.items[:SAMPLE], numbers=rows.numbers[:SAMPLE])
     reasons = built.gold_problems(
         [Request(response="", gold=p.gold, reference=p.reference, metadata=p.metadata) for p in rows.items]

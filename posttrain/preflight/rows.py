@@ -1,4 +1,4 @@
-"""Can every row be read as its stage would read it, has each data set a card, and do rows and prompts fit?"""
+"""Can rows be read as their stage would read them, has each data set a card, and do rows and prompts fit?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.survey import readers
+from posttrain.data.survey import first_rows, in_words, readers
 from posttrain.preflight.finding import Finding, finding_of, later
 from posttrain.preflight.subject import Subject, model_folder
 from posttrain.recipe.cards import card_path, is_blank_card, read_card
@@ -20,14 +20,14 @@ _REMEDY = "take the row out of the data, and report this: the library's words sh
 
 
 def data_sets(subject: Subject) -> Iterator[Finding]:
-    """Every row of every data set that a stage or a suite of this plan reads, as the stage would read it."""
+    """The rows of every data set that a stage or a suite of this plan reads, as the stage would read them."""
     plan = subject.plan
     for name, reader in readers(plan.recipe, plan.stages).items():
         spec = plan.recipe.data[name]
         if isinstance(spec, StageData):
             yield Finding(name=f"data {name}", status="later", detail=f"stage {spec.stage} will write it")
         else:
-            look = partial(_rows_and_card, reader, name, spec, plan.recipe_dir)
+            look = partial(_rows_and_card, reader, name, spec, plan.recipe_dir, subject.rows)
             yield finding_of(f"data {name}", look, remedy=_REMEDY)
 
 
@@ -44,7 +44,7 @@ def rows_to_imitate(subject: Subject) -> Iterator[Finding]:
             yield later(title, "the tokenizer")
         else:
             data = own_data(plan.recipe, stage)
-            look = partial(check_rows, folder, plan.recipe.chat, plan.recipe_dir, data, stage)
+            look = partial(check_rows, folder, plan.recipe.chat, plan.recipe_dir, data, stage, most=subject.rows)
             yield finding_of(title, look, remedy=_REMEDY)
 
 
@@ -59,16 +59,18 @@ def prompts(subject: Subject) -> Iterator[Finding]:
         if folder is None:
             yield later(title, "the tokenizer", "first of all")
         else:
-            look = partial(check_prompts, folder, plan.recipe.chat, plan.recipe_dir, {name: spec}, room)
+            look = partial(
+                check_prompts, folder, plan.recipe.chat, plan.recipe_dir, {name: spec}, room, most=subject.rows
+            )
             yield finding_of(title, look, remedy=_REMEDY)
 
 
-def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir: Path) -> str:
-    rows = reader(name, spec, recipe_dir)
+def _rows_and_card(reader: Callable[..., Any], name: str, spec: Data, recipe_dir: Path, count: int | None) -> str:
+    rows = first_rows(reader, name, spec, recipe_dir, count)
     faults = f", {len(rows.faults)} set aside" if rows.faults else ""
     card = card_path(spec, recipe_dir)
     about_card = "card present" if card is None else _card_in_words(read_card(card), spec, recipe_dir)
-    return "; ".join([f"{len(rows.items):,} rows{faults}", *rows.about, about_card])
+    return "; ".join([f"{in_words(rows, count)}{faults}", *rows.about, about_card])
 
 
 def _card_in_words(facts: Mapping[str, Any], spec: Data, recipe_dir: Path) -> str:

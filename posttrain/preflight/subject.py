@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posttrain.data.survey import SAMPLE_ROWS
 from posttrain.plan.steps import Plan
 from posttrain.recipe.resolve import teachers_chat, verifiers_of
 from posttrain.recipe.schema import AnyStage, Chat, Dpd, Grpo
@@ -24,6 +25,7 @@ class Subject:
     plan: Plan
     store: Store
     open_judge: Callable[[], Judge]  # the same judge at each call
+    rows: int | None = SAMPLE_ROWS  # that are read of each data set, the first; None: all
 
     def stages(self) -> list[AnyStage]:
         """The recipe's stages that the plan holds."""

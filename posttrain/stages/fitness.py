@@ -23,10 +23,10 @@ class Fitness:
     """Inputs: the base, or the checkpoints of --from; and every teacher. params["stages"]: the stages that this plan
     holds."""
 
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
-        from posttrain.data.survey import read_all
+        from posttrain.data.survey import read_first
         from posttrain.train.base_trial import refuse_unsampled, try_base
         from posttrain.train.compatibility import check_base, check_prompts, check_rows, check_tokenizers
 
@@ -62,7 +62,7 @@ class Fitness:
         same = {role: teachers[role] for role in teachers if ctx.input_steps[role].stage in asked_for_kl}
         ctx.machine.run(check_tokenizers, student=models[student], teachers=same)
         rows = ctx.machine.run(
-            read_all,
+            read_first,
             recipe=ctx.recipe,
             recipe_dir=ctx.recipe_dir,
             stages=[stage.name for stage in stages],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from posttrain.data.source import Rows, load_conversations, load_prompts, set_aside
 from posttrain.data.spans import TurnCounts, Untrained
+from posttrain.data.survey import SAMPLE_ROWS, first_rows
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError, DataError
 from posttrain.recipe.files import check_model_folder
@@ -70,22 +71,31 @@ def _opens(opened: str) -> str:
 
 
 def check_rows(
-    model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], stage: Sft, sample: int = SAMPLE
+    model: Path,
+    chat: Chat,
+    recipe_dir: Path,
+    data: Mapping[str, Data],
+    stage: Sft,
+    *,
+    sample: int = SAMPLE,
+    most: int | None = SAMPLE_ROWS,
 ) -> str:
     """One line on how the first rows of an sft stage's data fit its max_tokens and pack, and which of the assistant's
     turns are trained. Raises DataError where no row at all fits, or too many turns give no loss.
 
-    data: those sets of the stage that are here already. Example: "64 of 64 rows of 'cot' fit in 32768 tokens, longest
+    data: those sets of the stage that are here already; most: rows that are read of each, unless none of them fits.
+    Example: "64 of 64 rows of 'cot' fit in 32768 tokens, longest
     21,003; 64 of 64 turns of the assistant trained"
     """
     template = ChatTemplate.load(model, chat, recipe_dir)
     words = []
     for name, spec in data.items():
-        rows = load_conversations(name, spec, recipe_dir)
+        rows = first_rows(load_conversations, name, spec, recipe_dir, most)
         lengths, turns = _lengths(template, rows, spec, sample)
         longest = longest_row(stage, name)
         fitting = [length for length in lengths if length <= longest]
         if not fitting or turns.untrained_share > chat.max_untrained_share:  # it may be sorted
+            rows = load_conversations(name, spec, recipe_dir)
             lengths, turns = _lengths(template, rows, spec, len(rows.items))
             fitting = [length for length in lengths if length <= longest]
         turns.check_share(chat.max_untrained_share, name)
@@ -103,16 +113,24 @@ def check_rows(
     return "; ".join(words)
 
 
-def check_prompts(model: Path, chat: Chat, recipe_dir: Path, data: Mapping[str, Data], context_tokens: int) -> str:
-    """Every prompt, as it will be asked. Raises DataError at the first that cannot be, or above the stated share of
-    such rows.
+def check_prompts(
+    model: Path,
+    chat: Chat,
+    recipe_dir: Path,
+    data: Mapping[str, Data],
+    context_tokens: int,
+    *,
+    most: int | None = SAMPLE_ROWS,
+) -> str:
+    """The first prompts of each data set (most; None: all), as they will be asked. Raises DataError at the first that
+    cannot be, or above the stated share of such rows.
 
     Example: "400 prompts fit in a context of 512 tokens"
     """
     template = ChatTemplate.load(model, chat, recipe_dir)
     fitting = 0
     for name, spec in data.items():
-        rows = load_prompts(name, spec, recipe_dir)
+        rows = first_rows(load_prompts, name, spec, recipe_dir, most)
         fitting += len(encode_rows(rows, spec, template, context_tokens)[0])
     return f"{fitting:,} prompts fit in a context of {context_tokens:,} tokens"
 

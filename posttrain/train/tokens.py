@@ -48,6 +48,7 @@ from posttrain.train.job import Job, data_folders
 
 FACTS, ROWS, SEQUENCES = "tokens.json", "rows", "sequences.arrow"
 IGNORED = -100  # of labels: no loss
+MOST_PROCESSES = 32  # one process reads for them all; each holds a tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +90,8 @@ def make_tokens(job: Job, previous: Sequence[Path]) -> dict[str, Any]:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES)
 
 
 def _fill(job: Job, file: TokenFile, task: Task, encoders: Encoders) -> bool:
