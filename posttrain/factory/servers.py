@@ -76,6 +76,19 @@ class ServerModel:
         return size // _BYTES_PER_TOKEN + 16, self._model.max_tokens
 
 
+def probe_server(model: AskedModel, where: str) -> str:
+    """One line when the server answers. Raises InputError with what is wrong and the remedy."""
+    quick = model.model_copy(update={"retries": 1, "timeout_seconds": min(model.timeout_seconds, 60.0)})
+    turns = ({"role": "user", "content": "Reply with one word: ready"},)
+    ask = Ask(row=0, role="probe", place="probe", messages=turns, temperature=0.0, seed=0, key="")
+    (found,) = ServerModel(quick, think=("<think>", "</think>"), where=where).answer([ask])
+    if not isinstance(found, Reply):
+        remedy = f"is {model.endpoint} up, and the model loaded?"
+        raise InputError(f"the server does not answer: {found.reason}", where=where, remedy=remedy)
+    counts = "" if found.completion_tokens is not None else "; it counts no tokens, so that no budget can be kept"
+    return f"{found.by} answers{counts}"
+
+
 def _on_the_wire(turn: Message) -> dict[str, Any]:
     """A turn as the protocol has it: arguments of calls are JSON text."""
     kept = {key: value for key, value in turn.items() if key not in ("train", "reasoning_content")}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from posttrain.cli import main
+from posttrain.errors import InputError
 from posttrain.factory.examine import RULES
 from posttrain.plan.asking import asked_at_most
 from posttrain.recipe.files import SHIPPED_PROMPTS
@@ -156,3 +157,30 @@ def test_every_prompt_is_shipped_and_every_shipped_file_is_a_prompt() -> None:
 def test_the_rules_that_clean_may_leave_out_are_those_it_has() -> None:
     assert sorted(CleanRule.__args__) == sorted(RULES)
     assert Clean.model_fields["skip"].annotation == list[CleanRule]
+
+
+def test_smoke_asks_little_and_publishes_rows_whatever_the_models_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roles = Roles({"writer": lambda row, text, seed: f"No{seed}", "judge": lambda row, text, seed: judged("wrong")})
+    with served(roles) as server:
+        recipe = write_recipe(tmp_path, [pick(models=models(server.url, "writer", "judge"), samples=5)], rows=50)
+        run = ["run", str(recipe), "--smoke", "--out", "run", "--store", "store", "--quiet", "--until", "pick"]
+        assert main(run) == 0
+    assert len((tmp_path / "run" / "stages" / "pick" / "rows.jsonl").read_text().splitlines()) == 32
+    assert sum(roles.asked.values()) == 32 * 4
+
+
+def test_check_asks_each_server_for_a_word_and_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from posttrain.factory.servers import probe_server
+    from posttrain.recipe.schema import AskedModel
+
+    with served(Roles({"judge": lambda row, text, seed: "ready"})) as server:
+        server.script = lambda prompt, body: "ready"
+        good = AskedModel.model_validate({"endpoint": server.url, "model": "judge"})
+        assert "judge answers; it counts no tokens" in probe_server(good, "stages.pick.models.judge")
+    with pytest.raises(InputError, match="does not answer"):
+        probe_server(good.model_copy(update={"retries": 0}), "stages.pick.models.judge")
