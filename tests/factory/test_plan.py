@@ -17,6 +17,7 @@ from posttrain.recipe.files import SHIPPED_PROMPTS
 from posttrain.recipe.resolve import PROMPTS
 from posttrain.recipe.schema import Clean, CleanRule, Reconstruct, Refine, Verify
 from tests.factory.scripted import Roles, judged, models, served, write_recipe
+from tests.recipe.world import write_jsonl
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -184,3 +185,41 @@ def test_check_asks_each_server_for_a_word_and_says_what_is_wrong(
         assert "judge answers; it counts no tokens" in probe_server(good, "stages.pick.models.judge")
     with pytest.raises(InputError, match="does not answer"):
         probe_server(good.model_copy(update={"retries": 0}), "stages.pick.models.judge")
+
+
+def test_a_suites_problem_that_a_data_stage_reads_counts_as_trained_on(tmp_path: Path) -> None:
+    """Else the way through a stage that makes rows would hide it."""
+    from posttrain.data.overlap import held_out_overlap
+    from posttrain.recipe import load_recipe
+
+    write_jsonl(tmp_path / "held_out.jsonl", [{"prompt": "3+1?", "gold": "4"}, {"prompt": "90+1?", "gold": "91"}])
+    held_out = {"source": "jsonl", "path": "held_out.jsonl", "card": "cards/sums.md"}
+    tune = {"kind": "sft", "name": "tune", "data": {"picked": 1.0}, "steps": 1, "batch_size": 16}
+    recipe = write_recipe(
+        tmp_path,
+        [pick(), tune, {"kind": "grpo", "name": "rl", "prompts": "picked", "verifier": "math", "max_tokens": 64}],
+        data={"held_out": held_out, "picked": {"source": "stage", "stage": "pick"}},
+        evaluate={"suites": {"sums": {"data": "held_out", "verifier": "math", "max_tokens": 64}}, "after": "last"},
+        verifiers={"math": {"kind": "math"}},
+    )
+    loaded = load_recipe(recipe)
+    assert held_out_overlap(loaded.recipe, loaded.recipe_dir) == {"sums": 1}
+
+
+def test_training_stages_take_the_rows_of_a_data_stage_as_their_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = [
+        pick(),
+        {"kind": "sft", "name": "tune", "data": {"picked": 1.0}, "steps": 1, "batch_size": 16},
+        {"kind": "grpo", "name": "rl", "prompts": "picked", "verifier": "math", "max_tokens": 64},
+        {"kind": "refine", "name": "better", "data": "picked", "generators": ["student"]}
+        | {"models": {"student": {"stage": "tune", "max_tokens": 64}, **models(URL, "critic")}},
+    ]
+    more = {"data": {"picked": {"source": "stage", "stage": "pick"}}, "verifiers": {"math": {"kind": "math"}}}
+    steps = planned(write_recipe(tmp_path, stages, **more), capsys)
+    assert steps["tune"]["inputs"] == {"checkpoint": "base", "data.picked": "pick"}
+    assert steps["rl.filter"]["inputs"] == {"checkpoint": "tune", "data.picked": "pick"}
+    assert steps["rl"]["inputs"]["data.picked"] == "pick"
+    assert steps["better"]["inputs"] == {"data.picked": "pick", "model.student": "tune"}
+    assert steps["export"]["inputs"]["checkpoint"] == "rl"
