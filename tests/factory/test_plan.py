@@ -223,3 +223,19 @@ def test_training_stages_take_the_rows_of_a_data_stage_as_their_input(
     assert steps["rl"]["inputs"]["data.picked"] == "pick"
     assert steps["better"]["inputs"] == {"data.picked": "pick", "model.student": "tune"}
     assert steps["export"]["inputs"]["checkpoint"] == "rl"
+
+
+def test_the_models_card_states_the_terms_of_models_that_wrote_or_judged_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roles = Roles({"writer": lambda row, text, seed: f"It is {row + 1}", "judge": lambda row, text, seed: judged()})
+    with served(roles) as server:
+        asked = models(server.url, "writer", terms="no competing models") | models(server.url, "judge", version="v2")
+        recipe = write_recipe(tmp_path, [pick(models=asked)], rows=2)
+        assert main(["run", str(recipe), "--out", "run", "--store", "store", "--quiet"]) == 0
+    card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
+    assert "| replies of writer (a server), in the data | no competing models |" in card
+    assert "| replies of judge (v2), in the data | not stated" in card and "license: other" in card
+    rows_card = (tmp_path / "run" / "stages" / "pick" / "card.md").read_text()
+    assert 'license: "other"' in rows_card and "terms of its replies: no competing models" in rows_card
