@@ -12,17 +12,19 @@ from functools import partial
 from pathlib import Path
 
 from posttrain.data.source import load_conversations, load_pairs, load_prompts
+from posttrain.data.source_rows import load_source_rows
 from posttrain.data.survey import first_rows
 from posttrain.recipe.phases import mixture
-from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft, StageData
+from posttrain.recipe.resolve import data_of
+from posttrain.recipe.schema import DataStage, Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
 
 LEAST_CHARS = 40  # of a turn that is told from what anybody might say
 
 
 def held_out_overlap(recipe: Recipe, recipe_dir: Path, rows: int | None = None) -> dict[str, int]:
-    """Suite -> number of its problems that a training stage reads as a prompt, in the first `rows` of each data set
-    (None: in all). Data that stages wrote answer those prompts and add none."""
+    """Suite -> number of its problems that a training stage, or one that makes rows, reads as a prompt, in the first
+    `rows` of each data set (None: in all). Data that stages wrote answer those prompts and add none."""
     read = partial(first_rows, recipe_dir=recipe_dir, count=rows)
     trained: set[str] = set()
     for stage in recipe.stages:
@@ -39,9 +41,16 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path, rows: int | None = None) 
                 for row in read(partial(load_pairs, think=recipe.chat.think), name, recipe.data[name]).items
             )
         elif isinstance(stage, Dpd | Grpo):
-            names = [stage.prompts] if isinstance(stage.prompts, str) else list(stage.prompts)
             trained |= _questions(
-                row.messages for name in names for row in read(load_prompts, name, recipe.data[name]).items
+                row.messages
+                for name in _own(recipe, data_of(stage))
+                for row in read(load_prompts, name, recipe.data[name]).items
+            )
+        elif isinstance(stage, DataStage):
+            trained |= _questions(
+                row.messages
+                for name in _own(recipe, data_of(stage))
+                for row in read(load_source_rows, name, recipe.data[name]).items
             )
     return {
         name: sum(

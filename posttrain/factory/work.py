@@ -69,8 +69,7 @@ def run_stage(work: StageWork) -> dict[str, Any]:
     try:
         unfinished = _ask_all(work, journal)
         _refuse_unfinished(work, unfinished)
-        records = (_record(work, journal, row, unfinished) for row in work.rows)
-        return _publish(work, records)
+        return _publish(work, lambda: (_record(work, journal, row, unfinished) for row in work.rows))
     finally:
         journal.close()
 
@@ -155,16 +154,17 @@ def _record(
     return found
 
 
-def _publish(work: StageWork, records: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _publish(work: StageWork, records: Callable[[], Iterator[dict[str, Any]]]) -> dict[str, Any]:
+    """records: of all rows in order, read from the journal one at a time."""
     figures = _Figures(work)
 
     def lines() -> Iterator[dict[str, Any]]:
-        for record in records:
+        for record in records():
             figures.add(record)
             yield record
 
     write_lines(work.output / HISTORY, lines())
-    write_lines(work.output / PUBLISHED_ROWS, figures.kept)
+    write_lines(work.output / PUBLISHED_ROWS, (row for record in records() for row in record["kept"]))
     metrics = figures.metrics()
     if not metrics.kept:
         reasons = "; ".join(f"{count:,} x {reason}" for reason, count in metrics.set_aside.items())
@@ -184,7 +184,7 @@ class _Figures:
 
     def __init__(self, work: StageWork) -> None:
         self._work = work
-        self.kept: list[dict[str, Any]] = []
+        self._kept = 0
         self._rows = 0
         self._aside: Counter[str] = Counter()
         self._agreement: Counter[str] = Counter()
@@ -195,7 +195,7 @@ class _Figures:
 
     def add(self, record: Mapping[str, Any]) -> None:
         self._rows += 1
-        self.kept += record["kept"]
+        self._kept += len(record["kept"])
         if record["set_aside"]:
             self._aside[class_of(record["set_aside"])] += 1
         source = self._by_source[record["group"]]
@@ -226,7 +226,7 @@ class _Figures:
         }
         return DataStageMetrics(
             rows=self._rows,
-            kept=len(self.kept),
+            kept=self._kept,
             faulty_rows=self._work.faulty_rows,
             set_aside=dict(sorted(self._aside.items(), key=lambda item: (-item[1], item[0]))),
             requests=sum(one.requests for one in use.values()),

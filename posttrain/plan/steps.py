@@ -268,7 +268,9 @@ class _Builder:
         if isinstance(stage, DataStage):
             self._data_stage(stage)
             return
-        inputs = {"checkpoint": self._start(stage), **self._stage_data(stage)}
+        inputs = {"checkpoint": self._start(stage)}
+        if not isinstance(stage, Sft):  # whose rows are its tokens' own
+            inputs |= self._stage_data(stage)
         if isinstance(stage, Dpd):
             inputs |= self._before_distillation(stage, inputs["checkpoint"])
         elif isinstance(stage, Grpo):

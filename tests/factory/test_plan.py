@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from posttrain.cli import main
+from posttrain.errors import InputError
 from posttrain.factory.examine import RULES
 from posttrain.plan.asking import asked_at_most
 from posttrain.recipe.files import SHIPPED_PROMPTS
 from posttrain.recipe.resolve import PROMPTS
 from posttrain.recipe.schema import Clean, CleanRule, Reconstruct, Refine, Verify
 from tests.factory.scripted import Roles, judged, models, served, write_recipe
+from tests.recipe.world import write_jsonl
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -156,3 +158,84 @@ def test_every_prompt_is_shipped_and_every_shipped_file_is_a_prompt() -> None:
 def test_the_rules_that_clean_may_leave_out_are_those_it_has() -> None:
     assert sorted(CleanRule.__args__) == sorted(RULES)
     assert Clean.model_fields["skip"].annotation == list[CleanRule]
+
+
+def test_smoke_asks_little_and_publishes_rows_whatever_the_models_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roles = Roles({"writer": lambda row, text, seed: f"No{seed}", "judge": lambda row, text, seed: judged("wrong")})
+    with served(roles) as server:
+        recipe = write_recipe(tmp_path, [pick(models=models(server.url, "writer", "judge"), samples=5)], rows=50)
+        run = ["run", str(recipe), "--smoke", "--out", "run", "--store", "store", "--quiet", "--until", "pick"]
+        assert main(run) == 0
+    assert len((tmp_path / "run" / "stages" / "pick" / "rows.jsonl").read_text().splitlines()) == 32
+    assert sum(roles.asked.values()) == 32 * 4
+
+
+def test_check_asks_each_server_for_a_word_and_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from posttrain.factory.servers import probe_server
+    from posttrain.recipe.schema import AskedModel
+
+    with served(Roles({"judge": lambda row, text, seed: "ready"})) as server:
+        server.script = lambda prompt, body: "ready"
+        good = AskedModel.model_validate({"endpoint": server.url, "model": "judge"})
+        assert "judge answers; it counts no tokens" in probe_server(good, "stages.pick.models.judge")
+    with pytest.raises(InputError, match="does not answer"):
+        probe_server(good.model_copy(update={"retries": 0}), "stages.pick.models.judge")
+
+
+def test_a_suites_problem_that_a_data_stage_reads_counts_as_trained_on(tmp_path: Path) -> None:
+    """Else the way through a stage that makes rows would hide it."""
+    from posttrain.data.overlap import held_out_overlap
+    from posttrain.recipe import load_recipe
+
+    write_jsonl(tmp_path / "held_out.jsonl", [{"prompt": "3+1?", "gold": "4"}, {"prompt": "90+1?", "gold": "91"}])
+    held_out = {"source": "jsonl", "path": "held_out.jsonl", "card": "cards/sums.md"}
+    tune = {"kind": "sft", "name": "tune", "data": {"picked": 1.0}, "steps": 1, "batch_size": 16}
+    recipe = write_recipe(
+        tmp_path,
+        [pick(), tune, {"kind": "grpo", "name": "rl", "prompts": "picked", "verifier": "math", "max_tokens": 64}],
+        data={"held_out": held_out, "picked": {"source": "stage", "stage": "pick"}},
+        evaluate={"suites": {"sums": {"data": "held_out", "verifier": "math", "max_tokens": 64}}, "after": "last"},
+        verifiers={"math": {"kind": "math"}},
+    )
+    loaded = load_recipe(recipe)
+    assert held_out_overlap(loaded.recipe, loaded.recipe_dir) == {"sums": 1}
+
+
+def test_training_stages_take_the_rows_of_a_data_stage_as_their_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = [
+        pick(),
+        {"kind": "sft", "name": "tune", "data": {"picked": 1.0}, "steps": 1, "batch_size": 16},
+        {"kind": "grpo", "name": "rl", "prompts": "picked", "verifier": "math", "max_tokens": 64},
+        {"kind": "refine", "name": "better", "data": "picked", "generators": ["student"]}
+        | {"models": {"student": {"stage": "tune", "max_tokens": 64}, **models(URL, "critic")}},
+    ]
+    more = {"data": {"picked": {"source": "stage", "stage": "pick"}}, "verifiers": {"math": {"kind": "math"}}}
+    steps = planned(write_recipe(tmp_path, stages, **more), capsys)
+    assert steps["tune"]["inputs"] == {"checkpoint": "base", "data.picked": "pick"}
+    assert steps["rl.filter"]["inputs"] == {"checkpoint": "tune", "data.picked": "pick"}
+    assert steps["rl"]["inputs"]["data.picked"] == "pick"
+    assert steps["better"]["inputs"] == {"data.picked": "pick", "model.student": "tune"}
+    assert steps["export"]["inputs"]["checkpoint"] == "rl"
+
+
+def test_the_models_card_states_the_terms_of_models_that_wrote_or_judged_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roles = Roles({"writer": lambda row, text, seed: f"It is {row + 1}", "judge": lambda row, text, seed: judged()})
+    with served(roles) as server:
+        asked = models(server.url, "writer", terms="no competing models") | models(server.url, "judge", version="v2")
+        recipe = write_recipe(tmp_path, [pick(models=asked)], rows=2)
+        assert main(["run", str(recipe), "--out", "run", "--store", "store", "--quiet"]) == 0
+    card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
+    assert "| replies of writer (a server), in the data | no competing models |" in card
+    assert "| replies of judge (v2), in the data | not stated" in card and "license: other" in card
+    rows_card = (tmp_path / "run" / "stages" / "pick" / "card.md").read_text()
+    assert 'license: "other"' in rows_card and "terms of its replies: no competing models" in rows_card
