@@ -19,6 +19,7 @@ def register_rows(app: typer.Typer) -> None:
     """Add a command for each kind of stage."""
     app.command("verify")(verify_command)
     app.command("refine")(refine_command)
+    app.command("tests")(tests_command)
 
 
 def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
@@ -29,6 +30,11 @@ def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json:
 def refine_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
     """Write drafts, score them by a checklist, revise the best, and keep it."""
     _make("refine", rows, part, out=out, card=card, as_json=as_json)
+
+
+def tests_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
+    """Write tests for problems of code, or problems for tests, and keep what the judge's audit lets pass."""
+    _make("tests", rows, part, out=out, card=card, as_json=as_json)
 
 
 def _make(kind: str, rows: Path, part: Path, *, out: Path, card: Path | None, as_json: bool) -> None:

@@ -21,15 +21,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from posttrain.errors import StageError, Stopped
-from posttrain.factory.asking import Answer, Answerer, Ask, Check, Refused, Reply, Silent
+from posttrain.factory.asking import Answer, Answerer, Ask, Check, Refused, Reply, Silent, Trial
 from posttrain.factory.budget import Spending
 from posttrain.factory.journal import Journal
-from rewards.types import Verdict
 
 GIVE_UP_AFTER = 8  # requests in a row to which a server gave no reply: it is gone
 LAST_REPLIES_SECONDS = 20.0  # waited for when the stage stops
-Program = Generator[Sequence[Ask | Check], list[Any], None]
-Checker = Callable[[Sequence[Check]], list[Verdict]]
+Program = Generator[Sequence[Ask | Check | Trial], list[Any], None]
+Checker = Callable[[Sequence[Check | Trial]], list[Any]]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,7 +47,7 @@ class _Task:
     ticket: int
     live: _Live
     place: int
-    wanted: Ask | Check
+    wanted: Ask | Check | Trial
 
 
 class Driver:
@@ -253,8 +252,8 @@ def _ask(task: _Task) -> Ask:
     return task.wanted
 
 
-def _check(task: _Task) -> Check:
-    assert isinstance(task.wanted, Check), "requests to models are no checks"
+def _check(task: _Task) -> Check | Trial:
+    assert isinstance(task.wanted, Check | Trial), "requests to models are no checks"
     return task.wanted
 
 

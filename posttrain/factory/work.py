@@ -26,12 +26,17 @@ from posttrain.factory.journal import Journal
 from posttrain.factory.refine import refine_row
 from posttrain.factory.row_work import Kit, RowWork, SetAside, Steps, Unfinished
 from posttrain.factory.verify import verify_row
+from posttrain.factory.write_tests import tests_row
 from posttrain.recipe.schema import AskingStage
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import DATA_SUMMARY, DataStageMetrics, RoleUse
 from posttrain.store.jsonl import write_lines, write_record
 
-PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {"verify": verify_row, "refine": refine_row}
+PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {
+    "verify": verify_row,
+    "refine": refine_row,
+    "tests": tests_row,
+}
 PUBLISHED_ROWS, HISTORY, CARD = "rows.jsonl", "history.jsonl", "card.md"
 
 

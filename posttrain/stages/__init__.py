@@ -11,7 +11,7 @@ from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
-from posttrain.stages.rows import RefineStage, VerifyStage
+from posttrain.stages.rows import RefineStage, TestsStage, VerifyStage
 from posttrain.stages.sft import SftStage
 
 STAGES: dict[str, type[StageKind]] = {
@@ -25,6 +25,7 @@ STAGES: dict[str, type[StageKind]] = {
     "grpo": GrpoStage,
     "verify": VerifyStage,
     "refine": RefineStage,
+    "tests": TestsStage,
     "evaluate": Evaluation,
     "export": Export,
 }
