@@ -198,7 +198,8 @@ def _group(
     agree: int,
 ) -> Steps:
     """References that agree, the row's own among them; without any, more than half of all. Raises SetAside."""
-    sizes = []
+    sizes: list[int] = []
+    unsteady: list[str] = []
     for leader in references:
         if not all(_answers_it(answers, leader, place) for place in base):
             sizes.append(0)
@@ -207,11 +208,16 @@ def _group(
         judged = yield from _judged(work, [maker.program(one, tests) for one in references])
         alike = [one for one, run in zip(references, judged, strict=True) if run.outcome is Outcome.PASS]
         sizes.append(len(alike))
+        if leader not in alike:
+            own = next(test for test in judged[references.index(leader)].tests if test.outcome is not Outcome.PASS)
+            unsteady.append(f"{own.outcome} {own.detail}".strip())
         given = [one for one in references if one.given]
         if given and all(one in alike for one in given):
             return [*given, *(one for one in alike if not one.given)]
         if not given and len(alike) >= agree and 2 * len(alike) > len(references):
             return [leader, *(one for one in alike if one != leader)]
+    if unsteady:  # a checker that is broken, or a solution whose answers change
+        raise SetAside(f"a solution fails the tests that its own answers make: {unsteady[0]}")
     most = max(sizes)
     raise SetAside(f"reference solutions disagree: {most} of {len(references)} agree")
 
