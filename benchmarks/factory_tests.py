@@ -114,12 +114,16 @@ def written_tests(
         "min_level": "none",
         "allow_unsafe": UNSAFE_SENTENCE,
     }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     file, part = folder / "rows.jsonl", folder / "part.yaml"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     with ScriptedServer(Replies(problems)) as server:
         roles = ("solver", "tester") if solutions else ("tester",)
         keys = {
-            "models": {role: {"endpoint": server.url, "model": role, "retries": 0, "parallel": 2} for role in roles},
+            "models": {
+                role: {"endpoint": server.url, "model": role, "version": "scripted", "retries": 0, "parallel": 2}
+                for role in roles
+            },
             "solutions": solutions,
             "verifier": "code",
             "verifiers": {"code": {"kind": "code"}},
@@ -142,10 +146,18 @@ def judged(judge: Judge, gold: Mapping[str, Any], programs: Sequence[str]) -> li
     )
 
 
-def without_adversarial(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The gold of a published row with its small and regular tests only."""
-    pairs = zip(row["gold"]["tests"], row["metadata"]["test_kinds"], strict=True)
-    return {**row["gold"], "tests": [test for test, kind in pairs if kind != ADVERSARIAL]}
+def outcomes(judge: Judge, row: Mapping[str, Any], programs: Sequence[str]) -> list[tuple[bool, bool]]:
+    """(passes without the adversarial inputs, passes all tests) of each program by a published row."""
+    kinds = row["metadata"]["test_kinds"]
+    tests = {
+        only: [test for test, kind in zip(row["gold"]["tests"], kinds, strict=True) if (kind == ADVERSARIAL) == only]
+        for only in (False, True)
+    }
+    few = [passes(one) for one in judged(judge, {**row["gold"], "tests": tests[False]}, programs)]
+    left = [source for source, ok in zip(programs, few, strict=True) if ok]
+    found = judged(judge, {**row["gold"], "tests": tests[True]}, left) if tests[True] else []
+    rest = iter([passes(one) for one in found] or [True] * len(left))
+    return [(ok, ok and next(rest)) for ok in few]
 
 
 def passes(found: Judgement) -> bool:
@@ -164,9 +176,9 @@ def compare_problems(judge: Judge, problems: Sequence[CodeProblem], rows: Mappin
         if row is None:
             continue
         right, wrong = problem.programs("right"), problem.programs("wrong")
-        full = [passes(one) for one in judged(judge, row["gold"], [*right, *wrong])]
-        few = [passes(one) for one in judged(judge, without_adversarial(row), wrong)]
-        ok, slipped = full[: len(right)], full[len(right) :]
+        found = outcomes(judge, row, [*right, *wrong])
+        ok = [full for _, full in found[: len(right)]]
+        few, slipped = ([one[place] for one in found[len(right) :]] for place in (0, 1))
         total.update(
             {
                 "kept": 1,
@@ -333,8 +345,8 @@ def compare_human_eval(
         changed = [source for _, source in mutants(whole, most)]
         theirs = {"entry_point": task["entry_point"], "tests": [{"check": task["test"]}]}
         by_theirs = [passes(one) for one in judged(judge, theirs, [whole, *changed])]
-        by_ours = [passes(one) for one in judged(judge, row["gold"], [whole, *changed])]
-        few = [passes(one) for one in judged(judge, without_adversarial(row), changed)]
+        found = outcomes(judge, row, [whole, *changed])
+        by_ours, few = [full for _, full in found], [part for part, _ in found]
         wrong = [place for place in range(len(changed)) if not by_theirs[place + 1]]
         missed = [place for place in wrong if by_ours[place + 1]]
         total.update(
@@ -346,7 +358,7 @@ def compare_human_eval(
                 "mutants": len(changed),
                 "wrong": len(wrong),
                 "wrong fail": len(wrong) - len(missed),
-                "wrong fail without adversarial inputs": sum(not few[place] for place in wrong),
+                "wrong fail without adversarial inputs": sum(not few[place + 1] for place in wrong),
                 "failed here, passed by HumanEval's tests": sum(
                     by_theirs[place + 1] and not by_ours[place + 1] for place in range(len(changed))
                 ),
@@ -376,6 +388,7 @@ def command() -> None:
     parser.add_argument("--only", type=int, help="so many problems, spread over all")
     parser.add_argument("--first", type=int, default=0, help="of problems: the first of them, from 0")
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--work", type=Path, help="where the stage keeps what it found: the same command goes on there")
     parser.add_argument("--mutants", type=int, default=10)
     given = parser.parse_args()
     started = time.monotonic()

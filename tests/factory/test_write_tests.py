@@ -189,11 +189,11 @@ def test_reference_solutions_that_disagree_set_the_row_aside(tmp_path: Path) -> 
 def test_flaky_and_slow_tests_are_dropped_and_the_others_kept(tmp_path: Path) -> None:
     unsteady = (
         "import random, time\ndef add(a, b):\n    if a == 10**9:\n        return random.random()\n"
-        "    end = time.process_time() + (0.5 if a == -10**9 else 0)\n"
-        "    while time.process_time() < end:\n        pass\n    return a + b"
+        "    if a == -10**9:\n        end = time.process_time() + 0.5\n"
+        "        while time.process_time() < end:\n            pass\n    return a + b"
     )
     row = {**ROW, "completion": program(unsteady)}
-    published, _ = made(tmp_path, row, {"tester": by_tester()}, limits={"cpu_seconds": 1.0}, least_caught=0.3)
+    published, _ = made(tmp_path, row, {"tester": by_tester()}, limits={"cpu_seconds": 1.0}, mutants=3)
     first = [test["args"][0] for test in published[0]["gold"]["tests"]]
     assert 10**9 not in first and -(10**9) not in first and len(first) >= 10
     assert published[0]["gold"]["limits"] == {"cpu_seconds": 1.0}
