@@ -1,7 +1,7 @@
 """The stage `tests` against solutions that it has not seen.
 
-Small problems: the texts, three right solutions each, and the replies of the roles solver and tester, written from the
-stage's prompts alone, lie in code_problems/; five wrong solutions each were written after the replies. The stage runs on
+Small problems: the texts, three right solutions each, and the replies of the roles solver and tester, written from
+the stage's prompts alone, lie in code_problems/; five wrong solutions each were written after the replies. The stage runs on
 the texts with a server that gives those replies; its tests then judge all eight solutions, with the adversarial inputs
 and without them.
 
@@ -199,60 +199,7 @@ def compare_problems(judge: Judge, problems: Sequence[CodeProblem], rows: Mappin
 
 # ---------------------------------------------------------------- HumanEval
 
-_BY_TYPE = """
-import json
-KINDS = {kinds!r}
-EXAMPLES = {examples!r}
-WORDS = ["", "a", "ab", "Aa", "hello world", "racecar", "1 2 3", "(()())", "(()", "x, y", "aeiou", "Zz9!"]
-def one(kind, rng, size):
-    if kind.startswith("list:"):
-        return [one(kind[5:], rng, size) for _ in range(rng.randint(0, size))]
-    if kind == "int":
-        return rng.randint(0, 3 * size) if rng.random() < 0.7 else rng.randint(-3 * size, 3 * size)
-    if kind == "float":
-        return round(rng.uniform(-size, size), 2)
-    if kind == "bool":
-        return rng.random() < 0.5
-    if rng.random() < 0.3:
-        return rng.choice(WORDS)
-    return "".join(rng.choice(rng.choice(["ab", "abcdefgh", "aeiouAEIOU", "()", "0123456789 ", "Hello, World. "])) for _ in range(rng.randint(0, size)))
-def small():
-    return EXAMPLES
-def near(value, rng):
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + rng.choice([-2, -1, 1, 2, 10])
-    if isinstance(value, float):
-        return round(value + rng.choice([-1.5, -0.1, 0.1, 1.5]), 2)
-    if isinstance(value, str) and value:
-        at = rng.randrange(len(value))
-        return rng.choice([value[:at] + value[at + 1:], value[:at] + rng.choice(value) + value[at:], value[::-1], value.swapcase(), value + value])
-    if isinstance(value, list) and value:
-        at = rng.randrange(len(value))
-        return rng.choice([value[:at] + value[at + 1:], value + [value[at]], value[::-1], value[:at] + [near(value[at], rng)] + value[at + 1:], sorted(value, key=str)])
-    return value
-def changed(rng, many):
-    out = []
-    for number in range(many):
-        if EXAMPLES and number % 3 != 2:
-            given = json.loads(json.dumps(rng.choice(EXAMPLES)))
-            for _ in range(rng.randint(1, 3)):
-                at = rng.randrange(len(given))
-                given[at] = near(given[at], rng)
-            out.append(given)
-        else:
-            out.append([one(kind, rng, rng.choice([3, 8, 20])) for kind in KINDS])
-    return out
-def regular(rng):
-    return changed(rng, 30)
-def adversarial(rng):
-    edge = {{"int": [0, 1, 2, -1, 100, 999], "float": [0.0, 1.0, -1.5], "str": WORDS, "bool": [True, False]}}
-    out = []
-    for _ in range(30):
-        out.append([rng.choice(edge.get(kind, [[]])) if rng.random() < 0.7 or not kind.startswith("list") else one(kind, rng, 40) for kind in KINDS])
-    return out
-"""
+_PLAIN = {"int": 3, "float": 1.5, "str": "abc", "bool": True}
 _TYPES = {"int": "int", "float": "float", "str": "str", "bool": "bool", "string": "str"}
 
 
@@ -282,9 +229,10 @@ def human_eval(
         parts = {
             "mistakes": "by type",
             "validator": f"def valid(*args):\n    return len(args) == {len(kinds)}",
-            "generators": _BY_TYPE.format(kinds=kinds, examples=examples or [[{"int": 3, "float": 1.5, "str": "abc", "bool": True}.get(kind, [])for kind in kinds]]),
+            "generators": f"KINDS, EXAMPLES = {kinds!r}, {examples or [[_PLAIN.get(kind, []) for kind in kinds]]!r}\n"
+            + (FOLDER / "by_type.txt").read_text("utf-8"),
             "checker": "none",
-        }  # fmt: skip
+        }
         text = f"Go on with `{entry}` of {name}:\n"
         problems.append(CodeProblem(name=name, entry_point=entry, text=text.strip(), parts=parts))
         gold = {"entry_point": entry, "starter": prompt}
