@@ -1,9 +1,9 @@
 """The stage `tests` against solutions that it has not seen.
 
-Small problems: the texts, three right solutions each, and the replies of the roles solver and tester, written from
-the stage's prompts alone, lie in code_problems/; five wrong solutions each were written after the replies. The stage runs on
-the texts with a server that gives those replies; its tests then judge all eight solutions, with the adversarial inputs
-and without them.
+Small problems: the texts, three right solutions each, and the replies of the roles solver and tester, written from the
+stage's prompts alone, lie in code_problems/; five wrong solutions each were written after the replies. The stage runs
+on the texts with a server that gives those replies; its tests then judge all eight solutions, with the adversarial
+inputs and without them.
 
 HumanEval: the canonical solution is the row's answer; its own tests are not shown. A tester that knows the signature
 and the examples in the docstring alone writes inputs by type. Wrong versions are the mutants of the canonical solution
