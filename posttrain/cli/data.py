@@ -40,11 +40,16 @@ def show_command(
     base: BaseOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
 ) -> None:
-    """Print rows: roles, what is trained on in green, special tokens visible; faulty rows with their reasons."""
+    """Print rows: roles, what is trained on in green, special tokens visible; faulty rows with their reasons. Of a
+    stage that makes rows, or the folder of `data verify --out`: each row's history."""
     from posttrain.cli.rows import print_fault, print_row
     from posttrain.data.views import view
     from posttrain.run.data_targets import find_targets
+    from posttrain.run.row_history import find_history
 
+    if (history := find_history(target)) is not None:
+        _show_history(history, target, row, rows, as_json)
+        return
     template = _template(target, recipe, base) if tokens else None
     shown = False
     for one in find_targets(target, kind):
@@ -62,6 +67,18 @@ def show_command(
             print(json.dumps({"data": one.name, **asdict(fault)})) if as_json else print_fault(fault)
     if not shown:
         raise InputError(f"no row {row}" if row else "no rows", where=target, remedy="rows count from 1")
+
+
+def _show_history(path: Path, target: str, row: int | None, rows: int, as_json: bool) -> None:
+    from posttrain.cli.row_history import print_history
+    from posttrain.run.row_history import histories
+
+    shown = False
+    for record in islice(histories(path, row), None if row is not None else rows):
+        shown = True
+        print(json.dumps(record, ensure_ascii=False)) if as_json else print_history(record)
+    if not shown:
+        raise InputError(f"no row {row}", where=target, remedy="rows go by their numbers in the data that was read")
 
 
 @data_app.command("stats")

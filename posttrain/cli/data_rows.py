@@ -1,4 +1,5 @@
-"""`posttrain data verify`: the stages that make rows by asking models, on a file. Parse, call, print."""
+"""`posttrain data verify|refine|reconstruct`: the stages that make rows by asking models, on a file. Parse, call,
+print."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ def register_rows(app: typer.Typer) -> None:
     """Add a command for each kind of stage."""
     app.command("verify")(verify_command)
     app.command("refine")(refine_command)
+    app.command("reconstruct")(reconstruct_command)
     app.command("tests")(tests_command)
 
 
@@ -30,6 +32,11 @@ def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json:
 def refine_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
     """Write drafts, score them by a checklist, revise the best, and keep it."""
     _make("refine", rows, part, out=out, card=card, as_json=as_json)
+
+
+def reconstruct_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
+    """Write a chain of thought that leads to each row's answer, without having known it."""
+    _make("reconstruct", rows, part, out=out, card=card, as_json=as_json)
 
 
 def tests_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
@@ -56,6 +63,8 @@ def print_figures(figures: Any, out: Path) -> None:
         print(f"  set aside {count:>6,} x  {reason}")
     if figures["agreement"]:
         print("  rules/judge: " + ", ".join(f"{pair} {count:,}" for pair, count in figures["agreement"].items()))
+    for name, count in figures["counts"].items():
+        print(f"  {name} {count:,}")
     for role, use in figures["roles"].items():
         tokens = f"{use['prompt_tokens']:,} + {use['generated_tokens']:,} tokens"
         print(f"  {role}: {use['requests']:,} requests, {tokens}, cost {use['cost']:,.2f} ({use['model']})")

@@ -204,6 +204,9 @@ def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimat
         seen = estimates[row.step.name].seen
         if seen is not None:
             print(f"{row.step.name}: {seen.said()}")
+        asked = estimates[row.step.name].asked
+        if asked is not None:
+            print(f"{row.step.name}: {asked.said()}")
         for change in row.drift:
             print(f"warning: {row.step.name} was made with other versions: {change}")
     cached = sum(row.state == "cached" for row in rows)

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from posttrain.data.source import load_conversations, load_pairs, load_prompts
-from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft, StageData
+from posttrain.data.source_rows import load_source_rows
+from posttrain.recipe.resolve import data_of
+from posttrain.recipe.schema import DataStage, Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
 
 LEAST_CHARS = 40  # of a turn that is told from what anybody might say
 
 
 def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
-    """Suite -> number of its problems that a training stage reads as a prompt. Data that stages wrote answer those
-    prompts and add none."""
+    """Suite -> number of its problems that a training stage, or one that makes rows, reads as a prompt. Data that
+    stages wrote answer those prompts and add none."""
     trained: set[str] = set()
     for stage in recipe.stages:
         if isinstance(stage, Sft):
@@ -35,9 +37,16 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path) -> dict[str, int]:
                 for row in load_pairs(name, recipe.data[name], recipe_dir, think=recipe.chat.think).items
             )
         elif isinstance(stage, Dpd | Grpo):
-            names = [stage.prompts] if isinstance(stage.prompts, str) else list(stage.prompts)
             trained |= _questions(
-                row.messages for name in names for row in load_prompts(name, recipe.data[name], recipe_dir).items
+                row.messages
+                for name in _own(recipe, data_of(stage))
+                for row in load_prompts(name, recipe.data[name], recipe_dir).items
+            )
+        elif isinstance(stage, DataStage):
+            trained |= _questions(
+                row.messages
+                for name in _own(recipe, data_of(stage))
+                for row in load_source_rows(name, recipe.data[name], recipe_dir).items
             )
     return {
         name: sum(

@@ -19,7 +19,7 @@ from posttrain.data.shapes import read_conversation, read_prompt
 from posttrain.data.source import Fault, Rows, check_share, in_words, load_conversations, load_prompts
 from posttrain.errors import DataError
 from posttrain.recipe.schema import Data, FileData, HubData
-from posttrain.types import Conversation, Message
+from posttrain.types import Conversation, Message, Prompt
 
 CANDIDATES = "candidates"
 MADE_FROM = "made_from"
@@ -100,6 +100,22 @@ def _made(name: str, spec: Data, recipe_dir: Path) -> Rows[SourceRow]:
 def asked_key(messages: Sequence[Message]) -> str:
     """The same for the same turns."""
     return json.dumps([[turn["role"], turn["content"]] for turn in messages])
+
+
+def plain(row: SourceRow) -> Conversation | Prompt:
+    """The row as it would be trained on: with its first answer, or as a prompt where it has none."""
+    if row.answers:
+        turns = (*row.messages, {"role": "assistant", "content": row.answers[0]})
+        return Conversation(id=row.id, source=row.data, messages=turns, tools=row.tools)
+    return Prompt(
+        id=row.id,
+        source=row.data,
+        messages=row.messages,
+        gold=row.gold,
+        reference=row.reference,
+        metadata=row.metadata,
+        tools=row.tools,
+    )
 
 
 def _read(name: str, raw: RawRow, spec: FileData | HubData, think: tuple[str, str]) -> SourceRow:

@@ -71,7 +71,7 @@ class Driver:
         self._live: set[int] = set()
         self._asks: dict[str, deque[_Task]] = {role: deque() for role in models}
         self._checks: list[_Task] = []
-        self._done: queue.Queue[tuple[list[_Task], Any]] = queue.Queue()
+        self._done: queue.Queue[tuple[_Lane, list[_Task], Any]] = queue.Queue()
         self._lanes = {role: _Lane(model, self._done) for role, model in models.items() if model.parallel}
         self._checking = _Lane(None, self._done)
         self._under_way = 0
@@ -184,10 +184,11 @@ class Driver:
     def _take(self, seconds: float = 0.5) -> None:
         """What has come back, at most one wait."""
         try:
-            tasks, answers = self._done.get(timeout=seconds)
+            lane, tasks, answers = self._done.get(timeout=seconds)
         except queue.Empty:
             return
         self._under_way -= 1
+        lane.heard()
         if isinstance(answers, BaseException):
             raise answers
         self._hear(tasks, answers)
@@ -232,7 +233,7 @@ class Driver:
         end = time.monotonic() + LAST_REPLIES_SECONDS
         while self._under_way and time.monotonic() < end:
             try:
-                tasks, answers = self._done.get(timeout=0.2)
+                _, tasks, answers = self._done.get(timeout=0.2)
             except queue.Empty:
                 continue
             self._under_way -= 1
@@ -258,23 +259,25 @@ def _check(task: _Task) -> Check | Trial:
 
 
 class _Lane:
-    """Threads that take one task at a time. They end with the process: none holds up a stop."""
+    """Threads that take one task at a time. They end with the process: none holds up a stop.
 
-    def __init__(self, model: Answerer | None, done: queue.Queue[tuple[list[_Task], Any]]) -> None:
+    A reply that the driver has not heard yet keeps its thread's place, so that a kill never takes more than `parallel`
+    of them.
+    """
+
+    def __init__(self, model: Answerer | None, done: queue.Queue[tuple[_Lane, list[_Task], Any]]) -> None:
         self._model, self._done = model, done
         self._limit = model.parallel if model is not None else 1
         self._tasks: queue.Queue[tuple[list[_Task], Callable[[], Any] | None] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
         self._busy = 0
-        self._lock = threading.Lock()
 
     @property
     def free(self) -> bool:
         return self._busy < self._limit
 
     def put(self, tasks: list[_Task], work: Callable[[], Any] | None) -> None:
-        with self._lock:
-            self._busy += 1
+        self._busy += 1
         if len(self._threads) < self._busy:
             thread = threading.Thread(target=self._work, daemon=True, name="factory")
             self._threads.append(thread)
@@ -288,9 +291,11 @@ class _Lane:
                 answers = work() if work is not None else self._ask(tasks)
             except BaseException as error:  # noqa: BLE001 - raised again by the driver
                 answers = error
-            with self._lock:
-                self._busy -= 1
-            self._done.put((tasks, answers))
+            self._done.put((self, tasks, answers))
+
+    def heard(self) -> None:
+        """The driver has one answer of this lane."""
+        self._busy -= 1
 
     def _ask(self, tasks: list[_Task]) -> list[Answer]:
         assert self._model is not None, "a lane without a model is given work"

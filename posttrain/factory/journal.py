@@ -29,6 +29,7 @@ class LineFile:
         self._paths = [*(path for path in reversed(earlier) if path.is_file() and path != own), own]
         _cut_torn_line(own)
         self._stream = own.open("ab", buffering=0)
+        self._size = os.fstat(self._stream.fileno()).st_size
         self._readers = [path.open("rb") for path in self._paths]
 
     def lines(self) -> Iterator[tuple[tuple[int, int], Any]]:
@@ -44,8 +45,9 @@ class LineFile:
     def add(self, value: Any) -> tuple[int, int]:
         """Write a line; returns its place."""
         failpoint(f"{self._point}.before")
-        offset = os.fstat(self._stream.fileno()).st_size
+        offset = self._size
         line = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        self._size += len(line)
         # A raw stream may take a part of it (a signal, a full disk): the rest, or an error.
         while line:
             line = line[self._stream.write(line) :]

@@ -24,7 +24,8 @@ from rewards.types import Outcome, Request, Verdict, last_user_turn
 
 KINDS = ("correctness", "completeness", "consistency", "executability", "safety")
 VALUES = {"pass": 1.0, "partly": 0.5, "fail": 0.0}
-_ENDS_WELL = {"tests": [{"assert": "assert True"}]}  # a program passes that runs to its end
+_RUNS = {"tests": [{"stdin": "", "stdout": ""}]}  # what it prints does not count, only how it ends
+_RAN = ("pass", "wrong", "no_program")
 _PYTHON = (CODE_FENCE + "python", CODE_FENCE + "py\n")
 _READS_INPUT = ("input(", "sys.stdin")
 
@@ -169,7 +170,7 @@ def _found_out(work: RowWork, stage: Refine, drafts: Sequence[Draft]) -> Steps:
                 own.append("the result is not the known right one")
     if stage.code_verifier is not None:
         places = [place for place, draft in enumerate(drafts) if _has_code(_shown(work, draft))]
-        requests = [Request(response=drafts[place].text, gold=_ENDS_WELL) for place in places]
+        requests = [Request(response=drafts[place].text, gold=_RUNS) for place in places]
         verdicts = yield [Check(verifier=stage.code_verifier, request=request) for request in requests]
         work.note_verdicts(stage.code_verifier, verdicts, "code")
         for place, verdict in zip(places, verdicts, strict=True):
@@ -183,7 +184,7 @@ def _has_code(text: str) -> bool:
 
 
 def _fails(verdict: Verdict) -> bool:
-    return verdict.outcome in (Outcome.WRONG, Outcome.TIMEOUT) and verdict.reason != "no_program"
+    return verdict.outcome in (Outcome.WRONG, Outcome.TIMEOUT) and verdict.reason not in _RAN
 
 
 def _revised(work: RowWork, stage: Refine, checklist: Sequence[Mapping[str, Any]], draft: Draft, number: int) -> Steps:

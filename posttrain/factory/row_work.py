@@ -216,18 +216,10 @@ class RowWork:
         where more of it than the answer is made."""
         row = published or self.row
         made = {"data": row.data, "row": row.number, "id": row.id, "models": list(dict.fromkeys(by)), **note}
-        kept: dict[str, Any] = {
-            "id": row.id if not self.kept else f"{row.id}#{len(self.kept) + 1}",
-            "prompt": list(row.messages),
-            "completion": [{"role": "assistant", "content": answer}],
-            # A row of prompts states a gold, if only that there is none.
-            "gold": "" if row.gold is None and row.reference is None else row.gold,
-            "reference": row.reference,
-            "metadata": row.metadata,
-            "tools": list(row.tools),
-            "made_from": [*row.made_from, made],
-        }
-        self.kept.append({key: value for key, value in kept.items() if value not in (None, {}, [])})
+        kept = published_row(row, answer, made)
+        if self.kept:
+            kept["id"] = f"{row.id}#{len(self.kept) + 1}"
+        self.kept.append(kept)
 
     def drop(self, what: str, reason: str) -> None:
         """Note a candidate that is not kept."""
@@ -251,6 +243,23 @@ class RowWork:
             "set_aside": self.set_aside,
             "facts": self.facts,
         }
+
+
+def published_row(row: SourceRow, answer: str | None, made: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as it is published: read as a prompt with its gold, and where it has an answer as a row to imitate. made:
+    what is added to what it was made from."""
+    whole: dict[str, Any] = {
+        "id": row.id,
+        "prompt": list(row.messages),
+        "completion": None if answer is None else [{"role": "assistant", "content": answer}],
+        # A row of prompts states a gold, if only that there is none.
+        "gold": "" if row.gold is None and row.reference is None else row.gold,
+        "reference": row.reference,
+        "metadata": row.metadata,
+        "tools": list(row.tools),
+        "made_from": [*row.made_from, made],
+    }
+    return {key: value for key, value in whole.items() if value not in (None, {}, [])}
 
 
 def spoken(messages: Sequence[Message], text: str) -> tuple[Message, ...]:

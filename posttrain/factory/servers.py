@@ -6,6 +6,7 @@ Knows the protocol's fields by name; nothing of rows, budgets or files.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from rewards.errors import VerifierError
 from rewards.models.endpoint import Endpoint, check_model
 from rewards.types import NoReply
 
+_LONE = re.compile(r"[\ud800-\udfff]")
 _BYTES_PER_TOKEN = 3  # few texts have fewer; a budget must not be overdrawn
 
 
@@ -50,18 +52,19 @@ class ServerModel:
         except VerifierError as error:
             raise InputError(error.what, where=self._where, remedy=error.remedy) from None
         if isinstance(reply, NoReply):
-            return Refused(reason=reply.reason) if reply.lasting else Silent(reason=reply.reason)
-        text = reply.text
+            reason = _whole(reply.reason)
+            return Refused(reason=reason) if reply.lasting else Silent(reason=reason)
+        text = _whole(reply.text)
         if reply.reasoning:
             # One that was cut within its reasoning has no answer yet: its tag stays open.
             end = f"\n{self._think[1]}\n\n{text}" if text else ""
-            text = f"{self._think[0]}\n{reply.reasoning}{end}"
+            text = f"{self._think[0]}\n{_whole(reply.reasoning)}{end}"
         return Reply(
             text=text,
             cut=reply.finish == "length",
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
-            by=reply.served_by or str(model.model),
+            by=_whole(reply.served_by) or str(model.model),
         )
 
     def price(self, reply: Reply) -> float:
@@ -74,6 +77,24 @@ class ServerModel:
     def most_tokens(self, ask: Ask) -> tuple[int, int]:
         size = sum(len(str(turn.get("content")).encode()) for turn in ask.messages)
         return size // _BYTES_PER_TOKEN + 16, self._model.max_tokens
+
+
+def _whole(text: str) -> str:
+    """Without halves of surrogate pairs, which a server may cut a character into and no file can hold."""
+    return _LONE.sub("\ufffd", text)
+
+
+def probe_server(model: AskedModel, where: str) -> str:
+    """One line when the server answers. Raises InputError with what is wrong and the remedy."""
+    quick = model.model_copy(update={"retries": 1, "timeout_seconds": min(model.timeout_seconds, 60.0)})
+    turns = ({"role": "user", "content": "Reply with one word: ready"},)
+    ask = Ask(row=0, role="probe", place="probe", messages=turns, temperature=0.0, seed=0, key="")
+    (found,) = ServerModel(quick, think=("<think>", "</think>"), where=where).answer([ask])
+    if not isinstance(found, Reply):
+        remedy = f"is {model.endpoint} up, and the model loaded?"
+        raise InputError(f"the server does not answer: {found.reason}", where=where, remedy=remedy)
+    counts = "" if found.completion_tokens is not None else "; it counts no tokens, so that no budget can be kept"
+    return f"{found.by} answers{counts}"
 
 
 def _on_the_wire(turn: Message) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from posttrain.factory.budget import Spending
 from posttrain.factory.card import CardSource, write_stage_card
 from posttrain.factory.driving import Checker, Driver, Program
 from posttrain.factory.journal import Journal
+from posttrain.factory.reconstruct import reconstruct_row
 from posttrain.factory.refine import refine_row
 from posttrain.factory.row_work import Kit, RowWork, SetAside, Steps, Unfinished
 from posttrain.factory.verify import verify_row
@@ -35,8 +36,10 @@ from posttrain.store.jsonl import write_lines, write_record
 PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {
     "verify": verify_row,
     "refine": refine_row,
+    "reconstruct": reconstruct_row,
     "tests": tests_row,
 }
+_SMOKE_GOLD = {"tests": [{"stdin": "", "stdout": ""}]}
 PUBLISHED_ROWS, HISTORY, CARD = "rows.jsonl", "history.jsonl", "card.md"
 
 
@@ -69,8 +72,7 @@ def run_stage(work: StageWork) -> dict[str, Any]:
     try:
         unfinished = _ask_all(work, journal)
         _refuse_unfinished(work, unfinished)
-        records = (_record(work, journal, row, unfinished) for row in work.rows)
-        return _publish(work, records)
+        return _publish(work, lambda: (_record(work, journal, row, unfinished) for row in work.rows))
     finally:
         journal.close()
 
@@ -150,21 +152,24 @@ def _record(
         # Models after two steps are neither right nor done, and the next stage needs rows.
         stand_in = RowWork(row, work.kit)
         said = [event["reply"] for event in found["events"] if event.get("reply")]
-        stand_in.keep(next(iter([*row.answers, *said]), "smoke"), by=(), note={"smoke": True})
+        text = next(iter([*row.answers, *said]), "smoke")
+        published = replace(row, gold=_SMOKE_GOLD) if work.stage.kind == "tests" else None
+        stand_in.keep(text, by=(), note={"smoke": True}, published=published)
         found = {**found, "kept": stand_in.kept}
     return found
 
 
-def _publish(work: StageWork, records: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _publish(work: StageWork, records: Callable[[], Iterator[dict[str, Any]]]) -> dict[str, Any]:
+    """records: of all rows in order, read from the journal one at a time."""
     figures = _Figures(work)
 
     def lines() -> Iterator[dict[str, Any]]:
-        for record in records:
+        for record in records():
             figures.add(record)
             yield record
 
     write_lines(work.output / HISTORY, lines())
-    write_lines(work.output / PUBLISHED_ROWS, figures.kept)
+    write_lines(work.output / PUBLISHED_ROWS, (row for record in records() for row in record["kept"]))
     metrics = figures.metrics()
     if not metrics.kept:
         reasons = "; ".join(f"{count:,} x {reason}" for reason, count in metrics.set_aside.items())
@@ -184,7 +189,7 @@ class _Figures:
 
     def __init__(self, work: StageWork) -> None:
         self._work = work
-        self.kept: list[dict[str, Any]] = []
+        self._kept = 0
         self._rows = 0
         self._aside: Counter[str] = Counter()
         self._agreement: Counter[str] = Counter()
@@ -195,7 +200,7 @@ class _Figures:
 
     def add(self, record: Mapping[str, Any]) -> None:
         self._rows += 1
-        self.kept += record["kept"]
+        self._kept += len(record["kept"])
         if record["set_aside"]:
             self._aside[class_of(record["set_aside"])] += 1
         source = self._by_source[record["group"]]
@@ -226,7 +231,7 @@ class _Figures:
         }
         return DataStageMetrics(
             rows=self._rows,
-            kept=len(self.kept),
+            kept=self._kept,
             faulty_rows=self._work.faulty_rows,
             set_aside=dict(sorted(self._aside.items(), key=lambda item: (-item[1], item[0]))),
             requests=sum(one.requests for one in use.values()),

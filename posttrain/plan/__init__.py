@@ -5,6 +5,7 @@
     steps.py     a stage of the recipe -> its steps (teacher, pairs, filter, evaluations)
     reuse.py     cached, to resume or to run, and why
     estimate.py  steps, tokens, memory and disk, where they can be had
+    asking.py    what a stage that asks models will ask at most
     memory.py    GPU memory of a trainer and an engine by part, from sizes alone
     compute.py   operations and GPU-hours, at a stated share of a GPU's peak
     hardware.py  what each step asks of GPUs and hosts, whether the recipe's hardware has it, and what would

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.mix import Seen, num_rows, seen_of_total
-from posttrain.plan.memory import forward_of
+from posttrain.plan.asking import BYTES_PER_TOKEN, Asked, asked_at_most
+from posttrain.plan.memory import PROMPT_TOKENS, forward_of
 from posttrain.plan.steps import Plan
 from posttrain.recipe.engines import engines_of
 from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
+    AskingStage,
+    DataStage,
     Dpd,
     FileData,
     Grpo,
@@ -29,10 +32,12 @@ from posttrain.recipe.schema import (
     Recipe,
     RewardModel,
     Sft,
+    StageData,
     Supervised,
     ToyData,
     ToyModel,
     Training,
+    Verify,
 )
 from posttrain.recipe.sizes import FLOAT_BYTES, OPTIMISER_BYTES, num_parameters, trained_share, training_disk_bytes
 from posttrain.records.step import Step
@@ -47,7 +52,7 @@ class Estimate:
 
     disk_bytes: what is published, and two resume checkpoints. seen: which rows of its data a stage trains on, were
     none of them faulty or too long; unknown where rows are packed into a given number of steps, or made by the run.
-    text_bytes: size of the files of rows that a stage reads, those that are here.
+    text_bytes: size of the files of rows that a stage reads, those that are here. asked: of a stage that asks models.
 
     Example: Estimate(steps=100, tokens=1638400, memory_bytes=14000000, disk_bytes=28000000, seen=Seen(rows=3000,
     drawn=3200, not_seen=0, again=200), text_bytes=9000000)
@@ -59,6 +64,7 @@ class Estimate:
     disk_bytes: int | None = None
     seen: Seen | None = None
     text_bytes: int | None = None
+    asked: Asked | None = None
 
 
 def estimate(plan: Plan) -> dict[str, Estimate]:
@@ -74,6 +80,8 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
             found[step.name] = _training(plan, step, stage, size, parameters)
         elif step.kind in ("pairs", "filter", "evaluate"):
             found[step.name] = _sampling(plan, step, size)
+        elif isinstance(stage, AskingStage) and step.kind == stage.kind:
+            found[step.name] = _asking(plan, stage)
         elif step.kind in ("base", "export") and size is not None:
             copied = step.kind == "export" or step.params["model"]["path"] == "toy"
             toy_steps = step.params["model"]["toy"]["steps"] if step.kind == "base" and copied else None
@@ -199,6 +207,32 @@ def _seen(plan: Plan, step: Step, stage: Training) -> Seen | None:
     if isinstance(stage, Sft) and stage.packing:
         return None
     return seen_of_total(known, weights, (stage.steps or 1) * stage.batch_size)
+
+
+def _asking(plan: Plan, stage: AskingStage) -> Estimate:
+    """Of a stage that asks models. Rows that an earlier stage makes are at most those that it reads, and more where it
+    keeps several of a row."""
+    rows = _num_source_rows(plan, stage.data)
+    if rows is None:
+        return Estimate()
+    asked = asked_at_most(stage, rows, _row_tokens(plan, stage.data))
+    return Estimate(tokens=asked.tokens, asked=asked)
+
+
+def _num_source_rows(plan: Plan, name: str) -> int | None:
+    spec = plan.recipe.data[name]
+    maker = next((one for one in plan.recipe.stages if isinstance(spec, StageData) and one.name == spec.stage), None)
+    if not isinstance(maker, DataStage):
+        return _num_rows(plan, name)
+    rows = _num_source_rows(plan, maker.data)
+    return rows * (maker.keep if isinstance(maker, Verify) else 1) if rows is not None else None
+
+
+def _row_tokens(plan: Plan, name: str) -> int:
+    """Tokens of a row's text, by the size of its files where they are here."""
+    spec = plan.recipe.data[name]
+    rows = _num_rows(plan, name) if isinstance(spec, FileData) and spec.limit is None else None
+    return _file_bytes(plan, name) // rows // BYTES_PER_TOKEN if rows else PROMPT_TOKENS
 
 
 def _sampling(plan: Plan, step: Step, size: int | None) -> Estimate:

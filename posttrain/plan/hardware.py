@@ -140,7 +140,9 @@ def _roles_alive(plan: Plan) -> Iterator[tuple[Step, frozenset[str]]]:
             alive.add("teacher" if step.role is ModelRole.TEACHER else "policy")
         elif step.kind in ("pairs", "filter", "grpo"):
             alive |= {"policy", *({"teacher"} if step.kind == "pairs" else ()), *({"judge"} & step.inputs.keys())}
-        yield step, frozenset(alive)
+        # A data stage's engines end with it, one for each model that is no server.
+        own = {name for role, name in step.inputs.items() if role.startswith("model.")}
+        yield step, frozenset(alive | own)
         if step.kind == "pairs":
             alive.discard("teacher")
 
@@ -246,8 +248,8 @@ def _time(
 ) -> tuple[float | None, float | None]:
     """(operations of training, hours) of a step; None where its tokens are not known."""
     model, tokens, recipe = asked.sizes[step.name], asked.estimates[step.name].tokens, asked.recipe
-    if model is None or tokens is None:
-        return None, None
+    if model is None or tokens is None or asked.estimates[step.name].asked is not None:
+        return None, None  # whose models are others, and mostly servers
     hours, flops = 0.0, None
     if stage is not None:
         length = forward_of(stage, recipe.engine.context_tokens).tokens

@@ -180,7 +180,19 @@ def export_params(recipe: Recipe) -> dict[str, Any]:
         "stages": [{"name": stage.name, "kind": stage.kind} for stage in recipe.stages],
         "chat": {"think": list(recipe.chat.think), "stop": list(recipe.chat.stop)},
         "data_specs": data_specs(recipe, sorted(recipe.data)),
+        **_terms_of_asked(recipe),
     }
+
+
+def _terms_of_asked(recipe: Recipe) -> dict[str, Any]:
+    """Names and terms of the models that data stages ask; nothing where there are none."""
+    asked = {
+        f"{stage.name}.{role}": [model.model, model.version, model.terms]
+        for stage in recipe.stages
+        if isinstance(stage, AskingStage)
+        for role, model in stage.models.items()
+    }
+    return {"asked": asked} if asked else {}
 
 
 def _common(recipe: Recipe, name: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from posttrain.preflight.judge import code_judge
 from posttrain.preflight.lengths import context_lengths
 from posttrain.preflight.overlap import held_out_problems
 from posttrain.preflight.rows import data_sets, prompts, rows_to_imitate
-from posttrain.preflight.servers import model_servers
+from posttrain.preflight.servers import asked_models, model_servers
 from posttrain.preflight.subject import Subject
 from posttrain.preflight.templates import chat_templates
 from posttrain.preflight.tokenizers import teachers_tokenizers
@@ -41,6 +41,7 @@ QUESTIONS: dict[str, Callable[[Subject], Iterable[Finding]]] = {
     "prompts": prompts,
     "held-out problems": held_out_problems,
     "model servers": model_servers,
+    "asked models": asked_models,
     "code judge": code_judge,
     "golds": golds,
     "disk": disk_space,

@@ -14,7 +14,7 @@ from posttrain.preflight.finding import Finding, finding_of
 from posttrain.preflight.servers import endpoints
 from posttrain.preflight.subject import Subject
 from posttrain.recipe.resolve import judge_stages
-from posttrain.recipe.schema import Data, ToyData
+from posttrain.recipe.schema import Data, StageData, ToyData
 from posttrain.types import Prompt
 from rewards.contract.verifier import BatchVerifier
 from rewards.types import Outcome, Request, last_user_turn
@@ -28,8 +28,10 @@ def golds(subject: Subject) -> Iterator[Finding]:
     """One finding for each pair of a verifier and a data set that it judges."""
     for verifier, data in subject.judged_data():
         title, spec = f"verifier {verifier} on {data}", subject.plan.recipe.verifiers[verifier]
-        judges = judge_stages(spec.options)
-        if judges:
+        judges, rows = judge_stages(spec.options), subject.plan.recipe.data[data]
+        if isinstance(rows, StageData):
+            yield Finding(name=title, status="later", detail=f"stage {rows.stage} will write its rows")
+        elif judges:
             untrained = f"reward model {', '.join(sorted(judges))} is not trained yet"
             yield Finding(name=title, status="later", detail=untrained)
         elif endpoints(spec.options):

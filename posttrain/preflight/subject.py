@@ -31,7 +31,11 @@ class Subject:
 
     def models(self) -> list[Step]:
         """Steps of models that the recipe brings: the base, the checkpoints of --from, the teachers."""
-        return [step for step in self.plan.steps if step.kind == "base"]
+        return [step for step in self.plan.steps if step.kind == "base" and step.role is not ModelRole.ASKED]
+
+    def asked_models(self) -> list[Step]:
+        """Steps of models made elsewhere that data stages ask."""
+        return [step for step in self.plan.steps if step.role is ModelRole.ASKED]
 
     def student(self) -> Step:
         """The model that the policy comes from: the base, or the first checkpoint given by --from."""

@@ -23,9 +23,12 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
         if stage.get("filter"):
             stage["filter"]["k"] = max(2, min(stage["filter"]["k"], 4))
             stage["filter"].update(low=0.0, high=1.0)
-        for key in ("teacher_samples", "student_samples"):
+        for key in ("teacher_samples", "student_samples", *(("samples", "rounds") if "models" in stage else ())):
             if key in stage:
                 stage[key] = min(stage[key], 2)
+        for model in stage.get("models", {}).values():
+            if model["path"] == "toy":
+                model["toy"] = {**(model["toy"] or {}), "steps": 2}
         if (stage.get("teacher") or {}).get("path") == "toy":
             stage["teacher"]["toy"] = {**(stage["teacher"]["toy"] or {}), "steps": 2}
     if raw["base"]["path"] == "toy":

@@ -17,6 +17,11 @@ from posttrain.report.text import escape
 from posttrain.store.atomic import write_bytes
 
 KIND_WORDS = {
+    "clean": "rows taken out that should not be trained on",
+    "verify": "candidates judged by rules and a model, the best right ones kept",
+    "refine": "answers revised by a checklist",
+    "reconstruct": "chains of thought written anew to refined answers",
+    "tests": "tests written for problems of code, and judged",
     "sft": "supervised fine-tuning",
     "dpd": "dual-level preference distillation from the teacher",
     "grpo": "reinforcement learning (GRPO) with a verifier",
@@ -74,6 +79,7 @@ class CardFacts:
     think: tuple[str, str]
     stop: tuple[str, ...]
     held_out_overlap: Mapping[str, int] = field(default_factory=dict)  # suite -> problems in the training data, too
+    asked: tuple[tuple[str, str | None], ...] = ()  # models that data stages asked: (name, terms of their replies)
 
 
 def write_card(model_dir: Path, facts: CardFacts) -> None:
@@ -131,6 +137,7 @@ def _licenses(facts: CardFacts) -> list[tuple[str, str | None]]:
         (f"base: {facts.base.words}", facts.base.stated_license),
         *((f"teacher: {teacher.words}", teacher.stated_license) for teacher in facts.teachers),
         *((f"data: {row.name} ({row.title})", row.license) for row in facts.data),
+        *((f"replies of {name}, in the data", terms) for name, terms in facts.asked),
     ]
 
 

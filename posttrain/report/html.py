@@ -18,6 +18,7 @@ from posttrain.recipe.schema import Recipe
 from posttrain.records.reader import Run, read_run
 from posttrain.records.run_files import RECIPE
 from posttrain.report import sections, training
+from posttrain.report.data_stages import data_stages
 from posttrain.report.style import CSS
 from posttrain.report.text import escape
 from posttrain.store.atomic import write_bytes
@@ -54,6 +55,7 @@ def render_report(run: Run) -> str:
             sections.score_section(table),
             sections.timeline(run),
             training.curves(run),
+            data_stages(run),
             training.filters(run),
             training.verdicts(table.verdicts),
             training.rollouts(run, recipe.chat.think if recipe is not None else ()),

@@ -31,6 +31,11 @@ Count = TypeVar("Count", int, float)
 KIND_WORDS = {
     "base": "base",
     "fitness": "models checked",
+    "clean": "rows cleaned",
+    "verify": "rows verified",
+    "refine": "rows refined",
+    "reconstruct": "chains rebuilt",
+    "tests": "tests written",
     "sft": "supervised",
     "pairs": "preference pairs",
     "dpd": "distillation",

@@ -10,16 +10,18 @@ Knows which loader reads what; nothing of how rows are shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from posttrain.data.source import Rows, load_conversations, load_pairs, load_prompts
+from posttrain.data.source_rows import load_source_rows, plain
 from posttrain.data.survey import readers
 from posttrain.errors import DataError, InputError
 from posttrain.recipe.location import near
-from posttrain.recipe.resolve import data_of
+from posttrain.recipe.resolve import data_of, is_made_by_data_stage, maker_of
 from posttrain.recipe.schema import Data, FileData, HubData, Recipe, StageData
+from posttrain.stages.data_at_hand import made_rows
 
 Kind = Literal["conversations", "prompts", "pairs"]
 LOADERS: dict[Kind, Callable[..., Rows[Any]]] = {
@@ -43,9 +45,9 @@ class DataTarget:
     def rows(self, limit: int | None = None) -> Rows[Any]:
         """Its rows, at most `limit` where it is a file. Raises DataError: it cannot be read, or no row can be used."""
         spec = _tolerant(self.spec, limit)
-        further = () if self.load is load_prompts else (self.stage_folders,)
+        further = () if self.load in (load_prompts, load_source_rows) else (self.stage_folders,)
         rows: Rows[Any] = self.load(self.name, spec, self.folder, *further)
-        return rows
+        return replace(rows, items=tuple(map(plain, rows.items))) if self.load is load_source_rows else rows
 
 
 def find_targets(target: str, kind: Kind | None = None) -> list[DataTarget]:
@@ -163,14 +165,23 @@ def _of_recipe(recipe: Recipe, folder: Path, part: str, published: Path | None) 
         )
     else:
         names = list(recipe.data)
-    loaders = {name: load_prompts for name in names} | readers(recipe, set(stages))
+    loaders: dict[str, Callable[..., Rows[Any]]] = {
+        name: load_source_rows if is_made_by_data_stage(recipe, name) else load_prompts for name in names
+    }
+    loaders |= readers(recipe, set(stages))
     folders = {
-        name: published / f"{spec.stage}.pairs"
+        name: published / maker
         for name, spec in recipe.data.items()
-        if isinstance(spec, StageData) and published is not None and (published / f"{spec.stage}.pairs").is_dir()
+        if isinstance(spec, StageData)
+        and published is not None
+        and (published / (maker := maker_of(recipe, spec))).is_dir()
+    }
+    specs: dict[str, Data] = {
+        name: made_rows(folders[name]) if name in folders and is_made_by_data_stage(recipe, name) else spec
+        for name, spec in recipe.data.items()
     }
     found = [
-        DataTarget(name=name, spec=recipe.data[name], folder=folder, load=loaders[name], stage_folders=folders)
+        DataTarget(name=name, spec=specs[name], folder=folder, load=loaders[name], stage_folders=folders)
         for name in names
         if not isinstance(recipe.data[name], StageData) or name in folders or part
     ]

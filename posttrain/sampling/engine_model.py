@@ -6,16 +6,35 @@ Knows the chat template; nothing of rows, forms or files.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.factory.asking import Answer, Ask, Refused, Reply
+from posttrain.recipe.files import has_chat_template
 from posttrain.recipe.schema import AskedModel, Chat
 from posttrain.rollout.engine import Engine
 from posttrain.sampling.prompts import encode
 from posttrain.types import EncodedPrompt, GenerationRequest, Prompt, SamplingParams, StopReason
+
+
+def own_chat(folder: Path, chat: Chat) -> Chat:
+    """How a model made elsewhere is spoken to: by its own template and stop tokens where it brings a template, else as
+    the recipe says. Another template's marks would be noise to it."""
+    if not has_chat_template(folder, str(folder)):
+        return chat
+    path = folder / "generation_config.json"
+    stops = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+    names: list[str] = []
+    if stops is not None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        ids = stops if isinstance(stops, list) else [stops]
+        names = [str(tokenizer.convert_ids_to_tokens(token)) for token in ids]
+    return chat.model_copy(update={"template": None, "stop": names, "add_tokens": False})
 
 
 class EngineModel:
@@ -27,6 +46,7 @@ class EngineModel:
         self, engine: Engine, folder: Path, *, model: AskedModel, chat: Chat, recipe_dir: Path, context_tokens: int
     ) -> None:
         self._engine, self._model, self._context = engine, model, context_tokens
+        chat = chat if model.stage is not None else own_chat(folder, chat)
         self._template = ChatTemplate.load(folder, chat, recipe_dir)
         self._version = engine.health().version
 

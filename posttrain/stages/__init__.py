@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posttrain.stages.base import Base
+from posttrain.stages.clean import CleanStage
 from posttrain.stages.dpd import DpdStage, Pairs
 from posttrain.stages.evaluate import Evaluation
 from posttrain.stages.export import Export
@@ -11,7 +12,7 @@ from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
-from posttrain.stages.rows import RefineStage, TestsStage, VerifyStage
+from posttrain.stages.rows import ReconstructStage, RefineStage, TestsStage, VerifyStage
 from posttrain.stages.sft import SftStage
 
 STAGES: dict[str, type[StageKind]] = {
@@ -23,8 +24,10 @@ STAGES: dict[str, type[StageKind]] = {
     "filter": FilterStage,
     "reward_model": RewardModelStage,
     "grpo": GrpoStage,
+    "clean": CleanStage,
     "verify": VerifyStage,
     "refine": RefineStage,
+    "reconstruct": ReconstructStage,
     "tests": TestsStage,
     "evaluate": Evaluation,
     "export": Export,

@@ -11,7 +11,7 @@ from posttrain.data.overlap import held_out_overlap
 from posttrain.errors import DataError
 from posttrain.recipe.cards import data_facts, read_card
 from posttrain.recipe.paths import full_path
-from posttrain.recipe.schema import Dpd, ModelRef
+from posttrain.recipe.schema import AskingStage, Dpd, ModelRef, Recipe
 from posttrain.records.results import Evaluation, evaluation_of
 from posttrain.records.step import ModelRole
 from posttrain.stages.protocol import StepContext
@@ -84,7 +84,24 @@ def card_facts(ctx: StepContext, evaluations: Sequence[Evaluation], overlap: Map
         think=(recipe.chat.think[0], recipe.chat.think[1]),
         stop=tuple(recipe.chat.stop),
         held_out_overlap=overlap,
+        asked=_asked(recipe, ctx.recipe_dir),
     )
+
+
+def _asked(recipe: Recipe, recipe_dir: Path) -> tuple[tuple[str, str | None], ...]:
+    """Models from elsewhere that data stages asked, with the terms that the recipe states, else the licence of a
+    folder's own card."""
+    found: dict[str, str | None] = {}
+    for stage in recipe.stages:
+        for model in stage.models.values() if isinstance(stage, AskingStage) else ():
+            if model.stage is not None:
+                continue
+            if model.path is None:
+                found[f"{model.model} ({model.version or 'a server'})"] = model.terms
+            elif model.path != "toy":
+                reference = ModelRef(path=model.path, revision=model.revision, toy=None, shape=None)
+                found[Path(model.path).name] = model.terms or model_license(reference, recipe_dir)
+    return tuple(sorted(found.items()))
 
 
 def model_license(model: ModelRef, recipe_dir: Path) -> str | None:

@@ -50,6 +50,15 @@ class RefineStage:
         return make_rows(ctx)
 
 
+class ReconstructStage:
+    """Chains of thought written anew to answers that are known."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        return make_rows(ctx)
+
+
 class TestsStage:
     """Tests for problems of code, each run in the judge before it is kept."""
 

@@ -31,6 +31,7 @@ from rewards.types import JudgeModel, NoReply
 TOP_LOGPROBS = 20  # the most that the protocol gives
 MAX_REPLY_BYTES = 4_000_000
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 20.0
+_LONGEST_WISH_SECONDS = 120.0  # that a server's Retry-After is heeded
 _AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _RECIPE_IS_WRONG = {401: "the key", 403: "the key", 404: "endpoint and model"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -203,7 +204,7 @@ class Endpoint:
             if not fault.again or attempt == self.options.retries:
                 break
             pause = _PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0)  # not in step with the other threads
-            time.sleep(min(max(pause, fault.after), _LONGEST_PAUSE_SECONDS))
+            time.sleep(max(min(pause, _LONGEST_PAUSE_SECONDS), min(fault.after, _LONGEST_WISH_SECONDS)))
         return NoReply(reason=_without(str(fault), key), lasting=not fault.again)
 
     def _post(self, data: bytes, key: str | None) -> bytes:
@@ -250,7 +251,7 @@ class Endpoint:
         if status in _RECIPE_IS_WRONG:
             what = f"the endpoint answers {status}: {said[:200]}"
             raise VerifierError(what, where="model", remedy=f"check {_RECIPE_IS_WRONG[status]} of the verifier's model")
-        wish = float(after) if after.strip().isdigit() else 0.0
+        wish = float(after) if re.fullmatch(r"\s*\d{1,9}(\.\d*)?\s*", after) else 0.0
         raise _Fault(f"status {status}: {said[:200]}", again=status in _AGAIN, after=wish)
 
 

@@ -29,6 +29,7 @@ PAGES = {
     "README.md": ("cold_start", '"outcome": "correct"'),
     "docs/clusters.md": ("42 to run",),
     "docs/data.md": ("row 1  conversation", "characters a row"),
+    "docs/factory.md": ("1 rows, 1 kept", "wrong by the rules"),
     "docs/judge.md": ("container", '"outcome": "pass"', '"keep": true'),
     "docs/verifiers.md": ("within_reach.py", "100.00%", "choice_equal"),
 }

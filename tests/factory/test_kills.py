@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.factory.scripted import Roles, judged, models, served, write_part
+from tests.factory.scripted import Roles, judged, models, served, write_part, write_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTS = 20
@@ -77,8 +77,20 @@ def critic(row: int, text: str, seed: int) -> str:
     return f"<scores>{items}</scores><critique>more {seed % 5}</critique>"
 
 
+def chain_writer(row: int, text: str, seed: int) -> str:
+    if "<summary>" in text:
+        return "<summary>one more</summary>"
+    return f"I have {row} and count on by one, which makes {row + 1}{', as given in the answer' * (seed % 2)}."
+
+
+def auditor(row: int, text: str, seed: int) -> str:
+    knew = "no" if seed % 3 else "yes"
+    return f"<reason>x</reason><reaches>yes</reaches><knew>{knew}</knew><consistent>yes</consistent>"
+
+
 STAGES: dict[str, tuple[dict[str, Any], dict[str, Callable[[int, str, int], str]]]] = {
     "verify": ({"generators": ["writer"], "samples": 3}, {"writer": writer, "judge": judge}),
+    "reconstruct": ({"samples": 3, "min_words": 5}, {"writer": chain_writer, "judge": auditor}),
     "refine": ({"generators": ["writer"], "samples": 2, "rounds": 3}, {"writer": writer, "critic": critic}),
 }
 
@@ -100,6 +112,9 @@ def test_a_kill_at_any_of_twenty_random_points_changes_no_byte_and_asks_nobody_t
     with served(roles) as server:
         keys = {**keys, "models": models(server.url, *scripts, parallel=PARALLEL)}
         file, part = write_part(tmp_path, keys, rows=8)
+        if kind == "reconstruct":
+            rows = [{"prompt": f"{n}+1?", "completion": f"It is {n + 1}"} for n in range(1, 9)]
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
         def command(out: Path) -> list[str]:
             return ["data", kind, str(file), "--config", str(part), "--out", str(out), "--json"]
@@ -129,6 +144,35 @@ def test_a_kill_at_any_of_twenty_random_points_changes_no_byte_and_asks_nobody_t
             # Every request of the calm run once, and once more only those whose replies the kill took.
             assert sum(roles.asked.values()) == once + arrived - kept, point
     assert killed >= POINTS * 3 // 4
+
+
+def test_a_run_that_is_killed_again_and_again_goes_on_with_the_replies_of_all_its_attempts(
+    tmp_path: Path, zygote: Zygote
+) -> None:
+    """Four attempts, each in a folder of its own in the store: nothing is asked twice."""
+    roles = Roles({"writer": lambda row, text, seed: f"It is {row + 1}{'.' * (seed % 3)}", "judge": judge})
+    with served(roles) as server:
+        asked = models(server.url, "writer", "judge", parallel=1)
+        stage = {"kind": "verify", "name": "pick", "data": "sums", "generators": ["writer"], "models": asked}
+        recipe = write_recipe(tmp_path, [stage], rows=6)
+        command = ["run", str(recipe), "--out", str(tmp_path / "run"), "--store", str(tmp_path / "store")]
+        lost = 0
+        for point in (
+            "factory.reply.after:5",
+            "factory.reply.before:7",
+            "factory.row.before:1",
+            "factory.reply.after:1",
+        ):
+            assert zygote.run([*command, "--until", "pick"], POSTTRAIN_FAILPOINT=point)[0] == -signal.SIGKILL
+        time.sleep(0.1)
+        lost = sum(roles.asked.values()) - sum(
+            kept_replies(folder) for folder in (tmp_path / "store" / "work").glob("verify-*/attempt-*")
+        )
+        assert 0 < lost <= 4 * 2
+        code, said = zygote.run([*command, "--until", "pick"])
+        assert code == 0, said
+    assert sum(roles.asked.values()) == len(roles.asked) + lost
+    assert len((tmp_path / "run" / "stages" / "pick" / "rows.jsonl").read_text().splitlines()) == 6
 
 
 def test_a_kill_from_outside_while_replies_come_in_loses_only_those_under_way(tmp_path: Path) -> None:

@@ -290,6 +290,13 @@ def test_reasoning_that_a_server_gives_apart_stands_in_the_recipes_tags(tmp_path
     assert row["completion"][0]["content"] == "<r>\none more\n</r>\n\nIt is 2"
 
 
+def test_half_a_character_in_a_reply_is_no_reason_to_fail(tmp_path: Path) -> None:
+    with served(Roles({"writer": lambda row, text, seed: f"It is {row + 1} \ud83d", "judge": right_judge})) as server:
+        keys = {"generators": ["writer"], "samples": 1, "models": models(server.url, "writer", "judge")}
+        alone(tmp_path, keys, rows=1)
+    assert lines(tmp_path / "out" / "rows.jsonl")[0]["completion"][0]["content"] == "It is 2 \ufffd"
+
+
 def test_an_answer_that_is_cut_off_is_no_candidate(tmp_path: Path) -> None:
     def writer(row: int, text: str, seed: int) -> Fault:
         return completion(f"It is {row + 1}", finish="length" if row == 1 else "stop")

@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).with_name("versions.json")
 ROWS = ("files", "hub", "columns", "turns", "question", "shapes", "pairs", "source")
+ROWS_READ = tuple(f"data/{name}.py" for name in ROWS)
 TOKENS = (
     *(f"data/{name}.py" for name in (*ROWS, "mix")),
     *(f"data/{name}.py" for name in ("template", "dialect", "printed", "spans", "special_tokens")),
@@ -36,6 +37,19 @@ SAMPLING = (
     *METRICS,
     *TOKENS,
     *GOLDS,
+)
+FACTORY = (
+    *(f"factory/{name}.py" for name in ("asking", "card", "claims", "driving", "forms", "row_work", "servers")),
+    *(f"factory/{name}.py" for name in ("templates", "work")),
+    *("sampling/engine_model.py", "stages/rows.py", "stages/data_at_hand.py", "data/source_rows.py"),
+    *("../rewards/models/endpoint.py", "../rewards/models/quoting.py", "../rewards/models/conversation.py"),
+    *METRICS,
+    *TOKENS,
+    *GOLDS,
+)
+CLEAN = tuple(
+    f"factory/{name}.py"
+    for name in ("bounds", "clean", "contamination", "duplicates", "examine", "patterns", "texts", "card", "row_work")
 )
 TOY = ("toy/stem.py", "toy/code.py", "toy/style.py", "toy/tasks.py", "toy/problem.py", "toy/gym.py")
 STAGE_CODE = {
@@ -66,6 +80,20 @@ STAGE_CODE = {
         *TILED,
         *TRAINER,
         *SAMPLING,
+    ),
+    "clean": ("stages/clean.py", "stages/rows.py", "data/source_rows.py", *CLEAN, *ROWS_READ, *TOY),
+    "verify": ("factory/verify.py", *FACTORY, *TOY),
+    "refine": ("factory/refine.py", *FACTORY, *TOY),
+    "reconstruct": ("factory/reconstruct.py", "factory/leaks.py", "factory/verify.py", *FACTORY, *TOY),
+    "tests": (
+        *(
+            f"factory/{name}.py"
+            for name in ("agreed_tests", "trials", "tried_programs", "write_tests", "written_inputs")
+        ),
+        *("../rewards/rules/code.py", "../rewards/rules/program.py", "../sandbox/proof/audit.py"),
+        "../sandbox/proof/mutants.py",
+        *FACTORY,
+        *TOY,
     ),
     "evaluate": (
         "stages/evaluate.py",
