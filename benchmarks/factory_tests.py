@@ -349,7 +349,9 @@ def command() -> None:
             own: dict[str, dict[str, Any]] = {}
         else:
             problems, rows, own = human_eval(given.file, given.only)
-        published, figures = written_tests(problems, rows, Path(name), backend=given.backend, solutions=0 if own else 2)
+        published, figures = written_tests(
+            problems, rows, given.work or Path(name), backend=given.backend, solutions=0 if own else 2
+        )
         local = given.backend == "local"
         with Judge(given.backend, "none" if local else "container", UNSAFE_SENTENCE if local else None) as judge:
             if own:
