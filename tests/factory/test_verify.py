@@ -342,8 +342,6 @@ def test_a_prompt_of_the_users_own_is_shown_and_part_of_the_steps_id(tmp_path: P
         alone(tmp_path, own, rows=2)
         # What the writers say is the same again, so the judge is not asked once more.
         assert len(server.requests) - before == 2
-        tmp_path.joinpath("mine.jinja").write_text("Answer {{ questoin }}")
-        alone(tmp_path, own, rows=2, code=2)
 
 
 def test_a_stage_of_a_recipe_is_planned_run_cached_and_read_by_later_ones(
