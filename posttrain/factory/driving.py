@@ -20,8 +20,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from posttrain.errors import StageError, Stopped
-from posttrain.factory.asking import Answer, Answerer, Ask, Check, Refused, Reply, Silent, Trial
+from posttrain.errors import StageError
+from posttrain.factory.asking import Answer, Answerer, Ask, Check, Reply, Silent, Trial
 from posttrain.factory.budget import Spending
 from posttrain.factory.journal import Journal
 
@@ -51,7 +51,7 @@ class _Task:
 
 
 class Driver:
-    """models: by role. finished: called for each row as it ends, in whatever order."""
+    """models: by role; where: the stage's key in the recipe, for messages."""
 
     def __init__(
         self,
@@ -76,7 +76,6 @@ class Driver:
         self._checking = _Lane(None, self._done)
         self._under_way = 0
         self._silent_in_a_row = dict.fromkeys(models, 0)
-        self.requests = 0  # sent in this try
 
     def run(self, programs: Iterator[Program]) -> None:
         """Every program to its end. Raises Stopped, StageError (budget, a model that is gone) and what a model raises;
@@ -97,7 +96,7 @@ class Driver:
                 elif not self._batch():
                     raise self._spending.used_up(self._rows_ended, self._where)
                 self._check_stop()
-        except (Stopped, StageError):
+        except Exception:
             self._take_last()
             raise
         finally:
@@ -156,7 +155,6 @@ class Driver:
 
     def _put(self, lane: _Lane, tasks: list[_Task], work: Callable[[], Any] | None = None) -> None:
         self._under_way += 1
-        self.requests += len(tasks) if work is None else 0
         lane.put(tasks, work)
 
     def _may_send(self, task: _Task) -> bool:
@@ -174,7 +172,6 @@ class Driver:
             tasks = list(self._asks[role])
             if tasks and role not in self._lanes:
                 self._asks[role].clear()
-                self.requests += len(tasks)
                 self._hear(tasks, self._models[role].answer([_ask(task) for task in tasks]))
                 return True
         return False
@@ -195,13 +192,7 @@ class Driver:
 
     def _hear(self, tasks: Sequence[_Task], answers: Sequence[Any]) -> None:
         """To the journal first, whole; then to the rows."""
-        self._journal.keep_replies(
-            [
-                {"key": ask.key, "role": ask.role, "row": ask.row, "place": ask.place, "reply": asdict(answer)}
-                for task, answer in zip(tasks, answers, strict=True)
-                if isinstance(answer, Reply) and (ask := _ask(task))
-            ]
-        )
+        self._keep(tasks, answers)
         for task, answer in zip(tasks, answers, strict=True):
             if isinstance(task.wanted, Ask):
                 self._count(task, answer)
@@ -238,14 +229,17 @@ class Driver:
                 continue
             self._under_way -= 1
             if not isinstance(answers, BaseException):
-                kept = [(task, reply) for task, reply in zip(tasks, answers, strict=True) if isinstance(reply, Reply)]
-                self._journal.keep_replies(
-                    [
-                        {"key": ask.key, "role": ask.role, "row": ask.row, "place": ask.place, "reply": asdict(reply)}
-                        for task, reply in kept
-                        if (ask := _ask(task))
-                    ]
-                )
+                self._keep(tasks, answers)
+
+    def _keep(self, tasks: Sequence[_Task], answers: Sequence[Any]) -> None:
+        """The replies among the answers, as one line."""
+        entries = []
+        for task, answer in zip(tasks, answers, strict=True):
+            if isinstance(answer, Reply):
+                ask = _ask(task)
+                asked = {"key": ask.key, "role": ask.role, "row": ask.row, "place": ask.place}
+                entries.append({**asked, "reply": asdict(answer)})
+        self._journal.keep_replies(entries)
 
 
 def _ask(task: _Task) -> Ask:
@@ -304,8 +298,3 @@ class _Lane:
     def end(self) -> None:
         for _ in self._threads:
             self._tasks.put(None)
-
-
-def unanswered(answer: Answer) -> str | None:
-    """Why there is no reply; None where there is one."""
-    return answer.reason if isinstance(answer, Refused | Silent) else None

@@ -78,7 +78,7 @@ def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_
         kit = Kit(
             models=stage.models,
             versions=opened.versions,
-            prompts=Prompts(prompt_files(stage, ctx.recipe_dir)),
+            prompts=Prompts(stage.kind, prompt_files(stage, ctx.recipe_dir)),
             think=(ctx.recipe.chat.think[0], ctx.recipe.chat.think[1]),
             seed=ctx.seed,
         )
