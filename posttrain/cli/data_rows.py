@@ -21,6 +21,7 @@ def register_rows(app: typer.Typer) -> None:
     app.command("verify")(verify_command)
     app.command("refine")(refine_command)
     app.command("reconstruct")(reconstruct_command)
+    app.command("tests")(tests_command)
 
 
 def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
@@ -36,6 +37,11 @@ def refine_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json:
 def reconstruct_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
     """Write a chain of thought that leads to each row's answer, without having known it."""
     _make("reconstruct", rows, part, out=out, card=card, as_json=as_json)
+
+
+def tests_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
+    """Write tests for problems of code, or problems for tests, and keep what the judge's audit lets pass."""
+    _make("tests", rows, part, out=out, card=card, as_json=as_json)
 
 
 def _make(kind: str, rows: Path, part: Path, *, out: Path, card: Path | None, as_json: bool) -> None:
@@ -57,6 +63,8 @@ def print_figures(figures: Any, out: Path) -> None:
         print(f"  set aside {count:>6,} x  {reason}")
     if figures["agreement"]:
         print("  rules/judge: " + ", ".join(f"{pair} {count:,}" for pair, count in figures["agreement"].items()))
+    for name, count in figures["counts"].items():
+        print(f"  {name} {count:,}")
     for role, use in figures["roles"].items():
         tokens = f"{use['prompt_tokens']:,} + {use['generated_tokens']:,} tokens"
         print(f"  {role}: {use['requests']:,} requests, {tokens}, cost {use['cost']:,.2f} ({use['model']})")

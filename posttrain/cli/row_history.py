@@ -40,6 +40,10 @@ def _event(console: Console, event: Mapping[str, Any]) -> None:
         text = f"{event['rules']}: {event['outcome']} ({event['reason']}){read}"
         _part(console, event["place"], text, "cyan")
         return
+    if "found" in event:
+        found = ", ".join(f"{name} {value}" for name, value in event["found"].items())
+        _part(console, event["place"], found, "cyan")
+        return
     prompt, completion = event.get("tokens") or (None, None)
     spent = f", {prompt} + {completion} tokens" if completion is not None else ""
     console.print(

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from posttrain.types import Message
 from rewards.types import Request
+from sandbox.types import Program
 
 SEED_BITS = 31  # servers read seeds as 32-bit integers
 
@@ -45,6 +46,19 @@ class Check:
 
     verifier: str
     request: Request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One program for the code judge. fail_fast: done with its first failed test; audit: None, it is judged by its
+    tests; else it is the reference solution of an audit of them (posttrain/factory/trials.py).
+
+    Example: Trial(program=..., audit={"most_mutants": 20, "reruns": 3, "least_caught": 0.8})
+    """
+
+    program: Program
+    fail_fast: bool = False
+    audit: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,16 +20,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from posttrain.errors import StageError, Stopped
-from posttrain.factory.asking import Answer, Answerer, Ask, Check, Refused, Reply, Silent
+from posttrain.errors import StageError
+from posttrain.factory.asking import Answer, Answerer, Ask, Check, Reply, Silent, Trial
 from posttrain.factory.budget import Spending
 from posttrain.factory.journal import Journal
-from rewards.types import Verdict
 
 GIVE_UP_AFTER = 8  # requests in a row to which a server gave no reply: it is gone
 LAST_REPLIES_SECONDS = 20.0  # waited for when the stage stops
-Program = Generator[Sequence[Ask | Check], list[Any], None]
-Checker = Callable[[Sequence[Check]], list[Verdict]]
+Program = Generator[Sequence[Ask | Check | Trial], list[Any], None]
+Checker = Callable[[Sequence[Check | Trial]], list[Any]]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,11 +47,11 @@ class _Task:
     ticket: int
     live: _Live
     place: int
-    wanted: Ask | Check
+    wanted: Ask | Check | Trial
 
 
 class Driver:
-    """models: by role. finished: called for each row as it ends, in whatever order."""
+    """models: by role; where: the stage's key in the recipe, for messages."""
 
     def __init__(
         self,
@@ -77,7 +76,6 @@ class Driver:
         self._checking = _Lane(None, self._done)
         self._under_way = 0
         self._silent_in_a_row = dict.fromkeys(models, 0)
-        self.requests = 0  # sent in this try
 
     def run(self, programs: Iterator[Program]) -> None:
         """Every program to its end. Raises Stopped, StageError (budget, a model that is gone) and what a model raises;
@@ -98,7 +96,7 @@ class Driver:
                 elif not self._batch():
                     raise self._spending.used_up(self._rows_ended, self._where)
                 self._check_stop()
-        except (Stopped, StageError):
+        except Exception:
             self._take_last()
             raise
         finally:
@@ -157,7 +155,6 @@ class Driver:
 
     def _put(self, lane: _Lane, tasks: list[_Task], work: Callable[[], Any] | None = None) -> None:
         self._under_way += 1
-        self.requests += len(tasks) if work is None else 0
         lane.put(tasks, work)
 
     def _may_send(self, task: _Task) -> bool:
@@ -175,7 +172,6 @@ class Driver:
             tasks = list(self._asks[role])
             if tasks and role not in self._lanes:
                 self._asks[role].clear()
-                self.requests += len(tasks)
                 self._hear(tasks, self._models[role].answer([_ask(task) for task in tasks]))
                 return True
         return False
@@ -196,13 +192,7 @@ class Driver:
 
     def _hear(self, tasks: Sequence[_Task], answers: Sequence[Any]) -> None:
         """To the journal first, whole; then to the rows."""
-        self._journal.keep_replies(
-            [
-                {"key": ask.key, "role": ask.role, "row": ask.row, "place": ask.place, "reply": asdict(answer)}
-                for task, answer in zip(tasks, answers, strict=True)
-                if isinstance(answer, Reply) and (ask := _ask(task))
-            ]
-        )
+        self._keep(tasks, answers)
         for task, answer in zip(tasks, answers, strict=True):
             if isinstance(task.wanted, Ask):
                 self._count(task, answer)
@@ -239,14 +229,17 @@ class Driver:
                 continue
             self._under_way -= 1
             if not isinstance(answers, BaseException):
-                kept = [(task, reply) for task, reply in zip(tasks, answers, strict=True) if isinstance(reply, Reply)]
-                self._journal.keep_replies(
-                    [
-                        {"key": ask.key, "role": ask.role, "row": ask.row, "place": ask.place, "reply": asdict(reply)}
-                        for task, reply in kept
-                        if (ask := _ask(task))
-                    ]
-                )
+                self._keep(tasks, answers)
+
+    def _keep(self, tasks: Sequence[_Task], answers: Sequence[Any]) -> None:
+        """The replies among the answers, as one line."""
+        entries = []
+        for task, answer in zip(tasks, answers, strict=True):
+            if isinstance(answer, Reply):
+                ask = _ask(task)
+                asked = {"key": ask.key, "role": ask.role, "row": ask.row, "place": ask.place}
+                entries.append({**asked, "reply": asdict(answer)})
+        self._journal.keep_replies(entries)
 
 
 def _ask(task: _Task) -> Ask:
@@ -254,8 +247,8 @@ def _ask(task: _Task) -> Ask:
     return task.wanted
 
 
-def _check(task: _Task) -> Check:
-    assert isinstance(task.wanted, Check), "requests to models are no checks"
+def _check(task: _Task) -> Check | Trial:
+    assert isinstance(task.wanted, Check | Trial), "requests to models are no checks"
     return task.wanted
 
 
@@ -305,8 +298,3 @@ class _Lane:
     def end(self) -> None:
         for _ in self._threads:
             self._tasks.put(None)
-
-
-def unanswered(answer: Answer) -> str | None:
-    """Why there is no reply; None where there is one."""
-    return answer.reason if isinstance(answer, Refused | Silent) else None

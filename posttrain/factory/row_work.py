@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from posttrain.data.source_rows import SourceRow
-from posttrain.factory.asking import Ask, Check, Refused, Reply, Silent, ask_key, ask_seed
+from posttrain.factory.asking import Ask, Check, Refused, Reply, Silent, Trial, ask_key, ask_seed
 from posttrain.factory.forms import Form, Unreadable
 from posttrain.factory.templates import Prompts
 from posttrain.recipe.schema import AskedModel
@@ -23,7 +23,7 @@ from rewards.types import Outcome, Request, Verdict, last_user_turn
 AGAIN_TEMPERATURE = 0.7  # of a second try: at 0 the same reply would come
 SHOWN_CHARS = 60_000  # of a conversation, in a prompt
 
-Steps = Generator[Sequence[Ask | Check], list[Any], Any]
+Steps = Generator[Sequence[Ask | Check | Trial], list[Any], Any]
 
 
 class SetAside(Exception):
@@ -209,9 +209,12 @@ class RowWork:
 
     # ------------------------------------------------------------ what it comes to
 
-    def keep(self, answer: str, *, by: Sequence[str], note: Mapping[str, Any]) -> None:
-        """Publish a row: this row's question with an answer. by: the models that made or chose it."""
-        row = self.row
+    def keep(
+        self, answer: str, *, by: Sequence[str], note: Mapping[str, Any], published: SourceRow | None = None
+    ) -> None:
+        """Publish a row: this row's question with an answer. by: the models that made or chose it; published: the row
+        where more of it than the answer is made."""
+        row = published or self.row
         made = {"data": row.data, "row": row.number, "id": row.id, "models": list(dict.fromkeys(by)), **note}
         kept = published_row(row, answer, made)
         if self.kept:

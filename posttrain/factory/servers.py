@@ -20,6 +20,7 @@ from rewards.models.endpoint import Endpoint, check_model
 from rewards.types import NoReply
 
 _LONE = re.compile(r"[\ud800-\udfff]")
+_THINK = ("<think>", "</think>")
 _BYTES_PER_TOKEN = 3  # few texts have fewer; a budget must not be overdrawn
 
 
@@ -54,7 +55,7 @@ class ServerModel:
         if isinstance(reply, NoReply):
             reason = _whole(reply.reason)
             return Refused(reason=reason) if reply.lasting else Silent(reason=reason)
-        text = _whole(reply.text)
+        text = self._in_our_tags(_whole(reply.text))
         if reply.reasoning:
             # One that was cut within its reasoning has no answer yet: its tag stays open.
             end = f"\n{self._think[1]}\n\n{text}" if text else ""
@@ -66,6 +67,12 @@ class ServerModel:
             completion_tokens=reply.completion_tokens,
             by=_whole(reply.served_by) or str(model.model),
         )
+
+    def _in_our_tags(self, text: str) -> str:
+        """Most servers that leave the reasoning in the text mark it so, whatever a recipe's own tags are."""
+        if text.lstrip().startswith(_THINK[0]) and self._think != _THINK:
+            return text.replace(_THINK[0], self._think[0], 1).replace(_THINK[1], self._think[1], 1)
+        return text
 
     def price(self, reply: Reply) -> float:
         """What the server charges for a reply."""
@@ -89,7 +96,7 @@ def probe_server(model: AskedModel, where: str) -> str:
     quick = model.model_copy(update={"retries": 1, "timeout_seconds": min(model.timeout_seconds, 60.0)})
     turns = ({"role": "user", "content": "Reply with one word: ready"},)
     ask = Ask(row=0, role="probe", place="probe", messages=turns, temperature=0.0, seed=0, key="")
-    (found,) = ServerModel(quick, think=("<think>", "</think>"), where=where).answer([ask])
+    (found,) = ServerModel(quick, think=_THINK, where=where).answer([ask])
     if not isinstance(found, Reply):
         remedy = f"is {model.endpoint} up, and the model loaded?"
         raise InputError(f"the server does not answer: {found.reason}", where=where, remedy=remedy)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from posttrain.factory.reconstruct import reconstruct_row
 from posttrain.factory.refine import refine_row
 from posttrain.factory.row_work import Kit, RowWork, SetAside, Steps, Unfinished
 from posttrain.factory.verify import verify_row
+from posttrain.factory.write_tests import tests_row
 from posttrain.recipe.schema import AskingStage
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import DATA_SUMMARY, DataStageMetrics, RoleUse
@@ -36,7 +37,9 @@ PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {
     "verify": verify_row,
     "refine": refine_row,
     "reconstruct": reconstruct_row,
+    "tests": tests_row,
 }
+_SMOKE_GOLD = {"tests": [{"stdin": "", "stdout": ""}]}
 PUBLISHED_ROWS, HISTORY, CARD = "rows.jsonl", "history.jsonl", "card.md"
 
 
@@ -149,7 +152,9 @@ def _record(
         # Models after two steps are neither right nor done, and the next stage needs rows.
         stand_in = RowWork(row, work.kit)
         said = [event["reply"] for event in found["events"] if event.get("reply")]
-        stand_in.keep(next(iter([*row.answers, *said]), "smoke"), by=(), note={"smoke": True})
+        text = next(iter([*row.answers, *said]), "smoke")
+        published = replace(row, gold=_SMOKE_GOLD) if work.stage.kind == "tests" else None
+        stand_in.keep(text, by=(), note={"smoke": True}, published=published)
         found = {**found, "kept": stand_in.kept}
     return found
 

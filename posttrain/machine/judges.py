@@ -62,8 +62,8 @@ class JudgeServer:
     def images(self) -> dict[str, str]:
         return self._judge.images
 
-    def run(self, programs: Sequence[Program]) -> list[Judgement]:
-        return self._judge.run(list(programs))
+    def run(self, programs: Sequence[Program], fail_fast: bool = False) -> list[Judgement]:
+        return self._judge.run(list(programs), fail_fast)
 
     def open_session(self, limits: SessionLimits) -> int | SandboxError:
         """The session's number here. The caller keeps to as many at once as this judge has slots: one more would wait
@@ -173,7 +173,7 @@ class JudgePool:
                 found |= seat.ask(seat.remote, READY_SECONDS, "images")
         return found
 
-    def run(self, programs: Sequence[Program]) -> list[Judgement]:
+    def run(self, programs: Sequence[Program], fail_fast: bool = False) -> list[Judgement]:
         """Judge all; as many judgements, in the same order. Raises BackendError, or StageError where judges die again
         and again."""
         share = math.ceil(len(programs) / (len(self._seats) * LEASES_AT_A_JUDGE))
@@ -192,7 +192,7 @@ class JudgePool:
                 except IndexError:
                     return
                 try:
-                    found[lease.start] = self._judge_lease(seat, lease)
+                    found[lease.start] = self._judge_lease(seat, lease, fail_fast)
                 except Exception as error:  # noqa: BLE001 - goes to the caller, not to a lost thread
                     failures.append(error)
 
@@ -230,20 +230,22 @@ class JudgePool:
             seat.sessions -= 1
             self._session_ended.notify()
 
-    def _judge_lease(self, seat: _Seat, lease: _Lease) -> list[Judgement]:
+    def _judge_lease(self, seat: _Seat, lease: _Lease, fail_fast: bool) -> list[Judgement]:
         from posttrain.machine.cluster import Late
 
         while True:
             remote = seat.remote
             try:
-                judged: list[Judgement] = seat.ask(remote, patience(lease.programs, self._slots), "run", lease.programs)
+                how = (True,) if fail_fast else ()
+                seconds = patience(lease.programs, self._slots)
+                judged: list[Judgement] = seat.ask(remote, seconds, "run", lease.programs, *how)
                 return judged
             except Late as error:
                 seat.replace(remote)
                 if lease.again:
                     return [_fault(program, self.level, error.what) for program in lease.programs]
                 ones = [_Lease(start=lease.start, programs=[program], again=True) for program in lease.programs]
-                return [judgement for one in ones for judgement in self._judge_lease(seat, one)]
+                return [judgement for one in ones for judgement in self._judge_lease(seat, one, fail_fast)]
             except StageError:
                 lease.deaths += remote not in seat.ended
                 if seat.is_alive(remote) or lease.deaths >= _DEATHS:

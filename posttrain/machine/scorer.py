@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from posttrain.errors import BackendError, InputError, RecipeError
+from posttrain.factory.asking import Trial
+from posttrain.factory.trials import run_trials
 from posttrain.machine.judges import JudgePool, Placement, judge_on_each_node
 from posttrain.rollout.engine import Engine
 from posttrain.types import GenerationRequest, Prompt, RolloutGroup, SamplingParams
@@ -119,6 +121,10 @@ class Scorer:
     def verify(self, name: str, requests: Sequence[Request]) -> list[Verdict]:
         """Judge single answers (golds, answers from a file)."""
         return [row[0] for row in self._verifier(name).verify_many([[request] for request in requests])]
+
+    def try_programs(self, trials: Sequence[Trial]) -> list[Any]:
+        """What the code judge finds of programs that a stage made (posttrain/factory/trials.py)."""
+        return run_trials(cast("Judge", self._open_judge()), trials)
 
     def gold_problems(self, verifier: str | Mapping[str, str], prompts: Sequence[Prompt]) -> list[str | None]:
         """What is wrong with the gold of each prompt [P] of one source, or None; asked once, when the prompts are

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from posttrain.recipe.schema import AskingStage, Reconstruct, Refine, Verify
+from posttrain.recipe.schema import AskingStage, Reconstruct, Refine, Verify, WriteTests
 
 BYTES_PER_TOKEN = 4
 TEMPLATE_TOKENS = 350  # of a shipped prompt with its form, around what it shows
@@ -75,7 +75,7 @@ def asked_at_most(stage: AskingStage, rows: int, row_tokens: int) -> Asked:
 def _writers(stage: AskingStage) -> list[str]:
     if isinstance(stage, Verify | Refine):
         return [*stage.generators, *(["reviser"] if "reviser" in stage.models else [])]
-    return ["writer"] if isinstance(stage, Reconstruct) else []
+    return ["writer"] if isinstance(stage, Reconstruct) else ["author"] if "author" in stage.models else []
 
 
 def _kinds(stage: AskingStage) -> Iterator[_Kind]:
@@ -102,3 +102,10 @@ def _kinds(stage: AskingStage) -> Iterator[_Kind]:
         yield _Kind(role="writer", count=1 + stage.samples)
         if "judge" in stage.models:
             yield _Kind(role="judge", count=stage.samples, shows=1)
+    elif isinstance(stage, WriteTests):
+        if stage.reverse:
+            yield _Kind(role="author", count=1)
+            yield _Kind(role="author", count=1, shows=1)
+        if stage.solutions:
+            yield _Kind(role="solver", count=stage.solutions)
+        yield _Kind(role="tester", count=2)

@@ -24,11 +24,15 @@ def model_servers(subject: Subject) -> Iterator[Finding]:
 
 
 def asked_models(subject: Subject) -> Iterator[Finding]:
-    """One finding for each server of a data stage, which is asked for a word, and one for each model from a folder."""
+    """One finding for the prompts of a data stage, one for each of its servers, which is asked for a word, and one for
+    each of its models from a folder."""
     from posttrain.factory.servers import probe_server
 
     recipe = subject.plan.recipe
     for stage in subject.stages():
+        if isinstance(stage, AskingStage):
+            look = partial(_prompts_in_words, stage, subject.plan.recipe_dir)
+            yield finding_of(f"prompts of {stage.name}", look)
         for role, model in stage.models.items() if isinstance(stage, AskingStage) else ():
             if model.endpoint is not None:
                 where = f"stages.{stage.name}.models.{role}"
@@ -40,6 +44,16 @@ def asked_models(subject: Subject) -> Iterator[Finding]:
         else:
             look = partial(_can_be_asked, folder, recipe.chat, subject.plan.recipe_dir, recipe.engine.backend)
             yield finding_of(title, look)
+
+
+def _prompts_in_words(stage: AskingStage, recipe_dir: Path) -> str:
+    from posttrain.factory.templates import Prompts
+    from posttrain.recipe.files import prompt_files
+
+    files = prompt_files(stage, recipe_dir)
+    Prompts(stage.kind, files)
+    own = f", {len(stage.prompts)} of the recipe's own" if stage.prompts else ""
+    return f"{len(files)} can be written{own}"
 
 
 def _can_be_asked(folder: Path, chat: Chat, recipe_dir: Path, backend: str) -> str:

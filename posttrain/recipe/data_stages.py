@@ -17,6 +17,7 @@ from posttrain.recipe.schema import (
     Refine,
     StageData,
     Verify,
+    WriteTests,
 )
 from posttrain.recipe.yaml_core import Key
 from rewards.errors import VerifierError
@@ -42,6 +43,8 @@ def check_data_stages(recipe: Recipe, source: Source) -> None:
                 codes = [name for name, spec in recipe.verifiers.items() if spec.kind == "code"]
                 what = f"'{stage.code_verifier}' is no verifier of kind code"
                 source.fail((*key, "code_verifier"), what, near(stage.code_verifier, codes))
+        if isinstance(stage, WriteTests):
+            _check_tests(recipe, source, stage, key)
         if isinstance(stage, Clean):
             _check_clean(recipe, source, stage, key)
 
@@ -75,6 +78,23 @@ def _check_roles(stage: AskingStage, source: Source, key: Key) -> None:
             source.fail(
                 (*key, "prompts", name), f"{stage.kind} shows no prompt '{name}'", near(name, PROMPTS[type(stage)])
             )
+
+
+def _check_tests(recipe: Recipe, source: Source, stage: WriteTests, key: Key) -> None:
+    needed = ["tester", *(["author"] if stage.reverse else []), *(["solver"] if stage.solutions else [])]
+    for role in needed:
+        if role not in stage.models:
+            source.fail((*key, "models"), f"no model '{role}'", "add it, with its stage, path or endpoint")
+    if not stage.reverse and "author" in stage.models:
+        source.fail((*key, "models", "author"), "an author is asked in reverse only", "remove it, or reverse: true")
+    spec = recipe.verifiers.get(stage.verifier)
+    if spec is not None and spec.kind != "code":
+        codes = [name for name, spec in recipe.verifiers.items() if spec.kind == "code"]
+        source.fail((*key, "verifier"), f"'{stage.verifier}' is no verifier of kind code", near(stage.verifier, codes))
+    known = ("cpu_seconds", "wall_seconds", "memory_mb", "output_bytes", "processes", "disk_mb")
+    for name in stage.limits:
+        if name not in known:
+            source.fail((*key, "limits", name), f"no limit '{name}'", near(name, known))
 
 
 def _check_model(recipe: Recipe, source: Source, index: int, role: str, model: AskedModel) -> None:

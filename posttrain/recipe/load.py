@@ -22,7 +22,7 @@ from posttrain.recipe.location import Source, keys_at, near
 from posttrain.recipe.schema import Recipe
 from posttrain.recipe.yaml_core import Key, read_file, read_text
 
-STAGE_KINDS = ("sft", "dpd", "grpo", "reward_model", "verify", "refine", "reconstruct", "clean")
+STAGE_KINDS = ("sft", "dpd", "grpo", "reward_model", "verify", "refine", "reconstruct", "tests", "clean")
 DATA_SOURCES = ("file", "jsonl", "parquet", "hub", "toy", "reasoning_gym", "stage")
 RENAMED_KEYS = {
     "lr": "learning_rate",

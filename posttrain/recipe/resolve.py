@@ -31,6 +31,7 @@ from posttrain.recipe.schema import (
     Stage,
     StageData,
     Verify,
+    WriteTests,
 )
 from posttrain.recipe.yaml_core import Key
 
@@ -182,11 +183,13 @@ ROLES: dict[type[AskingStage], tuple[str, ...]] = {
     Verify: ("judge",),
     Refine: ("critic", "reviser"),
     Reconstruct: ("writer", "judge"),
+    WriteTests: ("author", "solver", "tester"),
 }
 PROMPTS: dict[type[AskingStage], tuple[str, ...]] = {
     Verify: ("generate", "judge", "compare"),
     Refine: ("generate", "checklist", "revise_checklist", "score", "revise"),
     Reconstruct: ("summary", "chain", "audit"),
+    WriteTests: ("design", "describe", "solve", "inputs"),
 }
 
 

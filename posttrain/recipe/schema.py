@@ -659,6 +659,32 @@ class Reconstruct(AskingStage):
     max_words: Positive = Field(8000, description="Longest chain.")
 
 
+class WriteTests(AskingStage):
+    """Of a problem its tests; of a seed, in reverse, a solution and tests before the problem."""
+
+    kind: Literal["tests"]
+    verifier: Name = Field(description="Verifier of kind code that the rows are for; it judges the kept solution.")
+    reverse: bool = Field(
+        False, description="Rows are seeds: `author` writes a solution and its inputs, then the problem's text."
+    )
+    solutions: int = Field(3, ge=0, description="Reference solutions that `solver` writes, beside the row's answers.")
+    agree: Positive = Field(
+        2, description="Reference solutions that must agree on an input; one of the row's is enough."
+    )
+    inputs: Positive = Field(12, description="Most inputs of each kind: small, regular, adversarial.")
+    max_input_bytes: Positive = Field(200_000, description="Largest input.")
+    min_tests: Positive = Field(5, description="Tests below which a row is set aside.")
+    public_tests: int = Field(3, ge=0, description="Small tests that may be shown; the others are hidden.")
+    mutants: Positive = Field(20, description="Wrong versions of the reference solution, at most.")
+    reruns: int = Field(3, ge=2, description="Runs of the reference solution, to find flaky tests.")
+    least_caught: Share = Field(
+        0.8, description="Share of mutants, and of the row's wrong_solutions, that its tests must fail."
+    )
+    limits: dict[str, float] = Field(
+        default_factory=dict, description="Of a test, written into each gold, where the row states none."
+    )
+
+
 # fmt: off
 CleanRule = Literal[
     "contamination", "numbers_changed", "secret", "personal_data", "refusal", "self_naming", "length", "language",
@@ -701,6 +727,7 @@ AnyStage = Annotated[
     | Annotated[Verify, Tag("verify")]
     | Annotated[Refine, Tag("refine")]
     | Annotated[Reconstruct, Tag("reconstruct")]
+    | Annotated[WriteTests, Tag("tests")]
     | Annotated[Clean, Tag("clean")]
     | Annotated[Custom, Tag("custom")],
     Discriminator(_stage_tag),

@@ -21,6 +21,7 @@ KIND_WORDS = {
     "verify": "candidates judged by rules and a model, the best right ones kept",
     "refine": "answers revised by a checklist",
     "reconstruct": "chains of thought written anew to refined answers",
+    "tests": "tests written for problems of code, and judged",
     "sft": "supervised fine-tuning",
     "dpd": "dual-level preference distillation from the teacher",
     "grpo": "reinforcement learning (GRPO) with a verifier",

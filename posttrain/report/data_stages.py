@@ -19,7 +19,7 @@ from posttrain.records.metrics import DataStageMetrics
 from posttrain.records.reader import Run, StageRecord
 from posttrain.report.text import clip, compact, escape
 
-KINDS = ("verify", "refine", "reconstruct")
+KINDS = ("verify", "refine", "reconstruct", "tests")
 HISTORY = "history.jsonl"
 _LOOKED_AT = 200  # records of a stage, for its samples
 _CHARS = 1200

@@ -36,6 +36,7 @@ KIND_WORDS = {
     "verify": "rows verified",
     "refine": "rows refined",
     "reconstruct": "chains rebuilt",
+    "tests": "tests written",
     "sft": "supervised",
     "pairs": "preference pairs",
     "teacher_logprobs": "teacher's distributions",

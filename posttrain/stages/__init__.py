@@ -12,7 +12,7 @@ from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
-from posttrain.stages.rows import ReconstructStage, RefineStage, VerifyStage
+from posttrain.stages.rows import ReconstructStage, RefineStage, TestsStage, VerifyStage
 from posttrain.stages.sft import SftStage
 from posttrain.stages.tokens import TokensStage
 
@@ -31,6 +31,7 @@ STAGES: dict[str, type[StageKind]] = {
     "verify": VerifyStage,
     "refine": RefineStage,
     "reconstruct": ReconstructStage,
+    "tests": TestsStage,
     "evaluate": Evaluation,
     "export": Export,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from posttrain.data.source import load_conversations, write_set_aside
 from posttrain.data.source_rows import SourceRow, load_source_rows
-from posttrain.factory.asking import Answerer, Check
+from posttrain.factory.asking import Answerer, Check, Trial
 from posttrain.factory.card import CardSource
 from posttrain.factory.row_work import Kit
 from posttrain.factory.servers import ServerModel
@@ -28,7 +28,6 @@ from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import scorer_for
 from posttrain.stages.training import stage_of
 from posttrain.store.reference import model_dir
-from rewards.types import Verdict
 
 ROWS_PER_SERVER_REQUEST = 4  # rows under way for each request that a server takes at once: most wait for another
 
@@ -60,6 +59,16 @@ class ReconstructStage:
         return make_rows(ctx)
 
 
+class TestsStage:
+    """Tests for problems of code, each run in the judge before it is kept."""
+
+    __test__ = False  # pytest: not a test class
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        return make_rows(ctx)
+
+
 def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_card: bool = True) -> dict[str, Any]:
     """The rows of a stage that asks models, published. scorer: where it is not the machine's."""
     stage: AskingStage = stage_of(ctx)
@@ -69,7 +78,7 @@ def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_
         kit = Kit(
             models=stage.models,
             versions=opened.versions,
-            prompts=Prompts(prompt_files(stage, ctx.recipe_dir)),
+            prompts=Prompts(stage.kind, prompt_files(stage, ctx.recipe_dir)),
             think=(ctx.recipe.chat.think[0], ctx.recipe.chat.think[1]),
             seed=ctx.seed,
         )
@@ -141,16 +150,23 @@ def _no_card(name: str) -> CardSource:
     return CardSource(name=name, title=name, license=None, provenance=None)
 
 
-def rule_checker(scorer: Callable[[], Any]) -> Callable[[Sequence[Check]], list[Verdict]]:
-    """Verdicts of a batch of checks, each by its verifier. The scorer is opened with the first."""
+def rule_checker(scorer: Callable[[], Any]) -> Callable[[Sequence[Check | Trial]], list[Any]]:
+    """Verdicts of a batch of checks, each by its verifier, and what the code judge found of trials. The scorer is
+    opened with the first."""
 
-    def check(checks: Sequence[Check]) -> list[Verdict]:
-        verdicts: dict[int, Verdict] = {}
-        for name in sorted({check.verifier for check in checks}):
-            places = [place for place, check in enumerate(checks) if check.verifier == name]
-            found = scorer().verify(name, [checks[place].request for place in places])
-            verdicts |= dict(zip(places, found, strict=True))
-        return [verdicts[place] for place in range(len(checks))]
+    def check(checks: Sequence[Check | Trial]) -> list[Any]:
+        found: dict[int, Any] = {}
+        for name in sorted({check.verifier for check in checks if isinstance(check, Check)}):
+            asked = {
+                place: check.request
+                for place, check in enumerate(checks)
+                if isinstance(check, Check) and check.verifier == name
+            }
+            found |= dict(zip(asked, scorer().verify(name, list(asked.values())), strict=True))
+        trials = {place: check for place, check in enumerate(checks) if isinstance(check, Trial)}
+        if trials:
+            found |= dict(zip(trials, scorer().try_programs(list(trials.values())), strict=True))
+        return [found[place] for place in range(len(checks))]
 
     return check
 

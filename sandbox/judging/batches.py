@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from sandbox.backends.box import Size
 from sandbox.judging.runnable_tests import RunnableTest
-from sandbox.types import CheckerTest, Program, StdinTest, Test
+from sandbox.types import CheckerTest, OutputTest, Program, StdinTest, Test
 
 _FRAME_BYTES = 8 * 1024 * 1024  # of standard input: a box holds a frame several times while it reads it
 _MOST_UNSEEN_MB = 8  # of input, for which every box has room
 
 
 def _input_bytes(test: Test | RunnableTest) -> int:
-    return len(test.stdin) if isinstance(test, StdinTest | CheckerTest) else 0
+    return len(test.stdin) if isinstance(test, StdinTest | OutputTest | CheckerTest) else 0
 
 
 def batches(tests: list[RunnableTest]) -> list[list[RunnableTest]]:

@@ -20,7 +20,7 @@ from sandbox.images.root_tree import science_packages
 from sandbox.inside.codec import pack
 from sandbox.judging.compare import Equality, Tolerance
 from sandbox.judging.names_in_tests import early_reads_of, names_of_the_program
-from sandbox.types import AssertTest, CallTest, CheckerTest, Program, PytestTest, StdinTest, Test
+from sandbox.types import AssertTest, CallTest, CheckerTest, OutputTest, Program, PytestTest, StdinTest, Test
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,13 +67,13 @@ class PytestFile:
 
 _RUNNING_NAMES = {"eval", "exec", "import_module", "run_path", "run_module", "sympify", "parse_expr"}
 _LOADING_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "subprocess", "code"}
-RunnableTest = StdinTest | CheckerTest | CallCase | SplitTest | PytestFile
+RunnableTest = StdinTest | OutputTest | CheckerTest | CallCase | SplitTest | PytestFile
 
 
 def runnable_test(test: Test, program: Program) -> RunnableTest:
     """The form in which `test` is judged. Raises ProgramError for what cannot be."""
     tolerance = None if program.tolerance is None else Tolerance(abs=program.tolerance[0], rel=program.tolerance[1])
-    if isinstance(test, StdinTest):
+    if isinstance(test, StdinTest | OutputTest):
         return test
     if isinstance(test, CheckerTest):
         _parse(test.checker, "checker")

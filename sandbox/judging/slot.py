@@ -23,7 +23,17 @@ from sandbox.judging.rerun import MOST_RERUNS, SlotSchedule, is_barely_past, is_
 from sandbox.judging.runnable_tests import CallCase, PytestFile, RunnableTest, SplitTest, runnable_test, runs_text
 from sandbox.judging.split_test import run_split_test, trusted_limits
 from sandbox.judging.verdicts import judge_call, judge_pytest_file, judge_script, result_of, script_failure
-from sandbox.types import CheckerTest, Judgement, Limits, Outcome, Program, PytestTest, StdinTest, TestResult
+from sandbox.types import (
+    CheckerTest,
+    Judgement,
+    Limits,
+    Outcome,
+    OutputTest,
+    Program,
+    PytestTest,
+    StdinTest,
+    TestResult,
+)
 
 MOST_DEATHS = 3  # boxes that may die under a program
 # Tests of a program that were past a limit also when run again alone; after so many the others are believed.
@@ -214,6 +224,9 @@ class Slot:
     def _result(self, program: Program, test: RunnableTest, raw: dict[str, Any], limits: dict[str, Any]) -> TestResult:
         if isinstance(test, StdinTest):
             return judge_script(test, raw, program)
+        if isinstance(test, OutputTest):
+            shown = from_text(raw["stdout"]).decode("utf-8", "replace")
+            return script_failure(raw, program.limits) or replace(result_of(raw, Outcome.PASS), output=shown)
         if isinstance(test, CallCase):
             return judge_call(test, raw, program.limits)
         if isinstance(test, PytestFile):
@@ -254,7 +267,7 @@ class Slot:
 
 
 def _case(test: RunnableTest) -> dict[str, Any]:
-    if isinstance(test, StdinTest | CheckerTest):
+    if isinstance(test, StdinTest | OutputTest | CheckerTest):
         return {"mode": "script", "stdin": to_text(test.stdin)}
     if isinstance(test, CallCase):
         truth = {"truth": True} if test.truth is not None else {}

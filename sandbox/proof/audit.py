@@ -40,19 +40,27 @@ class Finding:
 
 
 def audit_problems(
-    judge: Judge, problems: list[Program], *, most_mutants: int = 10, reruns: int = 3, least_caught: float = 0.5
+    judge: Judge,
+    problems: list[Program],
+    *,
+    most_mutants: int = 10,
+    reruns: int = 3,
+    least_caught: float = 0.5,
+    fail_fast: bool = False,
 ) -> list[Finding]:
     """One finding a problem, in order. `least_caught`: the share of mutants that tests must fail for the problem to be
-    kept."""
+    kept; `fail_fast`: a mutant is done with its first failed test, so that few tests are known to be blind."""
     found = []
     runs = judge.run([problem for problem in problems for _ in range(reruns)])
     for index, problem in enumerate(problems):
         own = runs[index * reruns : (index + 1) * reruns]
-        found.append(_finding_of(judge, problem, own, most_mutants, least_caught))
+        found.append(_finding_of(judge, problem, own, most_mutants, least_caught, fail_fast))
     return found
 
 
-def _finding_of(judge: Judge, problem: Program, runs: list[Judgement], most: int, least_caught: float) -> Finding:
+def _finding_of(
+    judge: Judge, problem: Program, runs: list[Judgement], most: int, least_caught: float, fail_fast: bool
+) -> Finding:
     if any(run.outcome is Outcome.FAULT for run in runs):
         return Finding(id=problem.id, drop=(), undecided=True)
     if any(run.outcome is Outcome.INVALID for run in runs):
@@ -69,7 +77,7 @@ def _finding_of(judge: Judge, problem: Program, runs: list[Judgement], most: int
         return replace(common, drop=(f"the reference solution fails {_numbered_tests(failing)}: {_reason(runs[0])}",))
     drop += [f"slow: {_numbered_tests(slow)} take over a third of a limit"] if slow else []
     changed = mutants(problem.program, most)
-    judged = judge.run([replace(problem, program=program) for _, program in changed])
+    judged = judge.run([replace(problem, program=program) for _, program in changed], fail_fast=fail_fast)
     if any(one.outcome is Outcome.FAULT for one in judged):
         return replace(common, undecided=True)
     survivors = tuple(what for (what, _), one in zip(changed, judged, strict=True) if one.outcome is Outcome.PASS)

@@ -4,19 +4,21 @@ hangs."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from posttrain.cli import main
-from posttrain.errors import InputError
+from posttrain.errors import DataError, InputError
 from posttrain.factory.examine import RULES
+from posttrain.factory.templates import VARIABLES, Prompts
 from posttrain.plan.asking import asked_at_most
 from posttrain.recipe.files import SHIPPED_PROMPTS
 from posttrain.recipe.resolve import PROMPTS
-from posttrain.recipe.schema import Clean, CleanRule, Reconstruct, Refine, Verify
-from tests.factory.scripted import Roles, judged, models, served, write_recipe
+from posttrain.recipe.schema import Clean, CleanRule, Reconstruct, Refine, Verify, WriteTests
+from tests.factory.scripted import Roles, judged, models, served, write_part, write_recipe
 from tests.recipe.world import write_jsonl
 
 URL = "http://127.0.0.1:9/v1"
@@ -149,9 +151,51 @@ def test_an_id_hangs_on_what_changes_replies_and_not_on_how_they_are_had(
     assert id_of(model={"version": "a"}) == id_of(model={"version": "a", "endpoint": "http://127.0.0.1:10/v1"})
 
 
+ODD_PROMPTS = {
+    "no_such_name": ("{{ questoin }} {{ reply_form }}", "uses 'questoin', which it is not given"),
+    "no_form": ("{{ question }}", "does not show reply_form"),
+    "no_template": ("{{ question", "no prompt can be made of it"),
+    "no_such_filter": ("{{ question | cited }} {{ reply_form }}", "no prompt can be made of it"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), ODD_PROMPTS.values(), ids=ODD_PROMPTS)
+def test_a_prompt_that_cannot_be_shown_stops_the_stage_before_anybody_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    roles = Roles({"writer": lambda row, text, seed: f"It is {row + 1}", "judge": lambda row, text, seed: judged()})
+    (tmp_path / "own.jinja").write_text(text)
+    with served(roles) as server:
+        keys = {"generators": ["writer"], "models": models(server.url, "writer", "judge")}
+        file, part = write_part(tmp_path, keys | {"prompts": {"judge": "own.jinja"}})
+        assert main(["data", "verify", str(file), "--config", str(part), "--out", str(tmp_path / "out")]) == 2
+        assert not server.requests
+    assert words in capsys.readouterr().err
+
+
+def test_prompts_cannot_reach_into_python(tmp_path: Path) -> None:
+    path = tmp_path / "own.jinja"
+    path.write_text("{{ question.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(DataError, match="cannot be written"):
+        Prompts("verify", {"generate": path}).text("generate", {"question": "1+1?"})
+
+
+def test_what_a_prompt_may_use_is_what_the_page_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "factory.md").read_text()
+    for kind, prompts in VARIABLES.items():
+        (row,) = re.findall(rf"^\| `{kind}` \| (`[a-z_]+`[:;].*) \|$", page, flags=re.MULTILINE)
+        told = {
+            name: set(re.findall("`([a-z_]+)`", rest)) for name, rest in re.findall(r"`([a-z_]+)`(?::([^;|]*)|;)", row)
+        }
+        assert {name: set(uses) - {"question", "reply_form"} for name, uses in prompts.items()} == told
+
+
 def test_every_prompt_is_shipped_and_every_shipped_file_is_a_prompt() -> None:
-    kinds = {Verify: "verify", Refine: "refine", Reconstruct: "reconstruct"}
+    kinds = {Verify: "verify", Refine: "refine", Reconstruct: "reconstruct", WriteTests: "tests"}
     names = {f"{kinds[kind]}_{name}" for kind, prompts in PROMPTS.items() for name in prompts if name != "generate"}
+    assert {kinds[kind]: list(prompts) for kind, prompts in PROMPTS.items()} == {
+        kind: list(prompts) for kind, prompts in VARIABLES.items()
+    }
     assert {path.stem for path in SHIPPED_PROMPTS.glob("*.jinja")} == names | {"generate"}
 
 

@@ -279,15 +279,21 @@ def test_a_budget_needs_a_server_that_counts(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_reasoning_that_a_server_gives_apart_stands_in_the_recipes_tags(tmp_path: Path) -> None:
-    def writer(row: int, text: str, seed: int) -> Fault:
-        return completion(f"It is {row + 1}", reasoning="one more")
+    """And reasoning that it leaves in the text, in the usual tags; that of a judge is no part of its form."""
 
-    with served(Roles({"writer": writer, "judge": right_judge})) as server:
+    def writer(row: int, text: str, seed: int) -> Fault | str:
+        said = f"It is {row + 1}"
+        return completion(said, reasoning="one more") if row == 1 else f"<think>one more</think>{said}"
+
+    def judge(row: int, text: str, seed: int) -> str:
+        return f"<think>perhaps {judged('wrong')}</think>{judged('right')}"
+
+    with served(Roles({"writer": writer, "judge": judge})) as server:
         asked = models(server.url, "writer", "judge")
         keys = {"generators": ["writer"], "samples": 1, "models": asked, "chat": {"think": ["<r>", "</r>"]}}
-        alone(tmp_path, keys, rows=1)
-    (row,) = lines(tmp_path / "out" / "rows.jsonl")
-    assert row["completion"][0]["content"] == "<r>\none more\n</r>\n\nIt is 2"
+        alone(tmp_path, keys, rows=2)
+    said = [row["completion"][0]["content"] for row in lines(tmp_path / "out" / "rows.jsonl")]
+    assert said == ["<r>\none more\n</r>\n\nIt is 2", "<r>one more</r>It is 3"]
 
 
 def test_half_a_character_in_a_reply_is_no_reason_to_fail(tmp_path: Path) -> None:
@@ -336,8 +342,6 @@ def test_a_prompt_of_the_users_own_is_shown_and_part_of_the_steps_id(tmp_path: P
         alone(tmp_path, own, rows=2)
         # What the writers say is the same again, so the judge is not asked once more.
         assert len(server.requests) - before == 2
-        tmp_path.joinpath("mine.jinja").write_text("Answer {{ questoin }}")
-        alone(tmp_path, own, rows=2, code=2)
 
 
 def test_a_stage_of_a_recipe_is_planned_run_cached_and_read_by_later_ones(

@@ -97,6 +97,10 @@ KEYS = {
         "gradient_checkpointing attention"
     ),
     "VerifierSpec": "kind",
+    "WriteTests": (
+        f"{ASKING} reverse solutions agree inputs max_input_bytes min_tests public_tests mutants reruns least_caught "
+        "limits"
+    ),
     "Verify": f"{ASKING} generators samples audit_share pairwise keep",
 }
 

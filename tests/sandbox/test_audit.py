@@ -18,6 +18,7 @@ from sandbox.program_json import parse_program
 from sandbox.proof.audit import Finding, audit_problems
 from sandbox.proof.bench import OVERSHOOTS, measure
 from sandbox.proof.mutants import mutants
+from sandbox.types import Outcome, OutputTest, Program
 from tests.sandbox.test_command import lines, posttrain
 from tests.sandbox.worlds import SENTENCE, call, script
 
@@ -169,3 +170,19 @@ def test_the_stability_corpus_spreads_over_the_limit() -> None:
     shares = [share for share, _ in corpus(50, 10)]
     near = [share for share in shares if share]
     assert (len(shares), len(near), near[0], near[-1]) == (50, 10, 0.5, 1.5)
+
+
+def test_what_a_script_prints_is_kept_where_it_ends_well(judge: Judge) -> None:
+    tests = (OutputTest(stdin=b"3"), OutputTest(stdin=b"x"), OutputTest(stdin=b"0"))
+    source = "n = int(input())\nprint('é' * n)"
+    found = judge.run([Program(id="p", program=source, tests=tests, score="fraction")])[0]
+    assert [test.output for test in found.tests] == ["ééé\n", "", "\n"]
+    assert found.tests[1].outcome is Outcome.RUNTIME_ERROR and found.passed == 2
+    assert "output" not in found.to_json()["tests"][0]
+
+
+def test_an_audit_that_stops_at_the_first_failed_test_catches_the_same(judge: Judge) -> None:
+    row = call("def f(x):\n    return x * 2 + 1", [1], 3)
+    row["tests"] += [{"args": [0], "expected": 1}, {"args": [5], "expected": 11}]
+    slow, fast = (audit_problems(judge, [parse_program(row)], fail_fast=fast)[0] for fast in (False, True))
+    assert (slow.mutants, slow.caught, slow.drop) == (fast.mutants, fast.caught, fast.drop) and fast.caught > 0

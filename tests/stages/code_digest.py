@@ -99,6 +99,16 @@ STAGE_CODE = {
     "verify": ("factory/verify.py", *FACTORY, *TOY),
     "refine": ("factory/refine.py", *FACTORY, *TOY),
     "reconstruct": ("factory/reconstruct.py", "factory/leaks.py", "factory/verify.py", *FACTORY, *TOY),
+    "tests": (
+        *(
+            f"factory/{name}.py"
+            for name in ("agreed_tests", "trials", "tried_programs", "write_tests", "written_inputs")
+        ),
+        *("../rewards/rules/code.py", "../rewards/rules/program.py", "../sandbox/proof/audit.py"),
+        "../sandbox/proof/mutants.py",
+        *FACTORY,
+        *TOY,
+    ),
     "evaluate": (
         "stages/evaluate.py",
         "sampling/evaluate.py",
