@@ -259,7 +259,10 @@ def published_row(row: SourceRow, answer: str | None, made: Mapping[str, Any]) -
         "tools": list(row.tools),
         "made_from": [*row.made_from, made],
     }
-    return {key: value for key, value in whole.items() if value not in (None, {}, [])}
+    # A gold may be empty: a row whose right answer is no call at all.
+    return {
+        key: value for key, value in whole.items() if value is not None and (key == "gold" or value not in ({}, []))
+    }
 
 
 def spoken(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
