@@ -95,6 +95,21 @@ def test_rates_follow_the_phases_and_fall_at_the_end_of_all(jobs: Jobs, data: di
     )
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "wsd"])
+def test_one_phase_of_all_steps_trains_as_a_stage_without_phases(
+    jobs: Jobs, data: dict[str, Any], schedule: str
+) -> None:
+    common = {"phases": [], "data": {"short": 1.0}, "steps": 4, "schedule": schedule, "decay_share": 0.5}
+    plain = jobs.make(phased(**common), data)
+    whole = jobs.make(phased(**common | {"phases": [{"share": 1.0}]}), data)
+    train(plain)
+    train(whole)
+    assert files(whole.output / "model") == files(plain.output / "model")
+    assert metrics(whole) == metrics(plain)
+    if schedule == "wsd":
+        assert [row["learning_rate"] for row in metrics(plain)] == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4])
+
+
 def test_a_restart_gives_each_phase_a_schedule_of_its_own() -> None:
     phases = Phases(phased(restart_optimizer=True, schedule="linear", warmup_share=0.25))
     assert [phases.factor(step) for step in range(8)] == pytest.approx([0, 1, 2 / 3, 1 / 3, 0, 0.5, 0, 1])

@@ -3,6 +3,7 @@ repeats them."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -143,6 +144,33 @@ def test_sft_has_the_same_curve_and_resumes_from_a_checkpoint_of_both(two: Any, 
     assert (resumed.attempt / "metrics.jsonl").read_bytes() == (shared.attempt / "metrics.jsonl").read_bytes()
     model = (resumed.output / "model" / "model.safetensors").read_bytes()
     assert model == (shared.output / "model" / "model.safetensors").read_bytes()
+
+
+def tokens_by_processes(job: Any) -> Any:
+    """The tokens step in a worker that starts processes for its first row."""
+    from posttrain.data import encode
+    from posttrain.train.tokens import make_tokens
+
+    patience = encode.PATIENCE_SECONDS
+    encode.PATIENCE_SECONDS = 0.0
+    try:
+        return make_tokens(job, ())
+    finally:
+        encode.PATIENCE_SECONDS = patience
+
+
+def test_one_of_two_workers_makes_tokens_with_processes_of_its_own(two: Any, jobs: Jobs) -> None:
+    from posttrain.recipe.schema import Sft
+
+    rows = [{"prompt": f"after {n}?", "completion": f"<think>+</think>{n + 1}"} for n in range(24)]
+    job = jobs.make(Sft.model_validate(SFT), {"rows": write_rows(jobs.folder / "rows.jsonl", rows)})
+    output = jobs.folder / "made in a worker"
+    output.mkdir()
+    facts = two.run(tokens_by_processes, dataclasses.replace(job, output=output))
+    assert facts["sequences"] == 32
+    made = {path.relative_to(output): path.read_bytes() for path in output.rglob("*.*")}
+    expected = job.inputs["tokens"]
+    assert made == {path.relative_to(expected): path.read_bytes() for path in expected.rglob("*.*")}
 
 
 def test_distillation_has_the_same_curve_and_the_same_metrics(two: Any, jobs: Jobs, tiny: Callable[..., Path]) -> None:
