@@ -11,7 +11,10 @@ from posttrain.preflight.finding import Finding
 from posttrain.preflight.subject import Subject
 
 # Kinds of steps that publish text; and distributions, of answers whose lengths are not known before they are there.
-_SMALL = ("fitness", "pairs", "filter", "evaluate", "teacher_logprobs")
+_SMALL = (
+    *("fitness", "pairs", "filter", "evaluate", "teacher_logprobs"),
+    *("clean", "verify", "refine", "reconstruct", "tests"),
+)
 
 
 def disk_space(subject: Subject) -> Iterator[Finding]:
@@ -20,7 +23,9 @@ def disk_space(subject: Subject) -> Iterator[Finding]:
     wanted = [
         estimates[step.name].disk_bytes
         for step in subject.plan.steps
-        if not store.is_published(step.id) and step.kind not in _SMALL
+        if not store.is_published(step.id)
+        and step.kind not in _SMALL
+        and (step.kind != "tokens" or estimates[step.name].disk_bytes is not None)  # else of rows that a stage writes
     ]
     if None in wanted:
         yield Finding(name="disk", status="later", detail="the size of the base is not known yet; checked at run")

@@ -60,15 +60,23 @@ def test_a_sample_does_not_depend_on_who_else_is_in_the_batch(engine: Any) -> No
     assert [completion.token_ids for completion in alone[0]] == [completion.token_ids for completion in together[3]]
 
 
-@pytest.mark.parametrize(
-    "sampling", [SAMPLING, replace(SAMPLING, temperature=0.6, top_p=0.8)], ids=["plain", "sharpened"]
-)
-def test_log_probabilities_are_those_of_the_raw_policy(
-    engine: Any, tiny: Callable[..., Path], sampling: SamplingParams
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_log_probabilities_are_those_of_the_policy_that_samples(
+    engine: Any, tiny: Callable[..., Path], temperature: float
 ) -> None:
-    sequences, starts, logprobs = with_answers(engine.generate(REQUESTS, sampling))
-    assert largest_gap(logprobs, folder_logprobs(tiny())(sequences, starts)) < CLOSE
-    assert largest_gap(logprobs, engine.score(sequences, starts)) < CLOSE
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    answered = engine.generate(REQUESTS, replace(SAMPLING, temperature=temperature))
+    sequences, starts, logprobs = with_answers(answered)
+    model, expected = AutoModelForCausalLM.from_pretrained(tiny(), dtype=torch.float32), []
+    for ids, start in zip(sequences, starts, strict=True):
+        with torch.no_grad():
+            table = torch.log_softmax(model(torch.tensor([ids])).logits[0, start - 1 : -1] / temperature, dim=-1)
+        expected.append(table.gather(1, torch.tensor(ids[start:])[:, None])[:, 0].tolist())
+    assert largest_gap(logprobs, expected) < CLOSE
+    if temperature == 1.0:
+        assert largest_gap(logprobs, engine.score(sequences, starts)) < CLOSE
 
 
 def test_labels_are_scored_as_next_tokens(engine: Any, tiny: Callable[..., Path]) -> None:

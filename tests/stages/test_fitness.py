@@ -48,7 +48,9 @@ def context(tmp_path: Path) -> StepContext:
         inputs={"base": tmp_path / "store" / "base", "distil.teacher": tmp_path / "store" / "teacher"},
         input_steps={
             "base": Step(name="base", kind="base", params={}, role=ModelRole.BASE),
-            "distil.teacher": Step(name="distil.teacher", kind="base", params={}, role=ModelRole.TEACHER),
+            "distil.teacher": Step(
+                name="distil.teacher", kind="base", params={}, role=ModelRole.TEACHER, stage="distil"
+            ),
         },
         output=output,
         attempt=tmp_path,
