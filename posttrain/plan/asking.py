@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from posttrain.factory.budget import cost_of
 from posttrain.recipe.schema import AskingStage, Reconstruct, Refine, Verify
 
 BYTES_PER_TOKEN = 4
@@ -62,7 +61,7 @@ def asked_at_most(stage: AskingStage, rows: int, row_tokens: int) -> Asked:
         by_role[kind.role] = by_role.get(kind.role, 0) + count
         prompts += count * prompt
         replies += count * model.max_tokens
-        cost += count * cost_of(model, prompt, model.max_tokens)
+        cost += count * (prompt * model.prompt_price + model.max_tokens * model.completion_price) / 1e6
     return Asked(
         rows=rows,
         requests=sum(by_role.values()),
