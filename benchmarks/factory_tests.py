@@ -106,8 +106,9 @@ def written_tests(
     *,
     backend: str,
     solutions: int = 2,
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """(name -> the published row, figures of the stage)."""
+    """(name -> the published row, figures of the stage). more: further keys of the stage."""
     local = backend == "local"
     sandbox = {"backend": backend} if not local else {
         "backend": "local",
@@ -128,6 +129,7 @@ def written_tests(
             "verifier": "code",
             "verifiers": {"code": {"kind": "code"}},
             "sandbox": sandbox,
+            **(more or {}),
         }
         part.write_text(json.dumps(keys), "utf-8")
         code = main(["data", "tests", str(file), "--config", str(part), "--out", str(folder / "out")])
@@ -337,6 +339,7 @@ def command() -> None:
     parser.add_argument("--first", type=int, default=0, help="of problems: the first of them, from 0")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--work", type=Path, help="where the stage keeps what it found: the same command goes on there")
+    parser.add_argument("--cpu-seconds", type=float, default=2.0, help="limit of a test")
     parser.add_argument("--mutants", type=int, default=10)
     given = parser.parse_args()
     started = time.monotonic()
@@ -350,7 +353,12 @@ def command() -> None:
         else:
             problems, rows, own = human_eval(given.file, given.only)
         published, figures = written_tests(
-            problems, rows, given.work or Path(name), backend=given.backend, solutions=0 if own else 2
+            problems,
+            rows,
+            given.work or Path(name),
+            backend=given.backend,
+            solutions=0 if own else 2,
+            more={"limits": {"cpu_seconds": given.cpu_seconds}},
         )
         local = given.backend == "local"
         with Judge(given.backend, "none" if local else "container", UNSAFE_SENTENCE if local else None) as judge:

@@ -78,10 +78,11 @@ ROW = {"id": "add", "prompt": "Write add(a, b): the sum.", "gold": {"entry_point
 
 
 def test_right_solutions_pass_and_wrong_ones_fail_tests_written_without_sight_of_them(tmp_path: Path) -> None:
-    names = ("task_order", "bank", "two_squares", "rotate_left", "pair_count")
+    names = ("bank", "components", "digit_root", "second_largest", "peak")
     problems = [one for one in code_problems() if one.name in names]
     rows = [{"id": one.name, "prompt": one.text, "metadata": {"entry_point": one.entry_point}} for one in problems]
-    published, figures = written_tests(problems, rows, tmp_path, backend="local")
+    little = {"limits": {"cpu_seconds": 1.0}, "mutants": 5, "reruns": 2}
+    published, figures = written_tests(problems, rows, tmp_path, backend="local", more=little)
     with Judge("local", "none", UNSAFE_SENTENCE) as judge:
         found = compare_problems(judge, problems, published)
     assert found["kept"] == 5 and found["right pass"] == found["right"] == 15
@@ -193,7 +194,8 @@ def test_flaky_and_slow_tests_are_dropped_and_the_others_kept(tmp_path: Path) ->
         "        while time.process_time() < end:\n            pass\n    return a + b"
     )
     row = {**ROW, "completion": program(unsteady)}
-    published, _ = made(tmp_path, row, {"tester": by_tester()}, limits={"cpu_seconds": 1.0}, mutants=3)
+    keys = {"limits": {"cpu_seconds": 1.0}, "mutants": 3, "least_caught": 0.5}
+    published, _ = made(tmp_path, row, {"tester": by_tester()}, **keys)
     first = [test["args"][0] for test in published[0]["gold"]["tests"]]
     assert 10**9 not in first and -(10**9) not in first and len(first) >= 10
     assert published[0]["gold"]["limits"] == {"cpu_seconds": 1.0}
