@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.factory_tests import code_problems, compare_problems, written_tests
+from benchmarks.factory_tests import Known, code_problems, compare_problems, written_tests
 from benchmarks.judge_attacks.server import ScriptedServer
 from posttrain.cli import main
 from posttrain.data.source_rows import load_source_rows
@@ -84,7 +84,7 @@ def test_right_solutions_pass_and_wrong_ones_fail_tests_written_without_sight_of
     little = {"limits": {"cpu_seconds": 1.0}, "mutants": 5, "reruns": 2}
     published, figures = written_tests(problems, rows, tmp_path, backend="local", more=little)
     with Judge("local", "none", UNSAFE_SENTENCE) as judge:
-        found = compare_problems(judge, problems, published)
+        found = compare_problems(judge, problems, published, Known(tmp_path / "outcomes.json"))
     assert found["kept"] == 5 and found["right pass"] == found["right"] == 15
     assert found["wrong"] == 25 and found["wrong fail"] >= 24
     assert found["wrong fail without adversarial inputs"] < found["wrong fail"]
