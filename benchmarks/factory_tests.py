@@ -106,8 +106,9 @@ def written_tests(
     *,
     backend: str,
     solutions: int = 2,
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """(name -> the published row, figures of the stage)."""
+    """(name -> the published row, figures of the stage). more: further keys of the stage."""
     local = backend == "local"
     sandbox = {"backend": backend} if not local else {
         "backend": "local",
@@ -128,6 +129,7 @@ def written_tests(
             "verifier": "code",
             "verifiers": {"code": {"kind": "code"}},
             "sandbox": sandbox,
+            **(more or {}),
         }
         part.write_text(json.dumps(keys), "utf-8")
         code = main(["data", "tests", str(file), "--config", str(part), "--out", str(folder / "out")])
@@ -160,6 +162,21 @@ def outcomes(judge: Judge, row: Mapping[str, Any], programs: Sequence[str]) -> l
     return [(ok, ok and next(rest)) for ok in few]
 
 
+class Known:
+    """Outcomes that are known already, in a file beside the stage's own. Mutable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, list[Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+    def of(self, name: str, judge: Judge, row: Mapping[str, Any], programs: Sequence[str]) -> list[tuple[bool, bool]]:
+        """As `outcomes`, by the name of the problem."""
+        if name not in self._found:
+            self._found[name] = outcomes(judge, row, programs)
+            self._path.write_text(json.dumps(self._found), "utf-8")
+        return [(few, full) for few, full in self._found[name]]
+
+
 def passes(found: Judgement) -> bool:
     """Whether a program passed. Raises RuntimeError for a fault of the judge."""
     if found.score is None:
@@ -167,7 +184,9 @@ def passes(found: Judgement) -> bool:
     return found.outcome is Outcome.PASS
 
 
-def compare_problems(judge: Judge, problems: Sequence[CodeProblem], rows: Mapping[str, dict[str, Any]]) -> Counter[str]:
+def compare_problems(
+    judge: Judge, problems: Sequence[CodeProblem], rows: Mapping[str, dict[str, Any]], known: Known
+) -> Counter[str]:
     """Counts over all problems, and a line for each that is not as it should be."""
     total: Counter[str] = Counter()
     for problem in problems:
@@ -176,7 +195,7 @@ def compare_problems(judge: Judge, problems: Sequence[CodeProblem], rows: Mappin
         if row is None:
             continue
         right, wrong = problem.programs("right"), problem.programs("wrong")
-        found = outcomes(judge, row, [*right, *wrong])
+        found = known.of(problem.name, judge, row, [*right, *wrong])
         ok = [full for _, full in found[: len(right)]]
         few, slipped = ([one[place] for one in found[len(right) :]] for place in (0, 1))
         total.update(
@@ -280,7 +299,7 @@ def guess(examples: Sequence[Sequence[Any]], place: int) -> str:
 
 
 def compare_human_eval(
-    judge: Judge, own: Mapping[str, dict[str, Any]], rows: Mapping[str, dict[str, Any]], most: int
+    judge: Judge, own: Mapping[str, dict[str, Any]], rows: Mapping[str, dict[str, Any]], *, most: int, known: Known
 ) -> Counter[str]:
     """Mutants of the canonical solution by HumanEval's own tests and by those written here."""
     total: Counter[str] = Counter()
@@ -292,8 +311,9 @@ def compare_human_eval(
         whole = complete(task["canonical_solution"], task["prompt"], task["entry_point"])
         changed = [source for _, source in mutants(whole, most)]
         theirs = {"entry_point": task["entry_point"], "tests": [{"check": task["test"]}]}
-        by_theirs = [passes(one) for one in judged(judge, theirs, [whole, *changed])]
-        found = outcomes(judge, row, [whole, *changed])
+        theirs_row = {"gold": theirs, "metadata": {"test_kinds": ["check"]}}
+        by_theirs = [full for _, full in known.of(f"{name} by its own", judge, theirs_row, [whole, *changed])]
+        found = known.of(name, judge, row, [whole, *changed])
         by_ours, few = [full for _, full in found], [part for part, _ in found]
         wrong = [place for place in range(len(changed)) if not by_theirs[place + 1]]
         missed = [place for place in wrong if by_ours[place + 1]]
@@ -337,6 +357,7 @@ def command() -> None:
     parser.add_argument("--first", type=int, default=0, help="of problems: the first of them, from 0")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--work", type=Path, help="where the stage keeps what it found: the same command goes on there")
+    parser.add_argument("--cpu-seconds", type=float, default=2.0, help="limit of a test")
     parser.add_argument("--mutants", type=int, default=10)
     given = parser.parse_args()
     started = time.monotonic()
@@ -350,14 +371,20 @@ def command() -> None:
         else:
             problems, rows, own = human_eval(given.file, given.only)
         published, figures = written_tests(
-            problems, rows, given.work or Path(name), backend=given.backend, solutions=0 if own else 2
+            problems,
+            rows,
+            given.work or Path(name),
+            backend=given.backend,
+            solutions=0 if own else 2,
+            more={"limits": {"cpu_seconds": given.cpu_seconds}},
         )
+        known = Known((given.work or Path(name)) / "outcomes.json")
         local = given.backend == "local"
         with Judge(given.backend, "none" if local else "container", UNSAFE_SENTENCE if local else None) as judge:
             if own:
-                total = compare_human_eval(judge, own, published, given.mutants)
+                total = compare_human_eval(judge, own, published, most=given.mutants, known=known)
             else:
-                total = compare_problems(judge, problems, published)
+                total = compare_problems(judge, problems, published, known)
     show(total, figures, time.monotonic() - started)
 
 

@@ -120,7 +120,7 @@ def read_program(name: str, source: str, gold: Mapping[str, Any]) -> Program:
     try:
         return parse_program({"id": name, "program": source, **{key: gold[key] for key in PROGRAM_KEYS if key in gold}})
     except ValueError as error:
-        raise SetAside(f"a test cannot be judged: {error}") from None
+        raise SetAside(f"a test cannot be judged ({error})") from None
 
 
 def judge_faults(judged: Sequence[Judgement]) -> None:
@@ -130,7 +130,7 @@ def judge_faults(judged: Sequence[Judgement]) -> None:
             raise Unfinished(f"the judge failed: {one.error or one.outcome}")
         broken = next((test.detail for test in one.tests if test.outcome is Outcome.INVALID), None)
         if broken is not None or one.outcome is Outcome.INVALID:
-            raise SetAside(f"a test cannot be judged: {broken or one.error}")
+            raise SetAside(f"a test cannot be judged ({broken or one.error})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,9 +217,8 @@ def _group(
         if not given and len(alike) >= agree and 2 * len(alike) > len(references):
             return [leader, *(one for one in alike if one != leader)]
     if unsteady:  # a checker that is broken, or a solution whose answers change
-        raise SetAside(f"a solution fails the tests that its own answers make: {unsteady[0]}")
-    most = max(sizes)
-    raise SetAside(f"reference solutions disagree: {most} of {len(references)} agree")
+        raise SetAside(f"a solution fails the tests that its own answers make ({unsteady[0]})")
+    raise SetAside(f"too few reference solutions agree ({max(sizes)} of {len(references)})")
 
 
 def _judged(work: RowWork, programs: Sequence[Program]) -> Steps:

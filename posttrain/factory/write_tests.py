@@ -224,7 +224,7 @@ def _gate(work: RowWork, stage: WriteTests, problem: Problem, tests: Tests) -> S
     odd: dict[str, int] = {}
     for last in (False, True):
         if len(tests.tests) < stage.min_tests:
-            raise SetAside(f"too few tests: {len(tests.tests)} of {stage.min_tests} that are needed")
+            raise SetAside(f"too few tests ({len(tests.tests)} of {stage.min_tests} that are needed)")
         gold = tests.gold(problem.interface)
         (finding,) = yield [Trial(program=read_program(work.row.id, tests.passing[0].program, gold), audit=options)]
         if finding.undecided:
@@ -244,7 +244,8 @@ def _gate(work: RowWork, stage: WriteTests, problem: Problem, tests: Tests) -> S
         odd = {"flaky tests": len(finding.flaky), "slow tests": len(finding.slow)}
         tests = tests.without(unsteady)
     if finding.drop:
-        raise SetAside(f"audit: {finding.drop[0]}")
+        few = finding.caught < stage.least_caught * finding.mutants
+        raise SetAside(f"audit: {'mutants pass: ' if few else ''}{finding.drop[0]}")
     return tests, {"mutants": finding.mutants, "mutants caught": finding.caught, **odd}
 
 
@@ -269,7 +270,7 @@ def _known_wrong(work: RowWork, stage: WriteTests, problem: Problem, tests: Test
         {"place": "judge.wrong", "found": {"wrong": len(wrong), "outcomes": [str(one.outcome) for one in judged]}}
     )
     if sum(caught[: len(wrong)]) < stage.least_caught * len(wrong):
-        raise SetAside(f"wrong solutions pass: {len(wrong) - sum(caught[: len(wrong)])} of {len(wrong)}")
+        raise SetAside(f"wrong solutions pass ({len(wrong) - sum(caught[: len(wrong)])} of {len(wrong)})")
     return {"wrong solutions": len(programs), "wrong solutions caught": sum(caught)}
 
 

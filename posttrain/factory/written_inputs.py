@@ -89,6 +89,7 @@ def generated(stage: WriteTests, code: str, kind: str, *, interface: Interface, 
     """The inputs of one generator, each once and none too large; or what went wrong, as text."""
     program = generator(code, kind, most=stage.inputs, calls=bool(interface.entry_point))
     judged: list[Judgement] = yield [_making(kind, program, [str(seed)])]
+    judge_faults(judged)
     return _read(stage, judged[0], kind, interface)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.factory_tests import code_problems, compare_problems, written_tests
+from benchmarks.factory_tests import Known, code_problems, compare_problems, written_tests
 from benchmarks.judge_attacks.server import ScriptedServer
 from posttrain.cli import main
 from posttrain.data.source_rows import load_source_rows
@@ -60,7 +60,7 @@ def made(
     """`data tests` on one row: (rows that it publishes, the row's history)."""
     file, part = write_jsonl(folder / "rows.jsonl", [dict(row)]), folder / "part.yaml"
     with ScriptedServer(lambda prompt, body: roles[body["model"]](prompt, body)) as server:
-        models = {role: {"endpoint": server.url, "model": role, "retries": 0} for role in roles}
+        models = {role: {"endpoint": server.url, "model": role, "version": "1", "retries": 0} for role in roles}
         whole = {"models": models, "verifier": "code", "verifiers": {"code": {"kind": "code"}}, "sandbox": LOCAL}
         part.write_text(json.dumps({**whole, "solutions": 0 if "solver" not in roles else 2, **keys}))
         out = folder / "out"
@@ -78,12 +78,13 @@ ROW = {"id": "add", "prompt": "Write add(a, b): the sum.", "gold": {"entry_point
 
 
 def test_right_solutions_pass_and_wrong_ones_fail_tests_written_without_sight_of_them(tmp_path: Path) -> None:
-    names = ("task_order", "bank", "two_squares", "rotate_left", "pair_count")
+    names = ("bank", "components", "digit_root", "second_largest", "peak")
     problems = [one for one in code_problems() if one.name in names]
     rows = [{"id": one.name, "prompt": one.text, "metadata": {"entry_point": one.entry_point}} for one in problems]
-    published, figures = written_tests(problems, rows, tmp_path, backend="local")
+    little = {"limits": {"cpu_seconds": 1.0}, "mutants": 5, "reruns": 2}
+    published, figures = written_tests(problems, rows, tmp_path, backend="local", more=little)
     with Judge("local", "none", UNSAFE_SENTENCE) as judge:
-        found = compare_problems(judge, problems, published)
+        found = compare_problems(judge, problems, published, Known(tmp_path / "outcomes.json"))
     assert found["kept"] == 5 and found["right pass"] == found["right"] == 15
     assert found["wrong"] == 25 and found["wrong fail"] >= 24
     assert found["wrong fail without adversarial inputs"] < found["wrong fail"]
@@ -101,6 +102,9 @@ def test_rows_are_prompts_with_golds_and_lineage(tmp_path: Path) -> None:
         "made", FileData(source="file", path=str(tmp_path / "out" / "rows.jsonl"), card="-"), tmp_path
     )
     assert read.items[0].gold == row["gold"] and not read.faults
+    before = (tmp_path / "out" / "history.jsonl").read_bytes()
+    made(tmp_path, ROW, {"tester": lambda prompt, body: pytest.fail("asked twice")})
+    assert (tmp_path / "out" / "history.jsonl").read_bytes() == before
     assert [event["place"] for event in history["events"] if "found" in event] == [
         "judge.inputs",
         "judge.answers.0",
@@ -181,9 +185,9 @@ def test_reference_solutions_that_disagree_set_the_row_aside(tmp_path: Path) -> 
     _, history = made(
         tmp_path, row, {"solver": lambda *_: program("def add(a, b):\n    return a"), "tester": by_tester()}, code=1
     )
-    assert history["set_aside"] == "reference solutions disagree: 1 of 1 agree"
+    assert history["set_aside"] == "too few reference solutions agree (1 of 1)"
     _, history = made(tmp_path / "mixed", row, {"solver": solver, "tester": by_tester()}, code=1, solutions=4, agree=4)
-    assert history["set_aside"].startswith("reference solutions disagree: ")
+    assert history["set_aside"].startswith("too few reference solutions agree (")
 
 
 def test_flaky_and_slow_tests_are_dropped_and_the_others_kept(tmp_path: Path) -> None:
@@ -193,7 +197,8 @@ def test_flaky_and_slow_tests_are_dropped_and_the_others_kept(tmp_path: Path) ->
         "        while time.process_time() < end:\n            pass\n    return a + b"
     )
     row = {**ROW, "completion": program(unsteady)}
-    published, _ = made(tmp_path, row, {"tester": by_tester()}, limits={"cpu_seconds": 1.0}, mutants=3)
+    keys = {"limits": {"cpu_seconds": 1.0}, "mutants": 3, "least_caught": 0.5}
+    published, _ = made(tmp_path, row, {"tester": by_tester()}, **keys)
     first = [test["args"][0] for test in published[0]["gold"]["tests"]]
     assert 10**9 not in first and -(10**9) not in first and len(first) >= 10
     assert published[0]["gold"]["limits"] == {"cpu_seconds": 1.0}
@@ -207,7 +212,7 @@ def test_a_row_whose_known_wrong_solutions_pass_is_set_aside(tmp_path: Path) -> 
     assert "wrong_solutions" not in published[0].get("metadata", {})
     blind = GENERATORS.replace("10**9", "10**5")
     _, history = made(tmp_path / "blind", row, {"tester": by_tester(generators=blind)}, code=1)
-    assert history["set_aside"] == "wrong solutions pass: 1 of 1"
+    assert history["set_aside"] == "wrong solutions pass (1 of 1)"
 
 
 def test_tests_that_let_mutants_pass_are_not_kept(tmp_path: Path) -> None:
@@ -216,16 +221,16 @@ def test_tests_that_let_mutants_pass_are_not_kept(tmp_path: Path) -> None:
     _, history = made(tmp_path, ROW, {"tester": by_tester(generators=zero)}, code=1, min_tests=1)
     assert history["set_aside"].startswith("audit: ")
     _, history = made(tmp_path / "few", ROW, {"tester": by_tester(generators=zero)}, code=1)
-    assert history["set_aside"] == "too few tests: 1 of 5 that are needed"
+    assert history["set_aside"] == "too few tests (1 of 5 that are needed)"
 
 
 def test_a_checker_that_accepts_everything_is_found_out(tmp_path: Path) -> None:
     lax = by_tester(checker="def accepts(given, output, answer):\n    return True")
     _, history = made(tmp_path, ROW, {"tester": lax}, code=1)
-    assert history["set_aside"].startswith("audit: a program that does nothing passes")
+    assert history["set_aside"].startswith("audit: mutants pass: a program that does nothing passes")
     broken = by_tester(checker="def accepts(given, output, answer):\n    return unknown")
     _, history = made(tmp_path / "broken", ROW, {"tester": broken}, code=1)
-    assert history["set_aside"].startswith("a solution fails the tests that its own answers make: ")
+    assert history["set_aside"].startswith("a solution fails the tests that its own answers make (")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,9 @@ def test_programs_are_judged_once_in_order_by_all_judges(cluster: Any) -> None:
         found = pool.run([*programs(count), wrong])
         assert [one.id for one in found] == [*map(str, range(count)), "w"]
         assert [one.score for one in found] == [1.0] * count + [0.0]
+    two = parse_program({"id": "t", "program": "print(1)", "tests": [{"stdin": "", "stdout": "2"}] * 2})
+    for fast in (False, True):
+        assert (pool.run([two], fail_fast=fast)[0].tests[1].outcome is Outcome.NOT_RUN) is fast
     pool.close()
 
 
