@@ -58,8 +58,8 @@ class Fitness:
             check_positions(config, longest_rows(ctx.recipe, [] if role in teachers else stages), role)
             if on_vllm_cpu(ctx.recipe, stages):
                 check_heads(config, role)
-        asked_for_kl = {stage.name for stage in stages if isinstance(stage, Dpd) and takes_kl(stage)}
-        same = {role: teachers[role] for role in teachers if ctx.input_steps[role].stage in asked_for_kl}
+        by_text = {stage.name for stage in stages if isinstance(stage, Dpd) and not takes_kl(stage)}
+        same = {role: teachers[role] for role in teachers if ctx.input_steps[role].stage not in by_text}
         ctx.machine.run(check_tokenizers, student=models[student], teachers=same)
         rows = ctx.machine.run(
             read_first,

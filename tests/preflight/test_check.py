@@ -142,6 +142,23 @@ def test_differing_tokenizers_are_named_with_their_first_ids(world: Path) -> Non
     assert "8: 'one' / 'uno'" in finding.detail
 
 
+def test_a_teacher_by_text_is_looked_at_with_its_own_template_and_tokens(world: Path) -> None:
+    """It has no <|im_end|>, which the recipe's stop names for the student."""
+    teacher = world.parent / "teacher"
+    write_tokenizer(teacher, ["user", "assistant", "uno", "dos", "q"])
+    config = json.loads((teacher / "tokenizer.json").read_text().replace("<|im_end|>", "<|fin|>"))
+    (teacher / "tokenizer.json").write_text(json.dumps(config))
+    for name in ("tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json"):
+        if (teacher / name).is_file():
+            text = (teacher / name).read_text().replace('"eos_token": "<|endoftext|>"', '"eos_token": "<|fin|>"')
+            (teacher / name).write_text(text.replace("<|im_end|>", "<|fin|>"))
+    weights = "stages.distil.weights={chosen: 0.0, rejected: 0.0}"
+    found = findings(world, "stages.distil.teacher={path: teacher, gives: text}", weights)
+    assert found["tokenizer of distil.teacher"].detail == "its own: the teacher gives text alone"
+    assert found["chat template of distil.teacher"].status == "ok", found["chat template of distil.teacher"]
+    assert findings(world)["chat template of distil.teacher"].status == "fail", "asked as the student is, it cannot"
+
+
 def test_a_stop_that_the_tokenizer_lacks_is_a_failure(world: Path) -> None:
     finding = findings(world, "chat.stop=['not a token']")["chat template of base"]
     assert finding.status == "fail"
