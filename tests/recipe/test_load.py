@@ -375,8 +375,9 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
     assert f"[{path.stem}]({path.name})" in (path.parent / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_recipe_of_the_report_stays_under_120_lines() -> None:
-    assert len((ROOT / "recipes" / "nanbeige4_3b_thinking.yaml").read_text(encoding="utf-8").splitlines()) < 120
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_recipe_stays_under_140_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 140
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
