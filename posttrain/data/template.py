@@ -26,6 +26,7 @@ from posttrain.recipe.schema import Chat
 from posttrain.types import Message
 
 PRESETS = Path(__file__).parent / "templates"
+CONTEXTS = 64  # texts before a turn whose tokens are kept
 Tools = Sequence[Mapping[str, Any]]
 
 
@@ -82,6 +83,7 @@ class ChatTemplate:
         self.stop_ids = tuple(stops.values())
         self._stop = next(iter(stops))
         self._specials = SpecialTokens(tokenizer)
+        self._contexts: dict[str, list[int]] = {}
         self._variables = _date_variables(tokenizer.chat_template, chat, where)
 
     @classmethod
@@ -289,6 +291,14 @@ class ChatTemplate:
         check_calls(layout.messages[index], index, text)
         return Untrained.NO_STOP if stop is None else range(first, stop + 1)
 
+    def _context(self, text: str) -> list[int]:
+        """Token ids of the text that a template prints before a turn, mostly the same few characters."""
+        if text not in self._contexts:
+            if len(self._contexts) >= CONTEXTS:
+                self._contexts.clear()
+            self._contexts[text] = self.encode(text)
+        return self._contexts[text]
+
     def _first_stop(self, ids: list[int], first: int, bound: int) -> int | None:
         found = [ids.index(stop, first, bound) for stop in self.stop_ids if stop in ids[first:bound]]
         return min(found, default=None)
@@ -337,7 +347,7 @@ class ChatTemplate:
         reach = bisect_right(ends, start)
         since = next((at for at in range(reach - 1, -1, -1) if ids[at] in self._specials.ids), 0)
         begin = ends[since - 1] if since else 0
-        context = self.encode(text[begin:start])
+        context = self._context(text[begin:start])
         if ids[since : since + len(context)] != context:
             if since:  # a special token that takes blanks along: tokenise all of it
                 since, context = 0, self.encode(text[:start])
