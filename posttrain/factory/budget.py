@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from posttrain.errors import StageError
-from posttrain.recipe.schema import Budget
+from posttrain.recipe.schema import AskedModel, Budget
+
+
+def cost_of(model: AskedModel, prompt_tokens: int, completion_tokens: int) -> float:
+    """What a server charges for so many tokens."""
+    return (prompt_tokens * model.prompt_price + completion_tokens * model.completion_price) / 1e6
 
 
 @dataclass(kw_only=True, slots=True)

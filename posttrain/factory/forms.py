@@ -38,7 +38,6 @@ class Field:
     attributes: Mapping[str, tuple[str, ...]] | None = None
     item: str = "item"
     most: int = 64  # items
-    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,12 +139,12 @@ def _only(text: str, name: str) -> str:
 def _checked(field: Field, value: Any) -> Any:
     """The value of a field. Raises Unreadable."""
     if field.kind == "items":
-        if not isinstance(value, list) or len(value) > field.most or (not value and not field.may_be_empty):
+        if not isinstance(value, list) or len(value) > field.most or not value:
             raise Unreadable(f"{field.name} has {len(value) if isinstance(value, list) else 'no'} items")
         return [_checked_item(field, item) for item in value]
     if field.kind == "number":
         return _number(field.name, value, field.low, field.high)
-    if not isinstance(value, str) or (not value.strip() and not field.may_be_empty):
+    if not isinstance(value, str) or not value.strip():
         raise Unreadable(f"{field.name} is empty")
     value = value.strip()
     if field.kind == "label":

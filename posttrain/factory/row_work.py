@@ -67,7 +67,6 @@ class Said:
     text: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     cut: bool = False
-    by: str = ""
     lacking: str = ""
 
 
@@ -156,7 +155,7 @@ class RowWork:
                 event["unread"] = reason
                 return None if first else Said(lacking=reason)
             event |= {"cut": True} if answer.cut else {}
-            return Said(text=answer.text, cut=answer.cut, by=answer.by)
+            return Said(text=answer.text, cut=answer.cut)
         structured = self.kit.models[wanted.role].structured
         try:
             fields = wanted.form.read(answer.text, self.kit.think, structured=structured)
@@ -164,7 +163,7 @@ class RowWork:
             event["unread"] = f"cut off at max_tokens: {error}" if answer.cut else str(error)
             return None if first else Said(lacking=f"unreadable reply: {event['unread']}")
         event["fields"] = fields
-        return Said(text=answer.text, fields=fields, cut=answer.cut, by=answer.by)
+        return Said(text=answer.text, fields=fields, cut=answer.cut)
 
     # ------------------------------------------------------------ rules
 
@@ -259,7 +258,10 @@ def published_row(row: SourceRow, answer: str | None, made: Mapping[str, Any]) -
         "tools": list(row.tools),
         "made_from": [*row.made_from, made],
     }
-    return {key: value for key, value in whole.items() if value not in (None, {}, [])}
+    # A gold may be empty: a row whose right answer is no call at all.
+    return {
+        key: value for key, value in whole.items() if value is not None and (key == "gold" or value not in ({}, []))
+    }
 
 
 def spoken(messages: Sequence[Message], text: str) -> tuple[Message, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from posttrain.errors import InputError
 from posttrain.factory.asking import Answer, Ask, Refused, Reply, Silent
+from posttrain.factory.budget import cost_of
 from posttrain.recipe.data_stages import server_options
 from posttrain.recipe.schema import AskedModel
 from posttrain.types import Message
@@ -76,10 +77,7 @@ class ServerModel:
 
     def price(self, reply: Reply) -> float:
         """What the server charges for a reply."""
-        return self.cost(reply.prompt_tokens or 0, reply.completion_tokens or 0)
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        return (prompt_tokens * self._model.prompt_price + completion_tokens * self._model.completion_price) / 1e6
+        return cost_of(self._model, reply.prompt_tokens or 0, reply.completion_tokens or 0)
 
     def most_tokens(self, ask: Ask) -> tuple[int, int]:
         size = sum(len(str(turn.get("content")).encode()) for turn in ask.messages)

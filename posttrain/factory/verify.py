@@ -75,7 +75,9 @@ class Candidate:
             return self.lacking
         if self.rules is False:
             return f"wrong by the rules: {self.rules_reason}"
-        return "wrong by the judge" if self.judge is False else "neither rules nor judge say that it is right"
+        if self.judge is False:
+            return "wrong by the judge"
+        return f"undecided by the rules: {self.rules_reason}" if self.rules_reason else "undecided by the judge"
 
 
 def verify_row(work: RowWork, stage: Verify) -> Steps:

@@ -19,7 +19,7 @@ from typing import Any
 from posttrain.data.source_rows import SourceRow
 from posttrain.errors import StageError
 from posttrain.factory.asking import Answerer, ask_key
-from posttrain.factory.budget import Spending
+from posttrain.factory.budget import Spending, cost_of
 from posttrain.factory.card import CardSource, write_stage_card
 from posttrain.factory.driving import Checker, Driver, Program
 from posttrain.factory.journal import Journal
@@ -83,9 +83,7 @@ def _ask_all(work: StageWork, journal: Journal) -> dict[int, tuple[RowWork, str]
     spending = Spending(budget=work.stage.budget)
     for role, prompt, completion in journal.used:
         if role in servers:
-            price = work.kit.models[role]
-            cost = (prompt * price.prompt_price + completion * price.completion_price) / 1e6
-            spending.settle(-1, prompt + completion, cost)
+            spending.settle(-1, prompt + completion, cost_of(work.kit.models[role], prompt, completion))
     unfinished: dict[int, tuple[RowWork, str]] = {}
     done = Counter[str]()
 
@@ -225,7 +223,7 @@ class _Figures:
                 requests=requests,
                 prompt_tokens=prompt,
                 generated_tokens=completion,
-                cost=round((prompt * models[role].prompt_price + completion * models[role].completion_price) / 1e6, 6),
+                cost=round(cost_of(models[role], prompt, completion), 6),
             )
             for role, (requests, prompt, completion) in sorted(self._use.items())
         }

@@ -99,3 +99,40 @@ def test_a_batch_answers_each_request_by_its_own_seed_whatever_stands_beside_it(
     assert replies[0].text != replies[1].text and replies[2].text == replies[3].text  # greedy ones are alike
     (again,) = model.answer([ask(2, 1.0)])
     assert isinstance(again, Reply) and again.text == replies[1].text and again.by == "v1"
+
+
+@pytest.mark.ray
+def test_a_run_asks_its_own_checkpoint_and_trains_on_the_rows_that_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A toy base as generator beside the rows' own answers, judged in the scorer; then sft on what is right."""
+    monkeypatch.chdir(tmp_path)
+    verify = {"kind": "verify", "name": "pick", "data": "worked", "verifier": "math", "generators": ["student"]}
+    recipe = {
+        "schema": 1,
+        "name": "own",
+        "base": {"path": "toy", "toy": {"hidden_size": 32, "layers": 1, "steps": 2}},
+        "chat": {"template": "chatml_think", "stop": ["<|im_end|>"]},
+        "engine": {"backend": "hf", "context_tokens": 256},
+        "verifiers": {"math": {"kind": "math"}},
+        "data": {
+            "worked": {"source": "toy", "task": "stem_worked", "rows": 8, "difficulty": [1, 1]},
+            "picked": {"source": "stage", "stage": "pick"},
+        },
+        "stages": [
+            {**verify, "samples": 2, "models": {"student": {"stage": "base", "max_tokens": 8}}},
+            {"kind": "sft", "name": "tune", "data": {"picked": 1.0}, "steps": 2, "batch_size": 4}
+            | {"micro_batch_size": 4, "max_tokens": 256, "packing": False},
+        ],
+        "evaluate": {"after": "never"},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(recipe))
+    assert main(["run", str(path), "--out", "run", "--store", "store", "--quiet"]) == 0
+    history = lines(tmp_path / "run" / "stages" / "pick" / "history.jsonl")
+    base = json.loads((tmp_path / "run" / "plan.json").read_text())["steps"][0]["id"]
+    said = [event for record in history for event in record["events"] if event.get("role") == "student"]
+    assert len(said) == 16 and {event["by"] for event in said} == {base}
+    rows = lines(tmp_path / "run" / "stages" / "pick" / "rows.jsonl")
+    tuned = json.loads((tmp_path / "run" / "stages" / "tune" / "manifest.json").read_text())["metrics"]
+    assert len(rows) == 8 == tuned["rows"] and tuned["faulty_rows"] == 0

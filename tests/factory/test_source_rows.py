@@ -87,6 +87,8 @@ def test_what_is_published_is_read_as_rows_to_imitate_as_prompts_and_as_rows_aga
     first = SourceRow(
         number=1, id="a", data="d", messages=(USER,), gold="2", metadata={"level": 3}, tools=tuple(tools), group="d"
     )
+    none = SourceRow(number=3, id="c", data="d", messages=(USER,), gold=[], group="d")
+    assert published_row(none, None, {})["gold"] == []
     second = SourceRow(
         number=2, id="b", data="d", messages=({"role": "system", "content": "Be brief."}, USER), group="d"
     )

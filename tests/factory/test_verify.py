@@ -117,6 +117,16 @@ def test_candidates_that_a_row_has_are_judged_without_a_generator(tmp_path: Path
     assert figures["set_aside"] == {"no right candidate": 1}
 
 
+def test_a_gold_that_the_rules_cannot_use_decides_nothing_and_says_so(tmp_path: Path) -> None:
+    file, part = write_part(tmp_path, MATH)
+    rows = [{"prompt": "1+1?", "candidates": ["It is 2"], "gold": gold} for gold in ("2", "", {"x": 1})]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["data", "verify", str(file), "--config", str(part), "--out", str(tmp_path / "out")]) == 0
+    history = lines(tmp_path / "out" / "history.jsonl")
+    assert [len(record["kept"]) for record in history] == [1, 0, 0]
+    assert history[1]["dropped"][0]["reason"] == "undecided by the rules: gold_unreadable"
+
+
 MALFORMED = {
     "no_tags": "The answer is right.",
     "two_verdicts": judged("right") + judged("wrong"),
