@@ -71,6 +71,11 @@ def test_estimates_of_every_kind_count_its_rounds() -> None:
         {"kind": "reconstruct", "name": "r", "data": "d", "samples": 3, "models": models(URL, "writer", "judge")}
     )
     assert asked_at_most(chain, 2, 100).by_role == {"writer": 8, "judge": 6}
+    tests = WriteTests.model_validate(
+        {"kind": "tests", "name": "t", "data": "d", "verifier": "code", "reverse": True, "solutions": 3}
+        | {"models": models(URL, "author", "solver", "tester")}
+    )
+    assert asked_at_most(tests, 2, 100).by_role == {"author": 4, "solver": 6, "tester": 4}
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -91,7 +91,7 @@ def test_right_solutions_pass_and_wrong_ones_fail_tests_written_without_sight_of
     assert figures["counts"]["mutants caught"] >= 0.8 * figures["counts"]["mutants"]
 
 
-def test_rows_are_prompts_with_golds_and_lineage(tmp_path: Path) -> None:
+def test_rows_are_prompts_with_golds_and_lineage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     published, history = made(tmp_path, ROW, {"tester": by_tester()})
     row = published[0]
     assert row["gold"]["entry_point"] == "add" and {"args": [1, 2], "expected": 3} in row["gold"]["tests"]
@@ -102,6 +102,8 @@ def test_rows_are_prompts_with_golds_and_lineage(tmp_path: Path) -> None:
         "made", FileData(source="file", path=str(tmp_path / "out" / "rows.jsonl"), card="-"), tmp_path
     )
     assert read.items[0].gold == row["gold"] and not read.faults
+    assert main(["data", "show", str(tmp_path / "out"), "--row", "1"]) == 0
+    assert "judge.audit     mutants " in capsys.readouterr().out
     before = (tmp_path / "out" / "history.jsonl").read_bytes()
     made(tmp_path, ROW, {"tester": lambda prompt, body: pytest.fail("asked twice")})
     assert (tmp_path / "out" / "history.jsonl").read_bytes() == before
