@@ -51,7 +51,7 @@ class Halves:
     """A feed without an engine: one group a prompt, the second of which teaches nothing. Each worker holds every second
     one."""
 
-    gap = 0.0
+    gap, lag = 0.0, 0
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:
