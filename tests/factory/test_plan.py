@@ -267,7 +267,8 @@ def test_training_stages_take_the_rows_of_a_data_stage_as_their_input(
     ]
     more = {"data": {"picked": {"source": "stage", "stage": "pick"}}, "verifiers": {"math": {"kind": "math"}}}
     steps = planned(write_recipe(tmp_path, stages, **more), capsys)
-    assert steps["tune"]["inputs"] == {"checkpoint": "base", "data.picked": "pick"}
+    assert steps["tune.tokens"]["inputs"]["data.picked"] == "pick"
+    assert steps["tune"]["inputs"] == {"checkpoint": "base", "tokens": "tune.tokens"}
     assert steps["rl.filter"]["inputs"] == {"checkpoint": "tune", "data.picked": "pick"}
     assert steps["rl"]["inputs"]["data.picked"] == "pick"
     assert steps["better"]["inputs"] == {"data.picked": "pick", "model.student": "tune"}
