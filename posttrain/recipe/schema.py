@@ -535,7 +535,7 @@ class Grpo(Training):
     importance_sampling: Literal["none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = Field(
         "none",
         description=(
-            "Weight of an answer by the trainer's probability over the engine's (TRL's vllm_importance_sampling_mode); "
+            "How an answer counts: by the trainer's probability over the engine's (TRL's vllm_importance_sampling_mode); "
             "staleness needs one."
         ),
     )
