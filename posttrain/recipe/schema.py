@@ -535,8 +535,8 @@ class Grpo(Training):
     importance_sampling: Literal["none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = Field(
         "none",
         description=(
-            "How an answer counts: by the trainer's probability over the engine's (TRL's vllm_importance_sampling_mode); "
-            "staleness needs one."
+            "How an answer counts: by the trainer's probability over the engine's, in the modes of TRL's "
+            "vllm_importance_sampling_mode; staleness needs one."
         ),
     )
     importance_sampling_cap: float = Field(
