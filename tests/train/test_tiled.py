@@ -90,13 +90,11 @@ def test_a_loss_of_logprobs_is_the_one_over_full_logits(
     options: dict[str, Any], temperature: float, of_logprobs: Any, by_token: bool
 ) -> None:
     given = states(1, **options)
-    loss, logprobs, entropies, raw = logprob_loss(
-        given, TARGETS, of_logprobs, temperature=temperature, by_token=by_token
-    )
+    loss, logprobs, entropies = logprob_loss(given, TARGETS, of_logprobs, temperature=temperature, by_token=by_token)
     expected = full_logprobs(given, temperature)
     log_p = torch.log_softmax(given.logits() / temperature, dim=-1)
     same([loss, logprobs, entropies], [of_logprobs(expected), expected, -(log_p.exp() * log_p).sum(dim=-1)])
-    same([raw, token_logprobs(given, TARGETS)], [full_logprobs(given)] * 2)
+    same([token_logprobs(given, TARGETS)], [full_logprobs(given)])
     same(gradients(loss, given), gradients(of_logprobs(expected), given))
 
 
@@ -232,6 +230,6 @@ def test_trls_chunked_logprobs_agree(trl_tiles: Any) -> None:
     theirs, entropies, *_ = trl_tiles[1].apply(
         given.hidden_NH, given.head.weight_VH, given.head.bias_V, TARGETS, 0.9, 16, 4.0, 0.5, ("entropy",)
     )
-    loss, logprobs, ours, _ = logprob_loss(given, TARGETS, clipped, temperature=0.9, by_token=True)
+    loss, logprobs, ours = logprob_loss(given, TARGETS, clipped, temperature=0.9, by_token=True)
     same([logprobs, ours], [theirs, entropies], rtol=1e-5, atol=1e-5)
     same(gradients(loss, given), gradients(clipped(theirs), given), rtol=1e-4, atol=1e-5)
