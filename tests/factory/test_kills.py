@@ -104,7 +104,9 @@ def kept_replies(work: Path) -> int:
     return sum(len(json.loads(line)) for line in path.read_bytes().split(b"\n")[:-1])
 
 
-@pytest.mark.parametrize("kind", STAGES)
+@pytest.mark.parametrize(
+    "kind", [kind if kind == "verify" else pytest.param(kind, marks=pytest.mark.long) for kind in STAGES]
+)
 def test_a_kill_at_any_of_twenty_random_points_changes_no_byte_and_asks_nobody_twice(
     kind: str, tmp_path: Path, zygote: Zygote
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,16 @@ from posttrain.store.jsonl import write_lines
 pytestmark = pytest.mark.ray
 
 BAND = Filter(k=8, wave=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for every machine of this file."""
+    from posttrain.machine.cluster import Cluster
+
+    cluster = Cluster(address="local", placement_timeout_seconds=60, logs=tmp_path_factory.mktemp("ray"))
+    yield
+    cluster.close()
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,9 @@ def test_a_short_last_step_weighs_its_tokens_by_what_it_holds(jobs: Jobs, rows: 
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"packing": True, "max_tokens": 150, "batch_size": 5}], ids=["plain", "packed"]
+    "options",
+    [pytest.param({}, marks=pytest.mark.long), {"packing": True, "max_tokens": 150, "batch_size": 5}],
+    ids=["plain", "packed"],
 )
 def test_a_kill_around_the_short_step_changes_no_byte(
     jobs: Jobs, rows: dict[str, FileData], options: dict[str, Any]

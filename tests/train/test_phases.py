@@ -115,7 +115,7 @@ def test_a_restart_gives_each_phase_a_schedule_of_its_own() -> None:
     assert [phases.factor(step) for step in range(8)] == pytest.approx([0, 1, 2 / 3, 1 / 3, 0, 0.5, 0, 1])
 
 
-@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("restarts", [pytest.param(False, marks=pytest.mark.long), True])
 def test_the_optimisers_state_goes_on_or_begins_anew_where_a_phase_ends(
     jobs: Jobs, data: dict[str, Any], restarts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

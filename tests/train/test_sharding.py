@@ -110,7 +110,7 @@ def apart(one: Path, other: Path, start: Path) -> float:
     return (gap / moved) ** 0.5
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("adapter", ["full", pytest.param("lora", marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["sft", "dpd", "reward_model", "grpo"])
 def test_one_worker_two_with_shares_and_two_with_copies_train_the_same(
     two: Any, jobs: Jobs, tiny: Callable[..., Path], kind: str, adapter: str
@@ -136,7 +136,7 @@ def test_one_worker_two_with_shares_and_two_with_copies_train_the_same(
             assert 0.45 * whole <= mine <= 0.6 * whole, f"rank {rank} holds {mine} of {whole} of the {name}"
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("adapter", ["full", pytest.param("lora", marks=pytest.mark.long)])
 def test_a_resume_of_shards_repeats_the_undisturbed_run_byte_for_byte(two: Any, jobs: Jobs, adapter: str) -> None:
     stage, given = configured("sft", jobs, adapter=LORA if adapter == "lora" else "full")
     whole, stopped = (jobs.make(stage, sharding="fsdp", **given) for _ in range(2))
@@ -239,7 +239,7 @@ def train_policy(job: Any, engine: Any) -> dict[str, Any]:
     return train(job, rollouts(job, engine, Parity()))
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize("adapter", ["full", pytest.param("lora", marks=pytest.mark.long)])
 def test_the_engine_samples_from_the_gathered_weights_of_each_step(two: Any, jobs: Jobs, adapter: str) -> None:
     """At this learning rate, weights of the step before would be far off the trainer's log-probabilities."""
     from tests.train.test_policy import stage

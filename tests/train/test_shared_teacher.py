@@ -121,7 +121,7 @@ def gradients(job: Any, teacher: Path) -> dict[str, Any]:
     return {}
 
 
-@pytest.mark.parametrize("sharding", ["none", "fsdp"])
+@pytest.mark.parametrize("sharding", [pytest.param("none", marks=pytest.mark.long), "fsdp"])
 def test_every_weight_moves_the_gradient_on_every_rank_and_the_gradient_is_one(
     two: Any, jobs: Jobs, tiny: Callable[..., Path], pairs: dict[str, Path], sharding: str
 ) -> None:
