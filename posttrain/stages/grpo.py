@@ -13,7 +13,7 @@ from posttrain.train import entry
 
 
 class GrpoStage:
-    VERSION = 5
+    VERSION = 6
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.filter import read_kept

@@ -394,8 +394,8 @@ class PolicyTrainer(StepTrainer):
         """The trainer's log-probabilities of the sampled tokens against those they were sampled with. The sync gap
         cannot see what only the trainer does: dropout, another attention, an adapter that was merged wrongly."""
         extra, allowed = self.recorder.extra, self.stage.mismatch_tolerance
+        total, squares, dropped = (extra.pop(name) for name in WEIGHTS)
         if self.importance.mode != "none":
-            total, squares, dropped = (extra.pop(name) for name in WEIGHTS)
             extra |= {"importance_weight": total, "dropped_share": dropped}
             extra["effective_share"] = total**2 / squares if squares else 0.0
         if self.feed.lag == 0 and not extra["mismatch_mean"] <= allowed:  # also where it is no number
