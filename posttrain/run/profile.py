@@ -4,7 +4,7 @@ trainer's RL.
     out/kept.jsonl     the prompts in the band, as rows: prompt (messages), gold, metadata with right and asked
     out/table.jsonl    every prompt with its counts
     out/summary.json   the histogram, answers a prompt
-    out/work/          answers so far, while it is under way: the same command goes on from them
+    out/unfinished/    answers so far, while it is under way: the same command goes on from them
 
 Imports nothing heavy at module level.
 """
@@ -26,7 +26,7 @@ from posttrain.run.one_checkpoint import chat_of, find_model
 from posttrain.store.jsonl import write_lines
 from posttrain.types import Prompt, SamplingParams
 
-_STAGE, _WORK, _KEPT = "profile", "work", "kept.jsonl"
+_STAGE, _UNFINISHED, _KEPT = "profile", "unfinished", "kept.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +60,8 @@ def profile(
     if (out / _KEPT).exists():
         raise InputError("a finished profile is here", where=str(out), remedy="give another folder, or remove it")
     whole, recipe_dir = _with_stage(folder, chat_of(checkpoint, recipe[0] if recipe else None), recipe, question)
-    attempts = sorted((out / _WORK).glob("attempt-*")) if (out / _WORK).is_dir() else []
-    attempt = out / _WORK / f"attempt-{len(attempts) + 1:03d}"
+    attempts = sorted((out / _UNFINISHED).glob("attempt-*")) if (out / _UNFINISHED).is_dir() else []
+    attempt = out / _UNFINISHED / f"attempt-{len(attempts) + 1:03d}"
     published = attempt / "output"
     published.mkdir(parents=True)
     with Machine(whole, logs) as machine:
@@ -72,7 +72,7 @@ def profile(
     for name in (FILTER_TABLE, FILTER_SUMMARY):
         shutil.copyfile(published / name, out / name)
     write_lines(out / _KEPT, (_row(prompt, count) for prompt, count in zip(kept, counted, strict=True)))
-    shutil.rmtree(out / _WORK)
+    shutil.rmtree(out / _UNFINISHED)
     return from_json(FilterSummary, summary, FILTER_SUMMARY)
 
 

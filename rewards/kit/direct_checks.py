@@ -197,7 +197,9 @@ def in_loop(subject: Subject) -> str:
 
 def pickling(subject: Subject) -> str:
     assert subject.rule is not None, "only rules are pickled"
-    again = pickle.loads(pickle.dumps(subject.rule))  # our own bytes, made on this line
+    again = pickle.loads(
+        pickle.dumps(subject.rule)
+    )  # safe: the bytes are made on this line, of a rule that this process holds
     return difference(subject.expected, subject.keys(again.judge_group))
 
 
@@ -238,7 +240,7 @@ def _in_child(pipe: Any, spec: RuleSpec, given: Rule | bytes | None, units: list
     """Sends what is wrong, or "". The verifier that it was given judges first: building another could set up what that
     one lacks."""
     try:
-        # Our own bytes: the parent pickled the rule under test.
+        # Safe: the bytes come from our parent by a pipe that only it holds, and are of the rule under test.
         rule = pickle.loads(given) if isinstance(given, bytes) else given
         problem = (
             ""

@@ -97,7 +97,7 @@ def test_a_profile_that_was_cut_off_asks_only_what_is_missing(
     with pytest.raises(Stopped):
         profile(model, recipe, question(problems), out=out, logs=tmp_path / "logs")
     monkeypatch.undo()
-    (batch,) = (out / "work" / "attempt-001" / "batches").iterdir()
+    (batch,) = (out / "unfinished" / "attempt-001" / "batches").iterdir()
     batch.write_text(batch.read_text().replace('"correct"', '"wrong"'))  # so that it shows who is believed
     with pytest.raises(StageError, match="they do not decide"):
         profile(model, recipe, question(problems), out=out, logs=tmp_path / "logs")
