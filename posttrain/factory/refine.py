@@ -17,10 +17,10 @@ from typing import Any
 from posttrain.factory.asking import Check
 from posttrain.factory.claims import wrong_claims
 from posttrain.factory.forms import Field, Form, Unreadable
-from posttrain.factory.row_work import RowWork, SetAside, Steps, Wanted, spoken
+from posttrain.factory.row_work import RowWork, SetAside, Steps, Wanted, generations
 from posttrain.recipe.schema import Refine
 from rewards.prose.visible import CODE_FENCE, visible_text
-from rewards.types import Outcome, Request, Verdict, last_user_turn
+from rewards.types import Outcome, Request, Verdict
 
 KINDS = ("correctness", "completeness", "consistency", "executability", "safety")
 VALUES = {"pass": 1.0, "partly": 0.5, "fail": 0.0}
@@ -99,18 +99,7 @@ def _rank(draft: Draft) -> tuple[float, int, int]:
 
 def _drafts(work: RowWork, stage: Refine) -> Steps:
     """What the row has, then what each generator writes. Raises SetAside where there is none."""
-    text = work.kit.prompts.text("generate", {"question": last_user_turn(work.row.messages) or ""})
-    wanted = [
-        Wanted(
-            role=role,
-            place=f"generate.{role}.{number}",
-            prompt="generate",
-            messages=spoken(work.row.messages, text),
-            writes=True,
-        )
-        for role in stage.generators
-        for number in range(stage.samples)
-    ]
+    wanted = generations(work, stage.generators, stage.samples)
     said = yield from work.ask(wanted)
     found = [Draft(number=number, text=text, by="given") for number, text in enumerate(work.row.answers)]
     for want, one in zip(wanted, said, strict=True):

@@ -270,3 +270,14 @@ def spoken(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
     if last is None:
         return (*messages, {"role": "user", "content": text})
     return (*messages[:last], {**messages[last], "content": text}, *messages[last + 1 :])
+
+
+def generations(work: RowWork, generators: Sequence[str], samples: int) -> list[Wanted]:
+    """What each generator is asked for a row: its last user turn in the words of the prompt `generate`."""
+    text = work.kit.prompts.text("generate", {"question": last_user_turn(work.row.messages) or ""})
+    messages = spoken(work.row.messages, text)
+    return [
+        Wanted(role=role, place=f"generate.{role}.{number}", prompt="generate", messages=messages, writes=True)
+        for role in generators
+        for number in range(samples)
+    ]

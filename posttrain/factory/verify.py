@@ -15,10 +15,10 @@ from typing import Any
 
 from posttrain.factory.asking import ask_key
 from posttrain.factory.forms import Field, Form
-from posttrain.factory.row_work import RowWork, SetAside, Steps, Wanted, spoken
+from posttrain.factory.row_work import RowWork, SetAside, Steps, Wanted, generations
 from posttrain.recipe.schema import Verify
 from rewards.prose.visible import visible_text
-from rewards.types import Outcome, Verdict, last_user_turn
+from rewards.types import Outcome, Verdict
 
 JUDGE = Form(
     fields=(
@@ -136,19 +136,7 @@ def _decided(verdict: Verdict) -> bool | None:
 
 def _sampled(work: RowWork, stage: Verify, first: int) -> Steps:
     """Candidates of every generator, numbered on."""
-    asked = last_user_turn(work.row.messages) or ""
-    text = work.kit.prompts.text("generate", {"question": asked})
-    wanted = [
-        Wanted(
-            role=role,
-            place=f"generate.{role}.{number}",
-            prompt="generate",
-            messages=spoken(work.row.messages, text),
-            writes=True,
-        )
-        for role in stage.generators
-        for number in range(stage.samples)
-    ]
+    wanted = generations(work, stage.generators, stage.samples)
     if not wanted:
         return []
     said = yield from work.ask(wanted)

@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posttrain.errors import CheckpointError, RecipeError
 from posttrain.recipe.schema import Chat, Recipe
@@ -17,6 +18,10 @@ from posttrain.records.codec import from_json
 from posttrain.records.scores import SCORES, Scores
 from posttrain.store.reference import model_dir
 from posttrain.types import GenerationRequest, SamplingParams
+
+if TYPE_CHECKING:
+    from posttrain.machine.machine import Machine
+    from posttrain.sampling.job import PromptMixture, ServedModel
 
 
 def find_model(checkpoint: Path) -> Path:
@@ -92,6 +97,27 @@ def talk(
     return answer
 
 
+def served(machine: Machine, folder: Path) -> ServedModel:
+    """A model folder in the machine's policy engines."""
+    from posttrain.sampling.job import ServedModel
+
+    return ServedModel(engine=machine.engine("policy", folder, str(folder)), folder=folder, id=str(folder))
+
+
+def prompts_of(recipe: Recipe, recipe_dir: Path, data: str, verifier: str | dict[str, str]) -> PromptMixture:
+    """All prompts of one data set of a recipe."""
+    from posttrain.sampling.job import PromptMixture
+
+    return PromptMixture(
+        weights={data: 1.0},
+        data=dict(recipe.data),
+        recipe_dir=recipe_dir,
+        verifier=verifier,
+        seed=recipe.seed,
+        context_tokens=recipe.engine.context_tokens,
+    )
+
+
 def score(
     checkpoint: Path, recipe: Recipe, recipe_dir: Path, suite_name: str, logs: Path, output: Path | None = None
 ) -> Scores:
@@ -103,7 +129,7 @@ def score(
     from posttrain.recipe.location import near
     from posttrain.recipe.resolve import judge_stages
     from posttrain.sampling.evaluate import ScoredSuite, evaluate
-    from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, PromptMixture, SamplingJob, ServedModel
+    from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, SamplingJob
 
     if suite_name not in recipe.evaluate.suites:
         raise RecipeError(
@@ -120,16 +146,9 @@ def score(
         target = output or Path(scratch)
         target.mkdir(parents=True, exist_ok=True)
         job = SamplingJob(
-            model=ServedModel(engine=machine.engine("policy", folder, str(folder)), folder=folder, id=str(folder)),
+            model=served(machine, folder),
             chat=recipe.chat,
-            prompts=PromptMixture(
-                weights={suite.data: 1.0},
-                data=dict(recipe.data),
-                recipe_dir=recipe_dir,
-                verifier=suite.verifier,
-                seed=recipe.seed,
-                context_tokens=recipe.engine.context_tokens,
-            ),
+            prompts=prompts_of(recipe, recipe_dir, suite.data, suite.verifier),
             scorer=machine.scorer(),
             sampling=SamplingParams(
                 temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens

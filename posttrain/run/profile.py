@@ -22,7 +22,7 @@ from posttrain.recipe.resolve import judge_stages
 from posttrain.recipe.schema import Chat, Filter, Grpo, Recipe
 from posttrain.records.codec import from_json
 from posttrain.records.metrics import FILTER_SUMMARY, FILTER_TABLE, FilterSummary, decisions
-from posttrain.run.one_checkpoint import chat_of, find_model
+from posttrain.run.one_checkpoint import chat_of, find_model, prompts_of, served
 from posttrain.store.jsonl import write_lines
 from posttrain.types import Prompt, SamplingParams
 
@@ -77,21 +77,14 @@ def profile(
 
 
 def _job(machine: Any, recipe: Recipe, recipe_dir: Path, folder: Path, attempt: Path, earlier: list[Path]) -> Any:
-    from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, PromptMixture, SamplingJob, ServedModel
+    from posttrain.sampling.job import SAMPLES_PER_ENGINE, AnswerBatches, SamplingJob
 
     stage = recipe.stages[-1]
     assert isinstance(stage, Grpo) and isinstance(stage.prompts, str) and stage.filter is not None
     return SamplingJob(
-        model=ServedModel(engine=machine.engine("policy", folder, str(folder)), folder=folder, id=str(folder)),
+        model=served(machine, folder),
         chat=recipe.chat,
-        prompts=PromptMixture(
-            weights={stage.prompts: 1.0},
-            data=dict(recipe.data),
-            recipe_dir=recipe_dir,
-            verifier=stage.verifier,
-            seed=recipe.seed,
-            context_tokens=recipe.engine.context_tokens,
-        ),
+        prompts=prompts_of(recipe, recipe_dir, stage.prompts, stage.verifier),
         scorer=machine.scorer(),
         sampling=SamplingParams(temperature=stage.temperature, top_p=stage.top_p, max_tokens=stage.max_tokens),
         samples=stage.filter.k,
