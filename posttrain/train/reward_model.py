@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,7 +77,7 @@ def comparisons(pair: PreferencePair, index: int, template: ChatTemplate) -> tup
 class Pools:
     """The comparisons of a stage: to train on, by data set; held out; and the rows left out, by data set."""
 
-    trained: dict[str, list[Comparison]] = field(default_factory=dict)
+    trained: dict[str, list[tuple[Comparison, ...]]] = field(default_factory=dict)  # a pair's two orders together
     held_out: list[Comparison] = field(default_factory=list)
     faulty: dict[str, Sequence[Fault]] = field(default_factory=dict)
     too_long: dict[str, list[Fault]] = field(default_factory=dict)
@@ -119,8 +120,16 @@ def read_pools(job: Job, stage: RewardModel, template: ChatTemplate) -> Pools:
             )
         kept = num_held_out(name, len(fitting), stage.held_out_share)
         found.held_out += [row for both in fitting[:kept] for row in both]
-        found.trained[name] = [row for both in fitting[kept:] for row in both]
+        found.trained[name] = fitting[kept:]
     return found
+
+
+def draw_orders(
+    pairs: Mapping[str, Sequence[tuple[Comparison, ...]]], weights: Mapping[str, float], total: int, seed: int
+) -> list[Comparison]:
+    """`total` comparisons, the two orders of a pair side by side: what tells first from second cancels in the gradient
+    of a batch, and what tells better from worse is left."""
+    return [order for both in draw(pairs, weights, math.ceil(total / 2), seed) for order in both][:total]
 
 
 def num_held_out(name: str, num_pairs: int, share: float) -> int:
@@ -212,10 +221,10 @@ def train(job: Job) -> dict[str, Any]:
     template = ChatTemplate.load(job.model, job.chat, job.recipe_dir)
     labels = label_ids(template)
     pools = read_pools(job, stage, template)
-    sizes, data = {name: len(rows) for name, rows in pools.trained.items()}, dict(stage.data)
+    sizes, data = {name: 2 * len(pairs) for name, pairs in pools.trained.items()}, dict(stage.data)
     total = stage.steps * stage.batch_size if stage.steps else num_rows(sizes, data, stage.epochs or 1.0)
     steps, seen = num_steps(total, stage.batch_size), seen_of_total(sizes, data, total)
-    drawn = draw(pools.trained, data, total, job.seed)
+    drawn = draw_orders(pools.trained, data, total, job.seed)
     micro, _ = micro_split(stage)
     make = functools.partial(load_model, job.model, adapter=stage.adapter, seed=job.seed)
     model = make()

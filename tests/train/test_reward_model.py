@@ -10,7 +10,7 @@ import pytest
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import DataError
 from posttrain.recipe.schema import RewardModel
-from posttrain.train.reward_model import comparisons, label_ids, num_held_out, train
+from posttrain.train.reward_model import Comparison, comparisons, draw_orders, label_ids, num_held_out, train
 from posttrain.types import PreferencePair
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, write_rows
 
@@ -61,6 +61,18 @@ def test_every_pair_comes_in_both_orders_without_its_thinking(jobs: Jobs) -> Non
     assert "secret" not in one + other
     assert (first.label, second.label) == label_ids(template) and first.label != second.label
     assert (first.pair, second.pair) == (1, 1)
+
+
+def test_the_two_orders_of_a_pair_are_drawn_side_by_side_and_each_pair_once_a_pass() -> None:
+    pairs = {"a": [tuple(Comparison(prompt=(n,), label=label, pair=n) for label in (0, 1)) for n in range(6)]}
+    drawn = draw_orders(pairs, {"a": 1.0}, 24, seed=3)
+    assert all((one.pair, one.label, other.label) == (other.pair, 0, 1) for one, other in batched(drawn))
+    assert sorted(one.pair for one, _ in batched(drawn[:12])) == list(range(6))
+    assert len(draw_orders(pairs, {"a": 1.0}, 7, seed=3)) == 7
+
+
+def batched(rows: list[Comparison]) -> list[tuple[Comparison, Comparison]]:
+    return list(zip(rows[::2], rows[1::2], strict=True))
 
 
 def test_the_turns_before_the_question_are_shown_as_the_judge_is_shown_them(jobs: Jobs) -> None:
