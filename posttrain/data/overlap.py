@@ -15,8 +15,8 @@ from posttrain.data.source import load_conversations, load_pairs, load_prompts
 from posttrain.data.source_rows import load_source_rows
 from posttrain.data.survey import first_rows
 from posttrain.recipe.phases import mixture
-from posttrain.recipe.resolve import data_of
-from posttrain.recipe.schema import DataStage, Dpd, Grpo, Recipe, RewardModel, Sft, StageData
+from posttrain.recipe.resolve import data_of, suites_against
+from posttrain.recipe.schema import Clean, DataStage, Dpd, Grpo, Recipe, RewardModel, Sft, StageData
 from posttrain.types import Message
 
 LEAST_CHARS = 40  # of a turn that is told from what anybody might say
@@ -24,9 +24,11 @@ LEAST_CHARS = 40  # of a turn that is told from what anybody might say
 
 def held_out_overlap(recipe: Recipe, recipe_dir: Path, rows: int | None = None) -> dict[str, int]:
     """Suite -> number of its problems that a training stage, or one that makes rows, reads as a prompt, in the first
-    `rows` of each data set (None: in all). Data that stages wrote answer those prompts and add none."""
+    `rows` of each data set (None: in all). Data that stages wrote answer those prompts and add none, and a `clean`
+    stage takes a suite's problems out."""
     read = partial(first_rows, recipe_dir=recipe_dir, count=rows)
     trained: set[str] = set()
+    cleaned: dict[str, set[str]] = {suite.data: set() for suite in recipe.evaluate.suites.values()}
     for stage in recipe.stages:
         if isinstance(stage, Sft):
             trained |= _questions(
@@ -47,14 +49,17 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path, rows: int | None = None) 
                 for row in read(load_prompts, name, recipe.data[name]).items
             )
         elif isinstance(stage, DataStage):
-            trained |= _questions(
+            found = _questions(
                 row.messages
                 for name in _own(recipe, data_of(stage))
                 for row in read(load_source_rows, name, recipe.data[name]).items
             )
+            removes = isinstance(stage, Clean) and "contamination" not in stage.skip
+            for suite in set(cleaned) - set(suites_against(recipe, stage) if removes else ()):
+                cleaned[suite] |= found
     return {
         name: sum(
-            not trained.isdisjoint(telling_turns(row.messages))
+            not (trained | cleaned[suite.data]).isdisjoint(telling_turns(row.messages))
             for row in load_prompts(suite.data, recipe.data[suite.data], recipe_dir).items
         )
         for name, suite in recipe.evaluate.suites.items()

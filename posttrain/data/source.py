@@ -61,9 +61,11 @@ def load_conversations(
 ) -> Rows[Conversation]:
     """Rows to imitate. Raises DataError: missing file, no rows, too many faulty ones."""
     if isinstance(spec, ToyData):
-        from posttrain.toy.tasks import conversations
-
-        return _made(name, conversations(spec.task, spec.rows, spec.difficulty, spec.split, spec.seed), Conversation)
+        return _made(
+            name,
+            toy_world(spec).conversations(spec.task, spec.rows, spec.difficulty, spec.split, spec.seed),
+            Conversation,
+        )
     if isinstance(spec, GymData):
         from posttrain.toy.gym import gym_conversations
 
@@ -91,9 +93,9 @@ def load_conversations(
 def load_prompts(name: str, spec: Data, recipe_dir: Path) -> Rows[Prompt]:
     """Questions to sample answers for. Raises DataError as load_conversations."""
     if isinstance(spec, ToyData):
-        from posttrain.toy.tasks import prompts
-
-        return _made(name, prompts(spec.task, spec.rows, spec.difficulty, spec.split, spec.seed), Prompt)
+        return _made(
+            name, toy_world(spec).prompts(spec.task, spec.rows, spec.difficulty, spec.split, spec.seed), Prompt
+        )
     if isinstance(spec, GymData):
         from posttrain.toy.gym import gym_prompts
 
@@ -136,6 +138,13 @@ def load_pairs(
     if isinstance(spec, GymData):
         raise DataError(f"data '{name}' (reasoning_gym) has no preference pairs", remedy="name a data set of pairs")
     return _read(name, spec, recipe_dir, PreferencePair, think)
+
+
+def toy_world(spec: ToyData) -> Any:
+    """The module that makes the rows of a toy data set."""
+    from posttrain.toy import collected, tasks
+
+    return collected if spec.task == collected.TASK else tasks
 
 
 def _made(name: str, rows: Iterable[Any], kind: type[Row]) -> Rows[Row]:

@@ -17,7 +17,9 @@ from posttrain.data.hub import read_hub
 from posttrain.data.question import LISTS
 from posttrain.data.shapes import read_conversation, read_prompt
 from posttrain.data.source import Fault, Rows, check_share, in_words, load_conversations, load_prompts
-from posttrain.recipe.schema import Data, FileData, HubData
+from posttrain.recipe.schema import Data, FileData, HubData, ToyData
+from posttrain.toy import collected
+from posttrain.toy.tasks import ask
 from posttrain.types import Conversation, Message, Prompt
 
 CANDIDATES = "candidates"
@@ -70,19 +72,16 @@ def load_source_rows(
 
 
 def _made(name: str, spec: Data, recipe_dir: Path) -> Rows[SourceRow]:
-    """Of a made data set: its problems with their golds, and the answers of its conversations to the same problems."""
+    """Of a made data set: its problems with their golds, and the answers to the same problems."""
     read = load_prompts(name, spec, recipe_dir)
-    answered = {
-        asked_key(row.messages[:-1]): row.messages[-1]["content"]
-        for row in load_conversations(name, spec, recipe_dir).items
-    }
+    answered = _candidates_of(name, spec, recipe_dir)
     items = tuple(
         SourceRow(
             number=number,
             id=row.id,
             data=name,
             messages=row.messages,
-            answers=tuple(answer for answer in [answered.get(asked_key(row.messages))] if answer is not None),
+            answers=answered.get(asked_key(row.messages), ()),
             gold=row.gold,
             reference=row.reference,
             metadata=row.metadata,
@@ -92,6 +91,17 @@ def _made(name: str, spec: Data, recipe_dir: Path) -> Rows[SourceRow]:
         for number, row in zip(read.numbers, read.items, strict=True)
     )
     return Rows(name=name, items=items, numbers=read.numbers)
+
+
+def _candidates_of(name: str, spec: Data, recipe_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Turns -> the answers that a made data set has for them."""
+    if isinstance(spec, ToyData) and spec.task == collected.TASK:
+        rows = collected.collected(spec.rows, spec.difficulty, spec.split, spec.seed)
+        return {asked_key(ask(row.problem)): row.candidates for row in rows}
+    return {
+        asked_key(row.messages[:-1]): (row.messages[-1]["content"],)
+        for row in load_conversations(name, spec, recipe_dir).items
+    }
 
 
 def asked_key(messages: Sequence[Message]) -> str:

@@ -29,7 +29,9 @@ ROLE_OF_KEY = {
         QUESTION,
     ),
     **dict.fromkeys(("messages", "conversations", "conversation", "turns"), QUESTION),
-    **dict.fromkeys(("completion", "response", "answer", "answers", "output", "solution", "chosen"), ANSWER),
+    **dict.fromkeys(
+        ("completion", "response", "answer", "answers", "output", "solution", "chosen", "candidates"), ANSWER
+    ),
     **dict.fromkeys(("reasoning", "reasoning_content", "thinking", "code", "canonical_solution", "target"), ANSWER),
     **dict.fromkeys(("gold", "reference", "expected", "test", "tests", "label"), GOLD),
     **dict.fromkeys(("text", "content", "document", "body"), OTHER),

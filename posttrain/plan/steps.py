@@ -211,9 +211,9 @@ class _Builder:
     steps: dict[str, Step] = field(default_factory=dict)
 
     def model(self, name: str, model: ModelRef, *, role: ModelRole, stage: str | None = None) -> None:
-        """The base or a teacher. A toy teacher goes on from a toy base of its shape, which --from may have left out."""
+        """The base or a model beside it. A toy goes on from a toy base of its shape, which --from may have left out."""
         params = identity.base_params(self.recipe, name, model, local=name in self.files.paths)
-        goes_on = role is ModelRole.TEACHER and _same_toy(self.recipe.base, model)
+        goes_on = role in (ModelRole.TEACHER, ModelRole.ASKED) and _same_toy(self.recipe.base, model)
         if goes_on and BASE not in self.steps:
             self.model(BASE, self.recipe.base, role=ModelRole.BASE)
         inputs = {"checkpoint": BASE} if goes_on else {}
@@ -438,12 +438,12 @@ class _Builder:
 
 
 def _same_toy(base: ModelRef, teacher: ModelRef) -> bool:
-    """Whether both are toys of one shape: a base, and a teacher that can go on from it."""
+    """Whether both are toys of one shape: a base, and one that can go on from it."""
     if base.path != "toy" or teacher.path != "toy":
         return False
     ours, its = (model.toy or ToyModel.model_validate({}) for model in (base, teacher))
     shapes = [toy.model_dump(exclude={"skill", "steps"}) for toy in (ours, its)]
-    return ours.skill == "base" and its.skill == "teacher" and shapes[0] == shapes[1]
+    return ours.skill == "base" and its.skill != "base" and shapes[0] == shapes[1]
 
 
 def _custom(kind: str, name: str, recipe: Recipe, source: Source) -> Any:

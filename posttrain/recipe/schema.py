@@ -43,9 +43,12 @@ class ToyModel(Strict):
     tied: bool = Field(False, description="Share the embedding with the output head.")
     experts: int = Field(4, ge=2, le=16, description="Experts a layer (mixtral only).")
     steps: int = Field(300, ge=1, description="Optimiser steps of pre-training.")
-    skill: Literal["base", "teacher"] = Field(
+    skill: Literal["base", "teacher", "writer"] = Field(
         "base",
-        description="base: raw text, no chat. teacher: worked answers; it goes on from a toy base of the same shape.",
+        description=(
+            "base: raw text, no chat. teacher: worked answers. writer: chains that lead to a known answer. Both go on "
+            "from a toy base of the same shape."
+        ),
     )
 
 
@@ -279,7 +282,9 @@ class ToyData(Strict):
     """Rows of the toy world, made from a seed."""
 
     source: Literal["toy"]
-    task: str = Field(description="Task family: stem, code or preference (or a name that posttrain.toy lists).")
+    task: str = Field(
+        description="Task family: stem, code, preference, stem_collected, or a name that posttrain.toy lists."
+    )
     rows: Positive = Field(description="Rows made.")
     difficulty: tuple[int, int] = Field((1, 3), description="Lowest and highest level, 1 to 5.")
     split: Literal["train", "held_out"] = Field("train", description="Problems of the two splits never overlap.")

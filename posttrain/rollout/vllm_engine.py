@@ -105,6 +105,9 @@ class VllmEngine:
         else:
             options |= {
                 "enforce_eager": True,
+                # A prompt that is read in two steps draws a sample after the first and takes it back, which a
+                # generator of the CPU cannot: prompts that do not fit a step any more wait for the next.
+                "enable_chunked_prefill": False,
                 "block_size": _BLOCK_TOKENS,
                 "kv_cache_memory_bytes": self._kv_cache_bytes(),
             }

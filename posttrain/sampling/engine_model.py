@@ -21,20 +21,22 @@ from posttrain.types import EncodedPrompt, GenerationRequest, Prompt, SamplingPa
 
 
 def own_chat(folder: Path, chat: Chat) -> Chat:
-    """How a model made elsewhere is spoken to: by its own template and stop tokens where it brings a template, else as
-    the recipe says. Another template's marks would be noise to it."""
+    """How a model made elsewhere is spoken to: by its own template where it brings one, else as the recipe says; the
+    marks of another would be noise to it. Its turns end with its own stop tokens, and with the recipe's where it knows
+    them: not every checkpoint names the token that ends a turn."""
     if not has_chat_template(folder, str(folder)):
         return chat
+    from transformers import AutoTokenizer
+
     path = folder / "generation_config.json"
     stops = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
-    names: list[str] = []
-    if stops is not None:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        ids = stops if isinstance(stops, list) else [stops]
-        names = [str(tokenizer.convert_ids_to_tokens(token)) for token in ids]
-    return chat.model_copy(update={"template": None, "stop": names, "add_tokens": False})
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    own = [
+        str(tokenizer.convert_ids_to_tokens(token))
+        for token in (stops if isinstance(stops, list) else [stops] if stops is not None else [])
+    ]
+    known = [name for name in chat.stop if name in tokenizer.get_vocab()]
+    return chat.model_copy(update={"template": None, "stop": list(dict.fromkeys([*own, *known])), "add_tokens": False})
 
 
 class EngineModel:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.source import write_set_aside
-from posttrain.data.source_rows import SourceRow
+from posttrain.data.source_rows import CANDIDATES, SourceRow
 from posttrain.errors import StageError
 from posttrain.factory.card import write_stage_card
 from posttrain.factory.row_work import published_row
@@ -25,7 +25,7 @@ REPORT = "report.json"
 class CleanStage:
     """Publishes the rows that are kept, and a report that lists each of the others with its rule."""
 
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.factory.clean import clean_file
@@ -94,4 +94,5 @@ def _line(row: SourceRow) -> dict[str, Any]:
 
 def _kept(row: SourceRow) -> dict[str, Any]:
     made = {"data": row.data, "row": row.number, "id": row.id, "models": []}
-    return published_row(row, row.answers[0] if row.answers else None, made)
+    kept = published_row(row, row.answers[0] if row.answers else None, made)
+    return {**kept, CANDIDATES: list(row.answers)} if len(row.answers) > 1 else kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posttrain.data.source_rows import CANDIDATES, MADE_FROM
 from posttrain.recipe.resolve import is_made_by_data_stage
 from posttrain.recipe.schema import Data, FileData
 from posttrain.stages.protocol import StepContext
@@ -24,4 +25,4 @@ def data_at_hand(ctx: StepContext) -> dict[str, Data]:
 def made_rows(published: Path) -> FileData:
     """The rows that a data stage published in a folder, as any file of rows."""
     spec = {"source": "jsonl", "path": str(published / MADE_ROWS), "card": str(published / MADE_CARD)}
-    return FileData.model_validate({**spec, "metadata": ["made_from"]})
+    return FileData.model_validate({**spec, "metadata": [MADE_FROM, CANDIDATES]})

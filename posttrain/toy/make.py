@@ -1,8 +1,9 @@
 """Makes a toy checkpoint: a small Qwen3, Llama or Mixtral decoder pre-trained on the toy's corpus on the CPU, in about
 a minute.
 
-skill `base` reads raw documents only and has never seen a chat turn; skill `teacher` reads worked conversations, and
-goes on from a base where it is given one: what that has learnt of copying and of sums need not be learnt twice.
+skill `base` reads raw documents only and has never seen a chat turn; skill `teacher` reads worked conversations, skill
+`writer` how to lead to a known answer. Both go on from a base where they are given one: what that has learnt of copying
+and of sums need not be learnt twice.
 float32 and a fixed number of threads: the same spec and seed give the same bytes on the same machine. The only toy
 module that imports torch.
 """
@@ -20,12 +21,12 @@ import torch
 
 from posttrain.recipe.schema import ToyModel
 from posttrain.store.failpoints import failpoint
-from posttrain.toy import style
+from posttrain.toy import chains, style
 from posttrain.toy import tokenizer as words
 from posttrain.toy.corpus import documents, echo, facts
 from posttrain.toy.muon import Muon
-from posttrain.toy.problem import split_of
-from posttrain.toy.tasks import TASKS, as_answer
+from posttrain.toy.problem import Problem, split_of
+from posttrain.toy.tasks import TASKS, Task, as_answer
 
 THREADS = 2
 ROWS = 8
@@ -41,7 +42,7 @@ TEACHER_DULLNESS = 0.35
 TEACHER_SHARPNESS = 1.6
 # Of a teacher's lessons without sums: how to go on after no thinking, which it would not have chosen.
 TERSE_SHARE = 0.15
-LESSON_WEIGHTS = (4, 3, 3)  # stem, code, preference
+LESSONS, LESSON_WEIGHTS = ("stem_worked", "code_worked", "preference_worked"), (4, 3, 3)
 LEVEL_WEIGHTS = (1, 1, 1, 0, 0)  # levels 1 to 5: it reads what the demo asks, and no more
 UNTRAINED = -100
 MAX_POSITIONS = 2048
@@ -170,7 +171,7 @@ def _rows(spec: ToyModel, tokenizer: Any, seed: int) -> Iterator[Row]:
     guessed.
     """
     end = tokenizer.convert_tokens_to_ids(words.END_OF_TEXT)
-    texts = ((("", text)) for text in documents(seed)) if spec.skill == "base" else _lessons(tokenizer, seed)
+    texts = ((("", text)) for text in documents(seed)) if spec.skill == "base" else _lessons(spec, tokenizer, seed)
     buffer: Row = []
     while True:
         while len(buffer) < ROW_TOKENS:
@@ -181,29 +182,35 @@ def _rows(spec: ToyModel, tokenizer: Any, seed: int) -> Iterator[Row]:
         buffer.clear()
 
 
-def _lessons(tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
-    """A teacher's reading, (given, to learn): careful answers to training problems in chat form, echoes and sums of
-    single digits."""
+def _lessons(spec: ToyModel, tokenizer: Any, seed: int) -> Iterator[tuple[str, str]]:
+    """A teacher's or a writer's reading, (given, to learn): training problems in chat form, echoes and sums of single
+    digits."""
     rng = random.Random(f"lessons/{seed}")
+    names, weights = (("stem_worked",), (1,)) if spec.skill == "writer" else (LESSONS, LESSON_WEIGHTS)
     while True:
         if rng.random() > CHAT_SHARE:
             yield "", rng.choice((echo, facts))(rng)
             continue
-        task = TASKS[rng.choices(("stem_worked", "code_worked", "preference_worked"), weights=LESSON_WEIGHTS)[0]]
+        task = TASKS[rng.choices(names, weights=weights)[0]]
         problem = task.draw(rng, rng.choices((1, 2, 3, 4, 5), weights=LEVEL_WEIGHTS)[0])
         if split_of(problem.key) == "train":
-            turns = [{"role": "user", "content": problem.question}]
+            if spec.skill == "writer":
+                (asked, said), opened = chains.lesson(problem, rng), ""
+            else:
+                asked, (opened, said) = problem.question, _answered(task, problem, rng)
+            turns = [{"role": "user", "content": asked}]
             given = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            # There the lessons that others collected are not right enough for a teacher.
-            notes = task.domain == "preference"
-            careful = task.domain == "stem" or rng.random() >= TERSE_SHARE
-            answer = (
-                style.write(problem.gold, rng, TEACHER_QUALITY, careful, TEACHER_DULLNESS)
-                if notes
-                else task.worked(problem, rng, careful)
-            )
-            yield (
-                (given, as_answer(*answer) + words.TURN_END)
-                if careful
-                else (given + as_answer("", ""), answer[1] + words.TURN_END)
-            )
+            yield given + opened, said + words.TURN_END
+
+
+def _answered(task: Task, problem: Problem, rng: random.Random) -> tuple[str, str]:
+    """A teacher's answer to a problem: what it goes on after, and what it says."""
+    # There the lessons that others collected are not right enough for a teacher.
+    notes = task.domain == "preference"
+    careful = task.domain == "stem" or rng.random() >= TERSE_SHARE
+    answer = (
+        style.write(problem.gold, rng, TEACHER_QUALITY, careful, TEACHER_DULLNESS)
+        if notes
+        else task.worked(problem, rng, careful)
+    )
+    return ("", as_answer(*answer)) if careful else (as_answer("", ""), answer[1])

@@ -77,7 +77,7 @@ def prompts(task: str, rows: int, difficulty: tuple[int, int], split: Split, see
         yield Prompt(
             id=f"toy-{task}/{split}/{seed}/{number}",
             source=f"toy/{task}",
-            messages=_ask(problem),
+            messages=ask(problem),
             gold=problem.gold,
             reference=style.reference(problem, own) if TASKS[task].domain == "preference" else None,
             metadata={"level": problem.level, "key": problem.key},
@@ -89,7 +89,7 @@ def conversations(task: str, rows: int, difficulty: tuple[int, int], split: Spli
     for number, problem in enumerate(problems(task, rows, difficulty, split, seed)):
         own = random.Random(f"answer/{problem.key}/{seed}")
         thinking, answer = TASKS[task].worked(problem, own, own.random() < TASKS[task].careful)
-        turns = (*_ask(problem), {"role": "assistant", "content": as_answer(thinking, answer)})
+        turns = (*ask(problem), {"role": "assistant", "content": as_answer(thinking, answer)})
         yield Conversation(id=f"toy-{task}/{split}/{seed}/{number}", source=f"toy/{task}", messages=turns)
 
 
@@ -103,7 +103,7 @@ def pairs(task: str, rows: int, difficulty: tuple[int, int], split: Split, seed:
         yield PreferencePair(
             id=f"toy-{task}/{split}/{seed}/{number}",
             source=f"toy/{task}",
-            messages=_ask(problem),
+            messages=ask(problem),
             chosen=better,
             rejected=worse,
             provenance={"chosen": "toy: rule A", "rejected": "toy: rule A"},
@@ -114,7 +114,7 @@ def as_answer(thinking: str, answer: str) -> str:
     return f"<think>{thinking}</think>{answer}"
 
 
-def _ask(problem: Problem) -> tuple[dict[str, str], ...]:
+def ask(problem: Problem) -> tuple[dict[str, str], ...]:
     return ({"role": "user", "content": problem.question},)
 
 

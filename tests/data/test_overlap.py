@@ -74,6 +74,23 @@ def test_a_problem_is_known_again_by_any_telling_turn(
     assert overlap(tmp_path, trained, held_out) == found
 
 
+@pytest.mark.parametrize(("skip", "found"), [([], 0), (["contamination"], 1)])
+def test_rows_that_a_stage_takes_out_are_not_counted(tmp_path: Path, skip: list[str], found: int) -> None:
+    write_jsonl(tmp_path / "raw.jsonl", [{"messages": [user(LONG)], "gold": "42"}])
+    recipe = Recipe.model_validate(
+        {
+            "schema": 1,
+            "name": "r",
+            "base": {"path": "toy"},
+            "data": {name: {"source": "jsonl", "path": "raw.jsonl", "card": "c.md"} for name in ("raw", "suite")},
+            "verifiers": {"math": {"kind": "math"}},
+            "stages": [{"kind": "clean", "name": "tidy", "data": "raw", "skip": skip}],
+            "evaluate": {"suites": {"s": {"data": "suite", "verifier": "math"}}},
+        }
+    )
+    assert held_out_overlap(recipe, tmp_path) == {"s": found}
+
+
 def test_the_first_turn_tells_where_none_is_long() -> None:
     assert telling_turns([user("What is 17 + 25?"), said("42"), user(SURE)]) == ["what is 17 + 25?"]
     assert telling_turns([user("Hi"), said("Hello"), user(LONG)]) == [LONG.lower()]

@@ -36,10 +36,12 @@ def test_duplicates_and_problems_of_a_suite_are_taken_out_and_the_verdict_stands
         "tidied": {"source": "stage", "stage": "tidy"},
     }
     recipe = write_recipe(tmp_path, [stage, {**stage, "name": "again", "data": "tidied"}], data=data)
+    first: dict[str, object] = {"prompt": QUESTION.format(3), "completion": "Three and six make 9.", "gold": "9"}
+    first["candidates"] = ["It is 9.", "It is 8."]
     rows = [
-        {"prompt": QUESTION.format(3), "completion": "Three and six make 9.", "gold": "9", "level": 1},
+        {**first, "level": 1},
         {"messages": [{"role": "user", "content": QUESTION.format(5)}, {"role": "assistant", "content": "It is 15."}]},
-        {"prompt": QUESTION.format(3), "completion": "Three and six make 9.", "gold": "9"},
+        {**first, "level": 2},
         {"prompt": "What is the name of the longest river that flows through Hamburg?", "completion": "The Elbe."},
     ]
     write_jsonl(tmp_path / "raw.jsonl", rows)
@@ -48,6 +50,7 @@ def test_duplicates_and_problems_of_a_suite_are_taken_out_and_the_verdict_stands
     kept = lines(tmp_path / "run" / "stages" / "tidy" / "rows.jsonl")
     assert [row["made_from"][0]["row"] for row in kept] == [1, 4]
     assert kept[0]["metadata"] == {"level": 1} and kept[0]["gold"] == "9"
+    assert kept[0]["candidates"] == ["Three and six make 9.", "It is 9.", "It is 8."] and "candidates" not in kept[1]
     report = json.loads((tmp_path / "run" / "stages" / "tidy" / "report.json").read_text())
     assert [(one["row"], one["rule"]) for one in report["removed"]] == [(2, "contamination"), (3, "exact_duplicate")]
     card = (tmp_path / "run" / "stages" / "tidy" / "card.md").read_text()

@@ -136,3 +136,13 @@ def test_a_run_asks_its_own_checkpoint_and_trains_on_the_rows_that_are_kept(
     rows = lines(tmp_path / "run" / "stages" / "pick" / "rows.jsonl")
     tuned = json.loads((tmp_path / "run" / "stages" / "tune" / "manifest.json").read_text())["metrics"]
     assert len(rows) == 8 == tuned["rows"] and tuned["faulty_rows"] == 0
+
+
+def test_a_model_made_elsewhere_also_ends_its_turns_as_the_recipe_says_where_it_knows_the_token(tmp_path: Path) -> None:
+    from posttrain.recipe.schema import Chat, ToyModel
+    from posttrain.sampling.engine_model import own_chat
+    from posttrain.toy.make import make_model
+
+    make_model(ToyModel(hidden_size=32, layers=1, steps=1), tmp_path / "toy", 0)
+    chat = own_chat(tmp_path / "toy", Chat(stop=["<|im_end|>", "<|eot_id|>"]))
+    assert chat.stop == ["<|endoftext|>", "<|im_end|>"] and chat.template is None

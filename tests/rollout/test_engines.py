@@ -92,6 +92,17 @@ def test_a_whole_context_can_be_scored(engine: Any, tiny: Callable[..., Path]) -
     assert largest_gap(engine.score([sequence], [1]), folder_logprobs(tiny())([sequence], [1])) < CLOSE
 
 
+@pytest.mark.vllm
+def test_seeded_prompts_of_more_tokens_than_an_engine_reads_in_a_step_are_sampled_the_same(vllm_engine: Any) -> None:
+    many = [
+        GenerationRequest(prompt_ids=tuple((row + t) % 250 for t in range(150)), seeds=(row,)) for row in range(120)
+    ]
+    sampling = SamplingParams(max_tokens=3)
+    together = vllm_engine.generate(many, sampling)
+    alone = vllm_engine.generate(many[109:111], sampling)
+    assert [group[0].token_ids for group in together[109:111]] == [group[0].token_ids for group in alone]
+
+
 def test_temperature_zero_takes_the_likeliest_token(engine: Any, tiny: Callable[..., Path]) -> None:
     import torch
     from transformers import AutoModelForCausalLM

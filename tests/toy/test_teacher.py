@@ -25,6 +25,7 @@ def test_the_demos_teacher_goes_on_from_the_base_and_is_another_where_the_base_i
     assert dict(teacher.inputs) == {"checkpoint": "base"}
     assert plan_of(tmp_path, "base.toy.steps=7").step(TEACHER).id != teacher.id
     assert plan_of(tmp_path, "stages.cold_start.steps=7").step(TEACHER).id == teacher.id
+    assert dict(plan_of(tmp_path).step("rebuilt.writer").inputs) == {"checkpoint": "base"}
 
 
 @pytest.mark.parametrize(
