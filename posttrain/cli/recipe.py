@@ -210,6 +210,8 @@ def _print_plan(plan: Plan, rows: list[StepStatus], estimates: dict[str, Estimat
         asked = estimates[row.step.name].asked
         if asked is not None:
             print(f"{row.step.name}: {asked.said()}")
+        for said in estimates[row.step.name].mixed:
+            print(f"{row.step.name}.{said}")
         for change in row.drift:
             print(f"warning: {row.step.name} was made with other versions: {change}")
     cached = sum(row.state == "cached" for row in rows)

@@ -54,8 +54,10 @@ def held_out_overlap(recipe: Recipe, recipe_dir: Path, rows: int | None = None) 
                 for name in _own(recipe, data_of(stage))
                 for row in read(load_source_rows, name, recipe.data[name]).items
             )
-            removes = isinstance(stage, Clean) and "contamination" not in stage.skip
-            for suite in set(cleaned) - set(suites_against(recipe, stage) if removes else ()):
+            taken_out: list[str] = []
+            if isinstance(stage, Clean) and "contamination" not in stage.skip:
+                taken_out = suites_against(recipe, stage)
+            for suite in set(cleaned) - set(taken_out):
                 cleaned[suite] |= found
     return {
         name: sum(

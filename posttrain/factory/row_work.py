@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from posttrain.data.source_rows import SourceRow
+from posttrain.data.source_rows import CANDIDATES, SourceRow
 from posttrain.factory.asking import Ask, Check, Refused, Reply, Silent, Trial, ask_key, ask_seed
 from posttrain.factory.forms import Form, Unreadable
 from posttrain.factory.templates import Prompts
@@ -262,6 +262,13 @@ def published_row(row: SourceRow, answer: str | None, made: Mapping[str, Any]) -
     return {
         key: value for key, value in whole.items() if value is not None and (key == "gold" or value not in ({}, []))
     }
+
+
+def row_as_read(row: SourceRow) -> dict[str, Any]:
+    """A row published as it was read, with all of its answers."""
+    made = {"data": row.data, "row": row.number, "id": row.id, "models": []}
+    whole = published_row(row, row.answers[0] if row.answers else None, made)
+    return {**whole, CANDIDATES: list(row.answers)} if len(row.answers) > 1 else whole
 
 
 def spoken(messages: Sequence[Message], text: str) -> tuple[Message, ...]:

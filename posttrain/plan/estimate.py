@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posttrain.data.mix import Seen, num_rows, seen_of_total
+from posttrain.data.mix import Seen, num_rows, seen_of_total, shares
 from posttrain.plan.asking import BYTES_PER_TOKEN, Asked, asked_at_most
 from posttrain.plan.memory import PROMPT_TOKENS, forward_of
 from posttrain.plan.steps import Plan
@@ -23,14 +23,15 @@ from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import BASE, data_of, models_of
 from posttrain.recipe.schema import (
     AskingStage,
-    DataStage,
     Dpd,
     FileData,
     Grpo,
     GymData,
     HubData,
+    Mix,
     Recipe,
     RewardModel,
+    RowStage,
     Sft,
     StageData,
     Supervised,
@@ -54,6 +55,7 @@ class Estimate:
     disk_bytes: what is published, and two resume checkpoints. seen: which rows of its data a stage trains on, were
     none of them faulty or too long; unknown where rows are packed into a given number of steps, or made by the run.
     text_bytes: size of the files of rows that a stage reads, those that are here. asked: of a stage that asks models.
+    mixed: of a mix stage, in a line a phase and data set, how many rows it takes and how many of them come again.
 
     Example: Estimate(steps=100, tokens=1638400, memory_bytes=14000000, disk_bytes=28000000, seen=Seen(rows=3000,
     drawn=3200, not_seen=0, again=200), text_bytes=9000000)
@@ -66,6 +68,7 @@ class Estimate:
     seen: Seen | None = None
     text_bytes: int | None = None
     asked: Asked | None = None
+    mixed: tuple[str, ...] = ()
 
 
 def estimate(plan: Plan) -> dict[str, Estimate]:
@@ -88,6 +91,8 @@ def estimate(plan: Plan) -> dict[str, Estimate]:
             found[step.name] = _sampling(plan, step, size)
         elif isinstance(stage, AskingStage) and step.kind == stage.kind:
             found[step.name] = _asking(plan, stage)
+        elif isinstance(stage, Mix) and step.kind == stage.kind:
+            found[step.name] = Estimate(mixed=_mixed(plan, stage))
         elif step.kind in ("base", "export") and size is not None:
             copied = step.kind == "export" or step.params["model"]["path"] == "toy"
             toy_steps = step.params["model"]["toy"]["steps"] if step.kind == "base" and copied else None
@@ -240,10 +245,31 @@ def _asking(plan: Plan, stage: AskingStage) -> Estimate:
     return Estimate(tokens=asked.tokens, asked=asked)
 
 
+def _mixed(plan: Plan, stage: Mix) -> tuple[str, ...]:
+    """What each share costs in repeated rows, at least: domains are known to the run alone."""
+    lines = []
+    for name, total in _rows_of_phases(stage).items():
+        phase = stage.phases[name]
+        for data, count in shares(phase.data or stage.data, total).items():
+            rows = _num_source_rows(plan, data)
+            line = f"{name}: {count:,} rows of {data}"
+            if rows is not None:
+                there = round(phase.quality[1] * rows) - round(phase.quality[0] * rows)
+                line += f", which has at most {there:,}: {max(0, count - there):,} come again, or more"
+            lines.append(line)
+    return tuple(lines)
+
+
+def _rows_of_phases(stage: Mix) -> dict[str, int]:
+    return shares({name: phase.share for name, phase in stage.phases.items()}, stage.rows)
+
+
 def _num_source_rows(plan: Plan, name: str) -> int | None:
     spec = plan.recipe.data[name]
     maker = next((one for one in plan.recipe.stages if isinstance(spec, StageData) and one.name == spec.stage), None)
-    if not isinstance(maker, DataStage):
+    if isinstance(maker, Mix):
+        return _rows_of_phases(maker).get(spec.part, maker.rows) if isinstance(spec, StageData) else None
+    if not isinstance(maker, RowStage):
         return _num_rows(plan, name)
     rows = _num_source_rows(plan, maker.data)
     return rows * (maker.keep if isinstance(maker, Verify) else 1) if rows is not None else None

@@ -317,7 +317,7 @@ class _Builder:
 
     def _data_stage(self, stage: DataStage) -> None:
         """A stage that makes rows: its models, each a step or a server, and the rows that it reads."""
-        inputs, prompts, data = self._stage_data(stage), [], [stage.data]
+        inputs, prompts, data = self._stage_data(stage), [], list(data_of(stage))
         if isinstance(stage, AskingStage):
             for role, model in stage.models.items():
                 name = f"{stage.name}.{role}"

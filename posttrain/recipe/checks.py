@@ -32,6 +32,7 @@ from posttrain.recipe.schema import (
     Dpd,
     Filter,
     Grpo,
+    Mix,
     Recipe,
     RewardModel,
     Sandbox,
@@ -183,11 +184,16 @@ def _check_stage_data(recipe: Recipe, source: Source, index: int, name: str, spe
             f"data '{name}' comes from stage '{spec.stage}', which does not run before '{stage.name}'",
             "reorder the stages",
         )
+    maker = next(other for other in recipe.stages if other.name == spec.stage)
+    more = ["rejected", "pairs"] if isinstance(maker, Dpd) else list(maker.phases) if isinstance(maker, Mix) else []
+    parts = ["chosen", *more]
+    if spec.part not in parts:
+        source.fail(
+            ("data", name, "part"),
+            f"{maker.kind} stage '{maker.name}' publishes no '{spec.part}'",
+            near(spec.part, parts),
+        )
     if is_made_by_data_stage(recipe, name):
-        if spec.part != "chosen":
-            source.fail(
-                ("data", name, "part"), f"a data stage publishes rows, not {spec.part}", "leave it out, or part: chosen"
-            )
         if isinstance(stage, RewardModel):
             source.fail(place, f"data '{name}' holds rows, not pairs", "name a data set of preference pairs")
         return

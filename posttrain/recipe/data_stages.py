@@ -12,6 +12,7 @@ from posttrain.recipe.schema import (
     AskingStage,
     Clean,
     DataStage,
+    Mix,
     Recipe,
     Reconstruct,
     Refine,
@@ -47,6 +48,8 @@ def check_data_stages(recipe: Recipe, source: Source) -> None:
             _check_tests(recipe, source, stage, key)
         if isinstance(stage, Clean):
             _check_clean(recipe, source, stage, key)
+        if isinstance(stage, Mix):
+            _check_mix(source, stage, key)
 
 
 def _check_roles(stage: AskingStage, source: Source, key: Key) -> None:
@@ -139,6 +142,26 @@ def server_options(model: AskedModel) -> dict[str, object]:
     """What the client of a server is made from (rewards.contract.options.EndpointOptions)."""
     names = ("endpoint", "model", "api_key_env", "timeout_seconds", "retries", "parallel", "extra")
     return {name: getattr(model, name) for name in names}
+
+
+def _check_mix(source: Source, stage: Mix, key: Key) -> None:
+    total = sum(phase.share for phase in stage.phases.values())
+    if abs(total - 1.0) > 1e-6:
+        source.fail((*key, "phases"), f"the shares of the phases add up to {total:g}", "make them add up to 1")
+    for name, phase in stage.phases.items():
+        where: Key = (*key, "phases", name)
+        if name == "chosen":
+            source.fail(where, "'chosen' stands for all phases", "another name")
+        if not phase.data and not stage.data:
+            source.fail(where, "key 'data' is missing", "give data to the phase or to the stage: {general: 1.0}")
+        if phase.quality[0] >= phase.quality[1]:
+            source.fail((*where, "quality"), f"{list(phase.quality)} holds no row", "the lower edge first: [0.8, 1]")
+        if phase.quality != (0.0, 1.0) and stage.score is None:
+            source.fail((*where, "quality"), "no score says which rows are better", "name the stage's score")
+        if (phase.domains or stage.domains) and stage.domain is None:
+            source.fail(where, "no key says which domain a row has", "name the stage's domain")
+    if stage.data and all(phase.data for phase in stage.phases.values()):
+        source.fail((*key, "data"), "every phase has data of its own, so nothing reads it", "leave it out")
 
 
 def _check_clean(recipe: Recipe, source: Source, stage: Clean, key: Key) -> None:

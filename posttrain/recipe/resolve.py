@@ -22,11 +22,13 @@ from posttrain.recipe.schema import (
     Dpd,
     Filter,
     Grpo,
+    Mix,
     ModelRef,
     Recipe,
     Reconstruct,
     Refine,
     RewardModel,
+    RowStage,
     Sft,
     Stage,
     StageData,
@@ -67,7 +69,9 @@ def data_of(stage: Stage) -> dict[str, float]:
         return dict(stage.data)
     if isinstance(stage, Dpd | Grpo):
         return {stage.prompts: 1.0} if isinstance(stage.prompts, str) else dict(stage.prompts)
-    return {stage.data: 1.0} if isinstance(stage, DataStage) else {}
+    if isinstance(stage, Mix):
+        return {name: share for phase in stage.phases.values() for name, share in (phase.data or stage.data).items()}
+    return {stage.data: 1.0} if isinstance(stage, RowStage) else {}
 
 
 def own_data(recipe: Recipe, stage: AnyStage) -> dict[str, Data]:

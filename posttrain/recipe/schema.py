@@ -312,8 +312,12 @@ class StageData(Strict):
 
     source: Literal["stage"]
     stage: Name = Field(description="Name of the dpd or data stage.")
-    part: Literal["chosen", "rejected", "pairs"] = Field(
-        "chosen", description="chosen: the good answers as conversations; of a data stage all rows that it kept."
+    part: Name = Field(
+        "chosen",
+        description=(
+            "Of a dpd stage: chosen (its good answers), rejected, pairs. Of a mix stage: a phase, or chosen for all. "
+            "Of another data stage: chosen, the rows that it kept."
+        ),
     )
 
 
@@ -607,10 +611,15 @@ class DataStage(Stage):
     """Keys of a stage that makes rows of rows. It starts from no checkpoint, so that `from` stays null."""
 
     kind: str
+
+
+class RowStage(DataStage):
+    """Keys of a data stage that takes the rows of one data set one by one."""
+
     data: Name = Field(description="Data set whose rows it reads.")
 
 
-class AskingStage(DataStage):
+class AskingStage(RowStage):
     """Keys of a data stage that asks models."""
 
     models: dict[Name, AskedModel] = Field(min_length=1, description="The models by their roles.")
@@ -698,7 +707,7 @@ CleanRule = Literal[
 # fmt: on
 
 
-class Clean(DataStage):
+class Clean(RowStage):
     kind: Literal["clean"]
     against: list[Name] = Field(
         default_factory=list, description="Data sets of suites that must not stand in the rows; empty: of all suites."
@@ -710,6 +719,32 @@ class Clean(DataStage):
     near: float = Field(0.7, ge=0.5, le=1, description="Share of words (Jaccard) of a near duplicate.")
     skip: list[CleanRule] = Field(default_factory=list, description="Rules that are left out.")
     remove_numbers_changed: bool = Field(False, description="Also remove a suite's question with other numbers.")
+
+
+class MixPhase(Strict):
+    """A part of the rows that a mix stage publishes. What is null is as the stage has it."""
+
+    share: Share = Field(gt=0, description="Share of the rows; those of all phases add up to 1.")
+    data: dict[Name, Weight] | None = Field(None, min_length=1, description="Data set to weight, in this phase.")
+    domains: dict[str, Weight] | None = Field(None, min_length=1, description="Domain to weight, in this phase.")
+    quality: tuple[Share, Share] = Field(
+        (0.0, 1.0), description="Of each data set the rows in this band of its scores: (0.8, 1) is the best fifth."
+    )
+
+
+class Mix(DataStage):
+    """Rows of several data sets, by share, as the phases of a curriculum."""
+
+    kind: Literal["mix"]
+    data: dict[Name, Weight] = Field(default_factory=dict, description="Data set to weight, where a phase has none.")
+    rows: Positive = Field(description="Rows published, over all phases.")
+    phases: dict[Name, MixPhase] = Field(min_length=1, description="The phases by their names, in order.")
+    score: str | None = Field(None, description="Number in a row's metadata by which its quality is told.")
+    domain: str | None = Field(None, description="Text in a row's metadata that says its domain.")
+    domains: dict[str, Weight] = Field(
+        default_factory=dict, description="Domain to weight, within each data set; rows of others are left out."
+    )
+    max_repeats: Positive = Field(4, description="Times that a row may stand in a phase.")
 
 
 class Custom(Stage):
@@ -734,6 +769,7 @@ AnyStage = Annotated[
     | Annotated[Reconstruct, Tag("reconstruct")]
     | Annotated[WriteTests, Tag("tests")]
     | Annotated[Clean, Tag("clean")]
+    | Annotated[Mix, Tag("mix")]
     | Annotated[Custom, Tag("custom")],
     Discriminator(_stage_tag),
 ]

@@ -177,7 +177,7 @@ def _of_recipe(recipe: Recipe, folder: Path, part: str, published: Path | None) 
         and (published / (maker := maker_of(recipe, spec))).is_dir()
     }
     specs: dict[str, Data] = {
-        name: made_rows(folders[name]) if name in folders and is_made_by_data_stage(recipe, name) else spec
+        name: made_rows(folders[name], spec) if name in folders and is_made_by_data_stage(recipe, name) else spec
         for name, spec in recipe.data.items()
     }
     found = [

@@ -10,6 +10,7 @@ from posttrain.stages.export import Export
 from posttrain.stages.filter import FilterStage
 from posttrain.stages.fitness import Fitness
 from posttrain.stages.grpo import GrpoStage
+from posttrain.stages.mix import MixStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
 from posttrain.stages.rows import ReconstructStage, RefineStage, TestsStage, VerifyStage
@@ -28,6 +29,7 @@ STAGES: dict[str, type[StageKind]] = {
     "reward_model": RewardModelStage,
     "grpo": GrpoStage,
     "clean": CleanStage,
+    "mix": MixStage,
     "verify": VerifyStage,
     "refine": RefineStage,
     "reconstruct": ReconstructStage,

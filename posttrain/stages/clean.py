@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.source import write_set_aside
-from posttrain.data.source_rows import CANDIDATES, SourceRow
+from posttrain.data.source_rows import SourceRow
 from posttrain.errors import StageError
 from posttrain.factory.card import write_stage_card
-from posttrain.factory.row_work import published_row
+from posttrain.factory.row_work import row_as_read
 from posttrain.recipe.resolve import suites_against
 from posttrain.recipe.schema import Clean
 from posttrain.stages.data_at_hand import MADE_CARD, MADE_ROWS
@@ -83,16 +83,10 @@ class CleanStage:
 
 def _written(path: Path, rows: Any, *, answers: bool) -> Path:
     """Rows as a file of lines; of a suite with its answers, which must not stand in the rows either."""
-    write_lines(path, (_line(row) if answers else _kept(row) for row in rows))
+    write_lines(path, (_line(row) if answers else row_as_read(row) for row in rows))
     return path
 
 
 def _line(row: SourceRow) -> dict[str, Any]:
     gold = row.gold if isinstance(row.gold, str | int | float) else None
     return {"prompt": list(row.messages), "gold": gold, "reference": row.reference, "completion": list(row.answers)}
-
-
-def _kept(row: SourceRow) -> dict[str, Any]:
-    made = {"data": row.data, "row": row.number, "id": row.id, "models": []}
-    kept = published_row(row, row.answers[0] if row.answers else None, made)
-    return {**kept, CANDIDATES: list(row.answers)} if len(row.answers) > 1 else kept

@@ -25,7 +25,7 @@ KEYS = {
         "address trainers sharding engines cpus_per_trainer gpus_per_trainer gpus_per_engine placement_timeout_seconds"
     ),
     "Custom": "name from kind options",
-    "DataStage": "name from kind data",
+    "DataStage": "name from kind",
     "Dpd": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
         "adapter save_every "
@@ -53,6 +53,8 @@ KEYS = {
     "Hardware": "nodes gpus gpu_memory_gb host_memory_gb",
     "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
     "Lora": "rank alpha dropout targets",
+    "Mix": "name from kind data rows phases score domain domains max_repeats",
+    "MixPhase": "share data domains quality",
     "ModelRef": "path revision toy shape",
     "Phase": "share data max_tokens learning_rate",
     "Quarantine": "max_faulty_share",
@@ -66,6 +68,7 @@ KEYS = {
     ),
     "RoleSpec": "engines gpus_per_engine gpu_memory_share options",
     "RowData": "max_faulty_share columns metadata gold_format",
+    "RowStage": "name from kind data",
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "

@@ -95,6 +95,13 @@ STAGE_CODE = {
         *TRAINER,
         *SAMPLING,
     ),
+    "mix": (
+        *("stages/mix.py", "stages/rows.py", "data/source_rows.py", "data/mix.py", "factory/mix.py"),
+        "factory/row_work.py",
+        "factory/card.py",
+        *ROWS_READ,
+        *TOY,
+    ),
     "clean": ("stages/clean.py", "stages/rows.py", "data/source_rows.py", *CLEAN, *ROWS_READ, *TOY),
     "verify": ("factory/verify.py", *FACTORY, *TOY),
     "refine": ("factory/refine.py", *FACTORY, *TOY),
