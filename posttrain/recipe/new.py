@@ -16,6 +16,7 @@ from posttrain.errors import InputError, RecipeError
 from posttrain.recipe.files import is_hub_id
 from posttrain.recipe.load import read_recipe
 from posttrain.recipe.paths import full_path
+from posttrain.recipe.schema import AskingStage
 from posttrain.recipe.shipped import find_recipe
 
 
@@ -28,8 +29,8 @@ def new_recipe(
     out: Path,
     edit: Callable[[str], str] | None = None,
 ) -> None:
-    """Write `out`, and beside it the chat template's file where the recipe names one and none is there. edit: changes
-    the text after `name` and `base` are set.
+    """Write `out`, and beside it the files of chat template and prompts that the recipe names, where none are there.
+    edit: changes the text after `name` and `base` are set.
 
     Raises InputError: the file exists, no such shipped recipe, a hub id without revision, or a name the schema refuses.
     """
@@ -63,10 +64,12 @@ def new_recipe(
     temporary = out.with_name(f".{out.name}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
-        template = read_recipe(temporary).recipe.chat.template
-        if template and (source.parent / template).is_file() and not (out.parent / template).exists():
-            (out.parent / template).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source.parent / template, out.parent / template)
+        recipe = read_recipe(temporary).recipe
+        prompts = [path for stage in recipe.stages if isinstance(stage, AskingStage) for path in stage.prompts.values()]
+        for beside in [*([recipe.chat.template] if recipe.chat.template else []), *prompts]:
+            if (source.parent / beside).is_file() and not (out.parent / beside).exists():
+                (out.parent / beside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source.parent / beside, out.parent / beside)
         temporary.rename(out)
     except RecipeError as error:
         raise InputError(error.what, where=str(out), remedy=error.remedy) from error

@@ -123,4 +123,4 @@ def test_schema_and_new_reach_their_functions(recipe: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["title"] == "posttrain recipe"
     assert main(["recipe", "new", "--base", "toy", "--like", "demo_cpu", "--out", "new.yaml"]) == 0
     assert main(["plan", "new.yaml"]) == 0  # the toy's cards come with the package
-    assert "new: 44 steps" in capsys.readouterr().out
+    assert "new: 48 steps" in capsys.readouterr().out
