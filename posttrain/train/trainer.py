@@ -22,6 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank, world_size
+from posttrain.recipe.batches import rows_a_pass
 from posttrain.recipe.schema import Supervised, Training
 from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
@@ -110,7 +111,7 @@ def micro_split(stage: Supervised) -> tuple[int, int]:
             f"batch_size {stage.batch_size} does not divide over {world_size()} trainers",
             remedy="change batch_size or cluster.trainers",
         )
-    micro = math.gcd(per_worker, min(stage.micro_batch_size, per_worker))
+    micro = rows_a_pass(stage, world_size())
     return micro, per_worker // micro
 
 
