@@ -9,6 +9,8 @@
     │       └── RecordError                           a file of a run that does not hold what such a file holds
     ├── BackendError(RuntimeError)           exit 69  a part this machine lacks: Docker, vLLM, torch, a GPU, Ray
     ├── StageError(RuntimeError)             exit 1   a stage failed; the same command resumes
+    │   ├── OutOfMemory                               a trainer worker had no memory left
+    │   └── Restart                                   another attempt is to be made at once
     └── Stopped(RuntimeError)                exit 75  stopped on request at a safe point
 
 All cross process boundaries (Ray, multiprocessing), so each pickles with its fields. Knows nothing of how errors are
@@ -76,6 +78,14 @@ class BackendError(PosttrainError, RuntimeError):
 
 class StageError(PosttrainError, RuntimeError):
     """A stage failed. What was published stays; the same command continues."""
+
+
+class OutOfMemory(StageError):
+    """A trainer worker ran out of memory, on its GPU or its host."""
+
+
+class Restart(StageError):
+    """This attempt ended, and the next one, made from its last checkpoint, has what it takes to go on."""
 
 
 class Stopped(PosttrainError, RuntimeError):

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from posttrain.errors import Restart
 from posttrain.records.codec import as_json
 from posttrain.records.manifest import Manifest
 from posttrain.records.scores import SCORES, Scores
@@ -43,6 +44,8 @@ class Counter:
             for number in range(done + 1, options["steps"] + 1):
                 if number == options["fail_at"] and not ctx.previous:
                     raise RuntimeError(f"made to fail at step {number}")
+                if number == options.get("short_at") and len(ctx.previous) < options["shorts"]:
+                    raise Restart("short of memory: again with less")
                 pause = options["sleep"] if number > 1 else options.get("first_sleep", options["sleep"])
                 if pause > 60:
                     (

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from posttrain.errors import PosttrainError, StageError
+from posttrain.errors import OutOfMemory, PosttrainError, StageError
 from posttrain.machine.judges import Placement
 from posttrain.machine.scorer import Scorer
 from posttrain.recipe.engines import engines_of
@@ -92,8 +92,16 @@ class TrainerWorker:
         )
 
     def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The function's result on the first rank, None on the others: it need not travel."""
-        result = function(*args, **kwargs)
+        """The function's result on the first rank, None on the others: it need not travel. Raises OutOfMemory."""
+        from posttrain.machine.out_of_memory import in_short, is_out_of_memory
+
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            what = f"trainer {self._rank} of {self._world} ran out of memory ({in_short(error)})"
+            raise OutOfMemory(what, remedy="lower micro_batch_size") from error
         return result if self._rank == 0 else None
 
 

@@ -42,7 +42,7 @@ GPU_SHARE = (
 WORKER_GB = 3.0  # host memory of a process that has imported torch, transformers and CUDA's libraries
 OBJECT_STORE_GB = 0.5
 ENCODERS_GB = 32 * 0.5  # of the processes that make tokens, at most (MOST_PROCESSES in train/tokens.py)
-NO_MODEL = ("export", "tokens")  # kinds of steps that load none
+NO_MODEL = ("export", "tokens", "gate")  # kinds of steps that load none
 ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
 LONGEST_MASK = 32768  # of sdpa on a GPU, as in train/attention.py, which loads torch
 
@@ -156,6 +156,9 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
     cluster, stage, model = asked.recipe.cluster, asked.training(step), asked.sizes[step.name]
     if step.kind in ("base", "export"):
         return Needs(notes=tuple(other_sizes(asked.plan, step.name)) if step.kind == "base" else ())
+    if step.kind in ("tokens", "gate"):
+        host = _host(asked, step, roles, None) if step.kind == "tokens" else None
+        return Needs(gpus=0.0 if asked.on_gpus else None, host_memory_gb=host if asked.on_gpus else None)
     gpus = cluster.trainers * cluster.gpus_per_trainer + len(roles) * cluster.engines * cluster.gpus_per_engine
     if not asked.on_gpus or model is None:
         return Needs(gpus=gpus if asked.on_gpus else None)
@@ -255,8 +258,9 @@ def _read_by_teacher(asked: _Asked, step: Step) -> tuple[GpuMemory, list[str]]:
 
 def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | None) -> float | None:
     """Main memory of the fullest node. A trainer loads its model there in float32 (a teacher's file is mapped, once
-    for all trainers of a node), an engine checks its weights against a float32 copy, a hand-over makes two copies and
-    one for each engine; the pairs of a reward model lie in every trainer as lists of 80 bytes a token, at 4 bytes of
+    for all trainers of a node), and later copies there what its checkpoint holds (12 bytes a trained parameter, over
+    all trainers); an engine checks its weights against a float32 copy, a hand-over makes two copies and one for each
+    engine; the pairs of a reward model lie in every trainer as lists of 80 bytes a token, at 4 bytes of
     text a token, and rows of an sft on the disk."""
     model, cluster = asked.sizes[step.name], asked.recipe.cluster
     if model is None:
@@ -269,14 +273,16 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
         return processes + ENCODERS_GB
     if step.kind == "fitness":
         return processes + 8 * _largest(asked).parameters / GB
+    stage = asked.training(step)
+    checkpoint = 12 * trained_parameters(stage, model) * trainers / cluster.trainers / GB if stage else 0.0
     mapped = 2 * teacher.parameters / GB if teacher else 0.0
     if step.kind in ("dpd", "teacher_logprobs"):
-        return processes + mapped + (trainers * copy if step.kind == "dpd" else 0.0)
+        return processes + mapped + (max(trainers * copy, checkpoint) if step.kind == "dpd" else 0.0)
     if step.kind == "grpo":
-        return processes + max(trainers * copy, (2 + engines) * copy)
+        return processes + max(trainers * copy, (2 + engines) * copy + checkpoint)
     if step.kind in ("sft", "reward_model"):
         text = asked.estimates[step.name].text_bytes or 0
-        return processes + trainers * (copy + text / 4 * 80 / GB)
+        return processes + max(trainers * copy, checkpoint) + trainers * text / 4 * 80 / GB
     return processes + engines * copy
 
 

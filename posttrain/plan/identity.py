@@ -40,8 +40,8 @@ FILTER_KEYS = ("prompts", "temperature", "top_p", "max_tokens")
 # Of a data stage: how models are reached and what they may cost, which changes no reply.
 _HOW_ASKED = {"api_key_env", "timeout_seconds", "retries", "parallel", "prompt_price", "completion_price"}
 TOKENS_KEYS = ("data", "max_tokens", "packing", "epochs")
-# in the id as inputs, or written by name below
-_ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter", "negatives_from"}
+# in the id as inputs, or written by name below, or of a step of its own; or how often a resume is possible
+_ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter", "negatives_from", "gate", "checkpoint_minutes"}
 _UNSAID: dict[str, Any] = {"pairs_per_prompt": 1, "kd_skip": []}  # of a dpd: what was before these keys stays it
 
 
@@ -218,6 +218,12 @@ def evaluate_params(
         "data_specs": data_specs(recipe, [suite.data, *examples]),
         **_verifier_params(recipe, {suite.data: suite.verifier}),
     }
+
+
+def gate_params(stage: Sft | Dpd | Grpo, name: str) -> dict[str, Any]:
+    """Part of `<stage>.gate`; the scores that it compares are inputs."""
+    assert stage.gate is not None, "the step is there where the recipe asks for a gate"
+    return {"name": name, **stage.gate.model_dump(mode="json")}
 
 
 def export_params(recipe: Recipe) -> dict[str, Any]:

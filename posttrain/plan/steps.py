@@ -5,7 +5,7 @@
     a stage                   dpd: <stage>.pairs, <stage>.teacher_logprobs where it has a cache, <stage>;
                               grpo: <stage>.filter, <stage>; others: <stage>; before a data stage
                               <stage>.<role> for each model made elsewhere
-    after a checkpoint        <step>.eval.<suite>
+    after a checkpoint        <step>.eval.<suite>, <stage>.gate
     last                      export
 
 These names are printed; what code asks of a step stands in its fields (records/step.py). Knows stage kinds by name and
@@ -291,6 +291,29 @@ class _Builder:
         self._add(step, data=data)
         if is_policy(stage):
             self.evaluations(stage.name)
+        if isinstance(stage, Sft | Dpd | Grpo) and stage.gate is not None:
+            self._gate(stage, stage.gate.suite, inputs["checkpoint"])
+
+    def _gate(self, stage: Sft | Dpd | Grpo, suite: str, start: str) -> None:
+        """Whether the stage's checkpoint is handed on, by evaluations of it and of its start."""
+        name = f"{stage.name}.gate"
+        scores = {"eval.checkpoint": self._score(stage.name, suite), "eval.start": self._score(start, suite)}
+        inputs = {"checkpoint": stage.name, "start": start, **scores}
+        params = identity.gate_params(stage, name)
+        self._add(Step(name=name, kind="gate", params=params, inputs=inputs, stage=stage.name), chat=False)
+
+    def _score(self, checkpoint: str, suite: str) -> str:
+        """The step that scores a checkpoint on a suite, which a gate has done for what it hands on."""
+        scored = self.steps[checkpoint]
+        if scored.kind == "gate" and scored.params["suite"] == suite:
+            return checkpoint
+        if f"{checkpoint}.eval.{suite}" not in self.steps:
+            self._evaluate(checkpoint, suite, few_shot=False)
+        return f"{checkpoint}.eval.{suite}"
+
+    def _kept(self, name: str) -> str:
+        """The step that hands on what the step `name` made: its gate, where it has one."""
+        return f"{name}.gate" if f"{name}.gate" in self.steps else name
 
     def _before_distillation(self, stage: Dpd, start: str) -> dict[str, str]:
         """The pairs, and the teacher's distributions where they go by way of the disk; inputs that the training has
@@ -298,9 +321,9 @@ class _Builder:
         teacher, pairs, cache = (f"{stage.name}.{what}" for what in ("teacher", "pairs", "teacher_logprobs"))
         if self.recipe.evaluate.teacher:
             self.evaluations(teacher)
-        student = stage.negatives_from or start
+        student = self._kept(stage.negatives_from) if stage.negatives_from else start
         if student != start:
-            self._required_step(stage, student, f"has its bad answers from '{student}'", missing=student)
+            self._required_step(stage, student, f"has its bad answers from '{student}'", missing=stage.negatives_from)
         sampled = {"checkpoint": student, "teacher": teacher, **self._judge(stage)}
         params = identity.sampling_params(self.recipe, stage, pairs)
         step = Step(name=pairs, kind="pairs", params=params, inputs=sampled, stage=stage.name)
@@ -322,7 +345,8 @@ class _Builder:
             for role, model in stage.models.items():
                 name = f"{stage.name}.{role}"
                 if model.stage is not None:
-                    inputs[f"model.{role}"] = self._required_step(stage, model.stage, f"asks '{model.stage}'")
+                    asked = self._required_step(stage, self._kept(model.stage), f"asks '{model.stage}'")
+                    inputs[f"model.{role}"] = asked
                 elif model.path is not None:
                     elsewhere = ModelRef(path=model.path, revision=model.revision, toy=model.toy, shape=None)
                     self.model(name, elsewhere, role=ModelRole.ASKED, stage=stage.name)
@@ -371,7 +395,7 @@ class _Builder:
 
     def export(self) -> None:
         """The model that is handed over: the last policy, with a card made of all scores."""
-        inputs = {"checkpoint": final_policy(self.recipe)}
+        inputs = {"checkpoint": self._kept(final_policy(self.recipe))}
         inputs |= {
             f"eval.{step.row}.{step.suite}": name for name, step in self.steps.items() if step.kind == "evaluate"
         }
@@ -381,7 +405,7 @@ class _Builder:
 
     def _start(self, stage: AnyStage) -> str:
         external = f"{stage.name}.from"
-        start = external if external in self.steps else start_of(self.recipe, stage.name)
+        start = external if external in self.steps else self._kept(start_of(self.recipe, stage.name))
         return self._required_step(stage, start, f"starts from '{start}'")
 
     def _judge(self, stage: Stage) -> dict[str, str]:

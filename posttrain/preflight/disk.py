@@ -12,7 +12,7 @@ from posttrain.preflight.subject import Subject
 
 # Kinds of steps that publish text; and distributions, of answers whose lengths are not known before they are there.
 _SMALL = (
-    *("fitness", "pairs", "filter", "evaluate", "teacher_logprobs"),
+    *("fitness", "pairs", "filter", "evaluate", "gate", "teacher_logprobs"),
     *("clean", "verify", "refine", "reconstruct", "tests"),
 )
 

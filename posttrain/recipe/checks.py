@@ -398,6 +398,11 @@ def _check_context(recipe: Recipe, source: Source) -> None:
 def _check_suites(recipe: Recipe, source: Source) -> None:
     trained = {name: stage.name for stage in recipe.stages for name in data_of(stage)}
     judges = {stage.name for stage in recipe.stages if isinstance(stage, RewardModel)}
+    for index, stage in enumerate(recipe.stages):
+        gate = stage.gate if isinstance(stage, Sft | Dpd | Grpo) else None
+        if gate is not None and gate.suite not in recipe.evaluate.suites:
+            what = f"'{gate.suite}' is no suite"
+            source.fail(("stages", index, "gate", "suite"), what, near(gate.suite, recipe.evaluate.suites))
     for name, suite in recipe.evaluate.suites.items():
         key: Key = ("evaluate", "suites", name)
         if suite.data not in recipe.data:

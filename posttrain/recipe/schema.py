@@ -360,10 +360,23 @@ class Training(Stage):
     max_grad_norm: float = Field(1.0, gt=0, description="Clip the global gradient norm here.")
     adapter: Lora | Literal["full"] = Field("full", description="full, or LoRA (merged when the stage ends).")
     save_every: Positive = Field(50, description="Optimiser steps between resume checkpoints.")
+    checkpoint_minutes: float | None = Field(
+        30.0, gt=0, description="Minutes after which one is written too, whatever the steps; null: by steps alone."
+    )
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
     attention: Literal["auto", "sdpa", "flash", "flex"] = Field(
         "auto",
         description="auto: flash attention on a GPU that has it installed, otherwise the model's own (sdpa for most).",
+    )
+
+
+class Gate(Strict):
+    """A step `<name>.gate` after the stage, by its score on a suite against that of the checkpoint it started from."""
+
+    suite: Name = Field(description="Suite of evaluate.suites; both checkpoints are scored on it, whatever `after`.")
+    max_drop: Share = Field(description="Most that avg@k may fall, as a share of 1: 0.02 is two points.")
+    on_fail: Literal["stop", "keep_start"] = Field(
+        "stop", description="stop: the run ends there; keep_start: later stages start from where this one did."
     )
 
 
@@ -387,6 +400,7 @@ class Phase(Strict):
 
 class Sft(Supervised):
     kind: Literal["sft"]
+    gate: Gate | None = Field(None, description="What the stage may not lose; null: no gate.")
     data: dict[str, Weight] = Field(
         default_factory=dict,
         description="Data set to weight; weights are shares of the rows drawn. Left out only where each phase has one.",
@@ -439,6 +453,7 @@ class Teacher(ModelRef):
 
 class Dpd(Supervised):
     kind: Literal["dpd"]
+    gate: Gate | None = Field(None, description="What the stage may not lose; null: no gate.")
     prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
     teacher: Teacher = Field(
         description="Writes the good answers and gives token distributions; same vocabulary as the student."
@@ -486,6 +501,7 @@ class Filter(Strict):
 
 class Grpo(Training):
     kind: Literal["grpo"]
+    gate: Gate | None = Field(None, description="What the stage may not lose; null: no gate.")
     prompts: str | dict[str, Weight] = Field(description="Data set (or mixture) of prompts.")
     verifier: str | dict[str, str] = Field(description="Verifier, or one a data set.")
     filter: Filter | None = Field(

@@ -43,6 +43,12 @@ def write_report(run_dir: Path) -> Path:
     return path
 
 
+def _remarks(run: Run) -> list[str]:
+    """What stages said of themselves beside their numbers, such as of memory that ran out or of a gate."""
+    found = ((stage.name, stage.row.metrics.get("remarks")) for stage in run.stages)
+    return [f"{name}: {remark}" for name, said in found if isinstance(said, list) for remark in said]
+
+
 def render_report(run: Run) -> str:
     """The page as text; nothing is written."""
     table = build_table(run)
@@ -51,7 +57,7 @@ def render_report(run: Run) -> str:
     body = "\n".join(
         (
             sections.head(run, table, recipe, links),
-            sections.notice(run, (*run.notes, *notes)),
+            sections.notice(run, (*run.notes, *notes, *_remarks(run))),
             sections.score_section(table),
             sections.timeline(run),
             training.curves(run),

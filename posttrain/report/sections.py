@@ -45,6 +45,7 @@ KIND_WORDS = {
     "grpo": "reinforcement",
     "reward_model": "reward model",
     "evaluate": "evaluation",
+    "gate": "gate",
     "export": "export",
 }
 

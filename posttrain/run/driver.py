@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from posttrain.errors import InputError, PosttrainError, StageError, Stopped
+from posttrain.errors import InputError, PosttrainError, Restart, StageError, Stopped
 from posttrain.recipe.schema import Recipe
 from posttrain.records.codec import as_json
 from posttrain.records.manifest import MachineFacts, Manifest, manifest_of
@@ -245,6 +245,10 @@ class _Runner:
             self.store.drop_output(attempt)
             self.results.save()
             raise
+        except Restart as error:  # it knows what to do otherwise, and says it to its next attempt
+            self.store.drop_output(attempt)
+            self.display.message(f"{step.name}: {error.what}")
+            return self._execute(step, machine, held)
         except (
             Exception,
             SystemExit,

@@ -9,6 +9,7 @@ from posttrain.stages.evaluate import Evaluation
 from posttrain.stages.export import Export
 from posttrain.stages.filter import FilterStage
 from posttrain.stages.fitness import Fitness
+from posttrain.stages.gate import GateStage
 from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.mix import MixStage
 from posttrain.stages.protocol import StageKind
@@ -35,5 +36,6 @@ STAGES: dict[str, type[StageKind]] = {
     "reconstruct": ReconstructStage,
     "tests": TestsStage,
     "evaluate": Evaluation,
+    "gate": GateStage,
     "export": Export,
 }

@@ -14,6 +14,7 @@ from posttrain.recipe.paths import full_path
 from posttrain.recipe.schema import AskingStage, Dpd, ModelRef, Recipe
 from posttrain.records.results import Evaluation, evaluation_of
 from posttrain.records.step import ModelRole
+from posttrain.stages.gate import kept_of
 from posttrain.stages.protocol import StepContext
 from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
@@ -76,7 +77,7 @@ def card_facts(ctx: StepContext, evaluations: Sequence[Evaluation], overlap: Map
             for name, spec in sorted(recipe.data.items())
             if spec.source != "stage"
         ),
-        exported=ctx.step.inputs["checkpoint"],
+        exported=kept_of(ctx.inputs["checkpoint"], ctx.step.inputs["checkpoint"]),
         checkpoint=ctx.inputs["checkpoint"].name,
         evaluations=tuple(evaluations),
         temperature=recipe.evaluate.temperature,

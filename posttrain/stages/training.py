@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-from posttrain.errors import StageError
+from posttrain.errors import OutOfMemory, StageError
 from posttrain.stages.data_at_hand import data_at_hand
 from posttrain.stages.protocol import StepContext
+from posttrain.stages.smaller import after_out_of_memory, facts_of, with_smaller
 from posttrain.store.checkpoints import newest_good
 from posttrain.store.failpoints import failpoint
 from posttrain.store.reference import model_dir
@@ -26,7 +27,7 @@ def stage_of(ctx: StepContext) -> Any:
 def job_of(ctx: StepContext, *, model: str = "checkpoint") -> Job:
     """The part of a step's context that travels to the workers. model: the input that it starts from."""
     return Job(
-        stage=stage_of(ctx),
+        stage=with_smaller(stage_of(ctx), ctx.previous, ctx.attempt),
         step_name=ctx.step.name,
         owner=ctx.step.id,
         model=model_dir(ctx.inputs[model]),
@@ -51,14 +52,17 @@ def train(
     **kwargs: P.kwargs,
 ) -> dict[str, Any]:
     """Run a training function on the workers, then publish its metrics, rollouts and the card's facts beside the model
-    it wrote."""
-    result = finished(ctx, ctx.machine.run(function, job, *args, **kwargs))
+    it wrote. Raises Restart where a worker ran out of memory and half the rows a pass may fit."""
+    try:
+        result = finished(ctx, ctx.machine.run(function, job, *args, **kwargs))
+    except OutOfMemory as error:
+        raise after_out_of_memory(error, job.stage, ctx.recipe.cluster.trainers, ctx.attempt) from error
     keep(ctx, "metrics.jsonl")
     if (ctx.attempt / "rollouts").is_dir():
         failpoint("stage.rollouts.before")
         _publish_rollouts(ctx.attempt / "rollouts", ctx.output / "rollouts")
         failpoint("stage.rollouts.after")
-    return result
+    return result | facts_of(ctx.attempt)
 
 
 def finished(ctx: StepContext, result: dict[str, Any]) -> dict[str, Any]:

@@ -38,13 +38,23 @@ class Checkpoint:
 def seal(folder: Path, *, step: int, owner: str) -> None:
     """Declare a folder complete after `step` steps of the plan's step `owner`: fsync all, then write the seal as the
     last file."""
+    files = digests(folder, [name for name, _ in walk_files(folder) if name != SEAL])
+    write_seal(folder, step=step, owner=owner, files=files)
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """{name: {"sha256", "size"}} of these files below the folder, each forced to the disk."""
     failpoint("seal.before")
-    files = {}
-    for name, path in walk_files(folder):
-        if name == SEAL:
-            continue
+    found = {}
+    for name in names:
+        path = folder / name
         fsync_path(path)
-        files[name] = {"sha256": file_sha256(path), "size": path.stat().st_size}
+        found[name] = {"sha256": file_sha256(path), "size": path.stat().st_size}
+    return found
+
+
+def write_seal(folder: Path, *, step: int, owner: str, files: Mapping[str, Any]) -> None:
+    """The second half of `seal`, for who has the digests of all files from several processes."""
     for parent, _, _ in os.walk(folder, topdown=False):
         fsync_path(Path(parent))
     failpoint("seal.after_sync")

@@ -16,7 +16,6 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -37,7 +36,6 @@ from posttrain.sampling.prompts import encode, pick_prompts
 from posttrain.sampling.rollout_files import write_groups
 from posttrain.sampling.sampler import sample
 from posttrain.signals.stopping import giving_up_waits
-from posttrain.store.checkpoints import read_seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.ahead import Ahead
 from posttrain.train.attention import exact_attention
@@ -338,9 +336,8 @@ class PolicyTrainer(StepTrainer):
         except Stopped as error:
             stopped = error
         if global_max(float(stopped is not None), self.args.device):  # all workers, or none
-            if step > 0 and read_seal(Path(self.args.output_dir) / f"checkpoint-{step}") is None:
+            if step > 0 and self.writer.last != step:
                 self._save_checkpoint(self.model, trial=None)
-                self.recorder.on_save(self.args, self.state, self.control)
             raise stopped or Stopped("stopped on request", remedy="the same command continues")
         return groups
 

@@ -47,6 +47,7 @@ def train(job: Job) -> dict[str, Any]:
     from torch.optim.lr_scheduler import LambdaLR
     from trl import SFTConfig, SFTTrainer
 
+    from posttrain.train.checkpoints import OwnCheckpoints
     from posttrain.train.model import load_model, num_parameters, save_model
     from posttrain.train.new_tokens import grow_embedding, publish_tokens
     from posttrain.train.phases import Phases
@@ -92,7 +93,7 @@ def train(job: Job) -> dict[str, Any]:
 
     phases = Phases(stage)
 
-    class Watched(SFTTrainer):  # type: ignore[misc]
+    class Watched(OwnCheckpoints, SFTTrainer):  # type: ignore[misc]
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             if stage.phases and getattr(self, "lr_scheduler", None) is None:
                 self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: phases.factor(step))

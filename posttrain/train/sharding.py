@@ -11,17 +11,13 @@ Every rank must run the same forwards and backwards, since each gathers the laye
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint import FileSystemReader
-from torch.distributed.checkpoint import load as load_shards
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank, world_size
 
 GPU_SHARE = 0.5
@@ -29,7 +25,6 @@ GPU_SHARE = 0.5
 TEACHER_SHARE = 0.1
 """Of a GPU's memory that a whole teacher may take beside the student: to gather its layers costs little beside a
 pass over long answers. As in plan/hardware.py."""
-_SHARDS = "pytorch_model_fsdp_0"  # accelerate's folder of weights in a checkpoint
 _WRAPPED = "_checkpoint_wrapped_module."  # what activation checkpointing puts into names
 
 
@@ -149,36 +144,12 @@ def copy_whole(model: Any, into: Any | None) -> None:
     assert not missing, f"parameters of the plain model that the sharded one lacks: {sorted(missing)[:3]}"
 
 
+def names_of(model: Any) -> list[tuple[str, torch.Tensor]]:
+    """The parameters by the names that they have in the bare model; of a sharded one this rank's shares."""
+    for module in _units(model):
+        module.reshard()
+    return [(name.replace(_WRAPPED, ""), one) for name, one in model.named_parameters()]
+
+
 def _units(model: Any) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, FSDPModule)]
-
-
-def refuse_other_layout(checkpoint: Path, *, sharded: bool) -> None:
-    """Raises StageError where a checkpoint was written under the other setting."""
-    written = (checkpoint / _SHARDS).is_dir()
-    if written != sharded:
-        says = {True: "sharded", False: "not sharded"}
-        raise StageError(
-            f"the checkpoint to resume from is {says[written]}, and this training is {says[sharded]}",
-            where=str(checkpoint),
-            remedy=f"set cluster.sharding: {'fsdp' if written else 'none'} until the stage is done, or remove the "
-            "checkpoint to start the stage anew",
-        )
-
-
-def load_whole(model: Any, checkpoint: Path) -> bool:
-    """Weights of a sharded checkpoint into a model that is not sharded, on each rank by itself. False where the
-    checkpoint is not sharded; then nothing is done."""
-    if not (checkpoint / _SHARDS).is_dir():
-        return False
-    adapted = hasattr(model, "peft_config")
-    if adapted:
-        from peft import get_peft_model_state_dict, set_peft_model_state_dict
-
-        state = get_peft_model_state_dict(model)
-    else:
-        state = model.state_dict()
-    load_shards({"model": state}, storage_reader=FileSystemReader(checkpoint / _SHARDS), no_dist=True)
-    if adapted:
-        set_peft_model_state_dict(model, state)
-    return True

@@ -1,5 +1,5 @@
-"""What our trainers share: settings, callbacks that seal checkpoints and write metrics, and a step that sees its whole
-batch.
+"""What our trainers share: settings, a callback that writes metrics and knows when to save and to stop, and a step that
+sees its whole batch.
 
 `StepTrainer` is transformers' Trainer with one public method replaced (`training_step`, documented for that): a
 subclass gets all rows of an optimiser step at once, so that every loss is divided by the global count of what it trains
@@ -8,36 +8,33 @@ on, however the step is split. Knows nothing of a particular loss.
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank, world_size
+from posttrain.recipe.batches import rows_a_pass
 from posttrain.recipe.schema import Supervised, Training
 from posttrain.records.metrics import METRICS_FILE, MetricsRow
 from posttrain.signals.progress import tell
-from posttrain.store.checkpoints import SEAL, cut_rows, read_seal, seal
+from posttrain.store.checkpoints import cut_rows
 from posttrain.store.failpoints import failpoint
 from posttrain.train.attention import training_attention
+from posttrain.train.checkpoints import STATE, OwnCheckpoints, load_weights
 from posttrain.train.finite import STEPS_A_SKIP, RowsOf, all_finite, not_finite
 from posttrain.train.job import Job
 from posttrain.train.losses.head import Head, States
-from posttrain.train.model import is_peft, load_model
 from posttrain.train.phases import decay_steps, warmup_steps
 from posttrain.train.sharding import (
     is_sharded,
-    load_whole,
     prepare_sharding,
-    refuse_other_layout,
     sharded_arguments,
     sum_over_ranks,
 )
@@ -50,6 +47,7 @@ SCHEDULES = {
     "linear": "linear",
     "wsd": "warmup_stable_decay",
 }
+_STOP, _SAVE = 2.0, 1.0  # what a worker asks for after a step; the largest counts
 UNPUBLISHED = (
     "epoch",
     "train_runtime",
@@ -110,12 +108,13 @@ def micro_split(stage: Supervised) -> tuple[int, int]:
             f"batch_size {stage.batch_size} does not divide over {world_size()} trainers",
             remedy="change batch_size or cluster.trainers",
         )
-    micro = math.gcd(per_worker, min(stage.micro_batch_size, per_worker))
+    micro = rows_a_pass(stage, world_size())
     return micro, per_worker // micro
 
 
 class Recorder(TrainerCallback):
-    """Writes metrics.jsonl, seals checkpoints, stops when asked, and skips or stops on what is not finite."""
+    """Writes metrics.jsonl, says when a checkpoint is due by the clock, stops when asked, and skips or stops on what
+    is not finite."""
 
     def __init__(self, job: Job, rows_of: RowsOf | None = None) -> None:
         self.job, self.rows_of = job, rows_of
@@ -123,6 +122,7 @@ class Recorder(TrainerCallback):
         self.loss_is_finite = True
         self.path = job.attempt / METRICS_FILE
         self.stopped = False
+        self.saved = time.monotonic()
         self.extra: dict[str, float] = {}
 
     def watch(self, loss: torch.Tensor) -> torch.Tensor:
@@ -175,38 +175,22 @@ class Recorder(TrainerCallback):
         tell(self.job.stop_file, "training", state.global_step, state.max_steps)
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
-        if global_max(self.job.stop_file.exists(), args.device):  # all workers stop after the same step
-            self.stopped = True
-            control.should_save = True
-            control.should_training_stop = True
-        if control.should_save:
-            failpoint("train.checkpoint.before")
+        # all workers stop, and save, after the same step
+        asked = global_max(_STOP if self.job.stop_file.exists() else _SAVE if self._is_due() else 0.0, args.device)
+        self.stopped = asked == _STOP
+        control.should_save |= asked > 0.0
+        control.should_training_stop |= self.stopped
         return control
 
+    def _is_due(self) -> bool:
+        minutes = self.job.stage.checkpoint_minutes
+        return minutes is not None and time.monotonic() - self.saved >= 60 * minutes
+
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        failpoint("train.checkpoint.written")
-        if world_size() > 1:
-            torch.distributed.barrier()  # the other workers' random states are in the folder, too
-        if is_first_rank():
-            folder = Path(args.output_dir)
-            seal(folder / f"checkpoint-{state.global_step}", step=state.global_step, owner=self.job.owner)
-            _rotate(folder, keep=2)
-        failpoint("train.checkpoint.sealed")
+        self.saved = time.monotonic()
 
 
-def _rotate(folder: Path, keep: int) -> None:
-    """Remove all but the newest sealed checkpoints; the seal goes first, so that half of one is never taken for a
-    whole."""
-    sealed = sorted(
-        (path for path in folder.glob("checkpoint-*") if read_seal(path)), key=lambda path: int(path.name.split("-")[1])
-    )
-    for old in sealed[:-keep]:
-        (old / SEAL).unlink()
-        failpoint("train.checkpoint.rotating")
-        shutil.rmtree(old)
-
-
-class StepTrainer(Trainer):
+class StepTrainer(OwnCheckpoints):
     """A Trainer whose step sees all its rows. Credit: each subclass says in its docstring which tokens it trains and by
     what."""
 
@@ -335,45 +319,21 @@ def _all_reduce(value: float, device: Any, how: str) -> float:
     return float(tensor.item())
 
 
-@functools.cache
-def _accept_numbered_cpus() -> None:
-    """Let torch.load take "cpu:0", which accelerate makes of the CPU in a group and transformers 5.17 asks for when it
-    reads an optimiser's state. Not needed any more once a resume of two CPU workers passes without it
-    (tests/train/test_two_workers.py)."""
-    torch.serialization.register_package(
-        9, lambda _: None, lambda storage, location: storage if location.startswith("cpu:") else None
-    )
-
-
-def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
+def run_trainer(trainer: OwnCheckpoints, recorder: Recorder, job: Job) -> None:
     """Train from the start or the sealed checkpoint. Raises Stopped (through the caller's check) by leaving
     recorder.stopped set."""
-    _accept_numbered_cpus()
     recorder.resume()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recorder)
-    if job.resume is not None:
-        refuse_other_layout(job.resume.path, sharded=bool(trainer.args.fsdp))
+    resume = None if job.resume is None else job.resume.path
     if job.resume is not None and job.resume.step >= trainer.args.max_steps:
-        _take_finished(trainer, job.resume.path)
+        # Killed after its last step. The Trainer itself may take one more: it asks whether it is done only after one.
+        trainer.state = TrainerState.load_from_json(str(job.resume.path / STATE))
+        load_weights(trainer.model, job.resume.path)
         return
     prepare_sharding(trainer)
     with training_attention(trainer.model, job.stage.attention, trainer.args.device.type):
-        trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
-
-
-def _take_finished(trainer: Trainer, checkpoint: Path) -> None:
-    """Weights and history of a training killed after its last step. The Trainer itself may take one more: it asks
-    whether it is done only after one."""
-    trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-    if load_whole(trainer.model, checkpoint):
-        return
-    if is_peft(trainer.model):
-        from peft import load_peft_weights, set_peft_model_state_dict
-
-        set_peft_model_state_dict(trainer.model, load_peft_weights(str(checkpoint), device="cpu"))
-    else:
-        trainer.model = load_model(checkpoint)
+        trainer.train_and_settle(resume, job.owner)
 
 
 def pad_right(rows: Sequence[Sequence[float]], value: float, dtype: torch.dtype) -> torch.Tensor:

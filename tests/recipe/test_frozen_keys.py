@@ -28,9 +28,9 @@ KEYS = {
     "DataStage": "name from kind",
     "Dpd": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
-        "adapter save_every "
+        "adapter save_every checkpoint_minutes "
         "gradient_checkpointing attention "
-        "batch_size epochs kind prompts teacher verifier teacher_samples student_samples "
+        "batch_size epochs kind gate prompts teacher verifier teacher_samples student_samples "
         "pairs_per_prompt negatives_from temperature "
         "max_tokens weights beta divergence jsd_beta kd_temperature kd_skip"
     ),
@@ -41,14 +41,15 @@ KEYS = {
     "Filter": "k low high wave",
     "Grpo": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
-        "adapter save_every "
+        "adapter save_every checkpoint_minutes "
         "gradient_checkpointing attention "
-        "kind prompts verifier filter group prompts_per_step temperature top_p max_tokens "
+        "kind gate prompts verifier filter group prompts_per_step temperature top_p max_tokens "
         "loss clip_low "
         "clip_high scale_rewards mask_truncated soft_punish_cache length_control max_resampled "
         "staleness importance_sampling importance_sampling_cap "
         "max_fault_share mismatch_tolerance"
     ),
+    "Gate": "suite max_drop on_fail",
     "GymData": "source task rows seed split options card",
     "Hardware": "nodes gpus gpu_memory_gb host_memory_gb",
     "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
@@ -63,7 +64,7 @@ KEYS = {
     "Refine": (f"{ASKING} generators samples checklist_items revise_checklist rounds code_verifier min_score"),
     "RewardModel": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
-        "adapter save_every "
+        "adapter save_every checkpoint_minutes "
         "gradient_checkpointing attention batch_size epochs kind data max_tokens held_out_share"
     ),
     "RoleSpec": "engines gpus_per_engine gpu_memory_share options",
@@ -72,8 +73,8 @@ KEYS = {
     "Sandbox": "backend min_level allow_unsafe image slots",
     "Sft": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
-        "adapter save_every "
-        "gradient_checkpointing attention batch_size epochs kind data max_tokens packing router_loss phases "
+        "adapter save_every checkpoint_minutes "
+        "gradient_checkpointing attention batch_size epochs kind gate data max_tokens packing router_loss phases "
         "restart_optimizer rope_theta max_positions"
     ),
     "Shape": (
@@ -87,7 +88,7 @@ KEYS = {
     "Suite": "data verifier max_tokens examples",
     "Supervised": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
-        "adapter save_every "
+        "adapter save_every checkpoint_minutes "
         "gradient_checkpointing attention batch_size epochs"
     ),
     "Teacher": "path revision toy shape gives cache",
@@ -96,7 +97,7 @@ KEYS = {
     "ToyModel": "architecture hidden_size layers tied experts steps skill",
     "Training": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
-        "adapter save_every "
+        "adapter save_every checkpoint_minutes "
         "gradient_checkpointing attention"
     ),
     "VerifierSpec": "kind",

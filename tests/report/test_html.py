@@ -188,6 +188,17 @@ def test_a_run_that_failed_says_so_and_shows_the_rest(tmp_path):
     assert "<h3>preference" not in page
 
 
+def test_what_a_stage_remarked_stands_at_the_top(tmp_path):
+    run = build_run(tmp_path / "run")
+    results = json.loads((run / "results.json").read_text())
+    row = next(row for row in results["stages"] if row["name"] == "general")
+    row["metrics"]["remarks"] = ["out of memory with 4 rows a forward pass: went on with <2>"]
+    (run / "results.json").write_text(json.dumps(results))
+    page = write_report(run).read_text()
+    assert "<p>general: out of memory with 4 rows a forward pass: went on with &lt;2&gt;.</p>" in page
+    assert "continues where this one ended" not in page
+
+
 def test_a_run_before_its_first_evaluation_has_a_page(tmp_path):
     page = write_report(build_run(tmp_path / "run", failed="base")).read_text()
     assert "No checkpoint has been evaluated yet" in page and "No stage has published metrics yet" in page

@@ -50,6 +50,18 @@ def test_a_run_publishes_links_and_records(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["name"] == "toy"
 
 
+def test_a_stage_that_asks_for_it_is_run_again_from_its_last_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [step("first", steps=6, short_at=4, shorts=2)]
+    results = run_steps(steps, tmp_path / "run", tmp_path / "store", mode="auto")
+    assert statuses(results) == {"first": "resumed"}
+    assert capsys.readouterr().err.count("first: short of memory: again with less") == 2
+    assert Store(tmp_path / "store").manifest(steps[0].id)["attempts"] == 3
+    rows = (tmp_path / "run" / "stages" / "first" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in rows] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_second_run_finds_everything_cached_and_changes_no_published_byte(tmp_path: Path) -> None:
     run_steps(two_stages(), tmp_path / "run", tmp_path / "store")
     before = tree(tmp_path / "store" / "artefacts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from posttrain.errors import StageError
 from posttrain.recipe.schema import Dpd, Grpo, Recipe, RewardModel, Sft
+from posttrain.store.checkpoints import newest_good
 from tests.train.conftest import Jobs, files, metrics, weights, write_rows
 from tests.train.test_two_workers import RL, SFT, assert_close, curve, train_on_halves
 
@@ -146,7 +148,7 @@ def test_a_resume_of_shards_repeats_the_undisturbed_run_byte_for_byte(two: Any, 
     stopped.stop_file.unlink()
     resumed = jobs.make(stage, sharding="fsdp", resume=True, **given)
     assert resumed.resume is not None and resumed.resume.step == 1
-    shards = sorted(path.name for path in (resumed.resume.path / "pytorch_model_fsdp_0").glob("*.distcp"))
+    shards = sorted(path.name for path in (resumed.resume.path / "shares").glob("*.distcp"))
     assert shards == ["__0_0.distcp", "__1_0.distcp"]
     assert not list(resumed.resume.path.glob("*.safetensors"))
     two.run(weighed, resumed, "sft")
@@ -160,13 +162,28 @@ def test_a_resume_of_shards_repeats_the_undisturbed_run_byte_for_byte(two: Any, 
     assert files(finished.output / "model") == files(whole.output / "model")
 
 
-def test_a_checkpoint_of_the_other_kind_is_refused_by_name(two: Any, jobs: Jobs) -> None:
+def test_a_checkpoint_is_taken_up_by_any_number_of_workers_sharded_or_not(two: Any, jobs: Jobs) -> None:
+    def run(job: Any, how: str) -> None:
+        weighed(job, "sft") if how == "alone" else two.run(weighed, job, "sft")
+
     stage, given = configured("sft", jobs)
-    two.run(weighed, jobs.make(stage, sharding="fsdp", **given), "sft")
-    other = jobs.make(stage, sharding="none", resume=True, **given)
-    with pytest.raises(StageError, match="is sharded, and this training is not sharded") as caught:
-        weighed(other, "sft")
-    assert "cluster.sharding: fsdp" in str(caught.value.remedy)
+    sharding = {"alone": "none", "copies": "none", "shares": "fsdp"}
+    undisturbed = jobs.make(stage, **given)
+    run(undisturbed, "alone")
+    of_first_step = {}
+    for how, kind in sharding.items():
+        stopped = jobs.make(stage, sharding=kind, **given)
+        stopped.stop_file.write_text("")
+        run(stopped, how)
+        stopped.stop_file.unlink()
+        of_first_step[how] = newest_good([stopped.attempt / "checkpoints"], owner="owner")
+    for before, after in (("shares", "alone"), ("alone", "shares"), ("copies", "alone"), ("shares", "copies")):
+        resumed = replace(jobs.make(stage, sharding=sharding[after], **given), resume=of_first_step[before])
+        assert resumed.resume is not None and resumed.resume.step == 1
+        run(resumed, after)
+        assert [row["step"] for row in metrics(resumed)] == [1, 2, 3, 4]
+        assert_close(curve(resumed), curve(undisturbed))
+        assert apart(undisturbed.output / "model", resumed.output / "model", jobs.model) < OF_UPDATE
 
 
 def test_recomputed_activations_of_shards_change_no_figure(two: Any, jobs: Jobs) -> None:
