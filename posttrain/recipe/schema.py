@@ -473,6 +473,13 @@ class Filter(Strict):
             "0: all k at once, as for a verifier that compares answers."
         ),
     )
+    reuse: bool = Field(
+        True,
+        description=(
+            "The answers by which prompts were kept are the first step's, continued up to `group`; with `staleness` "
+            "also those of the steps that may still train on them."
+        ),
+    )
 
 
 class Grpo(Training):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
-from posttrain.sampling.job import RolloutSource
+from posttrain.records.step import derive_seed
+from posttrain.sampling.job import FilterAnswers, RolloutSource
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import prompts_of, scorer_for, served_model
 from posttrain.stages.training import job_of, stage_of, train
@@ -13,7 +14,7 @@ from posttrain.train import entry
 
 
 class GrpoStage:
-    VERSION = 6
+    VERSION = 7
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.filter import read_kept
@@ -25,5 +26,19 @@ class GrpoStage:
             prompts=prompts_of(ctx, stage.prompts, stage.verifier),
             kept=tuple(read_kept(ctx.inputs["filter"])) if "filter" in ctx.inputs else None,
             tolerance=ctx.recipe.engine.parity_tolerance,
+            filtered=_filtered(ctx, stage),
         )
         return train(ctx, entry.policy, job_of(ctx), rollouts)
+
+
+def _filtered(ctx: StepContext, stage: Grpo) -> FilterAnswers | None:
+    """Filter and stage have the same temperature, top_p and max_tokens: they are keys of the stage."""
+    from posttrain.sampling.filter import KEPT_ROLLOUTS
+
+    if stage.filter is None or not stage.filter.reuse:
+        return None
+    return FilterAnswers(
+        path=ctx.inputs["filter"] / KEPT_ROLLOUTS,
+        version=ctx.inputs["checkpoint"].name,
+        seed=derive_seed(ctx.recipe.seed, ctx.input_steps["filter"].name),
+    )

@@ -135,6 +135,7 @@ SAMPLERS = {"distil.pairs", "stem.filter"}
 TOKENS = {"cold_start.tokens", "control.tokens"}
 TRAINERS = {"cold_start", "distil", "control", "stem", "judge", "preference"}
 CASES += [
+    ("stages.stem.filter={reuse: false}", {"stem.filter"}),
     ("evaluate.k=2", EVALUATIONS),
     ("evaluate.temperature=0.1", EVALUATIONS),
     ("evaluate.top_p=0.1", EVALUATIONS),

@@ -38,7 +38,7 @@ KEYS = {
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
-    "Filter": "k low high wave",
+    "Filter": "k low high wave reuse",
     "Grpo": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
         "adapter save_every "
