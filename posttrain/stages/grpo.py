@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from posttrain.recipe.schema import Grpo
 from posttrain.records.step import derive_seed
-from posttrain.sampling.job import FilterAnswers, RolloutSource
+from posttrain.sampling.job import FilterAnswers, GuardSuite, RolloutSource
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import prompts_of, scorer_for, served_model
 from posttrain.stages.training import job_of, stage_of, train
 from posttrain.train import entry
+from posttrain.types import SamplingParams
 
 
 class GrpoStage:
@@ -27,8 +29,24 @@ class GrpoStage:
             kept=tuple(read_kept(ctx.inputs["filter"])) if "filter" in ctx.inputs else None,
             tolerance=ctx.recipe.engine.parity_tolerance,
             filtered=_filtered(ctx, stage),
+            guard=_guard(ctx, stage),
+            canaries=prompts_of(ctx, own.data, own.verifier) if (own := stage.alarms.canaries) else None,
         )
         return train(ctx, entry.policy, job_of(ctx), rollouts)
+
+
+def _guard(ctx: StepContext, stage: Grpo) -> GuardSuite | None:
+    """The suite as the evaluation asks it, with the recipe's own seed: its scores of all steps are paired."""
+    if stage.guard is None:
+        return None
+    rules, suite = ctx.recipe.evaluate, ctx.recipe.evaluate.suites[stage.guard.suite]
+    return GuardSuite(
+        prompts=replace(prompts_of(ctx, suite.data, suite.verifier), seed=ctx.recipe.seed),
+        sampling=SamplingParams(
+            temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens
+        ),
+        samples=stage.guard.samples,
+    )
 
 
 def _filtered(ctx: StepContext, stage: Grpo) -> FilterAnswers | None:

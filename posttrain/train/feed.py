@@ -9,31 +9,39 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
+from posttrain.data.source import load_problems
 from posttrain.data.template import ChatTemplate
 from posttrain.errors import PosttrainError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Grpo
 from posttrain.rollout.parity import hand_over
+from posttrain.sampling.correctness import right_share
 from posttrain.sampling.first_groups import FirstGroups
 from posttrain.sampling.job import RolloutSource
+from posttrain.sampling.prompts import pick_prompts
 from posttrain.sampling.rollout_files import write_groups
 from posttrain.sampling.sampler import sample
 from posttrain.signals.stopping import giving_up_waits
+from posttrain.store.checkpoints import is_good, seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.ahead import Ahead
 from posttrain.train.attention import exact_attention
 from posttrain.train.dealing import Dealer
 from posttrain.train.job import Job
 from posttrain.train.lengths import Key, Successes
-from posttrain.train.model import checkpoint_model, load_model
+from posttrain.train.model import checkpoint_model, load_model, save_model
 from posttrain.train.sharding import whole_model
 from posttrain.train.signal_groups import groups_with_signal, refuse_faults, spare_prompts
+from posttrain.train.signs import num_rewarded, signs_of
 from posttrain.types import EncodedPrompt, RolloutGroup, SamplingParams
 
 Drawn = TypeVar("Drawn")
+
+BEST = "best"  # below the attempt: weights that were best on the guard suite, step-<number>
 
 
 def step_prompts(prompts: Sequence[Drawn], step: int, count: int, seed: int) -> list[Drawn]:
@@ -76,7 +84,8 @@ class Feed:
             max_tokens=self.stage.max_tokens,
             stop_token_ids=template.stop_ids,
         )
-        self.gap, self.lag, self.version = 0.0, 0, 0
+        self.gap, self.lag = 0.0, 0
+        self.version = -1  # of the weights that the engine holds, by their step
         self.dealer = Dealer()
         self.ahead = Ahead(
             staleness=self.stage.staleness,
@@ -129,10 +138,68 @@ class Feed:
         self.lag, self.usual, self.figures = self.dealer.tell((self.lag, self.usual, self.figures))
         return groups
 
+    def save(self, whole: Any, folder: Path) -> None:
+        """The model as a checkpoint folder."""
+        job, stop_ids = self.job, self.template.stop_ids
+        save_model(whole, folder, source=job.model, chat=job.chat, stop_ids=stop_ids, recipe_dir=job.recipe_dir)
+
+    def guard_score(self, step: int, model: Any, *, best: float) -> float:
+        """Share of right answers that the weights after `step` steps give to the guard suite; above `best` they are
+        kept. Raises StageError: parity lost, too many faults; Stopped. All workers must call it."""
+        score, failed = 0.0, None
+        whole = self.whole(model)
+        if is_first_rank():
+            try:
+                with giving_up_waits(self.job.stop_file):
+                    self.ahead.settle()
+                    failed = self._hand_over(step, whole)
+                    score = 0.0 if failed else self._guarded(step)
+                if failed is None and score > best:
+                    self._keep(step, whole)
+            except PosttrainError as error:
+                failed = error  # for all workers
+        score, failed = self.dealer.tell((score, failed))
+        if failed is not None:
+            raise failed
+        return score
+
+    def _guarded(self, step: int) -> float:
+        """The same problems and seeds each time."""
+        guard = self.rollouts.guard
+        assert guard is not None, "asked only where the recipe has a guard suite"
+        sampling = replace(guard.sampling, stop_token_ids=self.template.stop_ids)
+        parts = (guard.prompts.seed, "guard", 0)
+        sampled = sample(self.rollouts.engine, self._problems, guard.samples, sampling, parts)
+        judged: list[RolloutGroup] = self.rollouts.scorer.score(guard.prompts.verifier, sampled)
+        write_groups(self.job.attempt / "rollouts" / f"guard-{step:05d}.jsonl", judged)
+        refuse_faults(judged, self.stage.max_fault_share, step=step, where=f"{self.job.step_name}, guard suite")
+        return right_share(judged)
+
+    def _keep(self, step: int, whole: Any) -> None:
+        """The best weights so far, and those that were the best before: a resume may still need them."""
+        folder = self.job.attempt / BEST
+        kept = sorted(folder.glob("step-*"))
+        for old in kept[:-1]:
+            shutil.rmtree(old)
+        new = folder / f"step-{step:05d}"
+        self.save(whole, new)
+        seal(new, step=step, owner=self.job.owner)
+
+    @functools.cached_property
+    def _problems(self) -> list[EncodedPrompt]:
+        guard = self.rollouts.guard
+        assert guard is not None, "asked only where the recipe has a guard suite"
+        return pick_prompts(guard.prompts, self.rollouts.scorer, self.template, load=load_problems)[0]
+
+    @functools.cached_property
+    def _canaries(self) -> list[EncodedPrompt]:
+        assert self.rollouts.canaries is not None, "asked only where the recipe has canaries"
+        return pick_prompts(self.rollouts.canaries, self.rollouts.scorer, self.template)[0]
+
     def _hand_over(self, step: int, whole: Any) -> PosttrainError | None:
         """On the first worker: the engine takes the weights before this step, and they are compared. Returns what went
         wrong."""
-        if not is_first_rank():
+        if not is_first_rank() or self.version == step:
             return None
         try:
             with exact_attention(whole):
@@ -189,15 +256,32 @@ class Feed:
         if stage.length_control:
             usual = self.successes.usual(groups)
             self.successes.add([*groups, *replaced])
-        return Batch(version=version, groups=groups, usual=usual, figures=self._reused(groups))
+        figures = {**self._reused(groups), **signs_of(groups)}
+        if self.rollouts.canaries is not None:
+            figures["canaries_rewarded"] = float(self._canaries_rewarded(step))
+        return Batch(version=version, groups=groups, usual=usual, figures=figures)
+
+    def _canaries_rewarded(self, step: int) -> int:
+        """Answers with a reward to some prompts without a right one."""
+        canaries, seed = self.stage.alarms.canaries, self.job.seed
+        assert canaries is not None, "they are there where the recipe names them"
+        chosen = step_prompts(self._canaries, step, canaries.per_step, seed)
+        sampled = sample(self.rollouts.engine, chosen, 1, self.sampling, (seed, "canaries", step))
+        judged: list[RolloutGroup] = self.rollouts.scorer.score(canaries.verifier, sampled)
+        write_groups(self.job.attempt / "rollouts" / f"canaries-{step + 1:05d}.jsonl", judged)
+        return num_rewarded(judged)
 
 
 def carry_rollouts(job: Job) -> None:
-    """Take over the record of the steps before the checkpoint; later ones are sampled again."""
-    if job.resume is None:
+    """Take over the record of the steps before the checkpoint, later ones are sampled again; and the best weights."""
+    if job.resume is None or not is_first_rank():
         return
     failpoint("rollouts.carry.before")
-    for file in sorted((job.resume.path.parent.parent / "rollouts").glob("step-*.jsonl")):
+    before = job.resume.path.parent.parent
+    for folder in sorted((before / BEST).glob("step-*")):
+        if int(folder.name.split("-")[1]) <= job.resume.step and is_good(folder):
+            shutil.copytree(folder, job.attempt / BEST / folder.name)
+    for file in sorted((before / "rollouts").glob("*-*.jsonl")):
         if int(file.stem.split("-")[1]) <= job.resume.step:
             (job.attempt / "rollouts").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, job.attempt / "rollouts" / file.name)

@@ -30,6 +30,7 @@ from posttrain.records.metrics import PolicyMetrics, metrics_rows
 from posttrain.sampling.job import RolloutSource
 from posttrain.sampling.prompts import encode, pick_prompts
 from posttrain.store.checkpoints import read_seal
+from posttrain.train.ends import End, Ends
 from posttrain.train.feed import Feed, carry_rollouts
 from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
@@ -37,7 +38,7 @@ from posttrain.train.lengths import Key, rewards_of
 from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.policy import Clip, Divisor, Importance, group_advantages, has_signal, policy_loss
 from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
-from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.model import load_model, num_parameters
 from posttrain.train.sharding import wants_sharding
 from posttrain.train.trainer import (
     Recorder,
@@ -283,28 +284,26 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1, sharded=sharded))
     rows = [{"step": step} for step in range(steps * world_size())]
     trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=stage, recorder=recorder)
+    ends = Ends(feed, recorder)
+    trainer.add_callback(ends)
     try:
-        run_trainer(trainer, recorder, job)
+        run_trainer(trainer, recorder, job, is_over=ends.is_over)
     finally:
         feed.ahead.close()
-    if recorder.stopped and trainer.state.global_step < steps:
+    if ends.end is None:
         return {"stopped": True}
     trained_model = feed.whole(trainer.model)
     if not is_first_rank():
         return {}
-    save_model(
-        trained_model,
-        job.output / "model",
-        source=job.model,
-        chat=job.chat,
-        stop_ids=template.stop_ids,
-        recipe_dir=job.recipe_dir,
-    )
+    if ends.end is End.GUARD:
+        ends.publish_best(job.output / "model")
+    else:
+        feed.save(trained_model, job.output / "model")
     write_set_aside(job.output, faulty)
     history = [dict(row.values) for row in metrics_rows(recorder.path)]
-    seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, steps * stage.prompts_per_step)
-    metrics = policy_metrics(history, steps=steps, seen=seen, parameters=num_parameters(trainer.model))
-    return dict(as_json(metrics))
+    seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, len(history) * stage.prompts_per_step)
+    metrics = policy_metrics(history, steps=len(history), seen=seen, parameters=num_parameters(trainer.model))
+    return dict(as_json(dataclasses.replace(metrics, **ends.told())))
 
 
 def _prompts(rollouts: RolloutSource, template: ChatTemplate) -> tuple[list[EncodedPrompt], dict[str, Sequence[Fault]]]:
@@ -324,6 +323,8 @@ def policy_metrics(history: Sequence[Mapping[str, float]], *, steps: int, seen: 
 
     return PolicyMetrics(
         steps=steps,
+        ended=str(End.STEPS),
+        published_step=steps,
         prompts=seen.rows,
         rows_not_seen=seen.not_seen,
         rows_again=seen.again,

@@ -12,7 +12,7 @@ import functools
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,7 @@ from posttrain.train.sharding import (
     sharded_arguments,
     sum_over_ranks,
 )
+from posttrain.train.trackers import tracked
 
 T = TypeVar("T")
 
@@ -167,6 +168,7 @@ class Recorder(TrainerCallback):
             finite = {key: value for key, value in values.items() if math.isfinite(value) and key != "loss"}
             values = finite | {"skipped": 1.0}
         row = MetricsRow(step=state.global_step, values=values)
+        logs |= values  # for the trackers, which come after
         self.extra = {}
         failpoint("train.metrics.before")
         with self.path.open("a", encoding="utf-8") as out:
@@ -345,20 +347,21 @@ def _accept_numbered_cpus() -> None:
     )
 
 
-def run_trainer(trainer: Trainer, recorder: Recorder, job: Job) -> None:
+def run_trainer(trainer: Trainer, recorder: Recorder, job: Job, *, is_over: Callable[[], bool] = lambda: False) -> None:
     """Train from the start or the sealed checkpoint. Raises Stopped (through the caller's check) by leaving
-    recorder.stopped set."""
+    recorder.stopped set. is_over: whether the rows on record already end the training, before its last step."""
     _accept_numbered_cpus()
     recorder.resume()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recorder)
     if job.resume is not None:
         refuse_other_layout(job.resume.path, sharded=bool(trainer.args.fsdp))
-    if job.resume is not None and job.resume.step >= trainer.args.max_steps:
+    if is_over() or (job.resume is not None and job.resume.step >= trainer.args.max_steps):
+        assert job.resume is not None, "a training without a checkpoint has no rows on record"
         _take_finished(trainer, job.resume.path)
         return
     prepare_sharding(trainer)
-    with training_attention(trainer.model, job.stage.attention, trainer.args.device.type):
+    with training_attention(trainer.model, job.stage.attention, trainer.args.device.type), tracked(trainer, job):
         trainer.train(resume_from_checkpoint=str(job.resume.path) if job.resume else None)
 
 

@@ -34,7 +34,7 @@ TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "t
 PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
 TRAINER = (
-    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding")),
+    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding", "trackers")),
     "stages/training.py",
     *LOADED,
     *METRICS,
@@ -93,7 +93,7 @@ STAGE_CODE = {
     "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TILED, *TRAINER, *TOY),
     "grpo": (
         "stages/grpo.py",
-        *("train/policy.py", "train/feed.py", "sampling/first_groups.py"),
+        *("train/policy.py", "train/feed.py", "train/ends.py", "train/signs.py", "sampling/first_groups.py"),
         *(f"train/{name}.py" for name in ("dealing", "lengths", "signal_groups", "losses/policy", "losses/lengths")),
         "rollout/identity.py",
         "rollout/parity.py",
