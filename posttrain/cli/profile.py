@@ -40,7 +40,7 @@ def profile_command(
 
     find_model(checkpoint)
     found = loaded_recipe(recipe) or find_recipe(checkpoint)
-    band = Filter(k=k, low=low, high=high, wave=wave)
+    band = Filter(k=k, low=low, high=high, wave=wave, reuse=False)
     question = Question(data=data, verifier=verifier, band=band, temperature=temperature, max_tokens=max_tokens)
     with tempfile.TemporaryDirectory(prefix="posttrain-logs-") as logs:
         summary = profile(checkpoint, found, question, out=out, logs=Path(logs))

@@ -14,7 +14,7 @@ from typing import Any
 from posttrain.data.source import Rows, load_conversations, load_pairs, load_problems, load_prompts
 from posttrain.data.source_rows import load_source_rows
 from posttrain.errors import DataError
-from posttrain.recipe.resolve import data_of
+from posttrain.recipe.resolve import data_of, watched_data
 from posttrain.recipe.schema import Data, DataStage, FileData, HubData, Recipe, RewardModel, Sft, StageData
 
 SAMPLE_ROWS = 10_000
@@ -35,6 +35,7 @@ def readers(recipe: Recipe, stages: Collection[str]) -> dict[str, Callable[..., 
                 else load_prompts
             )
             found |= dict.fromkeys(data_of(stage), reader)
+            found |= dict.fromkeys(watched_data(recipe, stage), load_prompts)
     rules = recipe.evaluate
     found |= {suite.data: load_problems for suite in rules.suites.values()}
     shown = rules.few_shot > 0 and rules.after == "every_stage"

@@ -15,7 +15,7 @@ from typing import Any
 
 from posttrain.recipe.engines import changes_samples, engines_of
 from posttrain.recipe.phases import phases_of
-from posttrain.recipe.resolve import data_of, judge_of, models_of, suites_against, takes_kl, verifiers_of
+from posttrain.recipe.resolve import data_of, judge_of, models_of, suites_against, takes_kl, verifiers_of, watched_data
 from posttrain.recipe.schema import (
     AnyStage,
     AskedModel,
@@ -101,14 +101,25 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     left_out = _ELSEWHERE | (set(PAIRS_KEYS) - {"max_tokens"} if isinstance(stage, Dpd) else set())
     left_out |= {"data", "epochs"} if isinstance(stage, Sft) else set()
     params = {**_common(recipe, stage.name), **{key: value for key, value in own.items() if key not in left_out}}
+    watched = watched_data(recipe, stage)
     if not isinstance(stage, Dpd | Sft):
-        params["data_specs"] = data_specs(recipe, data_of(stage))
+        params["data_specs"] = data_specs(recipe, [*data_of(stage), *watched])
     if isinstance(stage, Grpo):
         params |= {
-            **_verifier_params(recipe, verifiers_of(stage)),
+            **_verifier_params(recipe, verifiers_of(stage) | watched),
+            **_guard_params(recipe, stage),
             **_numbers(recipe, "policy", *_judges(recipe, stage)),
         }
     return params
+
+
+def _guard_params(recipe: Recipe, stage: Grpo) -> dict[str, Any]:
+    """How the guard suite is asked."""
+    if stage.guard is None:
+        return {}
+    settings, suite = recipe.evaluate, recipe.evaluate.suites[stage.guard.suite]
+    asked = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": recipe.seed}
+    return {"guard_asked": {**asked, "max_tokens": suite.max_tokens or settings.max_tokens}}
 
 
 def data_stage_params(recipe: Recipe, stage: DataStage) -> dict[str, Any]:

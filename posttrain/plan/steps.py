@@ -40,6 +40,7 @@ from posttrain.recipe.resolve import (
     suites_against,
     takes_kl,
     verifiers_of,
+    watched_data,
 )
 from posttrain.recipe.schema import (
     AnyStage,
@@ -285,7 +286,7 @@ class _Builder:
             if f"{stage.name}.tokens" not in self.steps:
                 self.tokens(stage)
             inputs["tokens"] = f"{stage.name}.tokens"
-        data = () if isinstance(stage, Dpd | Sft) else tuple(data_of(stage))
+        data = () if isinstance(stage, Dpd | Sft) else (*data_of(stage), *watched_data(self.recipe, stage))
         params = identity.stage_params(self.recipe, stage)
         step = Step(name=stage.name, kind=stage.kind, params=params, inputs=inputs, stage=stage.name)
         self._add(step, data=data)

@@ -12,6 +12,7 @@
     servers.py      do the models that verifiers ask answer?
     judge.py        at which isolation would programs run?
     golds.py        does each verifier say yes to the data set's own answers?
+    trackers.py     are the libraries here to which `report_to` sends metrics?
     disk.py         is there room for what all steps publish?
 
 Knows nothing of how a step runs.

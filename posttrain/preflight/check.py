@@ -26,6 +26,7 @@ from posttrain.preflight.servers import asked_models, model_servers
 from posttrain.preflight.subject import Subject
 from posttrain.preflight.templates import chat_templates
 from posttrain.preflight.tokenizers import teachers_tokenizers
+from posttrain.preflight.trackers import trackers
 from posttrain.recipe.schema import Sandbox
 from posttrain.store.artefacts import Store
 
@@ -45,6 +46,7 @@ QUESTIONS: dict[str, Callable[[Subject], Iterable[Finding]]] = {
     "asked models": asked_models,
     "code judge": code_judge,
     "golds": golds,
+    "trackers": trackers,
     "disk": disk_space,
     "hardware": hardware,
 }

@@ -65,6 +65,7 @@ def check_references(loaded: Loaded) -> None:
         check_data_stages,
         check_engines,
         _check_suites,
+        _check_watched,
         _check_sandbox,
         _check_hardware,
     )
@@ -308,6 +309,34 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
                 source.fail((*key, "soft_punish_cache"), what, "give fewer tokens, such as a quarter of max_tokens")
             if stage.filter is not None:
                 _check_filter(source, (*key, "filter"), stage.filter)
+
+
+def _check_watched(recipe: Recipe, source: Source) -> None:
+    """Names of guard suites and canaries. Canaries are asked, so they are no answers of a stage, and never trained
+    on."""
+    trained = {name for stage in recipe.stages for name in data_of(stage)}
+    for index, stage in enumerate(recipe.stages):
+        if not isinstance(stage, Grpo):
+            continue
+        guard, canaries = stage.guard, stage.alarms.canaries
+        if guard is not None and guard.suite not in recipe.evaluate.suites:
+            suites = recipe.evaluate.suites
+            source.fail(("stages", index, "guard", "suite"), f"no suite '{guard.suite}'", near(guard.suite, suites))
+        if canaries is None:
+            continue
+        key: Key = ("stages", index, "alarms", "canaries")
+        if canaries.data not in recipe.data or isinstance(recipe.data[canaries.data], StageData):
+            source.fail((*key, "data"), f"no prompts '{canaries.data}'", near(canaries.data, recipe.data))
+        if canaries.data in trained:
+            source.fail(
+                (*key, "data"), f"a stage trains on '{canaries.data}'", "give the canaries prompts of their own"
+            )
+        if canaries.verifier not in recipe.verifiers:
+            what = f"no verifier '{canaries.verifier}'"
+            source.fail((*key, "verifier"), what, near(canaries.verifier, recipe.verifiers))
+        if judge_stages(recipe.verifiers[canaries.verifier].options):
+            remedy = "its verifier has canaries of its own; watch the others here"
+            source.fail((*key, "verifier"), "a reward model judges it", remedy)
 
 
 def _check_sampling(source: Source, key: Key, stage: Grpo) -> None:

@@ -101,6 +101,17 @@ def verifiers_of(stage: Stage) -> dict[str, str]:
     return dict(stage.verifier)
 
 
+def watched_data(recipe: Recipe, stage: Stage) -> dict[str, str]:
+    """Data set -> verifier of what a stage asks beside its training: its guard suite, its canaries."""
+    found: dict[str, str] = {}
+    if isinstance(stage, Grpo) and stage.guard is not None:
+        suite = recipe.evaluate.suites[stage.guard.suite]
+        found[suite.data] = suite.verifier
+    if isinstance(stage, Grpo) and stage.alarms.canaries is not None:
+        found[stage.alarms.canaries.data] = stage.alarms.canaries.verifier
+    return found
+
+
 def judge_stages(spec: Any) -> set[str]:
     """Reward-model stages that a verifier's arguments name, at any depth: `model: {stage: NAME}`."""
     if isinstance(spec, Mapping):

@@ -16,6 +16,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, le=1e9)]  # of a data set in a mixture
 Form = Literal["safetensors"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 # What our loaders call the columns that they read.
 # fmt: off
 Column = Literal[
@@ -497,6 +498,57 @@ class Filter(Strict):
             "0: all k at once, as for a verifier that compares answers."
         ),
     )
+    reuse: bool = Field(
+        True,
+        description=(
+            "The answers by which prompts were kept are the first step's, continued up to `group`; with `staleness` "
+            "also those of the steps that may still train on them."
+        ),
+    )
+
+
+class Plateau(Strict):
+    """The stage ends where its reward no longer rises."""
+
+    window: Positive = Field(description="Steps over which the reward is averaged.")
+    min_gain: float = Field(
+        0.0,
+        ge=0,
+        description="The stage ends once such a mean is no more than this above the best of the steps before.",
+    )
+
+
+class Guard(Strict):
+    """A suite that the stage must not harm: where it falls, the stage ends with the checkpoint that was best on it."""
+
+    suite: Name = Field(description="Suite of `evaluate`, asked as there.")
+    every: Positive = Field(description="Optimiser steps between two looks; also before the first and after the last.")
+    max_drop: Share = Field(0.05, description="Fall of its share of right answers, from its best, that ends the stage.")
+    samples: Positive = Field(1, description="Answers a problem.")
+
+
+class Canaries(Strict):
+    """Prompts without a right answer, asked beside a step's and never trained on: a reward for one is an alarm."""
+
+    data: Name = Field(description="Data set of such prompts, with golds that no answer can meet.")
+    verifier: Name = Field(description="Verifier that must never reward them.")
+    per_step: Positive = Field(4, description="Prompts a step, one answer each.")
+
+
+class Alarms(Strict):
+    """Signs that the reward is gamed; each is a metric, and above its bound an alarm."""
+
+    same_answer_share: Share = Field(0.5, description="Share of a step's prompts that are given one identical answer.")
+    tampered_share: Share = Field(0.0, description="Share of verdicts that found a program tampering with the judge.")
+    length_drift: float = Field(
+        3.0, gt=1, description="Mean length of answers over that of the first steps, or the inverse."
+    )
+    flat_guard_gain: float = Field(
+        0.1, gt=0, description="Gain of the reward with which the guard suite must have gained, too."
+    )
+    window: Positive = Field(10, description="Steps that are averaged for length_drift and flat_guard_gain.")
+    canaries: Canaries | None = Field(None, description="Prompts that must never be rewarded; null: none.")
+    on_alarm: Literal["record", "stop"] = Field("record", description="stop: the stage ends with an error.")
 
 
 class Grpo(Training):
@@ -568,6 +620,9 @@ class Grpo(Training):
         3.0, gt=1, description="Largest such weight; mask drops what is above it (TRL's _clip_max)."
     )
     max_fault_share: Share = Field(0.05, description="Share of verdicts without a score above which the stage stops.")
+    plateau: Plateau | None = Field(None, description="An end before `steps`; null: none.")
+    guard: Guard | None = Field(None, description="A suite watched while it trains; null: none.")
+    alarms: Alarms = Field(default_factory=Alarms)
     mismatch_tolerance: float = Field(
         0.05,
         gt=0,
@@ -844,6 +899,9 @@ class Recipe(Strict):
     stages: list[AnyStage] = Field(min_length=1)
     evaluate: Evaluate = Field(default_factory=Evaluate)
     export: list[Form] = Field(default_factory=_all_forms, description="Forms of the final model.")
+    report_to: list[Tracker] = Field(
+        default_factory=list, description="Trackers that get the metrics of training stages; empty: nothing is sent."
+    )
 
 
 def json_schema() -> dict[str, Any]:

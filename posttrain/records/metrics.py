@@ -132,9 +132,12 @@ class PolicyMetrics:
 
     Example: PolicyMetrics(steps=20, prompts=160, parameters=812544, reward_first=0.41, reward_last=0.66,
     fault_share=0.0, truncated_share=0.01, sync_gap=1e-6, entropy_last=0.3, trained_tokens=90000,
-    generated_tokens=118000, mismatch=2e-6, mismatch_mean=1e-7, rows_not_seen=0, rows_again=0)
+    generated_tokens=118000, mismatch=2e-6, mismatch_mean=1e-7, rows_not_seen=0, rows_again=0, ended="steps",
+    published_step=20)
 
-    mismatch, mismatch_mean: the largest of all steps, nats. rows_not_seen, rows_again: prompts.
+    mismatch, mismatch_mean: the largest of all steps, nats. rows_not_seen, rows_again: prompts. ended: steps, plateau
+    or guard; published_step: the step whose weights are published; guard_*: share of right answers on the guard suite,
+    before the first step, of what is published and after the last; alarms: name -> steps.
     """
 
     steps: int
@@ -152,6 +155,12 @@ class PolicyMetrics:
     mismatch_mean: float
     rows_not_seen: int
     rows_again: int
+    ended: str
+    published_step: int
+    guard_start: float | None = None
+    guard_published: float | None = None
+    guard_last: float | None = None
+    alarms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,20 +19,23 @@ from posttrain.recipe.schema import Filter
 from posttrain.records.codec import as_json, from_json
 from posttrain.records.metrics import FILTER_SUMMARY, FILTER_TABLE, FilterSummary
 from posttrain.sampling.correctness import count_outcomes, generated_tokens, is_right
+from posttrain.sampling.first_groups import FILTER
 from posttrain.sampling.job import SamplingJob
 from posttrain.sampling.prompts import pick_prompts
 from posttrain.sampling.resumable import Waves, judged_answers
+from posttrain.sampling.rollout_files import write_groups
 from posttrain.store.jsonl import read_lines, write_lines, write_record
 from posttrain.types import Prompt
 from rewards.types import Verdict
 
 KEPT_PROMPTS = "kept.jsonl"
+KEPT_ROLLOUTS = "kept_rollouts.jsonl"
 
 
 def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
     """Keep the prompts with band.low to band.high of `job.samples` answers right, asking no more than decides.
     Publishes kept.jsonl, table.jsonl,
-    summary.json; other ranks return {} at once.
+    summary.json, and with band.reuse kept_rollouts.jsonl; other ranks return {} at once.
 
     Under smoke a model after two steps has no prompt in the band: all are kept, so that the next step has work. Raises
     StageError where no prompt is kept.
@@ -41,15 +44,15 @@ def filter_prompts(job: SamplingJob, band: Filter) -> dict[str, Any]:
         return {}
     template = ChatTemplate.load(job.model.folder, job.chat, job.prompts.recipe_dir)
     prompts, faulty = pick_prompts(job.prompts, job.scorer, template)
-    scored = judged_answers(job, prompts, template.stop_ids, asker="filter", waves=_waves(band))
+    scored = judged_answers(job, prompts, template.stop_ids, asker=FILTER, waves=_waves(band))
     decisions = [
         decide(group.prompt.id, [is_right(verdict) for verdict in group.verdicts], band.k, band.low, band.high)
         for group in scored
     ]
-    kept = [
-        asdict(group.prompt) for group, decision in zip(scored, decisions, strict=True) if decision.kept or job.smoke
-    ]
-    write_lines(job.output / KEPT_PROMPTS, kept)
+    kept = [group for group, decision in zip(scored, decisions, strict=True) if decision.kept or job.smoke]
+    write_lines(job.output / KEPT_PROMPTS, [asdict(group.prompt) for group in kept])
+    if band.reuse:
+        write_groups(job.output / KEPT_ROLLOUTS, kept)
     write_lines(job.output / FILTER_TABLE, map(as_json, decisions))
     summary = FilterSummary(
         prompts=len(prompts),

@@ -91,13 +91,42 @@ class TeacherAnswers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FilterAnswers:
+    """Answers to the prompts that a filter kept. version: the id of the model that gave them, from which the stage
+    starts; seed: the filter's.
+
+    Example: FilterAnswers(path=Path(".../kept_rollouts.jsonl"), version="sft-3f9a", seed=77)
+    """
+
+    path: Path
+    version: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardSuite:
+    """A suite that is asked while a policy trains: `samples` answers a problem.
+
+    Example: GuardSuite(prompts=PromptMixture(...), sampling=SamplingParams(max_tokens=96), samples=1)
+    """
+
+    prompts: PromptMixture
+    sampling: SamplingParams
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutSource:
     """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
     filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over; None:
-    by the engine's dtype."""
+    by the engine's dtype; filtered: the filter's answers, where the first groups begin with them;
+    guard, canaries: what is asked beside the prompts and not trained on."""
 
     engine: Engine
     scorer: Any
     prompts: PromptMixture
     kept: tuple[Prompt, ...] | None
     tolerance: float | None
+    filtered: FilterAnswers | None = None
+    guard: GuardSuite | None = None
+    canaries: PromptMixture | None = None

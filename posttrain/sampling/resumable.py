@@ -18,7 +18,7 @@ from json import JSONDecodeError
 
 from posttrain.sampling.job import AnswerBatches, SamplingJob
 from posttrain.sampling.rollout_files import read_groups, write_groups
-from posttrain.sampling.sampler import count_occurrences, sample_range
+from posttrain.sampling.sampler import Asked, count_occurrences, sample_range
 from posttrain.signals.progress import tell
 from posttrain.signals.stopping import giving_up_waits
 from posttrain.types import EncodedPrompt, Prompt, RolloutGroup
@@ -102,12 +102,14 @@ class _Batch:
         return groups
 
     def _wave(self, chosen: Sequence[int], start: int, size: int) -> list[RolloutGroup]:
-        job, asked = self.job, [self.asked[place] for place in chosen]
+        job = self.job
         indices = range(start, min(start + size, job.samples))
-        answers = sample_range(job.model.engine, asked, indices, job.sampling, (job.prompts.seed, self.asker, 0))
+        pairs = [self.asked[place] for place in chosen]
+        asked = [Asked(prompt=encoded, occurrence=occurrence, indices=indices) for encoded, occurrence in pairs]
+        answers = sample_range(job.model.engine, asked, job.sampling, (job.prompts.seed, self.asker, 0))
         sampled = [
-            RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=completions)
-            for (encoded, _), completions in zip(asked, answers, strict=True)
+            RolloutGroup(prompt=one.prompt.prompt, prompt_ids=one.prompt.ids, completions=completions)
+            for one, completions in zip(asked, answers, strict=True)
         ]
         finished = [self.finish(one) for one in sampled] if self.finish else sampled
         scored: list[RolloutGroup] = job.scorer.score(job.prompts.verifier, finished)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from posttrain.records.codec import as_json, from_json
-from posttrain.records.rollouts import AnswerRow, JudgedRow, PromptRow, prompt_row
+from posttrain.records.rollouts import AnswerRow, JudgedRow, PromptRow, json_rows, prompt_row
 from posttrain.store.failpoints import failpoint
 from posttrain.store.jsonl import read_lines
 from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReason
@@ -51,6 +51,14 @@ def read_groups(path: Path, prompts: Sequence[Prompt]) -> list[RolloutGroup]:
             )
         )
     return groups
+
+
+def read_answers(path: Path) -> Iterator[tuple[tuple[str, str], tuple[Completion, ...]]]:
+    """Of what `write_groups` wrote: (source, id) of each prompt and its answers with their tokens, one prompt at a
+    time."""
+    for value in json_rows(path):
+        row = from_json(PromptRow, value, str(path))
+        yield (row.source, row.prompt_id), tuple(_completion(one, row.policy_version) for one in row.completions)
 
 
 def _verdict(row: JudgedRow) -> Verdict:

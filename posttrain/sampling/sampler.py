@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from posttrain.rollout.engine import Engine
@@ -46,7 +47,11 @@ def sample(
     seen: how often each (source, id) was asked before under these seed_parts; counted on here.
     """
     occurrences = count_occurrences(prompts, Counter() if seen is None else seen)
-    answers = sample_range(engine, list(zip(prompts, occurrences, strict=True)), range(samples), sampling, seed_parts)
+    asked = [
+        Asked(prompt=one, occurrence=occurrence, indices=range(samples))
+        for one, occurrence in zip(prompts, occurrences, strict=True)
+    ]
+    answers = sample_range(engine, asked, sampling, seed_parts)
     return [
         RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=completions)
         for encoded, completions in zip(prompts, answers, strict=True)
@@ -68,22 +73,32 @@ def count_occurrences(prompts: Sequence[EncodedPrompt], seen: Counter[tuple[str,
     return found
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Answers that are wanted of a prompt: which, of its occurrence-th appearance.
+
+    Example: Asked(prompt=EncodedPrompt(...), occurrence=0, indices=range(4, 16))
+    """
+
+    prompt: EncodedPrompt
+    occurrence: int
+    indices: Sequence[int]
+
+
 def sample_range(
-    engine: Engine,
-    asked: Sequence[tuple[EncodedPrompt, int]],
-    indices: Sequence[int],
-    sampling: SamplingParams,
-    seed_parts: Sequence[Any],
+    engine: Engine, asked: Sequence[Asked], sampling: SamplingParams, seed_parts: Sequence[Any]
 ) -> list[tuple[Completion, ...]]:
-    """The answers of these indices to each (prompt, its occurrence), under the seeds that they always have."""
+    """The answers of these indices to each prompt, under the seeds that they always have."""
     requests = [
         GenerationRequest(
-            prompt_ids=encoded.ids,
-            seeds=tuple(sample_seed(seed_parts, encoded.prompt, occurrence, index) for index in indices),
+            prompt_ids=one.prompt.ids,
+            seeds=tuple(sample_seed(seed_parts, one.prompt.prompt, one.occurrence, index) for index in one.indices),
         )
-        for encoded, occurrence in asked
+        for one in asked
+        if one.indices
     ]
+    made = iter(engine.generate(requests, sampling) if requests else ())
     return [
-        tuple(_whole(completion, encoded.opened) for completion in completions)
-        for (encoded, _), completions in zip(asked, engine.generate(requests, sampling), strict=True)
+        tuple(_whole(completion, one.prompt.opened) for completion in next(made)) if one.indices else ()
+        for one in asked
     ]

@@ -15,7 +15,7 @@ from rewards.load import may_compare_answers
 
 
 class FilterStage:
-    VERSION = 6
+    VERSION = 7
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.filter import filter_prompts

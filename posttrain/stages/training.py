@@ -41,6 +41,7 @@ def job_of(ctx: StepContext, *, model: str = "checkpoint") -> Job:
         sharding=ctx.recipe.cluster.sharding,
         resume=newest_good([folder / "checkpoints" for folder in ctx.previous], owner=ctx.step.id),
         inputs=dict(ctx.inputs),
+        report_to=tuple(ctx.recipe.report_to),
     )
 
 
@@ -80,6 +81,8 @@ def finished(ctx: StepContext, result: dict[str, Any]) -> dict[str, Any]:
 def _publish_rollouts(source: Path, target: Path) -> None:
     """One file a step: of several workers each wrote its own, step-00001-<rank>.jsonl."""
     target.mkdir()
+    for beside in (*source.glob("guard-*.jsonl"), *source.glob("canaries-*.jsonl")):
+        shutil.copyfile(beside, target / beside.name)
     for file in sorted(source.glob("step-*.jsonl"), key=lambda file: [int(part) for part in file.stem.split("-")[1:]]):
         with file.open("rb") as rows, (target / f"step-{file.stem.split('-')[1]}.jsonl").open("ab") as whole:
             shutil.copyfileobj(rows, whole)

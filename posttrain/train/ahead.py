@@ -46,6 +46,11 @@ class Ahead(Generic[Made]):
         """Whether nothing is under way, so that the engine may take other weights."""
         return all(batch.done() for batch in self._asked.values())
 
+    def settle(self) -> None:
+        """Wait until nothing is under way; errors are for `take`. Raises Stopped."""
+        while wait(self._asked.values(), timeout=1.0).not_done:
+            check_wait()
+
     def ask(self, step: int, version: int) -> None:
         """Make what these weights may answer of the steps behind `step`."""
         first = max([step, *self._asked]) + 1

@@ -30,6 +30,7 @@ class Job:
     sharding: str = "auto"  # cluster.sharding
     resume: Checkpoint | None = None
     inputs: Mapping[str, Path] = field(default_factory=dict)
+    report_to: tuple[str, ...] = ()  # trackers
 
 
 def data_folders(inputs: Mapping[str, Path]) -> dict[str, Path]:

@@ -10,10 +10,6 @@ gradient.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import random
-import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,30 +21,23 @@ from transformers import TrainingArguments
 from posttrain.data.mix import Seen, seen_of_total
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import PosttrainError, StageError, Stopped
+from posttrain.errors import StageError, Stopped
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Grpo
 from posttrain.records.codec import as_json
 from posttrain.records.metrics import PolicyMetrics, metrics_rows
-from posttrain.rollout.parity import hand_over
 from posttrain.sampling.job import RolloutSource
 from posttrain.sampling.prompts import encode, pick_prompts
-from posttrain.sampling.rollout_files import write_groups
-from posttrain.sampling.sampler import sample
-from posttrain.signals.stopping import giving_up_waits
-from posttrain.store.failpoints import failpoint
-from posttrain.train.ahead import Ahead
-from posttrain.train.attention import exact_attention
-from posttrain.train.dealing import Dealer
+from posttrain.train.ends import End, Ends
+from posttrain.train.feed import Feed, carry_rollouts
 from posttrain.train.hidden import open_head
 from posttrain.train.job import Job
-from posttrain.train.lengths import Key, Successes, rewards_of
+from posttrain.train.lengths import Key, rewards_of
 from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.policy import Clip, Divisor, Importance, group_advantages, has_signal, policy_loss
 from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
-from posttrain.train.model import checkpoint_model, load_model, num_parameters, save_model
-from posttrain.train.sharding import wants_sharding, whole_model
-from posttrain.train.signal_groups import groups_with_signal, refuse_faults, spare_prompts
+from posttrain.train.model import load_model, num_parameters
+from posttrain.train.sharding import wants_sharding
 from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
@@ -59,7 +48,7 @@ from posttrain.train.trainer import (
     run_trainer,
     settings,
 )
-from posttrain.types import EncodedPrompt, RolloutGroup, SamplingParams, StopReason
+from posttrain.types import EncodedPrompt, RolloutGroup, StopReason
 from rewards.types import Outcome
 
 Drawn = TypeVar("Drawn")
@@ -73,20 +62,6 @@ class PolicyRow:
     answer: tuple[int, ...]
     behaviour: tuple[float, ...]
     advantage: float
-
-
-def step_prompts(prompts: Sequence[Drawn], step: int, count: int, seed: int) -> list[Drawn]:
-    """The prompts of a step (from 0): passes over a fresh shuffle each time. Depends on its arguments alone, so a
-    resume repeats it."""
-    order: list[Drawn] = []
-    start = step * count
-    first_pass, last_pass = start // len(prompts), (start + count - 1) // len(prompts)
-    for number in range(first_pass, last_pass + 1):
-        again = list(prompts)
-        random.Random(f"prompts/{seed}/{number}").shuffle(again)
-        order += again
-    offset = start - first_pass * len(prompts)
-    return order[offset : offset + count]
 
 
 def policy_rows(
@@ -165,122 +140,6 @@ def over_workers(mine: dict[str, float], num_groups: int, device: Any) -> dict[s
     return whole | {"reward_std": max(0.0, square - whole["reward"] ** 2) ** 0.5}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """All groups of a step, judged, by weights of the step `version`. usual: median length of past successes."""
-
-    version: int
-    groups: list[RolloutGroup]
-    usual: dict[Key, float]
-
-
-class Feed:
-    """Scored groups of answers by the current weights, or by those of up to `staleness` steps before; owns hand-over,
-    order and the record on disk."""
-
-    def __init__(
-        self, job: Job, template: ChatTemplate, prompts: Sequence[EncodedPrompt], rollouts: RolloutSource
-    ) -> None:
-        self.job, self.template, self.prompts, self.rollouts = job, template, prompts, rollouts
-        self.stage: Grpo = job.stage
-        self.sampling = SamplingParams(
-            temperature=self.stage.temperature,
-            top_p=self.stage.top_p,
-            max_tokens=self.stage.max_tokens,
-            stop_token_ids=template.stop_ids,
-        )
-        self.gap, self.lag, self.version = 0.0, 0, 0
-        self.dealer = Dealer()
-        self.ahead = Ahead(
-            staleness=self.stage.staleness,
-            steps=self.stage.steps or 1,
-            stop_file=job.stop_file,
-            make=self._judged,
-        )
-        self.usual: dict[Key, float] = {}  # of the step's prompts, in every worker
-        recorded = (job.attempt / "rollouts").glob("step-*.jsonl") if self.stage.length_control else ()
-        self.successes = Successes(sorted(recorded) if is_first_rank() else ())
-
-    def whole(self, model: Any) -> Any:
-        """The model unsharded on the first rank, None on the others of a sharded one. All ranks must call it."""
-        return whole_model(model, lambda: self._unsharded)
-
-    @functools.cached_property
-    def _unsharded(self) -> Any:
-        return load_model(self.job.model, adapter=self.stage.adapter, seed=self.job.seed)
-
-    def groups(self, step: int, model: Any) -> list[RolloutGroup]:
-        """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
-        was asked for.
-
-        The engine takes the step's weights once it has nothing under way; then it is asked for the next steps."""
-        failed: PosttrainError | None = None
-        batch: Batch | None = None
-        with giving_up_waits(self.job.stop_file):
-            try:
-                batch = self.ahead.take(step) if is_first_rank() else None
-            except PosttrainError as error:
-                failed = error  # for all workers, which wait for their share
-            # All workers gather a sharded model, or none.
-            if self.dealer.tell(failed is None and self.ahead.is_idle):
-                failed = self._hand_over(step, self.whole(model)) or failed
-            groups = self.dealer.share(lambda: self._taken(step, batch, failed))
-        self.lag, self.usual = self.dealer.tell((self.lag, self.usual))
-        return groups
-
-    def _hand_over(self, step: int, whole: Any) -> PosttrainError | None:
-        """On the first worker: the engine takes the weights before this step, and they are compared. Returns what went
-        wrong."""
-        if not is_first_rank():
-            return None
-        try:
-            with exact_attention(whole):
-                self.gap = hand_over(
-                    self.rollouts.engine,
-                    checkpoint_model(whole),
-                    f"{self.job.step_name}@{step}",
-                    like=self.job.model,
-                    tolerance=self.rollouts.tolerance,
-                )
-            self.version = step
-        except PosttrainError as error:
-            return error
-        return None
-
-    def _taken(self, step: int, batch: Batch | None, failed: PosttrainError | None) -> list[RolloutGroup]:
-        """The step's groups, sampled now where they were not asked ahead; the next ones are asked. failed: what went
-        wrong before."""
-        if failed is not None:
-            raise failed
-        batch = batch or self._judged(step, self.version)
-        self.ahead.ask(step, self.version)
-        self.lag, self.usual = step - batch.version, batch.usual
-        return batch.groups
-
-    def _judged(self, step: int, version: int) -> Batch:
-        """All groups of the step, sampled and judged by the engine's weights, those of the step `version`; the record
-        on disk also holds those that were replaced."""
-        stage, seed = self.stage, self.job.seed
-        seed_parts = (seed, self.job.step_name, step)
-        chosen = step_prompts(self.prompts, step, stage.prompts_per_step, seed)
-        seen: Counter[tuple[str, str]] = Counter()
-
-        def ask(asked: Sequence[EncodedPrompt]) -> list[RolloutGroup]:
-            sampled = sample(self.rollouts.engine, asked, stage.group, self.sampling, seed_parts, seen)
-            scored: list[RolloutGroup] = self.rollouts.scorer.score(stage.verifier, sampled)
-            return scored
-
-        spare = spare_prompts(self.prompts, chosen, step, seed) if stage.max_resampled else []
-        groups, replaced = groups_with_signal(ask, chosen, spare, stage.max_resampled)
-        write_groups(self.job.attempt / "rollouts" / f"step-{step + 1:05d}.jsonl", [*groups, *replaced])
-        refuse_faults([*groups, *replaced], stage.max_fault_share, step=step, where=self.job.step_name)
-        usual: dict[Key, float] = {}
-        if stage.length_control:
-            usual = self.successes.usual(groups)
-            self.successes.add([*groups, *replaced])
-        return Batch(version=version, groups=groups, usual=usual)
-
-
 WEIGHTS = ("weight_sum", "weight_squares", "weights_dropped")
 """Of a step's importance weights, over the trained tokens: mean, mean of squares, share that is 0."""
 
@@ -320,7 +179,9 @@ class PolicyTrainer(StepTrainer):
             "trained_tokens": trained_tokens,
             "sync_gap": self.feed.gap,
             "staleness": float(self.feed.lag),
+            **self.feed.figures,
         }
+        self.recorder.extra["generated_tokens"] -= self.feed.figures["reused_tokens"]  # which the filter has counted
         self.recorder.extra |= dict.fromkeys((*self.summed, "mismatch"), 0.0)
         # short and long answers apart: less padding; the order has no other effect, the loss is a sum
         trained.sort(key=lambda row: len(row.prompt) + len(row.answer))
@@ -406,18 +267,6 @@ class PolicyTrainer(StepTrainer):
             )
 
 
-def _carry_rollouts(job: Job) -> None:
-    """Take over the record of the steps before the checkpoint; later ones are sampled again."""
-    if job.resume is None:
-        return
-    failpoint("rollouts.carry.before")
-    for file in sorted((job.resume.path.parent.parent / "rollouts").glob("step-*.jsonl")):
-        if int(file.stem.split("-")[1]) <= job.resume.step:
-            (job.attempt / "rollouts").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, job.attempt / "rollouts" / file.name)
-    failpoint("rollouts.carry.after")
-
-
 def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     """Runs in every trainer worker. Returns headline metrics, or {"stopped": True}."""
     stage: Grpo = job.stage
@@ -426,34 +275,32 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     prompts, faulty = _prompts(rollouts, template)
     model = load_model(job.model, adapter=stage.adapter, seed=job.seed)
     recorder = Recorder(job, lambda step: [f"the answers in {job.attempt}/rollouts/step-{step + 1:05d}*.jsonl"])
-    _carry_rollouts(job)
+    carry_rollouts(job)
     feed = Feed(job, template, prompts, rollouts)
     sharded = wants_sharding(job.sharding, model)
     arguments = TrainingArguments(**settings(job, stage, steps, rows_per_forward=1, accumulation=1, sharded=sharded))
     rows = [{"step": step} for step in range(steps * world_size())]
     trainer = PolicyTrainer(model=model, args=arguments, train_dataset=rows, feed=feed, stage=stage, recorder=recorder)
+    ends = Ends(feed, recorder)
+    trainer.add_callback(ends)
     try:
-        run_trainer(trainer, recorder, job)
+        run_trainer(trainer, recorder, job, is_over=ends.is_over)
     finally:
         feed.ahead.close()
-    if recorder.stopped and trainer.state.global_step < steps:
+    if ends.end is None:
         return {"stopped": True}
     trained_model = feed.whole(trainer.model)
     if not is_first_rank():
         return {}
-    save_model(
-        trained_model,
-        job.output / "model",
-        source=job.model,
-        chat=job.chat,
-        stop_ids=template.stop_ids,
-        recipe_dir=job.recipe_dir,
-    )
+    if ends.end is End.GUARD:
+        ends.publish_best(job.output / "model")
+    else:
+        feed.save(trained_model, job.output / "model")
     write_set_aside(job.output, faulty)
     history = [dict(row.values) for row in metrics_rows(recorder.path)]
-    seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, steps * stage.prompts_per_step)
-    metrics = policy_metrics(history, steps=steps, seen=seen, parameters=num_parameters(trainer.model))
-    return dict(as_json(metrics))
+    seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, len(history) * stage.prompts_per_step)
+    metrics = policy_metrics(history, steps=len(history), seen=seen, parameters=num_parameters(trainer.model))
+    return dict(as_json(dataclasses.replace(metrics, **ends.told())))
 
 
 def _prompts(rollouts: RolloutSource, template: ChatTemplate) -> tuple[list[EncodedPrompt], dict[str, Sequence[Fault]]]:
@@ -473,6 +320,8 @@ def policy_metrics(history: Sequence[Mapping[str, float]], *, steps: int, seen: 
 
     return PolicyMetrics(
         steps=steps,
+        ended=str(End.STEPS),
+        published_step=steps,
         prompts=seen.rows,
         rows_not_seen=seen.not_seen,
         rows_again=seen.again,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -38,6 +38,7 @@ from posttrain.train.sharding import (
     sharded_arguments,
     sum_over_ranks,
 )
+from posttrain.train.trackers import tracked
 
 T = TypeVar("T")
 
@@ -167,6 +168,7 @@ class Recorder(TrainerCallback):
             finite = {key: value for key, value in values.items() if math.isfinite(value) and key != "loss"}
             values = finite | {"skipped": 1.0}
         row = MetricsRow(step=state.global_step, values=values)
+        logs |= values  # for the trackers, which come after
         self.extra = {}
         failpoint("train.metrics.before")
         with self.path.open("a", encoding="utf-8") as out:
@@ -319,20 +321,23 @@ def _all_reduce(value: float, device: Any, how: str) -> float:
     return float(tensor.item())
 
 
-def run_trainer(trainer: OwnCheckpoints, recorder: Recorder, job: Job) -> None:
+def run_trainer(
+    trainer: OwnCheckpoints, recorder: Recorder, job: Job, *, is_over: Callable[[], bool] = lambda: False
+) -> None:
     """Train from the start or the sealed checkpoint. Raises Stopped (through the caller's check) by leaving
-    recorder.stopped set."""
+    recorder.stopped set. is_over: whether the rows on record already end the training, before its last step."""
     recorder.resume()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(recorder)
     resume = None if job.resume is None else job.resume.path
-    if job.resume is not None and job.resume.step >= trainer.args.max_steps:
+    if is_over() or (job.resume is not None and job.resume.step >= trainer.args.max_steps):
+        assert job.resume is not None, "a training without a checkpoint has no rows on record"
         # Killed after its last step. The Trainer itself may take one more: it asks whether it is done only after one.
         trainer.state = TrainerState.load_from_json(str(job.resume.path / STATE))
         load_weights(trainer.model, job.resume.path)
         return
     prepare_sharding(trainer)
-    with training_attention(trainer.model, job.stage.attention, trainer.args.device.type):
+    with training_attention(trainer.model, job.stage.attention, trainer.args.device.type), tracked(trainer, job):
         trainer.train_and_settle(resume, job.owner)
 
 

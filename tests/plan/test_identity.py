@@ -112,6 +112,9 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
                 "importance_sampling_cap": "2.0",
                 "max_fault_share": "0.1",
                 "mismatch_tolerance": "0.2",
+                "plateau": "{window: 3}",
+                "guard": "{suite: stem, every: 2}",
+                "alarms": "{window: 4}",
             }.items()
         },
     },
@@ -139,6 +142,7 @@ SAMPLERS = {"distil.pairs", "stem.filter"}
 TOKENS = {"cold_start.tokens", "control.tokens"}
 TRAINERS = {"cold_start", "distil", "control", "stem", "judge", "preference"}
 CASES += [
+    ("stages.stem.filter={reuse: false}", {"stem.filter"}),
     ("evaluate.k=2", EVALUATIONS),
     ("evaluate.temperature=0.1", EVALUATIONS),
     ("evaluate.top_p=0.1", EVALUATIONS),
@@ -165,6 +169,7 @@ CASES += [
     ("engine.roles={judge: {options: {quantization: fp8}}}", {"preference"}),
     ("engine.roles={policy: {engines: 2, gpus_per_engine: 2.0}}", set()),
     ("sandbox.slots=9", set()),
+    ("report_to=[tensorboard]", set()),
     ("sandbox.min_level=container", set()),
 ]
 

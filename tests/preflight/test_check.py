@@ -3,9 +3,11 @@ real verifiers."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -16,6 +18,7 @@ from posttrain.preflight.check import QUESTIONS, check_plan
 from posttrain.preflight.finding import Finding, finding_of
 from posttrain.preflight.golds import right_answers, try_answers
 from posttrain.recipe import load_recipe
+from posttrain.recipe.schema import Tracker
 from posttrain.recipe.shipped import shipped_dir
 from posttrain.store.digests import Digests
 from posttrain.types import Prompt
@@ -131,7 +134,7 @@ def test_findings_come_in_the_order_of_the_questions(world: Path) -> None:
         marks, key=lambda question: names.index(marks[question])
     )
     assert QUESTIONS.keys() - marks.keys() == {
-        *("model servers", "asked models", "code judge", "hardware"),
+        *("model servers", "asked models", "code judge", "hardware", "trackers"),
     }, "asked where needed"
 
 
@@ -224,6 +227,14 @@ def test_a_row_without_its_field_is_named_by_number(world: Path) -> None:
     finding = findings(world)["data warmup"]
     assert finding.status == "fail"
     assert "row 2" in finding.detail and "completion" in finding.detail
+
+
+def test_a_tracker_whose_library_is_missing_is_found_before_the_run(world: Path) -> None:
+    lacking = [name for name in get_args(Tracker) if importlib.util.find_spec(name) is None]
+    if not lacking:
+        pytest.skip("every tracker is installed; remedy: pip uninstall trackio")
+    finding = findings(world, f"report_to=[{lacking[0]}]")[f"tracker {lacking[0]}"]
+    assert finding.status == "fail" and finding.remedy.startswith(f"pip install {lacking[0]}")
 
 
 def test_a_level_of_the_code_judge_that_cannot_be_had_is_found_before_the_run(

@@ -11,12 +11,14 @@ from sandbox.types import Level
 
 ASKING = "name from kind data models prompts verifier budget max_fault_share"
 KEYS = {
+    "Alarms": "same_answer_share tampered_share length_drift flat_guard_gain window canaries on_alarm",
     "AskedModel": (
         "stage path revision toy endpoint model version api_key_env timeout_seconds retries parallel extra structured "
         "temperature top_p max_tokens prompt_price completion_price terms"
     ),
     "AskingStage": ASKING,
     "Budget": "tokens cost",
+    "Canaries": "data verifier per_step",
     "Chat": "template think stop date add_tokens max_untrained_share",
     "Clean": (
         "name from kind data against languages min_words max_words max_repetition near skip remove_numbers_changed"
@@ -38,7 +40,7 @@ KEYS = {
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
-    "Filter": "k low high wave",
+    "Filter": "k low high wave reuse",
     "Grpo": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
         "adapter save_every checkpoint_minutes "
@@ -47,9 +49,10 @@ KEYS = {
         "loss clip_low "
         "clip_high scale_rewards mask_truncated soft_punish_cache length_control max_resampled "
         "staleness importance_sampling importance_sampling_cap "
-        "max_fault_share mismatch_tolerance"
+        "max_fault_share plateau guard alarms mismatch_tolerance"
     ),
     "Gate": "suite max_drop on_fail",
+    "Guard": "suite every max_drop samples",
     "GymData": "source task rows seed split options card",
     "Hardware": "nodes gpus gpu_memory_gb host_memory_gb",
     "HubData": "max_faulty_share columns metadata gold_format source path revision subset split card limit",
@@ -58,8 +61,11 @@ KEYS = {
     "MixPhase": "share data domains quality",
     "ModelRef": "path revision toy shape",
     "Phase": "share data max_tokens learning_rate",
+    "Plateau": "window min_gain",
     "Quarantine": "max_faulty_share",
-    "Recipe": "schema name seed base chat hardware cluster engine sandbox verifiers data stages evaluate export",
+    "Recipe": (
+        "schema name seed base chat hardware cluster engine sandbox verifiers data stages evaluate export report_to"
+    ),
     "Reconstruct": f"{ASKING} samples min_words max_words",
     "Refine": (f"{ASKING} generators samples checklist_items revise_checklist rounds code_verifier min_score"),
     "RewardModel": (

@@ -34,7 +34,7 @@ TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "t
 PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
 TRAINER = (
-    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding")),
+    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding", "trackers")),
     "stages/training.py",
     *LOADED,
     *METRICS,
@@ -82,11 +82,18 @@ STAGE_CODE = {
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "teacher_logprobs": ("train/teacher_logprobs.py", *PAIRED, *TRAINER),
     "dpd": ("train/dpd.py", "train/reference.py", "train/losses/dpd.py", *PAIRED, *TRAINER),
-    "filter": ("stages/filter.py", "sampling/filter.py", "data/difficulty.py", *SAMPLING, *TOY),
+    "filter": (
+        "stages/filter.py",
+        "sampling/filter.py",
+        "sampling/first_groups.py",
+        "data/difficulty.py",
+        *SAMPLING,
+        *TOY,
+    ),
     "reward_model": ("stages/reward_model.py", "train/reward_model.py", *TILED, *TRAINER, *TOY),
     "grpo": (
         "stages/grpo.py",
-        "train/policy.py",
+        *("train/policy.py", "train/feed.py", "train/ends.py", "train/signs.py", "sampling/first_groups.py"),
         *(f"train/{name}.py" for name in ("dealing", "lengths", "signal_groups", "losses/policy", "losses/lengths")),
         "rollout/identity.py",
         "rollout/parity.py",

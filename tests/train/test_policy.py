@@ -21,8 +21,9 @@ from posttrain.rollout.engine import EngineOptions
 from posttrain.sampling.job import PromptMixture, RolloutSource
 from posttrain.sampling.prompts import encode
 from posttrain.signals.stopping import check_wait
+from posttrain.train.feed import Feed, step_prompts
 from posttrain.train.model import load_model
-from posttrain.train.policy import Feed, PolicyTrainer, group_metrics, policy_metrics, policy_rows, step_prompts, train
+from posttrain.train.policy import PolicyTrainer, group_metrics, policy_metrics, policy_rows, train
 from posttrain.train.trainer import Recorder, run_trainer, settings
 from posttrain.types import Completion, Prompt, RolloutGroup, Segment, StopReason
 from rewards.types import Outcome, Verdict
@@ -138,6 +139,7 @@ class OneGroup:
     """A feed by hand: the answer with the wanted token is right, those with others are wrong."""
 
     gap, lag = 0.0, 0
+    figures: dict[str, float] = {"reused_tokens": 0.0}  # noqa: RUF012 - never written
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def __init__(self, wanted: int, others: Sequence[int], scores: Sequence[float] | None = None) -> None:

@@ -198,6 +198,7 @@ class Fixed:
     clip."""
 
     gap, lag = 0.0, 0
+    figures: dict[str, float] = {"reused_tokens": 0.0}  # noqa: RUF012 - never written
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
     def groups(self, step: int, model: Any) -> list[RolloutGroup]:

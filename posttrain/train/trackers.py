@@ -1,0 +1,64 @@
+"""What `report_to` names gets the rows of metrics.jsonl while a stage trains: TensorBoard, W&B, MLflow or Trackio,
+through transformers' own callbacks.
+
+They are given the metrics, the Trainer's arguments and the model's config: no recipe, no prompt, no answer, no
+environment. W&B is kept from reading code, git and the console. TensorBoard's files lie in RUN/trackers/<step>; the
+others find their server and key as they always do (WANDB_API_KEY, MLFLOW_TRACKING_URI, ...).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from posttrain.machine.ranks import is_first_rank
+from posttrain.recipe.trackers import refuse_missing
+from posttrain.train.job import Job
+
+_SILENT = {"WANDB_CONSOLE": "off", "WANDB_DISABLE_CODE": "true", "WANDB_DISABLE_GIT": "true", "WANDB_SILENT": "true"}
+
+
+@contextlib.contextmanager
+def tracked(trainer: Any, job: Job) -> Iterator[None]:
+    """While open, the trackers follow the trainer; its callbacks so far come before theirs. One run a step of the plan,
+    which a resumed one continues where the tracker can. Raises BackendError: a library is missing."""
+    if not job.report_to or not is_first_rank():
+        yield
+        return
+    from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+
+    refuse_missing(job.report_to)
+    project = job.stop_file.parent.name
+    trainer.args.run_name, trainer.args.project = job.step_name, project
+    with _environment(job, project):
+        for callback in get_reporting_integration_callbacks(list(job.report_to)):
+            trainer.add_callback(callback)
+        try:
+            yield
+        finally:
+            # A worker outlives its stage: the next one is a run of its own.
+            for name in {"wandb", "trackio"} & set(job.report_to):
+                importlib.import_module(name).finish()
+
+
+@contextlib.contextmanager
+def _environment(job: Job, project: str) -> Iterator[None]:
+    """How the callbacks are told what they are; what the user has set stays, but for what names this run."""
+    before = dict(os.environ)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.stop_file.parent / "trackers" / job.step_name)
+    for name, value in {"WANDB_PROJECT": project, "MLFLOW_EXPERIMENT_NAME": project, **_SILENT}.items():
+        os.environ.setdefault(name, value)
+    if "wandb" in job.report_to:
+        os.environ |= {"WANDB_RUN_ID": job.owner, "WANDB_RESUME": "allow"}
+        # Ours, from telemetry.py, against reports that nobody asked for.
+        for name, silent in (("WANDB_MODE", "disabled"), ("WANDB_DISABLED", "true")):
+            if os.environ.get(name) == silent:
+                del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
