@@ -2,8 +2,8 @@
 through transformers' own callbacks.
 
 They are given the metrics, the Trainer's arguments and the model's config: no recipe, no prompt, no answer, no
-environment. W&B is kept from reading code, git and the console. TensorBoard's files lie in RUN/trackers/<step>; the
-others find their server and key as they always do (WANDB_API_KEY, MLFLOW_TRACKING_URI, ...).
+environment. W&B is kept from reading the command line, code, git and the console. TensorBoard's files lie in
+RUN/trackers/<step>; the others find their server and key as they always do (WANDB_API_KEY, MLFLOW_TRACKING_URI, ...).
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.trackers import refuse_missing
 from posttrain.train.job import Job
 
-_SILENT = {"WANDB_CONSOLE": "off", "WANDB_DISABLE_CODE": "true", "WANDB_DISABLE_GIT": "true", "WANDB_SILENT": "true"}
+_SILENT = {
+    "WANDB_X_DISABLE_META": "true",
+    "WANDB_CONSOLE": "off",
+    "WANDB_DISABLE_CODE": "true",
+    "WANDB_DISABLE_GIT": "true",
+    "WANDB_SILENT": "true",
+}
 
 
 @contextlib.contextmanager
@@ -34,6 +40,8 @@ def tracked(trainer: Any, job: Job) -> Iterator[None]:
     project = job.stop_file.parent.name
     trainer.args.run_name, trainer.args.project = job.step_name, project
     with _environment(job, project):
+        if "wandb" in job.report_to:
+            _begin_wandb(job)
         for callback in get_reporting_integration_callbacks(list(job.report_to)):
             trainer.add_callback(callback)
         try:
@@ -44,19 +52,26 @@ def tracked(trainer: Any, job: Job) -> Iterator[None]:
                 importlib.import_module(name).finish()
 
 
+def _begin_wandb(job: Job) -> None:
+    """W&B reads its environment once a process, and a worker trains several stages."""
+    os.environ.pop("WANDB_DISABLED", None)  # ours, as is the mode "disabled": see telemetry.py
+    mode = os.environ.get("WANDB_MODE", "disabled")
+    importlib.import_module("wandb").init(
+        project=os.environ["WANDB_PROJECT"],
+        name=job.step_name,
+        id=job.owner,
+        resume="allow",
+        mode="online" if mode == "disabled" else mode,
+    )
+
+
 @contextlib.contextmanager
 def _environment(job: Job, project: str) -> Iterator[None]:
-    """How the callbacks are told what they are; what the user has set stays, but for what names this run."""
+    """How the callbacks are told where to write; what the user has set stays."""
     before = dict(os.environ)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.stop_file.parent / "trackers" / job.step_name)
     for name, value in {"WANDB_PROJECT": project, "MLFLOW_EXPERIMENT_NAME": project, **_SILENT}.items():
         os.environ.setdefault(name, value)
-    if "wandb" in job.report_to:
-        os.environ |= {"WANDB_RUN_ID": job.owner, "WANDB_RESUME": "allow"}
-        # Ours, from telemetry.py, against reports that nobody asked for.
-        for name, silent in (("WANDB_MODE", "disabled"), ("WANDB_DISABLED", "true")):
-            if os.environ.get(name) == silent:
-                del os.environ[name]
     try:
         yield
     finally:
