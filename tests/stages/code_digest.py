@@ -117,6 +117,7 @@ STAGE_CODE = {
         *SAMPLING,
         *TOY,
     ),
+    "gate": ("stages/gate.py", "records/gates.py", "records/scores.py"),
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"
