@@ -34,8 +34,10 @@ TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "t
 PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
 TRAINER = (
-    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding")),
+    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding", "checkpoints")),
     "stages/training.py",
+    "stages/smaller.py",
+    "recipe/batches.py",
     *LOADED,
     *METRICS,
     *TOKENS,
