@@ -175,6 +175,7 @@ class OwnCheckpoints(Trainer):
         if checkpoint is None:
             return
         load_moments(self.model, self.optimizer, Path(checkpoint))
+        # numbers alone, of a folder whose digests were right
         self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULE, weights_only=True))
         for group, rate in zip(self.optimizer.param_groups, self.lr_scheduler.get_last_lr(), strict=True):
             group["lr"] = rate

@@ -34,8 +34,10 @@ TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "t
 PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
 TRAINER = (
-    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding", "trackers")),
+    *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding", "checkpoints", "trackers")),
     "stages/training.py",
+    "stages/smaller.py",
+    "recipe/batches.py",
     *LOADED,
     *METRICS,
     *TOKENS,
@@ -131,6 +133,7 @@ STAGE_CODE = {
         *SAMPLING,
         *TOY,
     ),
+    "gate": ("stages/gate.py", "records/gates.py", "records/scores.py"),
     "export": ("stages/export.py", "report/card.py", "recipe/cards.py"),
 }
 COMPOSITION = "rewards.compose"
