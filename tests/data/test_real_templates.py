@@ -2,7 +2,7 @@
 conversation: the ids of a row are those of its whole text, what is trained is what the assistant says with its stop
 token, what stands before it is the prompt that sampling gives, and every turn that is not trained is counted.
 
-benchmarks/real_templates.py prints the table of counts.
+benchmarks/real_templates.py prints a table of counts.
 """
 
 from __future__ import annotations
