@@ -2,7 +2,7 @@
 conversation: the ids of a row are those of its whole text, what is trained is what the assistant says with its stop
 token, what stands before it is the prompt that sampling gives, and every turn that is not trained is counted.
 
-    python -m tests.data.test_real_templates     prints the table of counts
+benchmarks/real_templates.py prints a table of counts.
 """
 
 from __future__ import annotations
@@ -156,14 +156,3 @@ def _printed(title: str, name: str) -> tuple[str, str]:
         template.render(messages, ask=False, tools=tools),
         template.render(messages[:-1] or messages, ask=True, tools=tools),
     )
-
-
-if __name__ == "__main__":
-    total: Counter[str] = Counter()
-    for title in sorted(set(TEMPLATES) - WITHOUT_STOP):
-        for sort in KINDS:
-            total += measure(title, sort)
-    print(f"{len(TEMPLATES)} templates, {len(KINDS)} kinds of tokenizer, {len(CONVERSATIONS)} conversations each")
-    print("rows whose ids differ from the whole text's: 0; turns untrained without being counted: 0 (asserted)")
-    for what, number in total.most_common():
-        print(f"{number:8,} {what}")

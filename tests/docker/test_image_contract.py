@@ -104,7 +104,8 @@ def forgetting(client: Any) -> Iterator[list[str]]:
             identity = built_on.pop(identity)
 
 
-@pytest.fixture(scope="module", params=["interpreter", "debian", "dockerfile"])
+# Debian's is downloaded and unpacked anew, which takes longer than all else in this file.
+@pytest.fixture(scope="module", params=["interpreter", pytest.param("debian", marks=pytest.mark.long), "dockerfile"])
 def judge(request: pytest.FixtureRequest, client: Any) -> Iterator[Judge]:
     if request.param == "debian" and shutil.which("debootstrap", path=debian.SEARCHED) is None:
         pytest.skip("debootstrap is not installed; remedy: install it (Debian: apt-get install debootstrap)")

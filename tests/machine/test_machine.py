@@ -58,28 +58,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A machine with one trainer."""
-    machine = machine_for(
+    """A machine with one trainer, and engines that start at once: who is started, kept and replaced is the same with
+    vLLM, whose weights tests/rollout follows."""
+    with machine_for(
         tmp_path_factory.mktemp("machine"),
-        verifiers={
-            "exact": {"kind": "math"},
-            "taste": {"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0},
-            "group": {
-                "kind": "pairwise",
-                "model": {"stage": "judge"},
-                "canaries": 0,
-                "against": "group",
-                "on_abstain": "zero",
-            },
-            "same": {
-                "kind": "agent",
-                "model": {"stage": "judge"},
-                "budget_tokens": 24,
-            },  # random weights: a program is noise, and cut short
-        },
-    )
-    yield machine
-    machine.close()
+        verifiers={"exact": {"kind": "math"}},
+        engine={"backend": "hf", "context_tokens": 64},
+    ) as machine:
+        yield machine
 
 
 def test_two_trainers_reduce_together_and_a_failure_of_one_frees_the_other(tmp_path: Path) -> None:
@@ -99,7 +85,6 @@ def test_one_trainer_is_warm_and_has_no_process_group(alone: Any) -> None:
     assert first == second == {"world": 1, "sum": 2, "rank_in_environment": None, "pid": first["pid"]}
 
 
-@pytest.mark.vllm
 def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(
     alone: Any, tiny: Callable[..., Path]
 ) -> None:
@@ -122,7 +107,7 @@ def test_an_engine_follows_checkpoints_of_its_shape_and_is_replaced_for_another(
 
     wider = alone.engine("policy", tiny(hidden_size=128), "wider")
     assert wider.health().pid != fresh_pid and wider.health().version == "wider"
-    assert alone.facts().engines == {"policy": EngineFacts(backend="vllm", device="cpu", dtype="float32")}
+    assert alone.facts().engines == {"policy": EngineFacts(backend="hf", device="cpu", dtype="float32")}
     alone.release("policy")
     assert alone.facts().engines == {}
 
@@ -161,11 +146,18 @@ def test_prompts_of_a_source_without_a_verifier_are_refused(alone: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def judged(alone: Any, tiny: Callable[..., Path]) -> Any:
-    """The machine's scorer, with an engine of random weights as the model "judge": one start for every test that asks
-    it."""
+def judged(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[..., Path]) -> Iterator[Any]:
+    """A scorer, with a vLLM engine of random weights as the model "judge": one start for every test that asks it."""
+    pairwise = {"kind": "pairwise", "model": {"stage": "judge"}, "canaries": 0}
+    verifiers = {
+        "taste": pairwise,
+        "group": pairwise | {"against": "group", "on_abstain": "zero"},
+        # random weights: a program is noise, and cut short
+        "same": {"kind": "agent", "model": {"stage": "judge"}, "budget_tokens": 24},
+    }
     folder = tiny(sharpness=1.0)
-    return alone.scorer({"judge": (alone.engine("judge", folder, "judge"), folder)})
+    with machine_for(tmp_path_factory.mktemp("judged"), verifiers=verifiers) as machine:
+        yield machine.scorer({"judge": (machine.engine("judge", folder, "judge"), folder)})
 
 
 @pytest.mark.vllm
