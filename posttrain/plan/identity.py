@@ -115,9 +115,9 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
 
 def _guard_params(recipe: Recipe, stage: Grpo) -> dict[str, Any]:
     """How the guard suite is asked."""
-    if stage.guard is None:
+    if stage.early_stop.guard is None:
         return {}
-    settings, suite = recipe.evaluate, recipe.evaluate.suites[stage.guard.suite]
+    settings, suite = recipe.evaluate, recipe.evaluate.suites[stage.early_stop.guard.suite]
     asked = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": recipe.seed}
     return {"guard_asked": {**asked, "max_tokens": suite.max_tokens or settings.max_tokens}}
 

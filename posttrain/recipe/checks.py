@@ -318,10 +318,14 @@ def _check_watched(recipe: Recipe, source: Source) -> None:
     for index, stage in enumerate(recipe.stages):
         if not isinstance(stage, Grpo):
             continue
-        guard, canaries = stage.guard, stage.alarms.canaries
+        guard, canaries = stage.early_stop.guard, stage.alarms.canaries
         if guard is not None and guard.suite not in recipe.evaluate.suites:
             suites = recipe.evaluate.suites
-            source.fail(("stages", index, "guard", "suite"), f"no suite '{guard.suite}'", near(guard.suite, suites))
+            source.fail(
+                ("stages", index, "early_stop", "guard", "suite"),
+                f"no suite '{guard.suite}'",
+                near(guard.suite, suites),
+            )
         if canaries is None:
             continue
         key: Key = ("stages", index, "alarms", "canaries")

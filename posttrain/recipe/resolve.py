@@ -104,8 +104,8 @@ def verifiers_of(stage: Stage) -> dict[str, str]:
 def watched_data(recipe: Recipe, stage: Stage) -> dict[str, str]:
     """Data set -> verifier of what a stage asks beside its training: its guard suite, its canaries."""
     found: dict[str, str] = {}
-    if isinstance(stage, Grpo) and stage.guard is not None:
-        suite = recipe.evaluate.suites[stage.guard.suite]
+    if isinstance(stage, Grpo) and stage.early_stop.guard is not None:
+        suite = recipe.evaluate.suites[stage.early_stop.guard.suite]
         found[suite.data] = suite.verifier
     if isinstance(stage, Grpo) and stage.alarms.canaries is not None:
         found[stage.alarms.canaries.data] = stage.alarms.canaries.verifier

@@ -527,6 +527,13 @@ class Guard(Strict):
     samples: Positive = Field(1, description="Answers a problem.")
 
 
+class EarlyStop(Strict):
+    """What ends an RL stage before its steps are over."""
+
+    plateau: Plateau | None = Field(None, description="A reward that no longer rises; null: none.")
+    guard: Guard | None = Field(None, description="A suite watched while it trains; null: none.")
+
+
 class Canaries(Strict):
     """Prompts without a right answer, asked beside a step's and never trained on: a reward for one is an alarm."""
 
@@ -620,8 +627,7 @@ class Grpo(Training):
         3.0, gt=1, description="Largest such weight; mask drops what is above it (TRL's _clip_max)."
     )
     max_fault_share: Share = Field(0.05, description="Share of verdicts without a score above which the stage stops.")
-    plateau: Plateau | None = Field(None, description="An end before `steps`; null: none.")
-    guard: Guard | None = Field(None, description="A suite watched while it trains; null: none.")
+    early_stop: EarlyStop = Field(default_factory=EarlyStop)
     alarms: Alarms = Field(default_factory=Alarms)
     mismatch_tolerance: float = Field(
         0.05,

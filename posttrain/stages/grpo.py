@@ -37,15 +37,15 @@ class GrpoStage:
 
 def _guard(ctx: StepContext, stage: Grpo) -> GuardSuite | None:
     """The suite as the evaluation asks it, with the recipe's own seed: its scores of all steps are paired."""
-    if stage.guard is None:
+    if stage.early_stop.guard is None:
         return None
-    rules, suite = ctx.recipe.evaluate, ctx.recipe.evaluate.suites[stage.guard.suite]
+    rules, suite = ctx.recipe.evaluate, ctx.recipe.evaluate.suites[stage.early_stop.guard.suite]
     return GuardSuite(
         prompts=replace(prompts_of(ctx, suite.data, suite.verifier), seed=ctx.recipe.seed),
         sampling=SamplingParams(
             temperature=rules.temperature, top_p=rules.top_p, max_tokens=suite.max_tokens or rules.max_tokens
         ),
-        samples=stage.guard.samples,
+        samples=stage.early_stop.guard.samples,
     )
 
 

@@ -61,9 +61,11 @@ def end_of(history: Sequence[Row], stage: Grpo) -> End | None:
     """Why the stage ends after these steps; None: it goes on."""
     scores = guard_scores(history)
     drop = max(scores.values()) - scores[len(history)] if len(history) in scores else 0.0
-    if stage.guard is not None and drop > stage.guard.max_drop:
+    if stage.early_stop.guard is not None and drop > stage.early_stop.guard.max_drop:
         return End.GUARD
-    if stage.plateau is not None and is_plateau([row["reward"] for row in history], stage.plateau):
+    if stage.early_stop.plateau is not None and is_plateau(
+        [row["reward"] for row in history], stage.early_stop.plateau
+    ):
         return End.PLATEAU
     return End.STEPS if len(history) == stage.steps else None
 
@@ -88,13 +90,13 @@ class Ends(TrainerCallback):
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
     ) -> None:
-        if self.stage.guard is not None and not self.history:
+        if self.stage.early_stop.guard is not None and not self.history:
             self._start = {"guard_start": self.feed.guard_score(0, model, best=-1.0)}
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
     ) -> TrainerControl:
-        row, step, guard = self.recorder.extra, state.global_step, self.stage.guard
+        row, step, guard = self.recorder.extra, state.global_step, self.stage.early_stop.guard
         row |= self._start
         self._start = {}
         self.history.append(row)

@@ -112,8 +112,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
                 "importance_sampling_cap": "2.0",
                 "max_fault_share": "0.1",
                 "mismatch_tolerance": "0.2",
-                "plateau": "{window: 3}",
-                "guard": "{suite: stem, every: 2}",
+                "early_stop": "{plateau: {window: 3}, guard: {suite: stem, every: 2}}",
                 "alarms": "{window: 4}",
             }.items()
         },

@@ -37,6 +37,7 @@ KEYS = {
         "max_tokens weights beta divergence jsd_beta kd_temperature kd_skip"
     ),
     "DpdWeights": "sequence chosen rejected",
+    "EarlyStop": "plateau guard",
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",
     "FileData": "max_faulty_share columns metadata gold_format source path card limit",
@@ -49,7 +50,7 @@ KEYS = {
         "loss clip_low "
         "clip_high scale_rewards mask_truncated soft_punish_cache length_control max_resampled "
         "staleness importance_sampling importance_sampling_cap "
-        "max_fault_share plateau guard alarms mismatch_tolerance"
+        "max_fault_share early_stop alarms mismatch_tolerance"
     ),
     "Gate": "suite max_drop on_fail",
     "Guard": "suite every max_drop samples",

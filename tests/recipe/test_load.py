@@ -233,7 +233,7 @@ def test_tokens_are_added_by_a_full_sft_that_starts_from_the_base(tmp_path: Path
 @pytest.mark.parametrize(
     ("override", "key", "remedy"),
     [
-        ("guard={suite: stemm, every: 2}", "guard.suite", "'stem'"),
+        ("early_stop.guard={suite: stemm, every: 2}", "early_stop.guard.suite", "'stem'"),
         ("alarms={canaries: {data: helf_out, verifier: math}}", "alarms.canaries.data", "'held_out'"),
         ("alarms={canaries: {data: good, verifier: math}}", "alarms.canaries.data", ""),
         ("alarms={canaries: {data: questions, verifier: math}}", "alarms.canaries.data", "of their own"),
@@ -248,7 +248,7 @@ def test_what_a_stage_asks_beside_its_prompts_is_there_and_not_trained_on(
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, [f"stages.stem.{override}"])
     assert key in str(caught.value.where) and remedy in str(caught.value.remedy)
-    load_recipe(path, ["stages.stem.guard={suite: stem, every: 2}"])
+    load_recipe(path, ["stages.stem.early_stop.guard={suite: stem, every: 2}"])
 
 
 def test_rollouts_are_sampled_so_that_their_probability_is_known(tmp_path: Path) -> None:

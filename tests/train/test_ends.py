@@ -46,7 +46,7 @@ def row(**values: float) -> dict[str, float]:
 
 
 def test_a_guard_ends_the_stage_by_its_fall_from_the_best_and_only_when_it_was_asked() -> None:
-    configured = stage(steps=9, guard={"suite": "s", "every": 2, "max_drop": 0.2})
+    configured = stage(steps=9, early_stop={"guard": {"suite": "s", "every": 2, "max_drop": 0.2}})
     rows = [row(guard_start=0.5), row(guard=0.8), row(), row(guard=0.61)]
     assert guard_scores(rows) == {0: 0.5, 2: 0.8, 4: 0.61} and end_of(rows, configured) is None
     rows[-1] = row(guard=0.59)
@@ -128,7 +128,7 @@ def run(jobs: Jobs, engine: Any, scorer: Falling, configured: Any, **changes: An
     guard = GuardSuite(prompts=asked, sampling=SamplingParams(temperature=0.6, max_tokens=6), samples=1)
     source = dataclasses.replace(
         rollouts(job, engine, scorer),
-        guard=guard if configured.guard else None,
+        guard=guard if configured.early_stop.guard else None,
         canaries=dataclasses.replace(asked, verifier="canary") if configured.alarms.canaries else None,
     )
     return job, train(job, source)
@@ -139,7 +139,7 @@ GUARD = {"suite": "s", "every": 1, "max_drop": 0.2}
 
 def test_a_guard_that_falls_ends_the_stage_with_the_best_weights_also_after_a_resume(jobs: Jobs, engine: Any) -> None:
     """2, 3, 5, then 2 of 6 right: the weights after two steps count, though the resumed attempt did not make them."""
-    configured = stage(steps=6, save_every=5, guard=GUARD)
+    configured = stage(steps=6, save_every=5, early_stop={"guard": GUARD})
     straight, facts = run(jobs, engine, Falling([2, 3, 5, 2]), configured)
     assert [facts[key] for key in ("steps", "ended", "published_step")] == [3, "guard", 2]
     scores = [facts[key] for key in ("guard_start", "guard_published", "guard_last")]
@@ -159,7 +159,7 @@ def test_a_guard_that_falls_ends_the_stage_with_the_best_weights_also_after_a_re
 
 
 def test_a_plateau_ends_the_stage_and_a_resume_after_it_only_publishes(jobs: Jobs, engine: Any) -> None:
-    configured = stage(steps=9, save_every=5, plateau={"window": 1, "min_gain": 1.0})
+    configured = stage(steps=9, save_every=5, early_stop={"plateau": {"window": 1, "min_gain": 1.0}})
     job, facts = run(jobs, engine, Falling(), configured)
     assert (facts["steps"], facts["ended"], facts["published_step"]) == (2, "plateau", 2)
     resumed, again = run(jobs, engine, Falling(), configured, resume=True)
