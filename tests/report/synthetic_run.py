@@ -139,12 +139,13 @@ def made_run(
 
 @functools.cache
 def plan_of(seed: int, stages: str) -> Plan:
-    """The demo's plan with a control beside its distillation."""
+    """The demo's plan without the stages that make rows, and with a control beside its distillation."""
     recipe = yaml.safe_load(find_recipe("demo_cpu").read_text(encoding="utf-8"))
     recipe["seed"] = seed
     rows = {row["name"]: row for row in recipe["stages"]}
     rows["distil"] = rows.pop("dpd") | {"name": "distil", "from": "general"}
     rows["judge"]["from"] = "distil"
+    rows["general"]["data"] = {"mixed_stem": 1.0}
     rows["control"] = rows["general"] | {"name": "control"}
     changes: dict[str, dict[str, Any]] = json.loads(stages)
     order = ("cold_start", "general", "control", "distil", "stem", "code", "judge", "preference")
