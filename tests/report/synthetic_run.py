@@ -259,6 +259,8 @@ def grpo(output: Path, name: str, rng: random.Random, steps: int) -> dict[str, A
         reward_first=rows[0].values["reward"],
         reward_last=rows[-1].values["reward"],
         fault_share=0.01,
+        ended="steps",
+        published_step=steps,
         truncated_share=rows[-1].values["truncated_share"],
         sync_gap=1e-6,
         entropy_last=rows[-1].values["entropy"],
