@@ -1,6 +1,7 @@
 """The recipe: what a user may write, read safely, checked, and asked. `load_recipe` is the door.
 
     schema.py      every key, its unit, range and default       resolve.py   what follows from a recipe
+    schema_*.py    its parts: models, machine, data, training, rows
     yaml_core.py   YAML text -> plain data with lines           smoke.py     the small recipe that --smoke runs
     load.py        a file and --set -> Recipe                   sizes.py     what a model weighs, from its config
     location.py    file, line and key path of an error          cards.py     data cards

@@ -120,7 +120,7 @@ def _models() -> dict[str, type[BaseModel]]:
     return {
         name: item
         for name, item in vars(schema).items()
-        if isinstance(item, type) and issubclass(item, BaseModel) and item.__module__ == schema.__name__
+        if isinstance(item, type) and issubclass(item, BaseModel) and item.__module__.startswith(schema.__name__)
     }
 
 
