@@ -27,7 +27,7 @@ from rewards.load import check_spec
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     "README.md": ("cold_start", '"outcome": "correct"'),
-    "docs/clusters.md": ("44 to run",),
+    "docs/clusters.md": ("48 to run",),
     "docs/data.md": ("row 1  conversation", "characters a row"),
     "docs/factory.md": ("1 rows, 1 kept", "wrong by the rules"),
     "docs/judge.md": ("container", '"outcome": "pass"', '"keep": true'),

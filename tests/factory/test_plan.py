@@ -122,7 +122,7 @@ def test_rows_of_a_data_stage_are_read_only_after_it_and_as_rows(
     picked = {"source": "stage", "stage": "pick"}
     for stages, data, words in (
         ([again, pick()], picked, "does not run before 'again'"),
-        ([pick(), again], {**picked, "part": "pairs"}, "publishes rows, not pairs"),
+        ([pick(), again], {**picked, "part": "pairs"}, "publishes no 'pairs'"),
         ([pick(), again], {**picked, "stage": "pack"}, "no dpd or data stage 'pack'"),
     ):
         assert main(["plan", str(write_recipe(tmp_path, stages, data={"picked": data}))]) == 2

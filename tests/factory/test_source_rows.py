@@ -12,7 +12,7 @@ from posttrain.data.source import load_conversations, load_prompts
 from posttrain.data.source_rows import SourceRow, load_source_rows
 from posttrain.errors import DataError
 from posttrain.factory.row_work import published_row
-from posttrain.recipe.schema import FileData, ToyData
+from posttrain.recipe.schema import FileData, StageData, ToyData
 from posttrain.stages.data_at_hand import made_rows
 
 USER = {"role": "user", "content": "1+1?"}
@@ -95,7 +95,7 @@ def test_what_is_published_is_read_as_rows_to_imitate_as_prompts_and_as_rows_aga
     made = {"data": "d", "row": 1, "id": "a", "models": ["m"]}
     lines = [published_row(row, "<think>\nx\n</think>\n\n2", made) for row in (first, second)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    spec = made_rows(tmp_path)
+    spec = made_rows(tmp_path, StageData(source="stage", stage="made"))
     conversations = load_conversations("made", spec, tmp_path).items
     assert [row.messages[-1]["content"] for row in conversations] == ["<think>\nx\n</think>\n\n2"] * 2
     assert conversations[0].tools == tuple(tools) and conversations[1].messages[0]["role"] == "system"

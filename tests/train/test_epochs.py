@@ -10,7 +10,8 @@ import torch
 
 from posttrain.data.template import ChatTemplate
 from posttrain.recipe.schema import FileData
-from posttrain.train import dpd, reward_model, sft, trainer
+from posttrain.train import dpd, reward_model, sft
+from posttrain.train.model import load_model
 from posttrain.train.tokens import IGNORED, Sequences
 from tests.train import test_dpd, test_reward_model, test_sft
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, write_rows
@@ -128,7 +129,7 @@ def test_a_short_last_step_weighs_its_tokens_by_what_it_holds(jobs: Jobs, rows: 
     """The last step of 63 rows in batches of 62 has one row: its loss is the mean over that row's tokens."""
     job = jobs.make(stage(batch_size=62, micro_batch_size=31, learning_rate=1e-12), rows)
     sft.train(job)
-    row, model = Sequences(job.inputs["tokens"]).example(62), trainer.load_model(jobs.model)
+    row, model = Sequences(job.inputs["tokens"]).example(62), load_model(jobs.model)
     ids, mask = torch.tensor(row["input_ids"]), torch.tensor(row["labels"] != IGNORED)[1:]
     with torch.no_grad():
         logprobs = torch.log_softmax(model(input_ids=ids[None]).logits[0, :-1], dim=-1)
