@@ -1,12 +1,12 @@
-"""The three-seed table: the demo's recipe with seeds 0, 1, 2, 200 other problems a suite, and two control rows. Prints
-Markdown.
+"""The three-seed table: the demo's recipe with seeds 0, 1, 2, 200 other problems a suite, and three control rows.
+Prints Markdown.
 
-    python benchmarks/three_seeds.py [--out runs/seeds] [--seeds 0 1 2] [--problems 200] [--print-only]
+    python benchmarks/three_seeds.py [--out runs/seeds] [--seeds 0 1 2] [--problems 200] [--until STAGE] [--print-only]
 
-as_collected is general SFT on the stem rows as they were collected (cleaned, but not verified, and no chain rebuilt);
-control is SFT from the checkpoint that DPD started from, on the good answers that DPD had. Both for the same steps,
-batch and learning rate. All runs share the store, so that a killed benchmark goes on where it was. Differences are
-paired over the same problems and pooled over seeds.
+as_collected and as_verified are general SFT on the stem rows before they were verified, and before their chains were
+rebuilt; control is SFT from the checkpoint that DPD started from, on the good answers that DPD had. Each takes the same
+steps, batch and learning rate as what it is held against. All runs share the store, so that a killed benchmark goes on
+where it was. Differences are paired over the same problems and pooled over seeds.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from posttrain.records.rollouts import SAMPLES, Sample, json_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = (
-    "base", "base.few_shot", "cold_start", "as_collected", "general", "control", "dpd", "stem", "code", "preference",
-    "dpd.teacher",
+    "base", "base.few_shot", "cold_start", "as_collected", "as_verified", "general", "control", "dpd",
+    "stem", "code", "preference", "dpd.teacher",
 )  # fmt: skip
 # held-out problems other than those that settings are chosen by; those runs have seed 7, which is none of the three
 PROBLEM_SEED = 163
 PAIRS = (
-    ("base", "general"), ("as_collected", "general"), ("general", "dpd"), ("control", "dpd"), ("dpd", "preference"),
-    ("dpd", "stem"), ("stem", "code"), ("code", "preference"),
+    ("base", "general"), ("as_collected", "general"), ("as_collected", "as_verified"), ("as_verified", "general"),
+    ("general", "dpd"), ("control", "dpd"), ("dpd", "preference"), ("dpd", "stem"), ("stem", "code"),
+    ("code", "preference"),
 )  # fmt: skip
 
 
@@ -48,9 +49,11 @@ def recipe_text(problems: int) -> str:
     recipe["data"]["good_answers"] = {"source": "stage", "stage": "dpd", "part": "chosen"}
     stages = recipe["stages"]
     place = next(index for index, stage in enumerate(stages) if stage["name"] == "general")
-    rows = {"stem_clean" if name == "stem_rebuilt" else name: share for name, share in stages[place]["data"].items()}
-    stages.insert(place, {**stages[place], "name": "as_collected", "data": rows})
-    stages[place + 1]["from"] = "cold_start"
+    general = stages[place] | {"from": "cold_start"}
+    stages[place] = general
+    for name, made in (("as_verified", "stem_right"), ("as_collected", "stem_clean")):
+        data = {made if source == "stem_rebuilt" else source: share for source, share in general["data"].items()}
+        stages.insert(place, {**general, "name": name, "data": data})
     at = next(index for index, stage in enumerate(stages) if stage["name"] == "dpd")
     trained = stages[at]
     kept = (
@@ -95,11 +98,11 @@ def report(runs: dict[int, Path], suites: list[str]) -> str:
     """The two tables, as Markdown."""
     means: dict[str, dict[Key, float]] = {checkpoint: {} for checkpoint in ROWS}
     for seed, run in runs.items():
-        scores = problem_scores(run, seed)
-        for checkpoint in ROWS:
-            means[checkpoint] |= scores[checkpoint]
+        for checkpoint, scores in problem_scores(run, seed).items():
+            means[checkpoint] |= scores
+    means = {checkpoint: found for checkpoint, found in means.items() if found}  # all of them, or those --until made
     lines = [f"| checkpoint | {' | '.join(suites)} | mean |", "|---" * (len(suites) + 2) + "|"]
-    for checkpoint in ROWS:
+    for checkpoint in means:
         per_suite = []
         for suite in suites:
             values = [value for key, value in means[checkpoint].items() if key[1] == suite]
@@ -111,7 +114,7 @@ def report(runs: dict[int, Path], suites: list[str]) -> str:
         f"| difference | {' | '.join(suites)} | mean over domains | 95 % interval | each seed |",
         "|---" * (len(suites) + 4) + "|",
     ]
-    for before, after in PAIRS:
+    for before, after in (pair for pair in PAIRS if means.keys() >= set(pair)):
         found = paired_difference(means[before], means[after])
         cells = " | ".join(f"{100 * found.per_suite[suite]:+.1f}" for suite in suites)
         low, high = found.ci95
@@ -128,6 +131,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("--until", help="End each run after this stage.")
     parser.add_argument("--print-only", action="store_true", help="Only print the table of finished runs.")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -147,6 +151,7 @@ def main() -> int:
                 str(run),
                 "--set",
                 f"seed={seed}",
+                *(["--until", options.until] if options.until else []),
             ]
             done = subprocess.run(command, cwd=Path.cwd(), check=False)
             if done.returncode != 0:
