@@ -209,6 +209,7 @@ def test_a_program_that_loops_for_ever_in_every_test_is_not_run_again_for_each(t
     assert found.reruns == MOST_CONFIRMED
 
 
+@pytest.mark.long
 def test_a_program_that_sleeps_in_pieces_does_not_fall_into_step_with_the_poll() -> None:
     """Looks that came evenly found such a program awake each time, once in four programs: charged for no sleep, it
     passed."""

@@ -165,6 +165,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield machine
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_one_of_two_workers_ends_the_attempt_for_both_and_both_go_on_smaller(two: Any, jobs: Jobs) -> None:
     attempts = Attempts(jobs, "sft", workers=2)

@@ -132,7 +132,7 @@ def test_the_optimisers_state_goes_on_or_begins_anew_where_a_phase_ends(
     assert seen == ([0, 1, 2, 3, 0, 1, 0, 1] if restarts else [0, 1, 2, 3, 4, 5, 6, 7])
 
 
-@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("restarts", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_kill_at_the_end_of_a_phase_changes_no_byte(jobs: Jobs, data: dict[str, Any], restarts: bool) -> None:
     configured = phased(restart_optimizer=restarts)
     straight = jobs.make(configured, data)

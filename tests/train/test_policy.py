@@ -250,7 +250,9 @@ def run(job: Any, engine: Any, scorer: Any = None) -> dict[str, Any]:
     return train(job, rollouts(job, engine, scorer or Parity()))
 
 
-@pytest.mark.parametrize("adapter", ["full", {"rank": 4, "alpha": 8.0}], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    "adapter", ["full", pytest.param({"rank": 4, "alpha": 8.0}, marks=pytest.mark.long)], ids=["full", "lora"]
+)
 def test_a_resumed_stage_leaves_the_same_weights_metrics_and_rollouts(jobs: Jobs, engine: Any, adapter: Any) -> None:
     configured = stage(steps=4, save_every=2, adapter=adapter)
     straight = jobs.make(configured)

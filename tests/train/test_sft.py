@@ -107,7 +107,15 @@ def test_packing_arranges_rows_and_lets_none_see_another(jobs: Jobs, tiny: Calla
     assert losses(packed) == pytest.approx(losses(alone), abs=1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"packing": True}, {"adapter": LORA}], ids=["plain", "packed", "lora"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, marks=pytest.mark.long),
+        {"packing": True},
+        pytest.param({"adapter": LORA}, marks=pytest.mark.long),
+    ],
+    ids=["plain", "packed", "lora"],
+)
 def test_a_resumed_run_leaves_the_same_bytes_and_rows(
     jobs: Jobs, rows: dict[str, FileData], options: dict[str, Any]
 ) -> None:
