@@ -48,6 +48,9 @@ def recipe_text(problems: int) -> str:
         recipe["data"][suite["data"]] |= {"rows": problems, "seed": PROBLEM_SEED}
     recipe["data"]["good_answers"] = {"source": "stage", "stage": "dpd", "part": "chosen"}
     stages = recipe["stages"]
+    for stage in stages:
+        for name, file in stage.get("prompts", {}).items() if stage["kind"] == "reconstruct" else ():
+            stage["prompts"][name] = str(ROOT / "recipes" / file)
     place = next(index for index, stage in enumerate(stages) if stage["name"] == "general")
     general = stages[place] | {"from": "cold_start"}
     stages[place] = general
