@@ -1,7 +1,8 @@
 """The three-seed table: the demo's recipe with seeds 0, 1, 2, 200 other problems a suite, and three control rows.
 Prints Markdown.
 
-    python benchmarks/three_seeds.py [--out runs/seeds] [--seeds 0 1 2] [--problems 200] [--until STAGE] [--print-only]
+    python benchmarks/three_seeds.py [--out runs/seeds] [--seeds 0 1 2] [--problems 200] [--until STAGE]
+        [--suites stem code preference] [--print-only]
 
 as_collected and as_verified are general SFT on the stem rows before they were verified, and before their chains were
 rebuilt; control is SFT from the checkpoint that DPD started from, on the good answers that DPD had. Each takes the same
@@ -39,13 +40,15 @@ PAIRS = (
 )  # fmt: skip
 
 
-def recipe_text(problems: int) -> str:
+def recipe_text(problems: int, suites: list[str] | None = None) -> str:
     """The demo's recipe with more problems, and the control stages after those that they are held against."""
     recipe: dict[str, Any] = read_text(
         (ROOT / "recipes" / "demo_cpu.yaml").read_text(encoding="utf-8"), "demo_cpu.yaml"
     ).data
     for suite in recipe["evaluate"]["suites"].values():
         recipe["data"][suite["data"]] |= {"rows": problems, "seed": PROBLEM_SEED}
+    if suites:
+        recipe["evaluate"]["suites"] = {name: recipe["evaluate"]["suites"][name] for name in suites}
     recipe["data"]["good_answers"] = {"source": "stage", "stage": "dpd", "part": "chosen"}
     stages = recipe["stages"]
     for stage in stages:
@@ -135,10 +138,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--until", help="End each run after this stage.")
+    parser.add_argument("--suites", nargs="+", help="Only these suites.")
     parser.add_argument("--print-only", action="store_true", help="Only print the table of finished runs.")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    text = recipe_text(options.problems)
+    text = recipe_text(options.problems, options.suites)
     recipe_path = options.out / "recipe.yaml"
     recipe_path.write_text(text, encoding="utf-8")
     runs = {seed: options.out / f"seed-{seed}" for seed in options.seeds}
