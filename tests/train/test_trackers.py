@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,6 @@ from tests.train.conftest import Jobs, metrics
 from tests.train.test_policy import Parity, rollouts, stage
 
 engine = test_policy.engine
-needs_tensorboard = pytest.mark.skipif(
-    importlib.util.find_spec("tensorboard") is None,
-    reason="tensorboard is not installed; remedy: pip install tensorboard",
-)
 SECRET = "s3cret-value-of-a-key"
 
 
@@ -32,7 +27,6 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(event.step, event.value) for event in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
 
 
-@needs_tensorboard
 def test_tensorboard_gets_the_rows_of_the_metrics_and_no_secret(
     jobs: Jobs, engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
