@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 import ray
 import ray.exceptions
 import ray.util
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from posttrain.errors import BackendError, PosttrainError, StageError
 from posttrain.signals.stopping import check_wait
@@ -219,7 +220,6 @@ class ActorSpec:
     target: Callable[..., Any]
     kwargs: Mapping[str, Any]
     cpus: float = 0.0
-    gpus: float = 0.0
     env: Mapping[str, str] | None = None
     node: str | None = None
 
@@ -236,6 +236,7 @@ class Cluster:
         self._timeout = placement_timeout_seconds
         self._logs = logs
         self._held: dict[str, tuple[Remote, ActorSpec]] = {}
+        self._seats: Any = None  # the placement group of `reserve`
         logs.mkdir(parents=True, exist_ok=True)
         self._owns_ray = not ray.is_initialized()
         if self._owns_ray:
@@ -259,9 +260,9 @@ class Cluster:
         for spec in specs:
             log = str((self._logs / f"{spec.name}.log").resolve())
             where = NodeAffinitySchedulingStrategy(spec.node, soft=False) if spec.node else "DEFAULT"
-            handle = host.options(
-                num_cpus=spec.cpus, num_gpus=spec.gpus, max_restarts=0, scheduling_strategy=where
-            ).remote(self._driver, environment | dict(spec.env or {}), log)
+            handle = host.options(num_cpus=spec.cpus, max_restarts=0, scheduling_strategy=where).remote(
+                self._driver, environment | dict(spec.env or {}), log
+            )
             group.append((Remote(spec.name, handle, log), spec))
         waiting = {remote.handle.place.remote(): spec for remote, spec in group}
         _, missing = ray.wait(list(waiting), num_returns=len(waiting), timeout=self._timeout)
@@ -284,16 +285,48 @@ class Cluster:
             raise
         return [remote for remote, _ in group]
 
+    def reserve(self, gpus: int) -> list[tuple[str, str]]:
+        """(node, number of the GPU there) of so many GPUs, node by node: a placement group with a bundle each, held
+        until `close`. Actors are told theirs by CUDA_VISIBLE_DEVICES and ask Ray for none. Raises BackendError that
+        says who holds what."""
+        # Names are unique in a cluster; this one tells others who holds its GPUs.
+        name = f"posttrain {self._logs.resolve().parent.name} {uuid.uuid4().hex[:6]}"
+        group = ray.util.placement_group([{"GPU": 1.0}] * gpus, strategy="PACK", name=name)
+        until = time.monotonic() + self._timeout
+        while not group.wait(min(1.0, self._timeout)):
+            if time.monotonic() >= until:
+                ray.util.remove_placement_group(group)
+                raise BackendError(
+                    f"Ray did not give {gpus} GPUs within {self._timeout:g} s: {self._room()}{_other_groups()}",
+                    remedy="ask for fewer or smaller workers under `cluster:`, or free what holds the GPUs",
+                )
+            check_wait()
+        self._seats = group
+        look = ray.remote(_own_gpu)
+        found = ray.get(
+            [
+                look.options(
+                    num_cpus=0,
+                    num_gpus=1,
+                    scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle),
+                ).remote()
+                for bundle in range(gpus)
+            ]
+        )
+        here = self._driver.node_id
+        return sorted(found, key=lambda seat: (seat[0] != here, seat[0], seat[1].zfill(4)))
+
     def _no_room(self, missing: Sequence[ActorSpec]) -> str:
-        wanted = ", ".join(f"{spec.name} ({_amount(spec.cpus, spec.gpus)})" for spec in missing)
+        wanted = ", ".join(f"{spec.name} ({spec.cpus:g} CPU)" for spec in missing)
+        return f"Ray did not place {wanted} within {self._timeout:g} s: {self._room()}"
+
+    def _room(self) -> str:
         total, free = ray.cluster_resources(), ray.available_resources()
         held = (
-            ", ".join(f"{spec.name} ({_amount(spec.cpus, spec.gpus)})" for _, spec in self._held.values())
-            or "no actor of this run"
+            ", ".join(f"{spec.name} ({spec.cpus:g} CPU)" for _, spec in self._held.values()) or "no actor of this run"
         )
         return (
-            f"Ray did not place {wanted} within {self._timeout:g} s: the cluster has "
-            f"{_amount(total.get('CPU', 0), total.get('GPU', 0))}, "
+            f"the cluster has {_amount(total.get('CPU', 0), total.get('GPU', 0))}, "
             f"free {_amount(free.get('CPU', 0), free.get('GPU', 0))}; held by {held}"
         )
 
@@ -316,6 +349,9 @@ class Cluster:
     def close(self) -> None:
         for remote, _ in list(self._held.values()):
             self.stop(remote)
+        if self._seats is not None and ray.is_initialized():
+            ray.util.remove_placement_group(self._seats)
+        self._seats = None
         if self._owns_ray and ray.is_initialized():
             ray.shutdown()
 
@@ -385,6 +421,26 @@ def _answers(address: str) -> None:
             where="cluster.address",
             remedy="`ray status` there, or `cluster: {address: local}`",
         ) from error
+
+
+def _own_gpu() -> tuple[str, str]:
+    """Runs where a bundle is: its node, and the GPU that Ray gives it there."""
+    context = ray.get_runtime_context()
+    return context.get_node_id(), context.get_accelerator_ids()["GPU"][0]
+
+
+def _other_groups() -> str:
+    """The GPUs that placement groups hold, which count as given away though no actor may use them."""
+    held = [
+        (
+            group["name"] or group["placement_group_id"][:8],
+            sum(bundle.get("GPU", 0) for bundle in group["bundles"].values()),
+        )
+        for group in ray.util.placement_group_table().values()
+        if group["state"] == "CREATED"
+    ]
+    said = ", ".join(f"{name} ({gpus:g} GPU)" for name, gpus in held if gpus)
+    return f"; placement groups: {said}" if said else ""
 
 
 def _amount(cpus: float, gpus: float) -> str:

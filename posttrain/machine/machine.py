@@ -3,31 +3,36 @@ kept warm.
 
     stage ── machine.engine("policy", folder, version) ──> Engine      weights checked against transformers on the way
           ── machine.run(function, ...)                ──> the result of rank 0; the same code for 1 and N workers
+          ── machine.run_aside(function, ...)          ──> the same on a worker that needs no GPU
           ── machine.scorer(...)                       ──> Scorer
 
 Knows neither stages nor Ray's API (`cluster.py` does), and imports nothing heavy: torch and vLLM are imported in the
-actors. Trainers and engines take turns, so each is given all cores of the machine; their number is fixed, as the order
-of a sum depends on it.
+actors. Who gets which GPU is said in seats.py. Trainers and engines of a CPU take turns, so each is given all cores of
+the machine; their number is fixed, as the order of a sum depends on it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from posttrain.errors import OutOfMemory, PosttrainError, StageError
+from posttrain.errors import PosttrainError, StageError
 from posttrain.machine.judges import Placement
 from posttrain.machine.scorer import Scorer
-from posttrain.recipe.engines import engines_of
+from posttrain.machine.seats import TRAINERS, Seat, Seats
+from posttrain.machine.trainer import TrainerWorker
+from posttrain.recipe.engines import engine_roles, engines_of, on_gpus
 from posttrain.recipe.schema import Recipe
 from posttrain.records.manifest import EngineFacts, JudgeFacts, MachineFacts
 from posttrain.rollout.dispatch import SLOTS
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.serve import EngineServer, choose_backend
+from posttrain.rollout.turns import TakingTurns
 from posttrain.rollout.vllm_arguments import refuse_unknown_options
 from posttrain.rollout.weights import shape_key
 from posttrain.signals.stopping import giving_up_waits
@@ -49,72 +54,85 @@ _SPINS = "30000"
 
 @dataclass(kw_only=True, slots=True)
 class _Served:
-    """One role's engines. Mutable: `model_dir` follows the weights."""
+    """One role's engines. others: the engines with which it takes turns, shared with the proxies that were handed
+    out."""
 
     shape: str
     engine: Any
     remotes: list[Remote]
-
-
-class TrainerWorker:
-    """The object in a trainer actor: joins the group once, then runs the function it is given with its rank in the
-    environment."""
-
-    def __init__(self, rank: int, world: int, threads: int) -> None:
-        import torch
-
-        self._rank, self._world = rank, world
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # Deterministic mode would also fill every fresh tensor; that is for finding reads of unset memory, and took a
-        # third of an SFT step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        torch.set_float32_matmul_precision("highest")
-
-    def join(self, address: str, port: int) -> None:
-        """Rank and address for accelerate and torch; a process group only where there is someone to talk to."""
-        if self._world == 1:
-            return
-        import torch
-        import torch.distributed
-
-        os.environ |= {
-            "MASTER_ADDR": address,
-            "MASTER_PORT": str(port),
-            "RANK": str(self._rank),
-            "WORLD_SIZE": str(self._world),
-            "LOCAL_RANK": "0"
-            if torch.cuda.is_available()
-            else str(self._rank),  # Ray shows each actor its own GPU only
-        }
-        torch.distributed.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo", rank=self._rank, world_size=self._world
-        )
-
-    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The function's result on the first rank, None on the others: it need not travel. Raises OutOfMemory."""
-        from posttrain.machine.out_of_memory import in_short, is_out_of_memory
-
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            what = f"trainer {self._rank} of {self._world} ran out of memory ({in_short(error)})"
-            raise OutOfMemory(what, remedy="lower micro_batch_size") from error
-        return result if self._rank == 0 else None
+    others: list[Any]
 
 
 class Machine:
-    """All actors of one pipeline. Not picklable: it stays with the driver, which hands out proxies."""
+    """All actors of one pipeline. Not picklable: it stays with the driver, which hands out proxies.
 
-    def __init__(self, recipe: Recipe, logs: Path) -> None:
+    seats: GPUs to hold; None: those of the policy's and a judge's engines, for work that needs no trainer.
+    """
+
+    def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None) -> None:
         self._recipe = recipe
         self._logs = logs
         self._cluster: Cluster | None = None
         self._engines: dict[str, _Served] = {}
         self._trainers: list[Remote] = []
+        self._aside: Remote | None = None
         self._scorer: Remote | None = None
+        self._num_seats = seats
+        self._seats: Seats | None = None
+        self._turns = recipe.cluster.share == "time"
+        self._on_gpus = on_gpus(recipe)
+
+    # ------------------------------------------------------------ seats
+
+    def begin_step(self) -> None:
+        """What no one uses from here on may have to give up its GPUs."""
+        if self._seats is not None:
+            self._seats.begin_step()
+
+    def _take_seats(self, role: str, workers: int, gpus: float) -> list[tuple[Seat, ...]]:
+        """The seats of each worker; none of a role without GPUs. Idle roles are stopped, and those that work on the
+        same seats sleep. Raises BackendError."""
+        if (self._on_gpus and gpus == 0) or (not self._on_gpus and not self._turns):
+            return [()] * workers
+        if self._seats is None:
+            self._seats = Seats(self._reserved(), turns=self._turns)
+        # A CPU is one seat, for all workers of a role.
+        taken = self._seats.take(role, *((workers, gpus) if self._on_gpus else (1, 1.0)))
+        self._make_room(role, taken.stop)
+        return list(taken.places) if self._on_gpus else [()] * workers
+
+    def _reserved(self) -> list[Seat]:
+        if not self._on_gpus:
+            return [Seat(node="", gpu="")]
+        count = self._num_seats
+        if count is None:
+            asked = [engines_of(self._recipe, role) for role in engine_roles(self._recipe) - {"teacher"}]
+            count = math.ceil(sum(engines.engines * engines.gpus for engines in asked))
+        return [Seat(node=node, gpu=gpu) for node, gpu in self._ray().reserve(count)]
+
+    def _use_seats(self, role: str) -> None:
+        """As `_take_seats`, for a role that has them."""
+        if self._seats is not None and self._seats.has(role):
+            self._make_room(role, self._seats.use(role))
+
+    def _make_room(self, role: str, stop: Sequence[str]) -> None:
+        assert self._seats is not None, "only asked of who has seats"
+        for name in stop:
+            self._stop(name)
+        for name in self._seats.rivals(role):
+            if name in self._engines:  # trainers hold next to nothing between two calls
+                self._engines[name].engine.sleep()
+
+    def _stop(self, role: str) -> None:
+        if role == TRAINERS:
+            self._drop_trainers()
+        else:
+            self.release(role)
+
+    def _note_others(self) -> None:
+        for role, served in self._engines.items():
+            rivals = self._seats.rivals(role) if self._seats is not None and self._seats.has(role) else ()
+            served.others[:] = [self._engines[name].engine for name in rivals if name in self._engines]
 
     # ------------------------------------------------------------ engines
 
@@ -126,18 +144,23 @@ class Machine:
         """
         served, shape = self._engines.get(role), shape_key(model_dir)
         if served is not None and served.shape == shape and (held := _version(served.engine)) is not None:
+            self._use_seats(role)
+            if self._turns:
+                served.engine.wake()
             if held != version:
                 try:
                     served.engine.load_checked(str(model_dir), version)
                 except PosttrainError:
                     self.release(role)  # what is in it now is unknown
                     raise
-            return served.engine  # type: ignore[no-any-return]
-        self.release(role)
-        remotes = self._start_engines(role, model_dir, version)
-        engine: Any = remotes[0] if len(remotes) == 1 else self._pool(role, remotes)
-        self._engines[role] = _Served(shape=shape, engine=engine, remotes=remotes)
-        return engine  # type: ignore[no-any-return]
+        else:
+            self.release(role)
+            remotes = self._start_engines(role, model_dir, version)
+            engine: Any = remotes[0] if len(remotes) == 1 else self._pool(role, remotes)
+            served = self._engines[role] = _Served(shape=shape, engine=engine, remotes=remotes, others=[])
+        self._note_others()
+        handed: Engine = TakingTurns(served.engine, served.others) if self._turns else served.engine  # type: ignore[assignment]
+        return handed
 
     def _pool(self, role: str, remotes: list[Remote]) -> EnginePool:
         """On the CPU the same bytes come again; on GPUs, whose sums repeat in no order anyhow, no engine waits for
@@ -159,6 +182,7 @@ class Machine:
             gpu_memory_share=engines.gpu_memory_share,
             seed=self._recipe.seed,
             device="cuda" if gpus > 0 else "cpu",
+            sleeps=self._turns,
             vllm=engines.options,
         )
         kwargs = {
@@ -169,26 +193,32 @@ class Machine:
             "options": options,
         }
         names = [f"engine-{role}" if count == 1 else f"engine-{role}-{number}" for number in range(count)]
-        return self._ray().start_group(
-            [
-                ActorSpec(
-                    name=name,
-                    target=EngineServer,
-                    kwargs=kwargs,
-                    cpus=self._cpus(),
-                    gpus=gpus,
-                    env=self._environment(gpus, count),
-                )
-                for name in names
-            ]
-        )
+        specs = [
+            ActorSpec(name=name, target=EngineServer, kwargs=kwargs, cpus=self._cpus(), **self._place(mine, count))
+            for name, mine in zip(names, self._take_seats(role, count, gpus), strict=True)
+        ]
+        try:
+            return self._ray().start_group(specs)
+        except BaseException:
+            self.release(role)
+            raise
+
+    def _place(self, seats: Sequence[Seat], workers: int) -> dict[str, Any]:
+        """Node and environment of a worker."""
+        gpus = ",".join(seat.gpu for seat in seats)
+        return {
+            "node": seats[0].node if seats else None,
+            "env": self._environment(workers, on_gpu=bool(seats)) | {"CUDA_VISIBLE_DEVICES": gpus},
+        }
 
     def release(self, role: str) -> None:
-        """Stop the engine of a role, if there is one, and free its memory."""
+        """Stop the engine of a role, if there is one, and free its memory and its seats."""
         served = self._engines.pop(role, None)
         if served is not None:
             for remote in served.remotes:
                 self._ray().stop(remote)
+        if self._seats is not None:
+            self._seats.give_back(role)
 
     # ------------------------------------------------------------ trainers
 
@@ -199,8 +229,7 @@ class Machine:
             from posttrain.machine.cluster import ActorSpec, first_failure
 
             count, gpus = self._recipe.cluster.trainers, self._recipe.cluster.gpus_per_trainer
-            environment = self._environment(gpus, count)
-            threads = int(environment["OMP_NUM_THREADS"])
+            threads = max(1, _cores() // count)
             group = self._ray().start_group(
                 [
                     ActorSpec(
@@ -208,10 +237,9 @@ class Machine:
                         target=TrainerWorker,
                         kwargs={"rank": rank, "world": count, "threads": threads},
                         cpus=self._cpus(self._recipe.cluster.cpus_per_trainer),
-                        gpus=gpus,
-                        env=environment,
+                        **self._place(mine, count),
                     )
-                    for rank in range(count)
+                    for rank, mine in enumerate(self._take_seats(TRAINERS, count, gpus))
                 ]
             )
             address, port, _ = group[0].place()
@@ -234,6 +262,8 @@ class Machine:
         from posttrain.machine.cluster import first_failure
 
         group = self.trainers
+        self._use_seats(TRAINERS)
+        self._note_others()
         try:
             with giving_up_waits(None):
                 return first_failure([remote.submit("run", function, args, kwargs) for remote in group])[0]  # type: ignore[no-any-return]
@@ -241,10 +271,40 @@ class Machine:
             self._drop_trainers()
             raise
 
+    def run_aside(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """As `run`, for what asks engines or reads rows and needs no GPU itself: trainers that have GPUs, or turns to
+        take, are left alone."""
+        if self._trainers_are_free():
+            return self.run(function, *args, **kwargs)
+        from posttrain.machine.cluster import ActorSpec
+
+        if self._aside is None:
+            self._aside = self._ray().start(
+                ActorSpec(
+                    name="aside",
+                    target=TrainerWorker,
+                    kwargs={"rank": 0, "world": 1, "threads": _cores()},
+                    cpus=self._cpus(),
+                    **self._place((), 1),
+                )
+            )
+        try:
+            with giving_up_waits(None):
+                return self._aside.call("run", function, args, kwargs)  # type: ignore[no-any-return]
+        except BaseException:
+            self._ray().stop(self._aside)
+            self._aside = None
+            raise
+
+    def _trainers_are_free(self) -> bool:
+        return not self._turns and self._recipe.cluster.gpus_per_trainer == 0
+
     def _drop_trainers(self) -> None:
         for remote in self._trainers:
             self._ray().stop(remote)
         self._trainers = []
+        if self._seats is not None:
+            self._seats.give_back(TRAINERS)
 
     # ------------------------------------------------------------ scoring
 
@@ -309,6 +369,7 @@ class Machine:
         if self._cluster is not None:
             self._cluster.close()
         self._cluster, self._engines, self._trainers, self._scorer = None, {}, [], None
+        self._aside, self._seats = None, None
 
     def __enter__(self) -> Machine:
         return self
@@ -332,11 +393,11 @@ class Machine:
             return asked
         return _LOCAL_CPUS if self._recipe.cluster.address == "local" else 1.0
 
-    def _environment(self, gpus: float, workers: int) -> dict[str, str]:
+    def _environment(self, workers: int, *, on_gpu: bool) -> dict[str, str]:
         environment = quiet_environment() | {"OMP_NUM_THREADS": str(max(1, _cores() // workers))}
         if "OMP_WAIT_POLICY" not in os.environ:  # the user's word counts
             environment["GOMP_SPINCOUNT"] = _SPINS
-        return environment if gpus > 0 else environment | {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+        return environment if on_gpu else environment | {"ACCELERATE_USE_CPU": "true"}
 
 
 def _version(engine: Any) -> str | None:

@@ -1,9 +1,9 @@
 """Does a recipe fit the hardware that it names? GPUs held, memory of the fullest GPU, host memory, GPU-hours a step.
 
-    seats      trainers start with `fitness` and stay; the engines of a role start with its first answers and stay, but
-               for a teacher's, which end with the pairs (machine/machine.py)
-    a GPU      holds one trainer or one engine; where the shares of both are at most one GPU together, Ray may put
-               them on the same, and their memory is added
+    seats      a step holds the GPUs of the roles that work in it; others give up theirs where they are needed
+               (machine/seats.py, by which all is placed here, too)
+    a GPU      holds one trainer or one engine, or several in turn (cluster.share: time); where the shares of both are
+               at most one GPU together they may be on the same, and their memory is added
 
 Knows no torch and asks no machine. Raises nothing: `Verdict.refuse` does, with the recipe's line.
 """
@@ -14,6 +14,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from posttrain.errors import BackendError
+from posttrain.machine.seats import TRAINERS, Seat, Seats
 from posttrain.plan import compute
 from posttrain.plan.estimate import Estimate, configs, other_sizes
 from posttrain.plan.memory import (
@@ -26,7 +28,9 @@ from posttrain.plan.memory import (
     training_memory,
     trial_memory,
 )
+from posttrain.plan.seating import gpus_of, roles_of, workers_of
 from posttrain.plan.steps import Plan
+from posttrain.recipe.engines import on_gpus
 from posttrain.recipe.location import Source
 from posttrain.recipe.resolve import BASE
 from posttrain.recipe.schema import Dpd, Grpo, Recipe, Training
@@ -106,7 +110,11 @@ class _Asked:
 
     @property
     def on_gpus(self) -> bool:
-        return self.recipe.cluster.gpus_per_trainer > 0 or self.recipe.cluster.gpus_per_engine > 0
+        return on_gpus(self.recipe)
+
+    @property
+    def in_turns(self) -> bool:
+        return self.recipe.cluster.share == "time"
 
     @property
     def memory_gb(self) -> float | None:
@@ -159,7 +167,8 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
     if step.kind in ("tokens", "gate"):
         host = _host(asked, step, roles, None) if step.kind == "tokens" else None
         return Needs(gpus=0.0 if asked.on_gpus else None, host_memory_gb=host if asked.on_gpus else None)
-    gpus = cluster.trainers * cluster.gpus_per_trainer + len(roles) * cluster.engines * cluster.gpus_per_engine
+    working = roles_of(step)
+    gpus = gpus_of(asked.recipe, working)
     if not asked.on_gpus or model is None:
         return Needs(gpus=gpus if asked.on_gpus else None)
     memory, notes = GpuMemory(), list[str]()
@@ -171,13 +180,14 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
         memory, notes = _read_by_teacher(asked, step)
     elif cluster.gpus_per_trainer > 0 and step.kind == "fitness":
         memory = trial_memory(model, _tried(asked, model))
-    if roles and cluster.gpus_per_engine > 0 and asked.memory_gb is not None:
-        memory = _beside_engines(asked, step, memory, len(roles))
+    engines = working - {TRAINERS} if asked.in_turns else roles
+    if engines and cluster.gpus_per_engine > 0 and asked.memory_gb is not None:
+        memory = _beside_engines(asked, step, memory, len(engines))
     flops, hours = _time(asked, step, stage, teacher)
     return Needs(
         gpus=gpus,
         gpu_memory_gb=memory,
-        host_memory_gb=_host(asked, step, roles, teacher),
+        host_memory_gb=_host(asked, step, engines, teacher),
         flops=flops,
         gpu_hours=None if hours is None else hours * gpus,
         notes=tuple(notes),
@@ -187,6 +197,8 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
 def _beside_engines(asked: _Asked, step: Step, memory: GpuMemory, roles: int) -> GpuMemory:
     """With what vLLM takes at its start and keeps. An engine on a GPU of its own counts where the step asks it."""
     cluster, share = asked.recipe.cluster, asked.recipe.engine.gpu_memory_share * (asked.memory_gb or 0.0)
+    if asked.in_turns:
+        return replace(memory, engine=share, total=max(memory.total or 0.0, share))
     if cluster.gpus_per_trainer and cluster.gpus_per_trainer + cluster.gpus_per_engine <= 1:
         return replace(memory, engine=share * roles, total=(memory.total or 0.0) + share * roles)
     if step.kind in ASKING:
@@ -279,7 +291,9 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
     if step.kind in ("dpd", "teacher_logprobs"):
         return processes + mapped + (max(trainers * copy, checkpoint) if step.kind == "dpd" else 0.0)
     if step.kind == "grpo":
-        return processes + max(trainers * copy, (2 + engines) * copy + checkpoint)
+        # Who sleeps lies in main memory: the trainers' states, and the weights of each engine in half precision.
+        asleep = checkpoint + len(roles) * engines * copy / 2 if asked.in_turns else 0.0
+        return processes + max(trainers * copy, (2 + engines) * copy + checkpoint + asleep)
     if step.kind in ("sft", "reward_model"):
         text = asked.estimates[step.name].text_bytes or 0
         return processes + max(trainers * copy, checkpoint) + trainers * text / 4 * 80 / GB
@@ -340,27 +354,44 @@ def _misfits(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit]:
 
 
 def _too_many_gpus(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit]:
-    hardware, cluster = asked.recipe.hardware, asked.recipe.cluster
+    hardware = asked.recipe.hardware
     assert hardware is not None, "only called with hardware"
     here = hardware.nodes * hardware.gpus
     step, most = max(((name, need.gpus or 0.0) for name, need in needs.items()), key=lambda found: found[1])
     if most <= here + 1e-9:
+        yield from _unplaced(asked)
         return
-    trainers = cluster.trainers * cluster.gpus_per_trainer
-    roles = round((most - trainers) / (cluster.engines * cluster.gpus_per_engine)) if cluster.gpus_per_engine else 0
-    fewer_engines = max(1, here // 2 // roles) if roles else 0
-    fewer_trainers = here - fewer_engines * roles
+    asking = sorted(roles_of(asked.plan.step(step)))
     remedy = f"set hardware.gpus to what there is, at least {math.ceil(most / hardware.nodes)}"
-    if fewer_trainers >= 1:
-        remedy = f"set cluster.trainers: {fewer_trainers} and cluster.engines: {fewer_engines}, or {remedy}"
+    if not asked.in_turns and len(asking) > 1:
+        largest = max(gpus_of(asked.recipe, [role]) for role in asking)
+        remedy = f"set cluster.share: time{'' if largest <= here else ' and fewer of each'}, or {remedy}"
+    else:
+        remedy = f"lower cluster.trainers and cluster.engines, or {remedy}"
+    held = ", ".join("{} {} of {:g} GPU".format(role, *workers_of(asked.recipe, role)) for role in asking)
     yield Misfit(
-        key=("hardware", "gpus"),
-        what=(
-            f"{step} holds {most:g} GPUs ({cluster.trainers} trainers, and {cluster.engines} engines for each of "
-            f"{roles} roles), hardware has {here}"
-        ),
-        remedy=remedy,
+        key=("hardware", "gpus"), what=f"{step} holds {most:g} GPUs ({held}), hardware has {here}", remedy=remedy
     )
+
+
+def _unplaced(asked: _Asked) -> Iterator[Misfit]:
+    """Enough GPUs, and yet no room: those of one engine must be of one node."""
+    hardware, recipe = asked.recipe.hardware, asked.recipe
+    assert hardware is not None, "only called with hardware"
+    here = (Seat(node=str(node), gpu=str(gpu)) for node in range(hardware.nodes) for gpu in range(hardware.gpus))
+    seats = Seats(tuple(here), turns=asked.in_turns)
+    for step in asked.plan.steps:
+        seats.begin_step()
+        for role in sorted(roles_of(step)):
+            workers, gpus = workers_of(recipe, role)
+            try:
+                if gpus and not seats.has(role):
+                    seats.take(role, workers, gpus)
+                elif gpus:
+                    seats.use(role)
+            except BackendError as error:
+                yield Misfit(key=("cluster",), what=f"{step.name}: {error.what}", remedy=error.remedy or "")
+                return
 
 
 def _engine_too_small(asked: _Asked) -> Iterator[Misfit]:

@@ -33,20 +33,18 @@ LORA = "{rank: 32, alpha: 64.0}"
 class Layout:
     """One way to spread a recipe over GPUs.
 
-    Example: Layout(trainers=4, engines=2, gpus_per_trainer=1, gpus_per_engine=1, share=0.85, shorter=1, lora=False)
+    Example: Layout(trainers=4, engines=5, share=0.85, shorter=1, lora=False)
     """
 
     trainers: int
     engines: int
-    gpus_per_trainer: float
-    gpus_per_engine: float
     share: float
     shorter: int
     lora: bool
 
     def said(self) -> str:
-        """Example: "4 trainers, 2 engines a role"."""
-        parts = [f"{self.trainers} trainers, {self.engines} engines a role"]
+        """Example: "4 trainers and 5 engines a role take turns on the same GPUs"."""
+        parts = [f"{self.trainers} trainers and {self.engines} engines a role take turns on the same GPUs"]
         if self.shorter > 1:
             parts.append(f"lengths divided by {self.shorter}")
         if self.lora:
@@ -107,28 +105,14 @@ def _layouts(gpus: int) -> Iterator[Layout]:
     """From what changes least to what changes most. Trainers are a power of two, which batch sizes divide by."""
     for lora in (False, True):
         for shorter in (1, 2, 4, 8):
-            for roles in (2, 1):
-                for trainers in (2**power for power in range(10, -1, -1) if 2**power + roles <= gpus):
-                    yield Layout(
-                        trainers=trainers, engines=(gpus - trainers) // roles, gpus_per_trainer=1, gpus_per_engine=1,
-                        share=0.85, shorter=shorter, lora=lora,
-                    )  # fmt: skip
-            if gpus >= 2:  # the engines of two roles on one GPU
-                yield Layout(
-                    trainers=1, engines=1, gpus_per_trainer=1, gpus_per_engine=0.5, share=0.42, shorter=shorter,
-                    lora=lora,
-                )  # fmt: skip
-            for share in (0.3, 0.2, 0.12):
-                yield Layout(
-                    trainers=1, engines=1, gpus_per_trainer=0.5, gpus_per_engine=0.25, share=share, shorter=shorter,
-                    lora=lora,
-                )  # fmt: skip
+            for trainers in (2**power for power in range(10, -1, -1) if 2**power <= gpus):
+                yield Layout(trainers=trainers, engines=gpus, share=0.85, shorter=shorter, lora=lora)
 
 
 def _edited(text: str, layout: Layout, hardware: str, shape: Mapping[str, Any]) -> str:
     cluster = (
-        f"{{address: local, trainers: {layout.trainers}, engines: {layout.engines}, "
-        f"gpus_per_trainer: {layout.gpus_per_trainer:g}, gpus_per_engine: {layout.gpus_per_engine:g}"
+        f"{{address: local, share: time, trainers: {layout.trainers}, engines: {layout.engines}, "
+        "gpus_per_trainer: 1, gpus_per_engine: 1"
         # by itself a LoRA's trainers share the frozen weights only where these fill half a GPU
         f"{', sharding: fsdp' if layout.lora and layout.trainers > 1 else ''}}}"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posttrain.recipe.data_stages import check_data_stages
-from posttrain.recipe.engines import check_engines
+from posttrain.recipe.engines import check_engines, on_gpus
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
 from posttrain.recipe.phases import check_phases
@@ -508,8 +508,14 @@ def _check_sentence(sandbox: Sandbox, source: Source) -> None:
 def _check_hardware(recipe: Recipe, source: Source) -> None:
     """GPUs asked by number only; their memory is for plan/hardware.py, which knows the models."""
     cluster, hardware = recipe.cluster, recipe.hardware
-    on_gpus = cluster.gpus_per_trainer > 0 or cluster.gpus_per_engine > 0
-    if on_gpus and hardware is not None and hardware.gpus == 0:
+    for index, stage in enumerate(recipe.stages):
+        if cluster.share == "time" and isinstance(stage, Grpo) and stage.staleness:
+            source.fail(
+                ("stages", index, "staleness"),
+                "answers are sampled while a step trains, and cluster.share: time has one of the two at work",
+                "set it to 0, or cluster.share: space",
+            )
+    if on_gpus(recipe) and hardware is not None and hardware.gpus == 0:
         source.fail(
             ("hardware", "gpus"),
             "cluster asks for GPUs and hardware has none",

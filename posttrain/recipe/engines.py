@@ -79,6 +79,12 @@ def engines_of(recipe: Recipe, role: str) -> RoleEngines:
     )
 
 
+def on_gpus(recipe: Recipe) -> bool:
+    """Whether anything asks for a GPU."""
+    roles = (engines_of(recipe, role).gpus for role in ("policy", *recipe.engine.roles))
+    return recipe.cluster.gpus_per_trainer > 0 or any(gpus > 0 for gpus in roles)
+
+
 def changes_samples(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options on which the samples depend, and not only where and how fast they are made."""
     return {name: value for name, value in sorted(options.items()) if name not in _HOW}
@@ -92,13 +98,16 @@ def check_engines(recipe: Recipe, source: Source) -> None:
     for role, own in spec.roles.items():
         key: Key = ("engine", "roles", role)
         _check_names(source, (*key, "options"), own.options)
-        if role not in _roles(recipe):
-            source.fail(key, f"no stage asks a {role}", f"remove it; roles here: {', '.join(sorted(_roles(recipe)))}")
-    for role in sorted(_roles(recipe)):
+        if role not in engine_roles(recipe):
+            source.fail(
+                key, f"no stage asks a {role}", f"remove it; roles here: {', '.join(sorted(engine_roles(recipe)))}"
+            )
+    for role in sorted(engine_roles(recipe)):
         _check_split(recipe, source, role)
 
 
-def _roles(recipe: Recipe) -> set[EngineRole]:
+def engine_roles(recipe: Recipe) -> set[EngineRole]:
+    """Whose engines the stages ask; those of data stages aside."""
     roles: set[EngineRole] = {"policy"}
     if any(isinstance(stage, Dpd) for stage in recipe.stages):
         roles.add("teacher")

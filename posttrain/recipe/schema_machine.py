@@ -35,6 +35,11 @@ class Cluster(Strict):
         "fsdp on GPUs that all of it would fill by more than half.",
     )
     engines: Positive = Field(1, description="Rollout engines a role.")
+    share: Literal["space", "time"] = Field(
+        "space",
+        description="space: trainers and the engines of each role have GPUs of their own; time: they take turns on the "
+        "same ones, and who is not at work gives up its memory.",
+    )
     cpus_per_trainer: float | None = Field(
         None, gt=0, description="CPUs asked of Ray; null: shared fairly on one machine."
     )

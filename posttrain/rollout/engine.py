@@ -27,6 +27,7 @@ class EngineOptions:
     gpu_memory_share: float = 0.5  # vLLM on a GPU
     seed: int = 0  # vLLM's own; each sample brings a seed of its own
     device: str = "auto"
+    sleeps: bool = False  # takes turns with others on its GPU: gives up its memory while it sleeps
     vllm: Mapping[str, Any] = field(default_factory=dict)  # vLLM's own arguments, over ours
 
 
@@ -80,6 +81,14 @@ class Engine(Protocol):
 
     def checksums(self) -> dict[str, Held]:
         """Of the tensors that it computes with, by their checkpoint names; those it cannot show are left out."""
+        ...
+
+    def sleep(self) -> None:
+        """Give up memory and work until `wake`; the weights are kept. Asleep already: nothing."""
+        ...
+
+    def wake(self) -> None:
+        """Be as before `sleep`. Awake already: nothing."""
         ...
 
     def health(self) -> EngineHealth: ...

@@ -72,6 +72,12 @@ class EnginePool:
     def rebuild(self, model_dir: str, version: str) -> None:
         self._all("rebuild", model_dir, version)
 
+    def sleep(self) -> None:
+        self._all("sleep")
+
+    def wake(self) -> None:
+        self._all("wake")
+
     def checksums(self) -> dict[str, Held]:
         """Of the first; a tensor in which members disagree gets the checksum of none that is right."""
         first, *others = self._all("checksums")

@@ -84,6 +84,12 @@ class HfEngine:
         self.close()
         self._start(model_dir, version)
 
+    def sleep(self) -> None:
+        self._net.to("cpu")
+
+    def wake(self) -> None:
+        self._net.to(self._device)
+
     def health(self) -> EngineHealth:
         return EngineHealth(
             backend="hf", version=self._version, device=self._device.type, dtype=self._dtype, pid=os.getpid()

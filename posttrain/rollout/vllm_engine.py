@@ -71,6 +71,8 @@ class VllmEngine:
         self._kv_cache_gb = options.kv_cache_gb
         self._gpu_memory_share = options.gpu_memory_share
         self._seed = options.seed
+        self._sleeps, self._asleep = options.sleeps, False
+        self._source: str | Mapping[str, Any] = model_dir  # of the weights, where the engine stops between its turns
         self._own = dict(options.vllm)
         self._llm: vllm.LLM | None = None
         self._live: dict[str, Sample] = {}  # under way between two calls of `advance`
@@ -101,7 +103,7 @@ class VllmEngine:
             "generation_config": "vllm",  # the checkpoint's own sampling defaults must not leak into ours
         }
         if self._on_gpu:
-            options |= {"gpu_memory_utilization": self._gpu_memory_share}
+            options |= {"gpu_memory_utilization": self._gpu_memory_share, "enable_sleep_mode": self._sleeps}
         else:
             options |= {
                 "enforce_eager": True,
@@ -172,6 +174,28 @@ class VllmEngine:
         self.close()
         self._start(model_dir, version)
 
+    def sleep(self) -> None:
+        """On a GPU weights go to main memory and the cache is dropped; on a CPU vLLM stops."""
+        if self._asleep:
+            return
+        if self._on_gpu:
+            self._give_up()
+            self._engine.sleep(level=1)
+        else:
+            self.close()
+        self._asleep = True
+
+    def wake(self) -> None:
+        if not self._asleep:
+            return
+        self._asleep = False
+        if self._on_gpu:
+            self._engine.wake_up()
+        elif isinstance(self._source, str):
+            self.rebuild(self._source, self._version)
+        else:
+            self._rebuild_with(self._source, self._version)
+
     def health(self) -> EngineHealth:
         return EngineHealth(
             backend="vllm",
@@ -184,6 +208,7 @@ class VllmEngine:
     # ------------------------------------------------------------ weights
 
     def load(self, model_dir: str, version: str) -> None:
+        self._source = model_dir
         if not self._on_gpu and in_place_update_lies(self._config):
             self.rebuild(model_dir, version)
             return
@@ -193,15 +218,20 @@ class VllmEngine:
             self._reload(iterate_weights(model_dir), version)
 
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
+        if self._sleeps and not self._on_gpu:
+            self._source = weights
         if not self._on_gpu and in_place_update_lies(self._config):
-            with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
-                self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
+            self._rebuild_with(weights, version)
             return
         if self._is_split:
             with tempfile.TemporaryDirectory(prefix="posttrain-weights-", dir=_shared_memory()) as folder:
                 self._reload_folder(str(write_checkpoint(self._companions, weights, Path(folder))), version)
         else:
             self._reload(iter(weights.items()), version)
+
+    def _rebuild_with(self, weights: Mapping[str, Any], version: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="posttrain-rebuild-") as folder:
+            self.rebuild(str(write_checkpoint(self._companions, weights, Path(folder))), version)
 
     @property
     def _is_split(self) -> bool:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from posttrain.errors import InputError, PosttrainError, Restart, StageError, Stopped
+from posttrain.plan.seating import seats_for
 from posttrain.recipe.schema import Recipe
 from posttrain.records.codec import as_json
 from posttrain.records.manifest import MachineFacts, Manifest, manifest_of
@@ -71,9 +72,10 @@ class RunOptions:
 class LazyMachine:
     """Stands in for the Machine until a step asks something of it: a pipeline without torch starts no Ray."""
 
-    def __init__(self, recipe: Recipe, logs: Path) -> None:
+    def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None) -> None:
         self._recipe = recipe
         self._logs = logs
+        self._num_seats = seats
         self._machine: Machine | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -82,8 +84,13 @@ class LazyMachine:
         if self._machine is None:
             from posttrain.machine.machine import Machine
 
-            self._machine = Machine(self._recipe, self._logs)
+            self._machine = Machine(self._recipe, self._logs, seats=self._num_seats)
         return getattr(self._machine, name)
+
+    def begin_step(self) -> None:
+        """See Machine; nothing where none was needed yet."""
+        if self._machine is not None:
+            self._machine.begin_step()
 
     def facts(self) -> MachineFacts | None:
         """What the manifests say of the machine; None while no step needed one."""
@@ -160,7 +167,7 @@ class _Runner:
         self._warned = False
 
     def run_all(self) -> None:
-        machine = LazyMachine(self.recipe, self.folder / "logs")
+        machine = LazyMachine(self.recipe, self.folder / "logs", seats=seats_for(self.recipe, self.steps))
         try:
             for number, step in enumerate(self.steps, start=1):
                 self.stop.check()
@@ -230,6 +237,7 @@ class _Runner:
         resumed = any(any(folder.iterdir()) for folder in attempt.previous)
         try:
             with _log_to(log):
+                machine.begin_step()
                 context = self._context(step, machine, attempt)
                 # an engine may take minutes to start
                 with giving_up_waits(self.stop.stop_file), Watch(self.stop.stop_file.parent, context.progress):

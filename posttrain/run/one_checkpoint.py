@@ -162,5 +162,5 @@ def score(
                 samples=SAMPLES_PER_ENGINE,
             ),
         )
-        scores = machine.run(evaluate, job, ScoredSuite(name=suite_name))
+        scores = machine.run_aside(evaluate, job, ScoredSuite(name=suite_name))
     return from_json(Scores, scores, SCORES)

@@ -66,7 +66,7 @@ def profile(
     published.mkdir(parents=True)
     with Machine(whole, logs) as machine:
         job = _job(machine, whole, recipe_dir, folder, attempt, attempts)
-        summary = machine.run(filter_prompts, job, question.band)
+        summary = machine.run_aside(filter_prompts, job, question.band)
     counted = [decision for decision in decisions(published / FILTER_TABLE) if decision.kept]
     kept = [from_json(Prompt, row, KEPT_PROMPTS) for row in read_lines(published / KEPT_PROMPTS)]
     for name in (FILTER_TABLE, FILTER_SUMMARY):

@@ -7,6 +7,7 @@ only what is new. Rules are judged in this process.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from posttrain.errors import InputError, RecipeError
 from posttrain.factory.asking import ask_key
 from posttrain.plan.identity import data_stage_params
+from posttrain.plan.seating import gpus_of
 from posttrain.recipe.checks import check_references
 from posttrain.recipe.files import check_model_folder, prompt_files
 from posttrain.recipe.load import Loaded, validate
@@ -84,7 +86,9 @@ def make_rows_of_file(
     held = acquire(work / "lock", what=f"folder {out}")
     try:
         with StopRequest(work / "stop") as stop:
-            machine, scorer = LazyMachine(recipe, work), _OwnScorer(recipe)
+            asked = {f"data-{role}" for role, model in stage.models.items() if model.endpoint is None}
+            machine = LazyMachine(recipe, work, seats=math.ceil(gpus_of(recipe, asked)))
+            scorer = _OwnScorer(recipe)
             try:
                 ctx = _context(loaded, stage, work, machine=machine, stop=stop, display=display)
                 metrics = make_rows(ctx, scorer=scorer.open, has_card=card is not None)

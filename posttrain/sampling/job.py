@@ -120,7 +120,8 @@ class RolloutSource:
     """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
     filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over; None:
     by the engine's dtype; filtered: the filter's answers, where the first groups begin with them;
-    guard, canaries: what is asked beside the prompts and not trained on."""
+    guard, canaries: what is asked beside the prompts and not trained on; takes_turns: engines and trainers have the
+    same GPUs."""
 
     engine: Engine
     scorer: Any
@@ -130,3 +131,4 @@ class RolloutSource:
     filtered: FilterAnswers | None = None
     guard: GuardSuite | None = None
     canaries: PromptMixture | None = None
+    takes_turns: bool = False

@@ -40,7 +40,7 @@ class Base:
                 where=ctx.step.name,
                 remedy="set its revision to 40 hex digits",
             )
-        fetched = ctx.machine.run(
+        fetched = ctx.machine.run_aside(
             fetch, path=ref.path, revision=ref.revision, stop_file=ctx.stop_file, where=ctx.step.name
         )
         write_reference(

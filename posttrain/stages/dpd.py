@@ -42,7 +42,7 @@ class Pairs:
             samples=stage.teacher_samples,
             chat=None if takes_kl(stage) else teachers_chat(ctx.recipe, stage.name),
         )
-        result = ctx.machine.run(make_pairs, job, teacher, stage.pairs_per_prompt)
+        result = ctx.machine.run_aside(make_pairs, job, teacher, stage.pairs_per_prompt)
         ctx.machine.release("teacher")
         return result
 

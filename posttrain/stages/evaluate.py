@@ -39,4 +39,4 @@ class Evaluation:
             few_shot=rules.few_shot if step.few_shot else 0,
             examples=ctx.recipe.data[suite.examples] if step.few_shot and suite.examples else None,
         )
-        return ctx.machine.run(evaluate, job, scored)
+        return ctx.machine.run_aside(evaluate, job, scored)

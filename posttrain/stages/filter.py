@@ -33,7 +33,7 @@ class FilterStage:
             batches=batches_of(ctx),
             smoke=ctx.smoke,
         )
-        return ctx.machine.run(filter_prompts, job, _band(ctx, stage, stage.filter))
+        return ctx.machine.run_aside(filter_prompts, job, _band(ctx, stage, stage.filter))
 
 
 def _band(ctx: StepContext, stage: Grpo, band: Filter) -> Filter:

@@ -31,6 +31,7 @@ class GrpoStage:
             filtered=_filtered(ctx, stage),
             guard=_guard(ctx, stage),
             canaries=prompts_of(ctx, own.data, own.verifier) if (own := stage.alarms.canaries) else None,
+            takes_turns=ctx.recipe.cluster.share == "time",
         )
         return train(ctx, entry.policy, job_of(ctx), rollouts)
 

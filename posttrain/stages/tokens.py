@@ -17,7 +17,7 @@ class TokensStage:
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         job = replace(job_of(ctx, model="tokenizer"), seed=derive_seed(ctx.recipe.seed, str(ctx.step.stage)))
-        result = ctx.machine.run(entry.tokens, job, ctx.previous)
+        result = ctx.machine.run_aside(entry.tokens, job, ctx.previous)
         if result.get("stopped"):
             ctx.check_stop()
             raise StageError(

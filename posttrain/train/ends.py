@@ -88,13 +88,13 @@ class Ends(TrainerCallback):
         return self.end is not None
 
     def on_train_begin(
-        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **more: Any
     ) -> None:
         if self.stage.early_stop.guard is not None and not self.history:
-            self._start = {"guard_start": self.feed.guard_score(0, model, best=-1.0)}
+            self._start = {"guard_start": self.feed.guard_score(0, model, more["optimizer"], best=-1.0)}
 
     def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **more: Any
     ) -> TrainerControl:
         row, step, guard = self.recorder.extra, state.global_step, self.stage.early_stop.guard
         row |= self._start
@@ -104,7 +104,7 @@ class Ends(TrainerCallback):
             row["length_drift"] = drift
         if guard is not None and (step % guard.every == 0 or end_of(self.history, self.stage) is not None):
             best = max(guard_scores(self.history).values())
-            row["guard"] = self.feed.guard_score(step, model, best=best)
+            row["guard"] = self.feed.guard_score(step, model, more["optimizer"], best=best)
             control.should_save |= row["guard"] > best  # so that no resume needs weights older than the best before
         self._alarm(row, step)
         self.history[-1] = dict(row)

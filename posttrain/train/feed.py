@@ -4,11 +4,12 @@ before) and judged; also the hand-over to the engine, and the record on disk. Kn
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import random
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from posttrain.train.dealing import Dealer
 from posttrain.train.job import Job
 from posttrain.train.lengths import Key, Successes
 from posttrain.train.model import checkpoint_model, load_model, save_model
+from posttrain.train.parking import parked
 from posttrain.train.sharding import whole_model
 from posttrain.train.signal_groups import groups_with_signal, refuse_faults, spare_prompts
 from posttrain.train.signs import num_rewarded, signs_of
@@ -119,7 +121,7 @@ class Feed:
     def _unsharded(self) -> Any:
         return load_model(self.job.model, adapter=self.stage.adapter, seed=self.job.seed)
 
-    def groups(self, step: int, model: Any) -> list[RolloutGroup]:
+    def groups(self, step: int, model: Any, optimizer: Any) -> list[RolloutGroup]:
         """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
         was asked for.
 
@@ -132,33 +134,52 @@ class Feed:
             except PosttrainError as error:
                 failed = error  # for all workers, which wait for their share
             # All workers gather a sharded model, or none.
-            if self.dealer.tell(failed is None and self.ahead.is_idle):
-                failed = self._hand_over(step, self.whole(model)) or failed
-            groups = self.dealer.share(lambda: self._taken(step, batch, failed))
+            is_due = self.dealer.tell(failed is None and self.ahead.is_idle)
+            whole = self.whole(model) if is_due else None
+            with self._engines_turn(model, optimizer):
+                if is_due:
+                    failed = self._hand_over(step, whole) or failed
+                groups = self.dealer.share(lambda: self._taken(step, batch, failed))
         self.lag, self.usual, self.figures = self.dealer.tell((self.lag, self.usual, self.figures))
         return groups
+
+    @contextlib.contextmanager
+    def _engines_turn(self, model: Any, optimizer: Any) -> Iterator[None]:
+        """Where trainers and engines take turns, the GPUs are the engines' while this is open."""
+        if not self.rollouts.takes_turns:
+            yield
+            return
+        with parked(model, optimizer):
+            self.dealer.tell(None)  # all have left before an engine wakes
+            try:
+                yield
+            finally:
+                if is_first_rank():
+                    self.rollouts.engine.sleep()
+                self.dealer.tell(None)  # and none comes back before it sleeps
 
     def save(self, whole: Any, folder: Path) -> None:
         """The model as a checkpoint folder."""
         job, stop_ids = self.job, self.template.stop_ids
         save_model(whole, folder, source=job.model, chat=job.chat, stop_ids=stop_ids, recipe_dir=job.recipe_dir)
 
-    def guard_score(self, step: int, model: Any, *, best: float) -> float:
+    def guard_score(self, step: int, model: Any, optimizer: Any, *, best: float) -> float:
         """Share of right answers that the weights after `step` steps give to the guard suite; above `best` they are
         kept. Raises StageError: parity lost, too many faults; Stopped. All workers must call it."""
         score, failed = 0.0, None
         whole = self.whole(model)
-        if is_first_rank():
-            try:
-                with giving_up_waits(self.job.stop_file):
-                    self.ahead.settle()
-                    failed = self._hand_over(step, whole)
-                    score = 0.0 if failed else self._guarded(step)
-                if failed is None and score > best:
-                    self._keep(step, whole)
-            except PosttrainError as error:
-                failed = error  # for all workers
-        score, failed = self.dealer.tell((score, failed))
+        with self._engines_turn(model, optimizer):
+            if is_first_rank():
+                try:
+                    with giving_up_waits(self.job.stop_file):
+                        self.ahead.settle()
+                        failed = self._hand_over(step, whole)
+                        score = 0.0 if failed else self._guarded(step)
+                    if failed is None and score > best:
+                        self._keep(step, whole)
+                except PosttrainError as error:
+                    failed = error  # for all workers
+            score, failed = self.dealer.tell((score, failed))
         if failed is not None:
             raise failed
         return score

@@ -193,7 +193,7 @@ class PolicyTrainer(StepTrainer):
         groups: list[RolloutGroup] = []
         stopped: Stopped | None = None
         try:
-            groups = self.feed.groups(step, self.model)
+            groups = self.feed.groups(step, self.model, self.optimizer)
         except Stopped as error:
             stopped = error
         if global_max(float(stopped is not None), self.args.device):  # all workers, or none

@@ -158,14 +158,26 @@ def test_a_teacher_costs_two_bytes_a_parameter_and_its_share_where_it_is_shared(
 # ---------------------------------------------------------------- a whole plan
 
 
-def test_steps_hold_the_gpus_of_their_trainers_and_of_all_engines_that_are_up(tmp_path: Path) -> None:
-    verdict = verdict_of(write_world(tmp_path, ON_GPUS), tmp_path)
+@pytest.mark.parametrize(("share", "most"), [("space", 3), ("time", 1)])
+def test_steps_hold_the_gpus_of_the_roles_that_work_in_them(tmp_path: Path, share: str, most: int) -> None:
+    verdict = verdict_of(write_world(tmp_path, ON_GPUS), tmp_path, f"cluster.share={share}")
     gpus = {name: need.gpus for name, need in verdict.needs.items()}
-    assert gpus["fitness"] == 1, "no engine has answered yet"
-    assert gpus["cold_start"] == 2 and gpus["distil.pairs"] == 3
-    assert gpus["control"] == 2, "the teacher's engine ends with the pairs"
-    assert gpus["preference"] == 3, "the judge's engine stays"
+    assert gpus["fitness"] == gpus["cold_start"] == gpus["distil"] == 1, "trainers"
+    assert gpus["distil.pairs"] == min(2, most), "policy and teacher"
+    assert gpus["stem"] == min(2, most), "trainers and policy"
+    assert gpus["preference"] == most, "and a judge"
     assert verdict.fits is True
+
+
+def test_where_roles_take_turns_memory_is_that_of_the_largest(tmp_path: Path) -> None:
+    space, time = (
+        verdict_of(write_world(tmp_path, ON_GPUS), tmp_path, f"cluster.share={share}").needs["stem"]
+        for share in ("space", "time")
+    )
+    assert space.gpu_memory_gb.engine == time.gpu_memory_gb.engine
+    assert time.gpu_memory_gb.total == max(time.gpu_memory_gb.engine or 0, space.gpu_memory_gb.total or 0)
+    assert time.host_memory_gb is not None and space.host_memory_gb is not None
+    assert time.host_memory_gb > space.host_memory_gb, "who sleeps lies in main memory"
 
 
 def test_too_few_gpus_are_refused_with_a_split_that_fits(tmp_path: Path) -> None:
@@ -174,12 +186,16 @@ def test_too_few_gpus_are_refused_with_a_split_that_fits(tmp_path: Path) -> None
     many = ("cluster.trainers=8", "cluster.engines=8", "hardware.gpus=8")
     with pytest.raises(RecipeError) as caught:
         prepare(str(recipe), Store(tmp_path / "store"), overrides=many)
-    assert "holds 24 GPUs" in caught.value.what and "hardware.gpus" in str(caught.value.where)
-    assert caught.value.remedy is not None
-    found = re.search(r"cluster.trainers: (\d+) and cluster.engines: (\d+)", caught.value.remedy)
-    assert found is not None
-    better = (f"cluster.trainers={found[1]}", f"cluster.engines={found[2]}", "hardware.gpus=8")
-    assert verdict_of(recipe, tmp_path, *better).fits is True
+    assert "preference holds 24 GPUs (judge 8 of 1 GPU, policy 8 of 1 GPU, trainers 8 of 1 GPU)" in caught.value.what
+    assert "hardware.gpus" in str(caught.value.where) and "set cluster.share: time, or" in str(caught.value.remedy)
+    assert verdict_of(recipe, tmp_path, *many, "cluster.share=time").fits is True
+
+
+def test_an_engine_over_more_gpus_than_a_node_has_is_refused(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path, ON_GPUS)
+    wide = ("engine.options.tensor_parallel_size=4", "cluster.gpus_per_engine=4", "cluster.share=time")
+    with pytest.raises(RecipeError, match=r"1 workers of 4 GPU for the policy find no room: 4 seats on 2 nodes"):
+        prepare(str(recipe), Store(tmp_path / "store"), overrides=(*wide, "hardware.gpus=2", "hardware.nodes=2"))
 
 
 SHAPE = f"base: {{path: not_here, shape: {json.dumps(LLAMA)}}}"

@@ -37,7 +37,7 @@ def vllm_engine(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     from posttrain.rollout.vllm_engine import VllmEngine
 
     cluster = Cluster(address="local", placement_timeout_seconds=30, logs=tmp_path_factory.mktemp("logs"))
-    options = EngineOptions(context_tokens=160, kv_cache_gb=0.05)
+    options = EngineOptions(context_tokens=160, kv_cache_gb=0.05, sleeps=True)
     kwargs = {"model_dir": str(tiny()), "version": "start", "options": options}
     env = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     yield cluster.start(ActorSpec(name="engine", target=VllmEngine, kwargs=kwargs, env=env))

@@ -180,6 +180,24 @@ def test_a_checkpoint_of_the_same_shape_is_loaded_and_back_gives_the_old_answers
     assert [completion.token_ids for group in engine.generate(REQUESTS, SAMPLING) for completion in group] == before
 
 
+@pytest.mark.parametrize("given", ["folder", "tensors"])
+def test_an_engine_that_slept_gives_the_answers_of_the_weights_that_it_had(
+    engine: Any, tiny: Callable[..., Path], given: str
+) -> None:
+    if given == "folder":
+        engine.load(str(tiny(seed=1)), "other")
+    else:
+        engine.update_weights(dict(iterate_weights(tiny(seed=1))), "other")
+    before = [completion.token_ids for group in engine.generate(REQUESTS, SAMPLING) for completion in group]
+    engine.wake()
+    engine.sleep()
+    engine.sleep()
+    assert engine.health().version == "other", "also while it sleeps"
+    engine.wake()
+    assert [completion.token_ids for group in engine.generate(REQUESTS, SAMPLING) for completion in group] == before
+    assert check_parity(engine, folder_logprobs(tiny(seed=1)), *probe_sequences(tiny())) < CLOSE
+
+
 @pytest.mark.parametrize(
     "shape", [{"tied": True}, {"architecture": "mixtral"}, {"architecture": "llama"}], ids=["tied", "experts", "llama"]
 )

@@ -4,6 +4,7 @@ resume repeats."""
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,7 +147,7 @@ class OneGroup:
         self.tokens = [wanted, *others]
         self.scores = scores or [1.0] + [0.0] * len(others)
 
-    def groups(self, step: int, model: Any) -> list[RolloutGroup]:
+    def groups(self, step: int, model: Any, optimizer: Any = None) -> list[RolloutGroup]:
         made = group(self.scores, tokens=[(token,) for token in self.tokens])
         behaviour = log_softmax(model)
         completions = tuple(
@@ -304,6 +305,28 @@ def test_a_stop_while_a_step_is_sampled_saves_the_step_before_and_a_rerun_goes_o
     assert metrics(resumed) == metrics(straight)
 
 
+class Seated:
+    """The engine, where it is known when it works and when it sleeps."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.seen = engine, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.seen.append(name)
+        return getattr(self.engine, name)
+
+
+def test_engines_that_take_turns_with_trainers_sleep_while_these_train(jobs: Jobs, engine: Any) -> None:
+    configured = stage(steps=2, max_resampled=2)
+    straight, taken = jobs.make(configured), jobs.make(configured)
+    run(straight, engine)
+    seated = Seated(engine)
+    train(taken, dataclasses.replace(rollouts(taken, seated, Parity()), takes_turns=True))
+    assert files(taken.output / "model") == files(straight.output / "model")
+    turns = "".join("S" if name == "sleep" else "w" for name in seated.seen)
+    assert re.fullmatch(r"(w+S){2}", turns), "each step: hand-over, check and answers, then sleep until the next"
+
+
 def test_rollouts_after_the_checkpoint_are_not_carried_over(jobs: Jobs, engine: Any) -> None:
     configured = stage(steps=4, save_every=2)
     first = jobs.make(configured)
@@ -358,6 +381,6 @@ def test_a_feed_hands_over_before_it_samples(jobs: Jobs, engine: Any) -> None:
     other = load_model(jobs.model)
     with torch.no_grad():
         other.lm_head.weight[7] += 1.0
-    groups = feed.groups(0, other)
+    groups = feed.groups(0, other, None)
     assert engine.health().version == "rl@0" and feed.gap < 1e-4
     assert {completion.policy_version for made in groups for completion in made.completions} == {"rl@0"}

@@ -44,7 +44,7 @@ class Long(OneGroup):
         super().__init__(7, [8, 9, 10])
         self.off, self.temperature = off, temperature
 
-    def groups(self, step: int, model: Any) -> list[RolloutGroup]:
+    def groups(self, step: int, model: Any, optimizer: Any = None) -> list[RolloutGroup]:
         answers = [[token, *range(60, 69)] for token in self.tokens]
         model.eval()
         with torch.no_grad():
@@ -201,7 +201,7 @@ class Fixed:
     figures: dict[str, float] = {"reused_tokens": 0.0}  # noqa: RUF012 - never written
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
-    def groups(self, step: int, model: Any) -> list[RolloutGroup]:
+    def groups(self, step: int, model: Any, optimizer: Any = None) -> list[RolloutGroup]:
         return [self.scored(*row, model) for row in GROUPS]
 
     def scored(

@@ -55,7 +55,7 @@ class Halves:
     figures: dict[str, float] = {"reused_tokens": 0.0}  # noqa: RUF012 - never written
     usual: dict[Any, float] = {}  # noqa: RUF012 - never written
 
-    def groups(self, step: int, model: Any) -> list[RolloutGroup]:
+    def groups(self, step: int, model: Any, optimizer: Any = None) -> list[RolloutGroup]:
         from tests.train.test_policy import group
 
         tokens = [[7, 258], [8, 258], [9, 258], [10, 258]]
