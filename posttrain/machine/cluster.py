@@ -44,6 +44,8 @@ from posttrain.telemetry import redact
 _OBJECT_STORE_BYTES = 512 * 2**20
 _WATCH_SECONDS = 0.5
 _KNOCK_SECONDS = 10.0
+_SEEN_SECONDS = 5.0
+_LOST_SECONDS = 40.0  # some times what Ray takes to miss a node
 _PASSED_ON = ("POSTTRAIN_", "HF_", "TOKENIZERS_")  # environment of the driver that actors must see as it is now
 
 
@@ -65,6 +67,19 @@ def _start_ticks(pid: int) -> int | None:
     return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where an actor runs. node: Ray's id; port: a free one at the address.
+
+    Example: Place(node="4be1", address="10.0.0.7", port=41234, pid=977)
+    """
+
+    node: str
+    address: str
+    port: int
+    pid: int
+
+
 class _Host:
     """The body of every actor."""
 
@@ -83,12 +98,12 @@ class _Host:
         with _traceback_in_log():
             self._target = target(**kwargs)
 
-    def place(self) -> tuple[str, int, int]:
-        """(address, a free port on it, pid)."""
+    def place(self) -> Place:
         address = ray.util.get_node_ip_address()
         with socket.socket() as probe:
             probe.bind((address, 0))
-            return address, int(probe.getsockname()[1]), os.getpid()
+            port = int(probe.getsockname()[1])
+        return Place(node=ray.get_runtime_context().get_node_id(), address=address, port=port, pid=os.getpid())
 
     def call(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         with _traceback_in_log():
@@ -145,7 +160,7 @@ class Pending:
             ) from error
         except ray.exceptions.RayError as error:
             raise StageError(
-                f"{self._remote.name} died ({type(error).__name__})",
+                f"{self._remote.name} died ({type(error).__name__}){self._remote.lost_node(error)}",
                 where=self._remote.log,
                 remedy="killed, or out of memory? the same command resumes",
             ) from error
@@ -162,13 +177,24 @@ class Pending:
 class Remote:
     """A named object in an actor. `remote.method(...)` blocks; `submit` does not. Picklable into other actors."""
 
-    def __init__(self, name: str, handle: Any, log: str) -> None:
+    def __init__(self, name: str, handle: Any, log: str, at: Place | None = None) -> None:
         self.name = name
         self.handle = handle
         self.log = log
+        self.at = at  # where it was started, once it is
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Remote, (self.name, self.handle, self.log))
+        return (Remote, (self.name, self.handle, self.log, self.at))
+
+    def lost_node(self, error: Exception) -> str:
+        """Words for an error of Ray: nothing where its node is there."""
+        unanswered = isinstance(error, ray.exceptions.ActorUnavailableError)  # before Ray knows why
+        until = time.monotonic() + (_LOST_SECONDS if unanswered else 0.0)
+        while self.at is not None and self.at.node in _alive() and time.monotonic() < until:
+            time.sleep(0.2)
+        if self.at is None or self.at.node in _alive():
+            return ""
+        return f": its node {self.at.address} ({self.at.node[:8]}) is lost"
 
     def submit(self, method: str, *args: Any, **kwargs: Any) -> Pending:
         return Pending(self, self.handle.call.remote(method, args, kwargs))
@@ -184,9 +210,9 @@ class Remote:
         """End the actor at once, also one that answers nothing."""
         ray.kill(self.handle)
 
-    def place(self) -> tuple[str, int, int]:
-        """(address, a free port on it, pid) of the actor."""
-        place: tuple[str, int, int] = Pending(self, self.handle.place.remote()).result()
+    def place(self) -> Place:
+        """Where the actor runs now, with another free port each time."""
+        place: Place = Pending(self, self.handle.place.remote()).result()
         return place
 
     def __getattr__(self, method: str) -> Any:
@@ -273,7 +299,8 @@ class Cluster:
                 self._no_room([waiting[ref] for ref in missing]),
                 remedy="ask for fewer or smaller workers under `cluster:`, or free what holds the resources",
             )
-        for remote, spec in group:
+        for place, (remote, spec) in zip(ray.get(list(waiting)), group, strict=True):
+            remote.at = place
             self._held[spec.name] = (remote, spec)
         try:
             first_failure(
@@ -338,6 +365,30 @@ class Cluster:
     def resources(self) -> dict[str, float]:
         """CPUs, GPUs and memory of the whole cluster."""
         return {key: float(value) for key, value in ray.cluster_resources().items() if key in ("CPU", "GPU", "memory")}
+
+    def check_shared(self, folders: Sequence[Path]) -> None:
+        """Workers write there, whatever their node. Raises BackendError that names a node which does not see one."""
+        others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != self._driver.node_id]
+        if not others:
+            return
+        marks = [str(folder.resolve() / f".seen-{uuid.uuid4().hex}") for folder in folders]
+        for mark in marks:
+            Path(mark).touch()
+        try:
+            look = ray.remote(_unseen)
+            for node in others:
+                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                unseen = ray.get(look.options(num_cpus=0, scheduling_strategy=there).remote(marks))
+                if unseen:
+                    raise BackendError(
+                        f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]}) does not see what this node writes",
+                        where=str(Path(unseen[0]).parent),
+                        remedy="put the run folder and the store (--store) on a file system that all nodes mount at "
+                        "the same path",
+                    )
+        finally:
+            for mark in marks:
+                Path(mark).unlink()
 
     def nodes(self) -> list[str]:
         """Ids of the nodes that are alive and have a CPU to give, this process's first: the order does not hang on
@@ -421,6 +472,18 @@ def _answers(address: str) -> None:
             where="cluster.address",
             remedy="`ray status` there, or `cluster: {address: local}`",
         ) from error
+
+
+def _alive() -> set[str]:
+    return {str(node["NodeID"]) for node in ray.nodes() if node["Alive"]}
+
+
+def _unseen(files: Sequence[str]) -> list[str]:
+    """Runs on another node. Network file systems may take seconds to show a new file."""
+    until = time.monotonic() + _SEEN_SECONDS
+    while (missing := [file for file in files if not Path(file).exists()]) and time.monotonic() < until:
+        time.sleep(0.2)
+    return missing
 
 
 def _own_gpu() -> tuple[str, str]:

@@ -66,10 +66,11 @@ class _Served:
 class Machine:
     """All actors of one pipeline. Not picklable: it stays with the driver, which hands out proxies.
 
-    seats: GPUs to hold; None: those of the policy's and a judge's engines, for work that needs no trainer.
+    seats: GPUs to hold; None: those of the policy's and a judge's engines, for work that needs no trainer. shared:
+    folders that all nodes must see.
     """
 
-    def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None) -> None:
+    def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None, shared: Sequence[Path] = ()) -> None:
         self._recipe = recipe
         self._logs = logs
         self._cluster: Cluster | None = None
@@ -77,7 +78,7 @@ class Machine:
         self._trainers: list[Remote] = []
         self._aside: Remote | None = None
         self._scorer: Remote | None = None
-        self._num_seats = seats
+        self._num_seats, self._shared = seats, (logs, *shared)
         self._seats: Seats | None = None
         self._turns = recipe.cluster.share == "time"
         self._on_gpus = on_gpus(recipe)
@@ -242,9 +243,9 @@ class Machine:
                     for rank, mine in enumerate(self._take_seats(TRAINERS, count, gpus))
                 ]
             )
-            address, port, _ = group[0].place()
+            first = group[0].place()
             try:
-                first_failure([remote.submit("join", address, port) for remote in group])
+                first_failure([remote.submit("join", first.address, first.port) for remote in group])
             except BaseException:
                 for remote in group:
                     self._ray().stop(remote)
@@ -386,6 +387,7 @@ class Machine:
             self._cluster = Cluster(
                 address=spec.address, placement_timeout_seconds=spec.placement_timeout_seconds, logs=self._logs
             )
+            self._cluster.check_shared(self._shared)
         return self._cluster
 
     def _cpus(self, asked: float | None = None) -> float:

@@ -72,10 +72,10 @@ class RunOptions:
 class LazyMachine:
     """Stands in for the Machine until a step asks something of it: a pipeline without torch starts no Ray."""
 
-    def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None) -> None:
+    def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None, shared: Sequence[Path] = ()) -> None:
         self._recipe = recipe
         self._logs = logs
-        self._num_seats = seats
+        self._num_seats, self._shared = seats, shared
         self._machine: Machine | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -84,7 +84,7 @@ class LazyMachine:
         if self._machine is None:
             from posttrain.machine.machine import Machine
 
-            self._machine = Machine(self._recipe, self._logs, seats=self._num_seats)
+            self._machine = Machine(self._recipe, self._logs, seats=self._num_seats, shared=self._shared)
         return getattr(self._machine, name)
 
     def begin_step(self) -> None:
@@ -167,7 +167,9 @@ class _Runner:
         self._warned = False
 
     def run_all(self) -> None:
-        machine = LazyMachine(self.recipe, self.folder / "logs", seats=seats_for(self.recipe, self.steps))
+        machine = LazyMachine(
+            self.recipe, self.folder / "logs", seats=seats_for(self.recipe, self.steps), shared=[self.store.root]
+        )
         try:
             for number, step in enumerate(self.steps, start=1):
                 self.stop.check()

@@ -77,7 +77,7 @@ def test_programs_are_judged_once_in_order_by_all_judges(cluster: Any) -> None:
 def test_what_a_dead_judge_had_is_judged_by_its_successor_and_none_is_a_fault(cluster: Any) -> None:
     pool = pool_of(cluster, 2)
     dying = pool._seats[0].remote
-    _, _, pid = dying.place()
+    pid = dying.place().pid
     timer = threading.Timer(1.0, lambda: os.kill(pid, signal.SIGKILL))
     timer.start()
     found = pool.run(programs(40, seconds=0.2))
@@ -107,13 +107,13 @@ def test_the_pool_lends_interpreters_fresh_for_each_conversation_and_survives_a_
         one.close()
         waiting.join(60.0)
     dying = opened[0]
-    os.kill(dying._remote.place()[2], signal.SIGKILL)
+    os.kill(dying._remote.place().pid, signal.SIGKILL)
     with pytest.raises(Fault, match="gone"):
         dying.run("1")
     with pool.session() as again, pool.session() as other:
         assert (again.run("1").output, other.run("2").output) == ("1\n", "2\n")
     for seat in pool._seats:
-        os.kill(seat.remote.place()[2], signal.SIGKILL)
+        os.kill(seat.remote.place().pid, signal.SIGKILL)
     with pytest.raises(Fault, match="gone"):
         pool.session()
     pool.close()
@@ -141,18 +141,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_judge_that_hangs_while_it_is_alive_is_ended_and_its_programs_are_judged_by_the_next(cluster: Any) -> None:
     pool = pool_of(cluster, 1)
     hanging = pool._seats[0].remote
-    _, _, pid = hanging.place()
+    pid = hanging.place().pid
     os.kill(pid, signal.SIGSTOP)
     found = pool.run(programs(3))
     assert [(one.id, one.outcome) for one in found] == [(str(number), Outcome.PASS) for number in range(3)]
     assert pool._seats[0].remote is not hanging
     with pool.session() as session:
-        os.kill(pool._seats[0].remote.place()[2], signal.SIGSTOP)
+        os.kill(pool._seats[0].remote.place().pid, signal.SIGSTOP)
         with pytest.raises(Fault, match="not answered"):
             session.run("1")
     with pool.session() as session:
         assert session.run("1").output == "1\n"
-    pid = pool._seats[0].remote.place()[2]
+    pid = pool._seats[0].remote.place().pid
     os.kill(pid, signal.SIGSTOP)
     pool.close()
     deadline = time.monotonic() + 20
