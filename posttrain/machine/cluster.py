@@ -15,14 +15,13 @@ import math
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,13 @@ import ray.util
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from posttrain.errors import BackendError, PosttrainError, StageError
+from posttrain.machine.joining import group_of_its_own, knock
+from posttrain.rollout.pulse import ADDRESS
 from posttrain.signals.stopping import check_wait
 from posttrain.telemetry import redact
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 _WATCH_SECONDS = 0.5
-_KNOCK_SECONDS = 10.0
 _SEEN_SECONDS = 5.0
 _LOST_SECONDS = 40.0  # some times what Ray takes to miss a node
 _PASSED_ON = ("POSTTRAIN_", "HF_", "TOKENIZERS_")  # environment of the driver that actors must see as it is now
@@ -88,6 +88,7 @@ class _Host:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         os.environ.update(env)
+        os.environ[ADDRESS] = ray.util.get_node_ip_address()
         for stream in (1, 2):
             os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
         if ray.get_runtime_context().get_node_id() == driver.node_id:
@@ -128,6 +129,10 @@ def _leave_with(driver: _Driver) -> None:
     os._exit(1)  # no cleanup: whatever this actor was writing is of no use to anyone, and must stop now
 
 
+class Died(StageError):
+    """An actor that is no more, or cannot be reached."""
+
+
 class Late(StageError):
     """A call that was not answered in its time; its actor may be alive."""
 
@@ -159,36 +164,43 @@ class Pending:
                 remedy="see the log; the same command resumes",
             ) from error
         except ray.exceptions.RayError as error:
-            raise StageError(
+            raise Died(
                 f"{self._remote.name} died ({type(error).__name__}){self._remote.lost_node(error)}",
                 where=self._remote.log,
                 remedy="killed, or out of memory? the same command resumes",
             ) from error
 
     @staticmethod
+    def ready(calls: Sequence[Pending], seconds: float) -> list[Pending]:
+        """Those of the calls that are answered, as soon as one is; none after so many seconds."""
+        by_ref = {call.ref: call for call in calls}
+        return [by_ref[ref] for ref in ray.wait(list(by_ref), timeout=seconds)[0]]
+
+    @staticmethod
     def wait_any(calls: Sequence[Pending]) -> list[Pending]:
         """Those of the calls that are answered, one at least. Stopped as in `result`."""
-        by_ref = {call.ref: call for call in calls}
-        while not (done := ray.wait(list(by_ref), timeout=1.0)[0]):
+        while not (done := Pending.ready(calls, 1.0)):
             check_wait()
-        return [by_ref[ref] for ref in done]
+        return done
 
 
 class Remote:
     """A named object in an actor. `remote.method(...)` blocks; `submit` does not. Picklable into other actors."""
 
-    def __init__(self, name: str, handle: Any, log: str, at: Place | None = None) -> None:
+    def __init__(self, name: str, handle: Any, log: str, *, restarts: bool = False, at: Place | None = None) -> None:
         self.name = name
         self.handle = handle
         self.log = log
+        self.restarts = restarts
         self.at = at  # where it was started, once it is
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Remote, (self.name, self.handle, self.log, self.at))
+        return (_remote, (self.name, self.handle, self.log, self.restarts, self.at))
 
     def lost_node(self, error: Exception) -> str:
         """Words for an error of Ray: nothing where its node is there."""
-        unanswered = isinstance(error, ray.exceptions.ActorUnavailableError)  # before Ray knows why
+        # Before Ray knows why; one that restarts is unavailable until it has.
+        unanswered = isinstance(error, ray.exceptions.ActorUnavailableError) and not self.restarts
         until = time.monotonic() + (_LOST_SECONDS if unanswered else 0.0)
         while self.at is not None and self.at.node in _alive() and time.monotonic() < until:
             time.sleep(0.2)
@@ -210,6 +222,26 @@ class Remote:
         """End the actor at once, also one that answers nothing."""
         ray.kill(self.handle)
 
+    def restart(self, target: Callable[..., Any], kwargs: Mapping[str, Any], *, hangs: bool) -> None:
+        """Of an actor that was started with `restarts`: another process in place of the one that died or hangs, and the
+        object built anew. Raises Died where Ray finds no place for it."""
+        if (
+            hangs and self.at is not None
+        ):  # Ray would ask it to end, and a stopped process does nothing that it is asked
+            there = NodeAffinitySchedulingStrategy(self.at.node, soft=False)
+            ray.get(ray.remote(_end).options(num_cpus=0, scheduling_strategy=there).remote(self.at.pid))
+        until = time.monotonic() + _LOST_SECONDS
+        while True:
+            try:
+                self.at = self.place()
+                break
+            except Died:  # until the new process is there
+                if time.monotonic() >= until:
+                    raise
+                check_wait()
+                time.sleep(0.5)
+        Pending(self, self.handle.construct.remote(target, kwargs)).result()
+
     def place(self) -> Place:
         """Where the actor runs now, with another free port each time."""
         place: Place = Pending(self, self.handle.place.remote()).result()
@@ -219,6 +251,10 @@ class Remote:
         if method.startswith("_"):
             raise AttributeError(method)
         return lambda *args, **kwargs: self.call(method, *args, **kwargs)
+
+
+def _remote(name: str, handle: Any, log: str, restarts: bool, at: Place | None) -> Remote:
+    return Remote(name, handle, log, restarts=restarts, at=at)
 
 
 def first_failure(calls: Sequence[Pending]) -> list[Any]:
@@ -239,7 +275,8 @@ class ActorSpec:
     """What to start. target: a class, built with kwargs inside the actor, where its module is imported by name; env is
     set before that.
 
-    node: an id of Cluster.nodes() that it must run on; None leaves the choice to Ray.
+    node: an id of Cluster.nodes() that it must run on; None leaves the choice to Ray. restarts: whether Ray gives it
+    another process when it dies (Remote.restart then builds the object).
     """
 
     name: str
@@ -248,6 +285,7 @@ class ActorSpec:
     cpus: float = 0.0
     env: Mapping[str, str] | None = None
     node: str | None = None
+    restarts: bool = False
 
 
 class Cluster:
@@ -286,10 +324,10 @@ class Cluster:
         for spec in specs:
             log = str((self._logs / f"{spec.name}.log").resolve())
             where = NodeAffinitySchedulingStrategy(spec.node, soft=False) if spec.node else "DEFAULT"
-            handle = host.options(num_cpus=spec.cpus, max_restarts=0, scheduling_strategy=where).remote(
-                self._driver, environment | dict(spec.env or {}), log
-            )
-            group.append((Remote(spec.name, handle, log), spec))
+            handle = host.options(
+                num_cpus=spec.cpus, max_restarts=-1 if spec.restarts else 0, scheduling_strategy=where
+            ).remote(self._driver, environment | dict(spec.env or {}), log)
+            group.append((Remote(spec.name, handle, log, restarts=spec.restarts), spec))
         waiting = {remote.handle.place.remote(): spec for remote, spec in group}
         _, missing = ray.wait(list(waiting), num_returns=len(waiting), timeout=self._timeout)
         if missing:
@@ -416,10 +454,10 @@ def _connect(address: str) -> None:
             "_node_ip_address": "127.0.0.1",
         }
     else:
-        _answers(address)
+        knock(address)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _group_of_its_own():
+        with group_of_its_own():
             ray.init(**options)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise BackendError(
@@ -436,46 +474,14 @@ def _connect(address: str) -> None:
                     signal.signal(number, handler)
 
 
-@contextmanager
-def _group_of_its_own() -> Iterator[None]:
-    """What is started in the block joins a process group of its own, so that a signal to the driver's group (`timeout`,
-    Ctrl-C in a shell) does not end Ray under a run that is about to stop in order. A session leader cannot leave its
-    group: there all is as it was."""
-    if os.getsid(0) == os.getpid():
-        yield
-        return
-    ours = os.getpgrp()
-    # A group lives as long as any member: one process keeps ours to come back to (a shell that put us in the background
-    # may be gone).
-    keeper, founder = subprocess.Popen(["sleep", "600"]), subprocess.Popen(["sleep", "600"], process_group=0)
-    os.setpgid(0, founder.pid)
-    try:
-        yield
-    finally:
-        os.setpgid(0, ours)
-        for waiting in (keeper, founder):
-            waiting.kill()
-            waiting.wait()
-
-
-def _answers(address: str) -> None:
-    """Ray itself waits for minutes where nobody listens: knock first. Addresses without a port ("auto") are Ray's to
-    resolve."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
-    except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one, such as a..b
-        raise BackendError(
-            f"no Ray cluster answers at {address!r}: {error}",
-            where="cluster.address",
-            remedy="`ray status` there, or `cluster: {address: local}`",
-        ) from error
-
-
 def _alive() -> set[str]:
     return {str(node["NodeID"]) for node in ray.nodes() if node["Alive"]}
+
+
+def _end(pid: int) -> None:
+    """Runs on the node of the process."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _unseen(files: Sequence[str]) -> list[str]:

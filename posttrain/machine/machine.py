@@ -156,21 +156,25 @@ class Machine:
                     raise
         else:
             self.release(role)
-            remotes = self._start_engines(role, model_dir, version)
-            engine: Any = remotes[0] if len(remotes) == 1 else self._pool(role, remotes)
+            remotes, kwargs = self._start_engines(role, model_dir, version)
+            from posttrain.machine.engine_proxy import EngineProxy
+
+            proxies = [EngineProxy(remote, kwargs) for remote in remotes]
+            engine: Any = proxies[0] if len(proxies) == 1 else self._pool(role, proxies)
             served = self._engines[role] = _Served(shape=shape, engine=engine, remotes=remotes, others=[])
         self._note_others()
         handed: Engine = TakingTurns(served.engine, served.others) if self._turns else served.engine  # type: ignore[assignment]
         return handed
 
-    def _pool(self, role: str, remotes: list[Remote]) -> EnginePool:
+    def _pool(self, role: str, members: Sequence[Any]) -> EnginePool:
         """On the CPU the same bytes come again; on GPUs, whose sums repeat in no order anyhow, no engine waits for
         another."""
         engines = engines_of(self._recipe, role)
         slots = int(engines.options.get("max_num_seqs") or SLOTS)
-        return EnginePool(remotes, in_order=engines.gpus == 0, slots=slots)
+        return EnginePool(members, in_order=engines.gpus == 0, slots=slots)
 
-    def _start_engines(self, role: str, model_dir: Path, version: str) -> list[Remote]:
+    def _start_engines(self, role: str, model_dir: Path, version: str) -> tuple[list[Remote], dict[str, Any]]:
+        """The actors, and what they were built with."""
         from posttrain.machine.cluster import ActorSpec
 
         spec, engines = self._recipe.engine, engines_of(self._recipe, role)
@@ -195,11 +199,18 @@ class Machine:
         }
         names = [f"engine-{role}" if count == 1 else f"engine-{role}-{number}" for number in range(count)]
         specs = [
-            ActorSpec(name=name, target=EngineServer, kwargs=kwargs, cpus=self._cpus(), **self._place(mine, count))
+            ActorSpec(
+                name=name,
+                target=EngineServer,
+                kwargs=kwargs,
+                cpus=self._cpus(),
+                restarts=True,
+                **self._place(mine, count),
+            )
             for name, mine in zip(names, self._take_seats(role, count, gpus), strict=True)
         ]
         try:
-            return self._ray().start_group(specs)
+            return self._ray().start_group(specs), kwargs
         except BaseException:
             self.release(role)
             raise

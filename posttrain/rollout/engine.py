@@ -5,7 +5,7 @@ Token ids in, token ids out; no text, no templates, no verifiers. Imports neithe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,6 +45,9 @@ class EngineHealth:
 
 class Engine(Protocol):
     """One model that samples. Same weights, requests and seeds give the same tokens."""
+
+    on_step: Callable[[], None]
+    """Called after each step: a token of every sample under way, or a sequence that was scored."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
         """Sample len(request.seeds) completions of each request, in order. logprobs are those of the sampling

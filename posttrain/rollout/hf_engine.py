@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class HfEngine:
         self._device = torch.device("cuda" if on_gpu else "cpu")
         self._dtype = ("bfloat16" if on_gpu else "float32") if options.dtype == "auto" else options.dtype
         self._context_tokens = options.context_tokens
+        self.on_step: Callable[[], None] = lambda: None
         self._start(model_dir, version)
 
     # ------------------------------------------------------------ life and weights
@@ -187,6 +188,7 @@ class HfEngine:
             ids_BT = chosen_B[:, None]
             mask_BT = torch.cat([mask_BT, torch.ones_like(ids_BT)], dim=-1)
             positions_BT = positions_BT[:, -1:] + 1
+            self.on_step()
 
     # ------------------------------------------------------------ scoring
 
@@ -200,6 +202,7 @@ class HfEngine:
             )
             targets = torch.tensor(list(sequence[start:]), device=self._device)
             scored.append(logprobs_TV[start - 1 : len(sequence) - 1].gather(-1, targets[:, None])[:, 0].tolist())
+            self.on_step()
         return scored
 
     @torch.no_grad()
@@ -214,6 +217,7 @@ class HfEngine:
                 .float()
             )
             rows.append(torch.log_softmax(logits_V, dim=-1)[labels].tolist())
+            self.on_step()
         return rows
 
 

@@ -7,11 +7,13 @@ Knows nothing of Ray. Importing this file imports neither torch nor vllm.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 from posttrain.errors import BackendError
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.identity import Held
+from posttrain.rollout.pulse import Pulse
 
 BACKENDS = {"vllm": "posttrain.rollout.vllm_engine:VllmEngine", "hf": "posttrain.rollout.hf_engine:HfEngine"}
 
@@ -50,8 +52,11 @@ def build_engine(backend: str, model_dir: str, version: str, options: EngineOpti
     return engine
 
 
+_WORKS = ("generate", "advance", "score", "next_token_logprobs")
+
+
 class EngineServer:
-    """The object in an engine actor: every method of the engine, and `load_checked`."""
+    """The object in an engine actor: every method of the engine, `load_checked`, and the port of its pulse."""
 
     def __init__(
         self, backend: str, model_dir: str, version: str, tolerance: float | None, options: EngineOptions
@@ -59,7 +64,9 @@ class EngineServer:
         from posttrain.rollout.identity import differing
         from posttrain.rollout.weights import iterate_weights
 
+        self._pulse = Pulse()
         self._engine = build_engine(backend, model_dir, version, options)
+        self._engine.on_step = self._pulse.beat
         self._tolerance = tolerance
         # What an engine that has just read the checkpoint holds in another form (rows in another order, a factor taken
         # in) is no fault, and cannot be compared: log-probabilities alone vouch for it.
@@ -69,7 +76,19 @@ class EngineServer:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._engine, name)
+        method = getattr(self._engine, name)
+        return self._counted(method) if name in _WORKS else method
+
+    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def work(*args: Any, **kwargs: Any) -> Any:
+            with self._pulse.at_work():
+                return method(*args, **kwargs)
+
+        return work
+
+    def pulse_port(self) -> int:
+        """Where pulse.py tells how it does."""
+        return self._pulse.port
 
     def checksums(self) -> dict[str, Held]:
         """Those of the engine that can be compared with a checkpoint's."""

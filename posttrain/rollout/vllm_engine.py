@@ -16,7 +16,7 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class VllmEngine:
         self._seed = options.seed
         self._sleeps, self._asleep = options.sleeps, False
         self._source: str | Mapping[str, Any] = model_dir  # of the weights, where the engine stops between its turns
+        self.on_step: Callable[[], None] = lambda: None
         self._own = dict(options.vllm)
         self._llm: vllm.LLM | None = None
         self._live: dict[str, Sample] = {}  # under way between two calls of `advance`
@@ -124,6 +125,14 @@ class VllmEngine:
                 where="engine.options",
                 remedy="mend what it names; the engine's log has all of it",
             ) from error
+
+        # Also those of vLLM's own loop, in `generate`.
+        step = self._llm.llm_engine.step
+        self._llm.llm_engine.step = lambda: self._stepped(step())
+
+    def _stepped(self, outputs: Any) -> Any:
+        self.on_step()
+        return outputs
 
     def _kv_cache_bytes(self) -> int:
         config = self._config
