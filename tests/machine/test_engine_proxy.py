@@ -124,7 +124,7 @@ def test_an_engine_that_dies_of_what_it_is_asked_ends_the_stage(
         return call
 
     monkeypatch.setattr(proxy.remote, "submit", poisoned)
-    with pytest.raises(StageError, match="engine-1 died .*1 times in one call"):
+    with pytest.raises(StageError, match=r"engine-1 died .*1 times in one call"):
         proxy.score([list(range(90))] * 2000, [1] * 2000)
 
 
