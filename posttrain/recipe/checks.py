@@ -278,6 +278,14 @@ def _check_judges(recipe: Recipe, source: Source) -> None:
 
 
 def _check_numbers(recipe: Recipe, source: Source) -> None:
+    if recipe.cluster.context_parallel > 1:
+        source.fail(
+            ("cluster", "context_parallel"),
+            "torch's ring attention drops the mask that keeps packed rows apart, and DeepSpeed's Ulysses takes no "
+            "losses of ours: what would be trained is not what the recipe says",
+            "set it to 1: with sharding: fsdp, gradient_checkpointing and attention: flash a GPU of 80 GB holds 64K "
+            "tokens of a model of 4B (`posttrain plan`)",
+        )
     if recipe.cluster.sharding == "fsdp" and recipe.cluster.trainers == 1:
         source.fail(("cluster", "sharding"), "fsdp with one trainer shares nothing", "set cluster.trainers: 2 or more")
     for index, stage in enumerate(recipe.stages):

@@ -35,6 +35,10 @@ class Cluster(Strict):
         "fsdp on GPUs that all of it would fill by more than half.",
     )
     engines: Positive = Field(1, description="Rollout engines a role.")
+    context_parallel: Positive = Field(
+        1,
+        description="GPUs that share the tokens of one row; above 1 is refused: a GPU holds a row of 64K tokens.",
+    )
     share: Literal["space", "time"] = Field(
         "space",
         description="space: trainers and the engines of each role have GPUs of their own; time: they take turns on the "

@@ -24,7 +24,7 @@ KEYS = {
         "name from kind data against languages min_words max_words max_repetition near skip remove_numbers_changed"
     ),
     "Cluster": (
-        "address trainers sharding engines share cpus_per_trainer gpus_per_trainer gpus_per_engine "
+        "address trainers sharding engines context_parallel share cpus_per_trainer gpus_per_trainer gpus_per_engine "
         "placement_timeout_seconds"
     ),
     "Custom": "name from kind options",

@@ -256,6 +256,12 @@ def test_rollouts_are_sampled_so_that_their_probability_is_known(tmp_path: Path)
     for overrides, key, remedy in (
         (["stages.stem.top_p=0.9"], "stages.stem.top_p", "set top_p: 1.0"),
         (["stages.stem.staleness=1"], "stages.stem.staleness", "importance_sampling: sequence_mask"),
+        (
+            ["stages.stem.staleness=1", "stages.stem.importance_sampling=token_mask", "cluster.share=time"],
+            "stages.stem.staleness",
+            "cluster.share: space",
+        ),
+        (["cluster.context_parallel=2"], "cluster.context_parallel", "a GPU of 80 GB holds 64K"),
     ):
         with pytest.raises(RecipeError) as caught:
             load_recipe(path, overrides)
