@@ -13,9 +13,13 @@ from posttrain.data.source_rows import SourceRow
 from posttrain.errors import DataError, RecipeError
 from posttrain.factory.mix import mix_rows
 from posttrain.recipe import load_recipe
+from posttrain.recipe.resolve import data_of
 from posttrain.recipe.schema import Mix
+from posttrain.recipe.smoke import smoke_recipe
 from tests.factory.scripted import lines, write_recipe
 from tests.recipe.world import write_jsonl
+
+SHIPPED = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 
 
 def source(name: str, count: int, **metadata: Any) -> list[SourceRow]:
@@ -81,6 +85,16 @@ def test_what_cannot_be_mixed_is_said(keys: dict[str, Any], says: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if "kind: mix" in path.read_text()], ids=lambda path: path.stem
+)
+def test_a_smoke_run_of_a_shipped_recipe_mixes_its_cut_rows(path: Path) -> None:
+    """However few rows the stages before it have left of each data set."""
+    for mix in (one for one in smoke_recipe(load_recipe(path).recipe).stages if isinstance(one, Mix)):
+        left = {name: source(name, 1) for name in data_of(mix)}
+        assert sum(len(phase.rows) for phase in mix_rows(mix, left, 0).values()) == mix.rows <= 32
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"phases": {"all": {"share": 0.5}}}, "add up to 0.5"),
@@ -130,6 +144,10 @@ def test_a_phase_is_rows_for_a_later_stage_and_the_plan_says_what_comes_again(
     assert len(best) == 10 and {row["metadata"]["quality"] for row in best} <= {n / 10 for n in range(6, 12)}
     assert [step["data"] for step in best[0]["made_from"]] == ["rated", "best"]
     assert len(lines(tmp_path / "run" / "stages" / "whole" / "rows.jsonl")) == 40
+    smoke = ["--smoke", "--out", "small", "--store", "store", "--quiet", "--until", "curriculum"]
+    assert main(["run", str(recipe), *smoke]) == 0
+    small = tmp_path / "small" / "stages" / "curriculum" / "phases"
+    assert [len(lines(small / f"{name}.jsonl")) for name in ("broad", "best")] == [16, 16]
     card = (tmp_path / "run" / "stages" / "curriculum" / "card.md").read_text()
     assert "best: rated: 10 rows drawn of 6: 0 not seen, 4 seen again" in card
     wrong = recipe.read_text().replace('"part": "best"', '"part": "bets"')
