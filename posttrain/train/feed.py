@@ -256,7 +256,7 @@ class Feed:
         if stage.length_control:
             usual = self.successes.usual(groups)
             self.successes.add([*groups, *replaced])
-        figures = {**self._reused(groups), **signs_of(groups)}
+        figures = {**self._reused(groups), **signs_of([*groups, *replaced])}
         if self.rollouts.canaries is not None:
             figures["canaries_rewarded"] = float(self._canaries_rewarded(step))
         return Batch(version=version, groups=groups, usual=usual, figures=figures)

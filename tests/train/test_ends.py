@@ -175,3 +175,22 @@ def test_a_rewarded_canary_is_an_alarm_and_stops_the_stage_where_the_recipe_says
     assert facts["alarms"] == {"canary": 3} and facts["ended"] == "steps"
     with pytest.raises(StageError, match="step 1 looks gamed: 2 answers to prompts without a right one were rewarded"):
         run(jobs, engine, Falling(canaries=1.0), stage(alarms=alarms | {"on_alarm": "stop"}))
+
+
+class FirstGamed(Parity):
+    """The first groups tamper with the judge, and are worth nothing; of the others every second answer is right."""
+
+    calls = 0
+
+    def score(self, verifier: str, groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        self.calls += 1
+        gamed = [dataclasses.replace(verdict(0.0), reason="tamper")] * 4
+        given = gamed if self.calls == 1 else [verdict(float(n % 2)) for n in range(4)]
+        return [dataclasses.replace(made, verdicts=tuple(given)) for made in groups]
+
+
+def test_signs_are_looked_for_in_replaced_groups_too(jobs: Jobs, engine: Any) -> None:
+    job = jobs.make(stage(steps=1, max_resampled=2))
+    train(job, rollouts(job, engine, FirstGamed()))
+    (row,) = metrics(job)
+    assert (row["tampered_share"], row["signal_share"], row["alarm_tamper"]) == (0.5, 1.0, 1.0)
