@@ -269,6 +269,7 @@ class Feed:
         sampled = sample(self.rollouts.engine, chosen, 1, self.sampling, (seed, "canaries", step))
         judged: list[RolloutGroup] = self.rollouts.scorer.score(canaries.verifier, sampled)
         write_groups(self.job.attempt / "rollouts" / f"canaries-{step + 1:05d}.jsonl", judged)
+        refuse_faults(judged, self.stage.max_fault_share, step=step, where=f"{self.job.step_name}, canaries")
         return num_rewarded(judged)
 
 

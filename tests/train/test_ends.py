@@ -92,9 +92,9 @@ def test_each_alarm_has_its_bound_and_says_what_it_saw() -> None:
 
 class Falling(Parity):
     """A scorer whose guard suite gives 2, 4, 1, ... right answers of 6, look by look; canaries are never right, or all
-    of them."""
+    of them; None: faults."""
 
-    def __init__(self, right: Sequence[int] = (), canaries: float = 0.0) -> None:
+    def __init__(self, right: Sequence[int] = (), canaries: float | None = 0.0) -> None:
         super().__init__()
         self.right, self.canaries = list(right), canaries
 
@@ -105,7 +105,9 @@ class Falling(Parity):
         if verifier == "parity":
             return super().score(verifier, groups)
         right = self.right.pop(0) if verifier == "guard" else 0
-        scores = [float(n < right) if verifier == "guard" else self.canaries for n in range(len(groups))]
+        scores: list[float | None] = [
+            float(n < right) if verifier == "guard" else self.canaries for n in range(len(groups))
+        ]
         return [
             dataclasses.replace(made, verdicts=tuple(verdict(score) for _ in made.completions))
             for made, score in zip(groups, scores, strict=True)
@@ -173,6 +175,9 @@ def test_a_rewarded_canary_is_an_alarm_and_stops_the_stage_where_the_recipe_says
     assert [row["canaries_rewarded"] for row in metrics(clean)] == [0.0, 0.0, 0.0] and "alarms" not in facts
     _, facts = run(jobs, engine, Falling(canaries=1.0), stage(alarms=alarms))
     assert facts["alarms"] == {"canary": 3} and facts["ended"] == "steps"
+    with pytest.raises(StageError, match="of the verdicts of step 1 are faults") as caught:
+        run(jobs, engine, Falling(canaries=None), stage(alarms=alarms))
+    assert caught.value.where == "rl, canaries"
     with pytest.raises(StageError, match="step 1 looks gamed: 2 answers to prompts without a right one were rewarded"):
         run(jobs, engine, Falling(canaries=1.0), stage(alarms=alarms | {"on_alarm": "stop"}))
 
