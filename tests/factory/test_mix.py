@@ -54,7 +54,7 @@ def test_shares_are_exact_and_bands_are_of_each_data_set() -> None:
 
 
 def test_domains_have_their_shares_within_each_data_set_and_others_are_left_out() -> None:
-    keys = {"rows": 24, "domain": "domain", "domains": {"math": 1.0, "medicine": 5.0}}
+    keys = {"rows": 24, "domain": "domain", "domains": {"math": 1.0}}
     phases = mix_rows(stage(**keys, phases={"all": {"share": 1.0}}), WORLD, 0)
     assert Counter(row.data for row in phases["all"].rows) == {"web": 18, "code": 6}
     assert {row.metadata["domain"] for row in phases["all"].rows} == {"math"}
@@ -77,6 +77,10 @@ def test_a_row_comes_again_only_after_all_others_and_that_is_counted() -> None:
         ({"rows": 4, "score": "stars", "phases": TWO}, "'stars' in the metadata of row 1 of data 'web' is None"),
         ({"rows": 4, "domain": "subject", "domains": {"math": 1.0}}, "'subject' in the metadata of row 1"),
         ({"rows": 4, "domain": "domain", "domains": {"art": 1.0}}, "data 'web' has no row for phase 'all'"),
+        (
+            {"rows": 4, "domain": "domain", "domains": {"math": 1.0, "medicine": 5.0}},
+            "no row for phase 'all' is of the domain 'medicine'",
+        ),
     ],
 )
 def test_what_cannot_be_mixed_is_said(keys: dict[str, Any], says: str) -> None:
