@@ -84,6 +84,6 @@ def _completion(row: AnswerRow, version: str) -> Completion:
         segments=(Segment(token_ids=row.token_ids, logprobs=row.logprobs),),
         text=row.text,
         stop_reason=StopReason(row.stop_reason),
-        policy_version=version,
+        policy_version=row.policy_version or version,
         seed=row.seed,
     )
