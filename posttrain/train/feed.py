@@ -176,10 +176,11 @@ class Feed:
         return right_share(judged)
 
     def _keep(self, step: int, whole: Any) -> None:
-        """The best weights so far, and those that were the best before: a resume may still need them."""
+        """The best weights so far, and the two that were the best before: while the newest checkpoint is still being
+        written, a resume goes back to the one before it."""
         folder = self.job.attempt / BEST
         kept = sorted(folder.glob("step-*"))
-        for old in kept[:-1]:
+        for old in kept[:-2]:
             shutil.rmtree(old)
         new = folder / f"step-{step:05d}"
         self.save(whole, new)

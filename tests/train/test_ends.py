@@ -140,22 +140,24 @@ GUARD = {"suite": "s", "every": 1, "max_drop": 0.2}
 
 
 def test_a_guard_that_falls_ends_the_stage_with_the_best_weights_also_after_a_resume(jobs: Jobs, engine: Any) -> None:
-    """2, 3, 5, then 2 of 6 right: the weights after two steps count, though the resumed attempt did not make them."""
+    """1, 2, 3, 5, then 2 of 6 right: the weights after three steps count, though the resumed attempt did not make
+    them."""
     configured = stage(steps=6, save_every=5, early_stop={"guard": GUARD})
-    straight, facts = run(jobs, engine, Falling([2, 3, 5, 2]), configured)
-    assert [facts[key] for key in ("steps", "ended", "published_step")] == [3, "guard", 2]
+    straight, facts = run(jobs, engine, Falling([1, 2, 3, 5, 2]), configured)
+    assert [facts[key] for key in ("steps", "ended", "published_step")] == [4, "guard", 3]
     scores = [facts[key] for key in ("guard_start", "guard_published", "guard_last")]
-    assert scores == pytest.approx([2 / 6, 5 / 6, 2 / 6], abs=1e-6)
-    assert [row["guard"] for row in metrics(straight)] == pytest.approx([3 / 6, 5 / 6, 2 / 6], abs=1e-6)
-    two_steps, _ = run(jobs, engine, Falling(), stage(steps=2))
+    assert scores == pytest.approx([1 / 6, 5 / 6, 2 / 6], abs=1e-6)
+    assert [row["guard"] for row in metrics(straight)] == pytest.approx([2 / 6, 3 / 6, 5 / 6, 2 / 6], abs=1e-6)
+    best, _ = run(jobs, engine, Falling(), stage(steps=3))
     published = files(straight.output / "model")
-    assert published == files(two_steps.output / "model")
-    assert len(list((straight.attempt / "best").iterdir())) == 2
+    assert published == files(best.output / "model")
+    kept = [path.name for path in sorted((straight.attempt / "best").iterdir())]
+    assert kept == ["step-00001", "step-00002", "step-00003"]  # one for each checkpoint that may be resumed from
 
-    _, told = run(jobs, engine, Falling([2, 3, 5]), configured, stop_file=StopAfter(1))
+    _, told = run(jobs, engine, Falling([1, 2, 3, 5]), configured, stop_file=StopAfter(2))
     assert told == {"stopped": True}
     resumed, again = run(jobs, engine, Falling([2]), configured, resume=True)
-    assert resumed.resume.step == 2 and again == facts
+    assert resumed.resume.step == 3 and again == facts
     assert files(resumed.output / "model") == published and metrics(resumed) == metrics(straight)
     assert files(resumed.attempt / "rollouts") == files(straight.attempt / "rollouts")
 
