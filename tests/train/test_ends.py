@@ -51,6 +51,8 @@ def test_a_guard_ends_the_stage_by_its_fall_from_the_best_and_only_when_it_was_a
     assert guard_scores(rows) == {0: 0.5, 2: 0.8, 4: 0.61} and end_of(rows, configured) is None
     rows[-1] = row(guard=0.59)
     assert end_of(rows, configured) is End.GUARD
+    assert end_of([row(guard_start=0.5), row(guard=0.3)], configured) is None  # 0.5 - 0.3 is above 0.2 by rounding
+    assert end_of([row(guard_start=0.8), row(guard=0.6)], configured) is None
     assert end_of([*rows, row()], configured) is None
     assert end_of([row()] * 9, configured) is End.STEPS
 
