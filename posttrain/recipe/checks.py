@@ -16,8 +16,10 @@ from posttrain.recipe.phases import check_phases
 from posttrain.recipe.positions import check_raised
 from posttrain.recipe.resolve import (
     BASE,
+    asked_suites,
     counts_in_band,
     data_of,
+    gate_of,
     is_made_by_data_stage,
     is_policy,
     judge_stages,
@@ -414,11 +416,10 @@ def _check_context(recipe: Recipe, source: Source) -> None:
         for index, stage in enumerate(recipe.stages)
         if isinstance(stage, Dpd | Grpo)
     ]
-    if recipe.evaluate.after != "never":
-        for name, suite in recipe.evaluate.suites.items():
-            own = suite.max_tokens is not None
-            key: Key = ("evaluate", "suites", name, "max_tokens") if own else ("evaluate", "max_tokens")
-            limits.append((key, suite.max_tokens or recipe.evaluate.max_tokens))
+    for name, suite in asked_suites(recipe, recipe.stages).items():
+        own = suite.max_tokens is not None
+        key: Key = ("evaluate", "suites", name, "max_tokens") if own else ("evaluate", "max_tokens")
+        limits.append((key, suite.max_tokens or recipe.evaluate.max_tokens))
     for key, limit in limits:
         if limit >= room:
             source.fail(
@@ -432,8 +433,7 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
     trained = {name: stage.name for stage in recipe.stages for name in data_of(stage)}
     judges = {stage.name for stage in recipe.stages if isinstance(stage, RewardModel)}
     for index, stage in enumerate(recipe.stages):
-        gate = stage.gate if isinstance(stage, Sft | Dpd | Grpo) else None
-        if gate is not None and gate.suite not in recipe.evaluate.suites:
+        if (gate := gate_of(stage)) is not None and gate.suite not in recipe.evaluate.suites:
             what = f"'{gate.suite}' is no suite"
             source.fail(("stages", index, "gate", "suite"), what, near(gate.suite, recipe.evaluate.suites))
     for name, suite in recipe.evaluate.suites.items():
