@@ -143,8 +143,11 @@ def _check_added_tokens(recipe: Recipe, source: Source) -> None:
     if not recipe.chat.add_tokens:
         return
     for index, stage in enumerate(recipe.stages):
-        grows = isinstance(stage, Sft) and stage.adapter == "full"
-        if isinstance(stage, Training) and not grows and start_of(recipe, stage.name) == BASE:
+        grows, starts = isinstance(stage, Sft) and stage.adapter == "full", start_of(recipe, stage.name) == BASE
+        if starts and gate_of(stage) is not None:
+            what = "a gate asks the base too, which cannot be asked with the tokens that chat.add_tokens adds"
+            source.fail(("stages", index, "gate"), what, "give the gate to a later stage")
+        if starts and isinstance(stage, Training) and not grows:
             source.fail(
                 ("stages", index),
                 f"'{stage.name}' starts from the base, which lacks the tokens of chat.add_tokens; only an sft with "
