@@ -62,7 +62,7 @@ def main() -> None:
         total += found
         print(f"| {kind} | " + " | ".join(f"{found[column]:,}" for column in COLUMNS) + " |", flush=True)
     print("| all | " + " | ".join(f"{total[column]:,}" for column in COLUMNS) + " |")
-    for reason in sorted(name for name in total if name.startswith("")):
+    for reason in sorted(name for name in total if name not in COLUMNS):
         print(f"- {total[reason]:,} untrained {reason}")
 
 

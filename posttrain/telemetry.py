@@ -35,8 +35,6 @@ QUIET_ENVIRONMENT = {
     "VLLM_DO_NOT_TRACK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
-    "WANDB_MODE": "disabled",
-    "WANDB_DISABLED": "true",
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     # Plug-ins of pydantic are found by reading every installed package at start-up; those known report elsewhere.

@@ -96,13 +96,13 @@ def _common(row: Columns, sides: dict[str, list[Message]]) -> list[Message]:
         if key is not None and not _repeats(row, key, heads[0], sides["chosen"][-1]):
             raise FaultyRow(f"'{key}' is not what 'chosen' begins with, nor 'chosen' itself")
         if row.has("prompt"):
-            asked = prompt_turns(row)
+            asked = [unmarked(turn) for turn in prompt_turns(row)]
             said = [words(turn["content"]) for turn in heads[0] if turn["role"] == "user"]
             if asked != heads[0] and not (len(asked) == 1 and words(asked[0]["content"]) in said):
                 raise FaultyRow("'prompt' is not what 'chosen' and 'rejected' begin with")
         return with_system(row, heads[0])
     if row.has("prompt") and key is not None:
-        asked = with_system(row, prompt_turns(row))
+        asked = with_system(row, [unmarked(turn) for turn in prompt_turns(row)])
         if not _repeats(row, key, asked, sides["chosen"][-1]):
             raise FaultyRow(f"'{key}' is not 'prompt', nor 'prompt' with 'chosen'")
         return asked

@@ -113,6 +113,11 @@ def with_row_marks(row: Columns, messages: Sequence[Message]) -> list[Message]:
     return marked
 
 
+def without_yes(turn: Message) -> Message:
+    """Turns of a conversation are learned from by themselves."""
+    return unmarked(turn) if turn.get("train") is True else turn
+
+
 def unmarked(turn: Message) -> Message:
     """Turns of a prompt are context by themselves."""
     return {key: value for key, value in turn.items() if key != "train"}

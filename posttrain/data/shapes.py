@@ -22,6 +22,7 @@ from posttrain.data.question import (
     unmarked,
     with_row_marks,
     with_system,
+    without_yes,
 )
 from posttrain.data.turns import read_flag, read_tools, read_turns, turns_in, without_padding
 from posttrain.types import Conversation, Message, PreferencePair, Prompt
@@ -49,7 +50,7 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
     if messages is None:
         raise unlike(row, "'prompt' or 'messages'", {"prompt": "prompt", "completion": "completion"})
     if messages[-1]["role"] == "assistant" and answer is None:
-        messages = with_row_marks(row, messages)
+        messages = [without_yes(turn) for turn in with_row_marks(row, messages)]
     elif answer is None and row.first(*LISTS):
         raise FaultyRow(f"it ends with a turn of the {messages[-1]['role']}, so there is no answer to learn from")
     elif answer is None:
@@ -57,10 +58,12 @@ def read_conversation(name: str, number: int, row: Columns) -> Conversation:
     elif messages[-1]["role"] == "assistant":
         raise FaultyRow(f"'{answer}' stands behind turns that end in an answer", "keep one of the two")
     else:
-        # The answer is what such a row teaches; turns of the assistant before it are what was said already.
-        context = [turn | {"train": False} if turn["role"] == "assistant" else turn for turn in messages]
-        context = messages if "Alpaca" in row.shapes else context  # whose history is learned too
-        messages = with_row_marks(row, [*context, *_with_reasoning(row, _completion(row, answer))])
+        asked = 0 if "Alpaca" in row.shapes else len(messages)  # whose history is learned too
+        marked = with_row_marks(row, [*messages, *_with_reasoning(row, _completion(row, answer))])
+        # The answer is what such a row teaches; turns of the assistant before it are what was said already, where no
+        # mark says otherwise.
+        context = [{"train": False} | turn if turn["role"] == "assistant" else turn for turn in marked[:asked]]
+        messages = [without_yes(turn) for turn in (*context, *marked[asked:])]
     if not any(turn["role"] == "assistant" and turn.get("train", True) for turn in messages):
         raise FaultyRow("no turn of the assistant is to be learned from")
     row.context_turns = sum(turn.get("train") is False for turn in messages)

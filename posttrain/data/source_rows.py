@@ -14,9 +14,10 @@ from typing import Any
 from posttrain.data.columns import Columns, FaultyRow, Reading, check_json, json_value
 from posttrain.data.files import RawRow, read_files
 from posttrain.data.hub import read_hub
-from posttrain.data.question import LISTS
+from posttrain.data.question import LISTS, unmarked
 from posttrain.data.shapes import read_conversation, read_prompt
 from posttrain.data.source import Fault, Rows, check_share, in_words, load_conversations, load_prompts
+from posttrain.data.turns import TRAINED_KEYS, known_keys
 from posttrain.recipe.schema import Data, FileData, HubData, ToyData
 from posttrain.toy import collected
 from posttrain.toy.tasks import ask
@@ -29,8 +30,9 @@ _GROUPS = ("source", "dataset", "dataset_name", "subject", "domain", "category")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRow:
-    """One row. answers: what the row has of them, as text with its reasoning; made_from: what an earlier stage said of
-    the row; group: what the row calls its source, else the data set.
+    """One row. answers: what the row has of them, as text with its reasoning and calls; made_from: what an earlier
+    stage said of the row; group: what the row calls its source, else the data set; turns: of a row to imitate all turns
+    as they were read, with the marks of those that are context.
 
     Example: SourceRow(number=3, id="sums/3", data="sums", messages=({"role": "user", "content": "17+25?"},),
     answers=("42",), gold="42")
@@ -47,12 +49,24 @@ class SourceRow:
     tools: tuple[dict[str, Any], ...] = ()
     made_from: tuple[dict[str, Any], ...] = ()
     group: str = ""
+    turns: tuple[Message, ...] = ()
 
 
 def load_source_rows(
     name: str, spec: Data, recipe_dir: Path, *, think: tuple[str, str] = ("<think>", "</think>")
 ) -> Rows[SourceRow]:
     """Rows of a file, the hub or the toy world. Raises DataError as the other loaders do."""
+    return _load(name, spec, recipe_dir, think, calls=True)
+
+
+def load_asked_rows(
+    name: str, spec: Data, recipe_dir: Path, *, think: tuple[str, str] = ("<think>", "</think>")
+) -> Rows[SourceRow]:
+    """The same for the stages that ask models: answers that call tools are faulty rows, as those stages read text."""
+    return _load(name, spec, recipe_dir, think, calls=False)
+
+
+def _load(name: str, spec: Data, recipe_dir: Path, think: tuple[str, str], *, calls: bool) -> Rows[SourceRow]:
     if not isinstance(spec, FileData | HubData):
         return _made(name, spec, recipe_dir)
     items: list[SourceRow] = []
@@ -62,7 +76,10 @@ def load_source_rows(
         if spec.limit is not None and len(items) + len(faults) >= spec.limit:
             break
         try:
-            items.append(_read(name, raw, spec, think))
+            row = _read(name, raw, spec, think)
+            if not calls and row.turns:
+                _refuse_calls(row.turns[-1], "the answer")
+            items.append(row)
             numbers.append(raw.number)
         except FaultyRow as fault:
             faults.append(Fault(row=raw.number, reason=in_words(fault, raw.place), remedy=fault.remedy))
@@ -112,7 +129,7 @@ def asked_key(messages: Sequence[Message]) -> str:
 def plain(row: SourceRow) -> Conversation | Prompt:
     """The row as it would be trained on: with its first answer, or as a prompt where it has none."""
     if row.answers:
-        turns = (*row.messages, {"role": "assistant", "content": row.answers[0]})
+        turns = row.turns or (*row.messages, {"role": "assistant", "content": row.answers[0]})
         return Conversation(id=row.id, source=row.data, messages=turns, tools=row.tools)
     return Prompt(
         id=row.id,
@@ -149,11 +166,17 @@ def _from_columns(name: str, number: int, value: dict[str, Any], reading: Readin
         conversation = None  # a row of prompts; what is wrong with any other comes out below
     asked = Columns(value, reading) if conversation is None else _question_of(conversation, value, reading)
     prompt = read_prompt(name, number, asked, needs_gold=False)
-    answers = [] if conversation is None else [answer_text(conversation.messages[-1], reading.think)]
+    turns = [] if conversation is None else [known_keys(turn) for turn in conversation.messages]
+    messages = tuple(known_keys(turn) for turn in prompt.messages)
+    answers = [answer_text(turn, reading.think) for turn in turns[-1:]]
+    if [unmarked(turn) for turn in turns[:-1]] != [*messages]:
+        _refuse_calls(turns[-1] if turns else {}, "the answer")
+        turns = []  # its gold's format asks in other words
     for place, given in enumerate(candidates if isinstance(candidates, list) else [candidates] if candidates else []):
         turn = {"role": "assistant", "content": given} if isinstance(given, str) else given
         if not isinstance(turn, dict) or not isinstance(turn.get("content"), str):
             raise FaultyRow(f"'{CANDIDATES}[{place}]' is neither text nor a turn")
+        _refuse_calls(turn, f"'{CANDIDATES}[{place}]'")
         answers.append(answer_text(turn, reading.think))
     # Nothing vanishes: what no reader knows stays beside the row.
     unread = whole.unread() & asked.unread()
@@ -166,7 +189,7 @@ def _from_columns(name: str, number: int, value: dict[str, Any], reading: Readin
         number=number,
         id=prompt.id,
         data=name,
-        messages=prompt.messages,
+        messages=messages,
         answers=tuple(dict.fromkeys(answers)),
         gold=prompt.gold,
         reference=prompt.reference,
@@ -174,22 +197,32 @@ def _from_columns(name: str, number: int, value: dict[str, Any], reading: Readin
         tools=prompt.tools,
         made_from=tuple(lineage),
         group=groups[0] if groups else name,
+        turns=tuple(turns),
     )
 
 
 def _question_of(conversation: Conversation, value: Mapping[str, Any], reading: Reading) -> Columns:
     """The columns of a row to imitate as those of a prompt: its turns without the last."""
-    answered = ("prompt", "completion", "output", "instruction", "input", "history", "system", "system_prompt")
+    texts = ("prompt", "completion", "output", "instruction", "input", "history", "system", "system_prompt")
+    answered = (*texts, *TRAINED_KEYS)  # lists of marks count the answer too
     theirs = {reading.columns.get(key, key) for key in (*LISTS, *answered)}
-    turns = [{key: part for key, part in turn.items() if key != "train"} for turn in conversation.messages[:-1]]
+    turns = [unmarked(turn) for turn in conversation.messages[:-1]]
     rest = {key: part for key, part in value.items() if key not in theirs | {*LISTS, *answered}}
     columns = {ours: name for ours, name in reading.columns.items() if name not in theirs}
     return Columns({**rest, "messages": turns}, replace(reading, columns=columns))
 
 
-def answer_text(turn: Mapping[str, Any], think: tuple[str, str]) -> str:
-    """An answer as one text, its reasoning between the tags. Raises FaultyRow where it calls tools."""
+def _refuse_calls(turn: Mapping[str, Any], what: str) -> None:
     if turn.get("tool_calls"):
-        raise FaultyRow("the answer calls tools, which stages that make rows do not read")
+        raise FaultyRow(
+            f"{what} calls tools, where text is read alone",
+            "take such rows out; clean and mix take answers that call tools, stages that ask models do not",
+        )
+
+
+def answer_text(turn: Mapping[str, Any], think: tuple[str, str]) -> str:
+    """An answer as one text: its reasoning between the tags, its calls as JSON, one a line, at the end."""
     reasoning, content = turn.get("reasoning_content"), str(turn.get("content") or "")
+    calls = [json.dumps(call.get("function", call), ensure_ascii=False) for call in turn.get("tool_calls") or ()]
+    content = "\n".join([content, *calls] if content else calls)
     return f"{think[0]}\n{reasoning}\n{think[1]}\n\n{content}" if reasoning else content

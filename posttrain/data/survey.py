@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.source import Rows, load_conversations, load_pairs, load_problems, load_prompts
-from posttrain.data.source_rows import load_source_rows
+from posttrain.data.source_rows import load_asked_rows, load_source_rows
 from posttrain.errors import DataError
 from posttrain.recipe.resolve import data_of, watched_data
-from posttrain.recipe.schema import Data, DataStage, FileData, HubData, Recipe, RewardModel, Sft, StageData
+from posttrain.recipe.schema import AskingStage, Data, DataStage, FileData, HubData, Recipe, RewardModel, Sft, StageData
 
 SAMPLE_ROWS = 10_000
 
@@ -30,6 +30,8 @@ def readers(recipe: Recipe, stages: Collection[str]) -> dict[str, Callable[..., 
                 if isinstance(stage, Sft)
                 else partial(load_pairs, think=recipe.chat.think)
                 if isinstance(stage, RewardModel)
+                else load_asked_rows
+                if isinstance(stage, AskingStage)
                 else load_source_rows
                 if isinstance(stage, DataStage)
                 else load_prompts

@@ -55,7 +55,7 @@ def turns_in(value: Any) -> list[Any] | None:
 
 
 def read_turn(raw: Any, place: str, allowed: Collection[str] = ()) -> Message:
-    """One turn. Raises FaultyRow."""
+    """One turn; of the assistant with "train" where its own marks say. Raises FaultyRow."""
     if not isinstance(raw, Mapping):
         raise FaultyRow(f"{place} is not an object")
     check_unicode(raw, place)
@@ -82,7 +82,7 @@ def read_turn(raw: Any, place: str, allowed: Collection[str] = ()) -> Message:
             f"{place} is a turn of the {role} that is to be learned from; only turns of the assistant are",
             "say that it is not to be learned from, or leave that key out",
         )
-    return done | ({"train": False} if trained is False and done["role"] == "assistant" else {})
+    return done | ({} if trained is None or done["role"] != "assistant" else {"train": trained})
 
 
 def _said(turn: Mapping[str, Any], role: str, content: Any, place: str) -> dict[str, Any]:
@@ -221,4 +221,12 @@ def with_marks(messages: Sequence[Message], marks: Any, key: str) -> list[Messag
     if odd := [index for index, on in enumerate(flags) if on and messages[index]["role"] != "assistant"]:
         raise FaultyRow(f"{key}[{odd[0]}] says to learn from a turn of the {messages[odd[0]]['role']}", "write 0 there")
     pairs = zip(messages, flags, strict=True)
-    return [turn if on or turn["role"] != "assistant" else turn | {"train": False} for turn, on in pairs]
+    # A turn's own "no" stays.
+    return [turn | {"train": on and turn.get("train", True)} if turn["role"] == "assistant" else turn
+            for turn, on in pairs]  # fmt: skip
+
+
+def known_keys(turn: Message) -> Message:
+    """The turn without keys that were read only because its data set lists them as metadata."""
+    known = {"role", "content", "reasoning_content", "tool_calls", "name", "tool_call_id", "train"} | _BOOKKEEPING
+    return {name: value for name, value in turn.items() if name in known}

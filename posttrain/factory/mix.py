@@ -29,8 +29,8 @@ class MixedPhase:
 
 
 def mix_rows(stage: Mix, rows: Mapping[str, Sequence[SourceRow]], seed: int) -> dict[str, MixedPhase]:
-    """rows: data set -> its rows. Raises DataError: a row without its score or domain, a data set without rows for a
-    phase, or rows that would stand in a phase more often than max_repeats."""
+    """rows: data set -> its rows. Raises DataError: a row without its score or domain, a data set or domain without
+    rows for a phase, or rows that would stand in a phase more often than max_repeats."""
     ranked = {name: _by_quality(stage, name, found) for name, found in rows.items()}
     phases = {}
     totals = shares({name: phase.share for name, phase in stage.phases.items()}, stage.rows)
@@ -84,6 +84,16 @@ def _pools(
         total = sum(share for share, _ in own.values())
         for pool, (share, rows) in own.items():
             pools[pool], weights[pool] = rows, weight * share / total
+    names = phase.data or stage.data
+    missing = [
+        domain for domain in phase.domains or stage.domains if not any(f"{name}/{domain}" in pools for name in names)
+    ]
+    if missing:
+        raise DataError(
+            f"no row for phase '{phase_name}' is of the domain '{missing[0]}'",
+            where=f"stages.{stage.name}.phases.{phase_name}",
+            remedy="spell it as the rows do, widen the phase's quality, or leave the domain out",
+        )
     return pools, weights
 
 

@@ -265,9 +265,16 @@ def published_row(row: SourceRow, answer: str | None, made: Mapping[str, Any]) -
 
 
 def row_as_read(row: SourceRow) -> dict[str, Any]:
-    """A row published as it was read, with all of its answers."""
+    """A row published as it was read, with all of its answers; a row to imitate teaches the same turns as before."""
     made = {"data": row.data, "row": row.number, "id": row.id, "models": []}
     whole = published_row(row, row.answers[0] if row.answers else None, made)
+    if row.turns:
+        # In a prompt, turns of the assistant are context where they do not say otherwise.
+        asked = [
+            turn | {"train": True} if turn["role"] == "assistant" and turn.get("train", True) else turn
+            for turn in row.turns[:-1]
+        ]
+        whole |= {"prompt": asked, "completion": [row.turns[-1]]}
     return {**whole, CANDIDATES: list(row.answers)} if len(row.answers) > 1 else whole
 
 

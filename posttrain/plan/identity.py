@@ -105,6 +105,7 @@ def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
     if not isinstance(stage, Dpd | Sft):
         params["data_specs"] = data_specs(recipe, [*data_of(stage), *watched])
     if isinstance(stage, Grpo):
+        params["alarms"] = {key: value for key, value in own["alarms"].items() if key != "on_alarm"}  # trains nothing
         params |= {
             **_verifier_params(recipe, verifiers_of(stage) | watched),
             **_guard_params(recipe, stage),

@@ -11,9 +11,9 @@ from posttrain.preflight.finding import Finding
 from posttrain.preflight.subject import Subject
 
 # Kinds of steps that publish text; and distributions, of answers whose lengths are not known before they are there.
-_SMALL = (
+SMALL = (
     *("fitness", "pairs", "filter", "evaluate", "gate", "teacher_logprobs"),
-    *("clean", "verify", "refine", "reconstruct", "tests"),
+    *("clean", "mix", "verify", "refine", "reconstruct", "tests"),
 )
 
 
@@ -24,7 +24,7 @@ def disk_space(subject: Subject) -> Iterator[Finding]:
         estimates[step.name].disk_bytes
         for step in subject.plan.steps
         if not store.is_published(step.id)
-        and step.kind not in _SMALL
+        and step.kind not in SMALL
         and (step.kind != "tokens" or estimates[step.name].disk_bytes is not None)  # else of rows that a stage writes
     ]
     if None in wanted:

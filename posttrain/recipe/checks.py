@@ -16,8 +16,10 @@ from posttrain.recipe.phases import check_phases
 from posttrain.recipe.positions import check_raised
 from posttrain.recipe.resolve import (
     BASE,
+    asked_suites,
     counts_in_band,
     data_of,
+    gate_of,
     is_made_by_data_stage,
     is_policy,
     judge_stages,
@@ -141,8 +143,11 @@ def _check_added_tokens(recipe: Recipe, source: Source) -> None:
     if not recipe.chat.add_tokens:
         return
     for index, stage in enumerate(recipe.stages):
-        grows = isinstance(stage, Sft) and stage.adapter == "full"
-        if isinstance(stage, Training) and not grows and start_of(recipe, stage.name) == BASE:
+        grows, starts = isinstance(stage, Sft) and stage.adapter == "full", start_of(recipe, stage.name) == BASE
+        if starts and gate_of(stage) is not None:
+            what = "a gate asks the base too, which cannot be asked with the tokens that chat.add_tokens adds"
+            source.fail(("stages", index, "gate"), what, "give the gate to a later stage")
+        if starts and isinstance(stage, Training) and not grows:
             source.fail(
                 ("stages", index),
                 f"'{stage.name}' starts from the base, which lacks the tokens of chat.add_tokens; only an sft with "
@@ -422,11 +427,10 @@ def _check_context(recipe: Recipe, source: Source) -> None:
         for index, stage in enumerate(recipe.stages)
         if isinstance(stage, Dpd | Grpo)
     ]
-    if recipe.evaluate.after != "never":
-        for name, suite in recipe.evaluate.suites.items():
-            own = suite.max_tokens is not None
-            key: Key = ("evaluate", "suites", name, "max_tokens") if own else ("evaluate", "max_tokens")
-            limits.append((key, suite.max_tokens or recipe.evaluate.max_tokens))
+    for name, suite in asked_suites(recipe, recipe.stages).items():
+        own = suite.max_tokens is not None
+        key: Key = ("evaluate", "suites", name, "max_tokens") if own else ("evaluate", "max_tokens")
+        limits.append((key, suite.max_tokens or recipe.evaluate.max_tokens))
     for key, limit in limits:
         if limit >= room:
             source.fail(
@@ -440,8 +444,7 @@ def _check_suites(recipe: Recipe, source: Source) -> None:
     trained = {name: stage.name for stage in recipe.stages for name in data_of(stage)}
     judges = {stage.name for stage in recipe.stages if isinstance(stage, RewardModel)}
     for index, stage in enumerate(recipe.stages):
-        gate = stage.gate if isinstance(stage, Sft | Dpd | Grpo) else None
-        if gate is not None and gate.suite not in recipe.evaluate.suites:
+        if (gate := gate_of(stage)) is not None and gate.suite not in recipe.evaluate.suites:
             what = f"'{gate.suite}' is no suite"
             source.fail(("stages", index, "gate", "suite"), what, near(gate.suite, recipe.evaluate.suites))
     for name, suite in recipe.evaluate.suites.items():

@@ -12,17 +12,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from posttrain.errors import RecipeError
 from posttrain.recipe.location import Source, keys_at, near
-from posttrain.recipe.schema import Recipe
+from posttrain.recipe.schema import AnyStage, Recipe
 from posttrain.recipe.yaml_core import Key, read_file, read_text
 
-STAGE_KINDS = ("sft", "dpd", "grpo", "reward_model", "verify", "refine", "reconstruct", "tests", "clean")
+STAGE_KINDS = tuple(tag for tag in (get_args(one)[1].tag for one in get_args(get_args(AnyStage)[0])) if tag != "custom")
 DATA_SOURCES = ("file", "jsonl", "parquet", "hub", "toy", "reasoning_gym", "stage")
 RENAMED_KEYS = {
     "lr": "learning_rate",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from posttrain.recipe.location import Source
 from posttrain.recipe.phases import longest_row
-from posttrain.recipe.resolve import BASE, final_policy, is_policy, start_of
+from posttrain.recipe.resolve import BASE, final_policy, gate_of, is_policy, start_of
 from posttrain.recipe.schema import AnyStage, Dpd, Grpo, Recipe, RewardModel, Sft
 from posttrain.recipe.yaml_core import Key
 
@@ -49,6 +49,8 @@ def _sampled(recipe: Recipe, stages: Iterable[AnyStage]) -> set[str]:
             found |= {stage.name, start_of(recipe, stage.name)}
         elif isinstance(stage, Dpd):
             found.add(start_of(recipe, stage.name))
+        if gate_of(stage) is not None:
+            found |= {stage.name, start_of(recipe, stage.name)}
         if recipe.evaluate.suites and recipe.evaluate.after == "every_stage" and is_policy(stage):
             found |= {stage.name, BASE}
     return found | ({final_policy(recipe)} if recipe.evaluate.suites and recipe.evaluate.after == "last" else set())

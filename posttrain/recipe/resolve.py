@@ -6,7 +6,7 @@ The recipe has been checked (checks.py), so every name that it uses is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -21,6 +21,7 @@ from posttrain.recipe.schema import (
     DataStage,
     Dpd,
     Filter,
+    Gate,
     Grpo,
     Mix,
     ModelRef,
@@ -32,6 +33,7 @@ from posttrain.recipe.schema import (
     Sft,
     Stage,
     StageData,
+    Suite,
     Verify,
     WriteTests,
 )
@@ -142,14 +144,25 @@ def judge_of(recipe: Recipe, verifiers: Iterator[str] | list[str] | set[str]) ->
     return named[0] if named else None
 
 
-def samples_answers(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
+def gate_of(stage: Stage) -> Gate | None:
+    """The gate behind a stage, if any."""
+    return stage.gate if isinstance(stage, Sft | Dpd | Grpo) else None
+
+
+def asked_suites(recipe: Recipe, stages: Sequence[AnyStage]) -> dict[str, Suite]:
+    """The suites that checkpoints are asked: all where they are scored, and otherwise those of gates and guards."""
+    guards = [stage.early_stop.guard for stage in stages if isinstance(stage, Grpo)]
+    named = {rule.suite for rule in (*map(gate_of, stages), *guards) if rule is not None}
+    scored = recipe.evaluate.after != "never"
+    return {name: suite for name, suite in recipe.evaluate.suites.items() if scored or name in named}
+
+
+def samples_answers(recipe: Recipe, stages: Sequence[AnyStage]) -> bool:
     """Whether an engine is to sample answers, for a stage or for a suite."""
-    return any(isinstance(stage, Dpd | Grpo) for stage in stages) or (
-        bool(recipe.evaluate.suites) and recipe.evaluate.after != "never"
-    )
+    return any(isinstance(stage, Dpd | Grpo) for stage in stages) or bool(asked_suites(recipe, stages))
 
 
-def on_vllm_cpu(recipe: Recipe, stages: Iterable[AnyStage]) -> bool:
+def on_vllm_cpu(recipe: Recipe, stages: Sequence[AnyStage]) -> bool:
     """Whether vLLM is to sample answers of the policy without a GPU."""
     own = recipe.engine.roles.get("policy")
     gpus = own.gpus_per_engine if own is not None else None

@@ -9,6 +9,8 @@ from typing import Any
 from posttrain.recipe.resolve import data_of
 from posttrain.recipe.schema import Recipe
 
+_FEW, _FEWER = 32, 4  # rows of a data set that a stage reads, and of any other
+
 
 def smoke_recipe(recipe: Recipe) -> Recipe:
     """The same recipe with real shapes but two optimiser steps a stage, few rows and prompts, and a name of its own."""
@@ -20,7 +22,9 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
             stage.update(steps=2, save_every=1)
         if stage.get("gate"):
             stage["gate"]["max_drop"] = 1.0  # two steps may lose everything
-        if stage.get("phases"):
+        if stage["kind"] == "mix":
+            _shrink_mix(stage)
+        elif stage.get("phases"):
             count = len(stage["phases"])
             stage["steps"] = max(2, count)
             stage["phases"] = [phase | {"share": 1 / count} for phase in stage["phases"]]
@@ -40,7 +44,7 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
     if raw["base"]["path"] == "toy":
         raw["base"]["toy"] = {**(raw["base"]["toy"] or {}), "steps": 2}
     for name, data in raw["data"].items():
-        few = 32 if name in trained else 4
+        few = _FEW if name in trained else _FEWER
         if "rows" in data:
             data["rows"] = min(data["rows"], few)
         if "limit" in data:
@@ -48,6 +52,16 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
     raw["evaluate"]["k"] = min(recipe.evaluate.k, 2)
     raw["verifiers"] = _without_canaries(raw["verifiers"])
     return Recipe.model_validate_json(json.dumps(raw))
+
+
+def _shrink_mix(stage: dict[str, Any]) -> None:
+    """Few rows, as many for each phase: of so few, a band of quality or a domain may hold none, and so none is asked
+    for; and one row may stand for all of its data set."""
+    phases = stage["phases"]
+    stage["rows"] = max(min(stage["rows"], _FEW), len(phases))
+    stage.update(max_repeats=stage["rows"], score=None, domain=None, domains={})
+    for phase in phases.values():
+        phase.update(share=1 / len(phases), quality=(0.0, 1.0), domains=None)
 
 
 def _without_canaries(spec: Any) -> Any:

@@ -38,7 +38,8 @@ class JudgedRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerRow:
-    """One answer, with its seed, token ids [T] and their log-probabilities [T]; `verdict` is None before it is judged.
+    """One answer, with its seed, token ids [T] and their log-probabilities [T]; `verdict` is None before it is judged;
+    `policy_version` is empty where it is the row's.
 
     Example: AnswerRow(text="<think>17+25</think>42", stop_reason="stop", num_tokens=9, verdict=JudgedRow(...))
     """
@@ -50,11 +51,12 @@ class AnswerRow:
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     verdict: JudgedRow | None = None
+    policy_version: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptRow:
-    """One prompt with its G answers. `prompt` is the text of its last turn.
+    """One prompt with its G answers. `prompt` is the text of its last turn, `policy_version` that of its first answer.
 
     Example: PromptRow(prompt_id="toy-stem/3", source="stem_prompts", prompt="17+25?", policy_version="stem@4",
     completions=(AnswerRow(...), ...))
@@ -101,11 +103,12 @@ def judged_row(verdict: Verdict) -> JudgedRow:
 def prompt_row(group: RolloutGroup) -> PromptRow:
     """One prompt with its answers and verdicts, as published."""
     verdicts: tuple[Verdict | None, ...] = group.verdicts or (None,) * len(group.completions)
+    version = group.completions[0].policy_version if group.completions else ""
     return PromptRow(
         prompt_id=group.prompt.id,
         source=group.prompt.source,
         prompt=group.prompt.messages[-1]["content"],
-        policy_version=group.completions[0].policy_version if group.completions else "",
+        policy_version=version,
         completions=tuple(
             AnswerRow(
                 text=completion.text,
@@ -115,6 +118,7 @@ def prompt_row(group: RolloutGroup) -> PromptRow:
                 token_ids=completion.token_ids,
                 logprobs=tuple(round(value, 5) for segment in completion.segments for value in segment.logprobs),
                 verdict=judged_row(verdict) if verdict is not None else None,
+                policy_version="" if completion.policy_version == version else completion.policy_version,
             )
             for completion, verdict in zip(group.completions, verdicts, strict=True)
         ),

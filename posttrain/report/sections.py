@@ -33,6 +33,7 @@ KIND_WORDS = {
     "fitness": "models checked",
     "tokens": "rows to tokens",
     "clean": "rows cleaned",
+    "mix": "rows mixed",
     "verify": "rows verified",
     "refine": "rows refined",
     "reconstruct": "chains rebuilt",

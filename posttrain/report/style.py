@@ -81,7 +81,7 @@ background:linear-gradient(var(--hair),var(--hair)) 0 50%/100% 1px no-repeat}
 .lane i{position:absolute;top:0;height:12px;border-radius:2px;min-width:2px;background:var(--base)}
 .k-sft,.k-tokens{background:var(--sft)!important}.k-dpd,.k-pairs{background:var(--dpd)!important}.k-grpo,.k-filter{background:var(--grpo)!important}
 .k-reward_model{background:var(--rm)!important}.k-evaluate{background:var(--eval)!important}
-.k-clean,.k-verify,.k-refine,.k-reconstruct,.k-tests{background:var(--odd)!important}
+.k-clean,.k-mix,.k-verify,.k-refine,.k-reconstruct,.k-tests{background:var(--odd)!important}
 .k-pairs,.k-filter,.k-tokens{opacity:.6}
 .key{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px;background:var(--base)}
 .legend{font-size:12.5px;color:var(--soft);display:flex;flex-wrap:wrap;gap:3px 16px;margin:2px 0 10px}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from posttrain.data.source import Rows, load_conversations, load_pairs, load_prompts
-from posttrain.data.source_rows import load_source_rows, plain
+from posttrain.data.source_rows import load_asked_rows, load_source_rows, plain
 from posttrain.data.survey import readers
 from posttrain.errors import DataError, InputError
 from posttrain.recipe.location import near
@@ -45,9 +45,10 @@ class DataTarget:
     def rows(self, limit: int | None = None) -> Rows[Any]:
         """Its rows, at most `limit` where it is a file. Raises DataError: it cannot be read, or no row can be used."""
         spec = _tolerant(self.spec, limit)
-        further = () if self.load in (load_prompts, load_source_rows) else (self.stage_folders,)
+        sources = (load_source_rows, load_asked_rows)
+        further = () if self.load in (load_prompts, *sources) else (self.stage_folders,)
         rows: Rows[Any] = self.load(self.name, spec, self.folder, *further)
-        return replace(rows, items=tuple(map(plain, rows.items))) if self.load is load_source_rows else rows
+        return replace(rows, items=tuple(map(plain, rows.items))) if self.load in sources else rows
 
 
 def find_targets(target: str, kind: Kind | None = None) -> list[DataTarget]:

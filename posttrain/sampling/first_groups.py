@@ -10,7 +10,7 @@ Knows no verifier: groups are judged whole by who asks.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,10 +29,10 @@ class FirstGroups:
 
     def __init__(self, answers: FilterAnswers, prompts: Sequence[EncodedPrompt]) -> None:
         """Raises StageError: the answers are of another model."""
-        wanted = {(one.prompt.source, one.prompt.id) for one in prompts}
+        wanted = set(map(_key, prompts))
         self._seed_parts = (answers.seed, FILTER, 0)
         self._seen: Counter[tuple[str, str]] = Counter()
-        self._held: defaultdict[tuple[str, str], list[tuple[Completion, ...]]] = defaultdict(list)
+        self._held: defaultdict[tuple[str, str, str], deque[tuple[Completion, ...]]] = defaultdict(deque)
         for key, completions in read_answers(answers.path):
             if key in wanted:
                 self._held[key].append(completions)
@@ -43,7 +43,7 @@ class FirstGroups:
     ) -> list[RolloutGroup]:
         """`samples` answers of each prompt [P], in order; those that the filter had keep its version."""
         occurrences = count_occurrences(prompts, self._seen)
-        groups = [self._begun(one, number, samples) for one, number in zip(prompts, occurrences, strict=True)]
+        groups = [self._begun(one, samples) for one in prompts]
         asked = [
             Asked(prompt=one, occurrence=number, indices=range(len(group.completions), samples))
             for one, number, group in zip(prompts, occurrences, groups, strict=True)
@@ -54,13 +54,18 @@ class FirstGroups:
             for group, missing in zip(groups, more, strict=True)
         ]
 
-    def _begun(self, encoded: EncodedPrompt, occurrence: int, samples: int) -> RolloutGroup:
-        held = self._held.get((encoded.prompt.source, encoded.prompt.id), [])
-        begun = held[occurrence][:samples] if occurrence < len(held) else ()
+    def _begun(self, encoded: EncodedPrompt, samples: int) -> RolloutGroup:
+        held = self._held.get(_key(encoded))
+        begun = held.popleft()[:samples] if held else ()
         return RolloutGroup(prompt=encoded.prompt, prompt_ids=encoded.ids, completions=begun)
 
 
-def _refuse_others(completions: Sequence[Completion], answers: FilterAnswers, key: tuple[str, str]) -> None:
+def _key(encoded: EncodedPrompt) -> tuple[str, str, str]:
+    """As the filter's file has it: rows may share an id, and then differ in what they ask."""
+    return encoded.prompt.source, encoded.prompt.id, encoded.prompt.messages[-1]["content"]
+
+
+def _refuse_others(completions: Sequence[Completion], answers: FilterAnswers, key: Sequence[str]) -> None:
     versions = {one.policy_version for one in completions}
     if versions != {answers.version}:
         raise StageError(

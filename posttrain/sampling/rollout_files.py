@@ -53,12 +53,15 @@ def read_groups(path: Path, prompts: Sequence[Prompt]) -> list[RolloutGroup]:
     return groups
 
 
-def read_answers(path: Path) -> Iterator[tuple[tuple[str, str], tuple[Completion, ...]]]:
-    """Of what `write_groups` wrote: (source, id) of each prompt and its answers with their tokens, one prompt at a
-    time."""
+def read_answers(path: Path) -> Iterator[tuple[tuple[str, str, str], tuple[Completion, ...]]]:
+    """Of what `write_groups` wrote: (source, id, last turn) of each prompt, and its answers with their tokens. One
+    prompt at a time."""
     for value in json_rows(path):
         row = from_json(PromptRow, value, str(path))
-        yield (row.source, row.prompt_id), tuple(_completion(one, row.policy_version) for one in row.completions)
+        yield (
+            (row.source, row.prompt_id, row.prompt),
+            tuple(_completion(one, row.policy_version) for one in row.completions),
+        )
 
 
 def _verdict(row: JudgedRow) -> Verdict:
@@ -81,6 +84,6 @@ def _completion(row: AnswerRow, version: str) -> Completion:
         segments=(Segment(token_ids=row.token_ids, logprobs=row.logprobs),),
         text=row.text,
         stop_reason=StopReason(row.stop_reason),
-        policy_version=version,
+        policy_version=row.policy_version or version,
         seed=row.seed,
     )

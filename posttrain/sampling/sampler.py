@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from posttrain.errors import StageError
 from posttrain.rollout.engine import Engine
 from posttrain.types import Completion, EncodedPrompt, GenerationRequest, Prompt, RolloutGroup, SamplingParams
 
@@ -88,7 +89,8 @@ class Asked:
 def sample_range(
     engine: Engine, asked: Sequence[Asked], sampling: SamplingParams, seed_parts: Sequence[Any]
 ) -> list[tuple[Completion, ...]]:
-    """The answers of these indices to each prompt, under the seeds that they always have."""
+    """The answers of these indices to each prompt, under the seeds that they always have. Raises StageError: the engine
+    gave more or fewer."""
     requests = [
         GenerationRequest(
             prompt_ids=one.prompt.ids,
@@ -97,7 +99,16 @@ def sample_range(
         for one in asked
         if one.indices
     ]
-    made = iter(engine.generate(requests, sampling) if requests else ())
+    given = engine.generate(requests, sampling) if requests else []
+    wanted, found = [len(request.seeds) for request in requests], list(map(len, given))
+    if found != wanted:
+        raise StageError(
+            f"the engine gave {sum(found)} answers to {len(found)} prompts where {sum(wanted)} to {len(wanted)} were "
+            "asked, or not as many to each",
+            where=str(seed_parts[1]),
+            remedy="run the same command again; if it stays, the engine's version does not keep to what is asked",
+        )
+    made = iter(given)
     return [
         tuple(_whole(completion, one.prompt.opened) for completion in next(made)) if one.indices else ()
         for one in asked

@@ -25,7 +25,7 @@ REPORT = "report.json"
 class CleanStage:
     """Publishes the rows that are kept, and a report that lists each of the others with its rule."""
 
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.factory.clean import clean_file

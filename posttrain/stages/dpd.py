@@ -62,7 +62,7 @@ class TeacherLogprobs:
 class DpdStage:
     """Without the input "teacher" its distributions are on disk, or it gives text alone."""
 
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         _refuse_other_negatives(ctx)

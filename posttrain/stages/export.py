@@ -27,7 +27,7 @@ PICKLED = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 
 
 class Export:
-    VERSION = 5
+    VERSION = 6
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.report.card import write_card  # brings the hub library, which planning does not need

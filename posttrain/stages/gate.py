@@ -20,7 +20,7 @@ from posttrain.records.scores import SCORES, Scores
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.training import stage_of
 from posttrain.store.atomic import write_json
-from posttrain.store.reference import REFERENCE, is_reference
+from posttrain.store.reference import is_reference, model_dir, read_reference, write_reference
 
 ROUNDING = 1e-9  # of a difference of two means
 
@@ -68,7 +68,15 @@ def kept_of(published: Path, name: str) -> str:
 
 def _hand_on(published: Path, output: Path) -> None:
     if is_reference(published):
-        shutil.copyfile(published / REFERENCE, output / REFERENCE)
+        # Where the model lies now: it may have moved since the step that refers to it was published.
+        known = read_reference(published)
+        write_reference(
+            output,
+            model_dir(published),
+            digest=known["digest"],
+            files=known["files"],
+            revision=known["revision"],
+        )
     else:
         shutil.copytree(published / "model", output / "model", copy_function=_link)
 

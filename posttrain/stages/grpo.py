@@ -16,7 +16,7 @@ from posttrain.types import SamplingParams
 
 
 class GrpoStage:
-    VERSION = 7
+    VERSION = 8
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.sampling.filter import read_kept

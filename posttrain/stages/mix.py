@@ -20,7 +20,7 @@ from posttrain.store.jsonl import write_lines
 class MixStage:
     """Publishes a file a phase, and a card that says which rows stand in it how often."""
 
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         stage: Mix = stage_of(ctx)

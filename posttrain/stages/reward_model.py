@@ -10,7 +10,7 @@ from posttrain.train import entry
 
 
 class RewardModelStage:
-    VERSION = 6
+    VERSION = 7
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return train(ctx, entry.reward_model, job_of(ctx))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.data.source import load_conversations, write_set_aside
-from posttrain.data.source_rows import SourceRow, load_source_rows
+from posttrain.data.source_rows import SourceRow, load_asked_rows, load_source_rows
 from posttrain.factory.asking import Answerer, Check, Trial
 from posttrain.factory.card import CardSource
 from posttrain.factory.row_work import Kit
@@ -72,7 +72,7 @@ class TestsStage:
 def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_card: bool = True) -> dict[str, Any]:
     """The rows of a stage that asks models, published. scorer: where it is not the machine's."""
     stage: AskingStage = stage_of(ctx)
-    rows, faults = read_rows(ctx, stage.data)
+    rows, faults = read_rows(ctx, stage.data, load_asked_rows)
     opened = _Models(ctx, stage)
     try:
         kit = Kit(
@@ -106,7 +106,9 @@ def make_rows(ctx: StepContext, *, scorer: Callable[[], Any] | None = None, has_
     return metrics
 
 
-def read_rows(ctx: StepContext, name: str) -> tuple[Sequence[SourceRow], Sequence[Any]]:
+def read_rows(
+    ctx: StepContext, name: str, load: Callable[..., Any] = load_source_rows
+) -> tuple[Sequence[SourceRow], Sequence[Any]]:
     """(rows, faulty ones) of a data set that a stage reads, whoever made it."""
     spec = data_at_hand(ctx)[name]
     think = (ctx.recipe.chat.think[0], ctx.recipe.chat.think[1])
@@ -122,10 +124,11 @@ def read_rows(ctx: StepContext, name: str) -> tuple[Sequence[SourceRow], Sequenc
                 answers=(row.messages[-1]["content"],),
                 tools=row.tools,
                 group=name,
+                turns=row.messages,
             )
             for number, row in zip(read.numbers, read.items, strict=True)
         ], read.faults
-    found = load_source_rows(name, spec, ctx.recipe_dir, think=think)
+    found = load(name, spec, ctx.recipe_dir, think=think)
     return found.items, found.faults
 
 

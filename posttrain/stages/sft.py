@@ -10,7 +10,7 @@ from posttrain.train import entry
 
 
 class SftStage:
-    VERSION = 5
+    VERSION = 6
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return train(ctx, entry.sft, job_of(ctx))

@@ -1,5 +1,5 @@
-"""A training stage whose workers ran out of memory goes on with half the rows a forward pass: in the next attempt, from
-the last checkpoint, at the same rows a step.
+"""A training stage whose workers ran out of memory goes on with half the rows a forward pass, or the most below
+that into which its rows of a step divide: in the next attempt, from the last checkpoint, at the same rows a step.
 
 A note in the attempt's folder says so to the attempts after it, also to those of a later run. The id of the step does
 not change: how a step is split is no part of what is trained. Knows nothing of how errors reach it.
@@ -57,10 +57,11 @@ def after_out_of_memory(error: OutOfMemory, stage: Supervised | Grpo, workers: i
             remedy=_remedy(stage, workers),
         )
     before = learned([attempt])
-    note = Smaller(micro_batch_size=rows // 2, ran_out=(*(before.ran_out if before else ()), rows))
+    fewer = rows_a_pass(stage.model_copy(update={"micro_batch_size": rows // 2}), workers)
+    note = Smaller(micro_batch_size=fewer, ran_out=(*(before.ran_out if before else ()), rows))
     write_json(attempt / NOTE, as_json(note), point="smaller")
     return Restart(
-        f"{error.what}: again from the last checkpoint with {rows // 2} in place of {rows} rows a forward pass",
+        f"{error.what}: again from the last checkpoint with {fewer} in place of {rows} rows a forward pass",
         where=f"stages.{stage.name}.micro_batch_size",
         remedy="the same command goes on with the smaller passes",
     )

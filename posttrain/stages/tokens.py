@@ -13,7 +13,7 @@ from posttrain.train import entry
 
 
 class TokensStage:
-    VERSION = 1
+    VERSION = 2
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         job = replace(job_of(ctx, model="tokenizer"), seed=derive_seed(ctx.recipe.seed, str(ctx.step.stage)))

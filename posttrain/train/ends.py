@@ -28,6 +28,7 @@ from posttrain.train.signs import alarms_of, length_drift
 from posttrain.train.trainer import Recorder
 
 Row = Mapping[str, float]
+ROUNDING = 1e-9  # of a difference of two means
 
 
 class End(StrEnum):
@@ -61,7 +62,7 @@ def end_of(history: Sequence[Row], stage: Grpo) -> End | None:
     """Why the stage ends after these steps; None: it goes on."""
     scores = guard_scores(history)
     drop = max(scores.values()) - scores[len(history)] if len(history) in scores else 0.0
-    if stage.early_stop.guard is not None and drop > stage.early_stop.guard.max_drop:
+    if stage.early_stop.guard is not None and drop > stage.early_stop.guard.max_drop + ROUNDING:
         return End.GUARD
     if stage.early_stop.plateau is not None and is_plateau(
         [row["reward"] for row in history], stage.early_stop.plateau

@@ -197,10 +197,11 @@ class Feed:
         return right_share(judged)
 
     def _keep(self, step: int, whole: Any) -> None:
-        """The best weights so far, and those that were the best before: a resume may still need them."""
+        """The best weights so far, and the two that were the best before: while the newest checkpoint is still being
+        written, a resume goes back to the one before it."""
         folder = self.job.attempt / BEST
         kept = sorted(folder.glob("step-*"))
-        for old in kept[:-1]:
+        for old in kept[:-2]:
             shutil.rmtree(old)
         new = folder / f"step-{step:05d}"
         self.save(whole, new)
@@ -277,7 +278,7 @@ class Feed:
         if stage.length_control:
             usual = self.successes.usual(groups)
             self.successes.add([*groups, *replaced])
-        figures = {**self._reused(groups), **signs_of(groups)}
+        figures = {**self._reused(groups), **signs_of([*groups, *replaced])}
         if self.rollouts.canaries is not None:
             figures["canaries_rewarded"] = float(self._canaries_rewarded(step))
         return Batch(version=version, groups=groups, usual=usual, figures=figures)
@@ -290,6 +291,7 @@ class Feed:
         sampled = sample(self.rollouts.engine, chosen, 1, self.sampling, (seed, "canaries", step))
         judged: list[RolloutGroup] = self.rollouts.scorer.score(canaries.verifier, sampled)
         write_groups(self.job.attempt / "rollouts" / f"canaries-{step + 1:05d}.jsonl", judged)
+        refuse_faults(judged, self.stage.max_fault_share, step=step, where=f"{self.job.step_name}, canaries")
         return num_rewarded(judged)
 
 

@@ -30,7 +30,7 @@ def signs_of(groups: Sequence[RolloutGroup]) -> dict[str, float]:
 
 
 def num_rewarded(groups: Sequence[RolloutGroup]) -> int:
-    """Answers with a score above 0."""
+    """Answers with a score above 0; faults have none."""
     return sum((verdict.score or 0.0) > 0.0 for group in groups for verdict in group.verdicts)
 
 

@@ -3,7 +3,8 @@ through transformers' own callbacks.
 
 They are given the metrics, the Trainer's arguments and the model's config: no recipe, no prompt, no answer, no
 environment. W&B is kept from reading the command line, code, git and the console. TensorBoard's files lie in
-RUN/trackers/<step>; the others find their server and key as they always do (WANDB_API_KEY, MLFLOW_TRACKING_URI, ...).
+RUN/trackers/<step>; the others find their server, key and mode as they always do (WANDB_API_KEY, WANDB_MODE,
+MLFLOW_TRACKING_URI, ...).
 """
 
 from __future__ import annotations
@@ -54,14 +55,13 @@ def tracked(trainer: Any, job: Job) -> Iterator[None]:
 
 def _begin_wandb(job: Job) -> None:
     """W&B reads its environment once a process, and a worker trains several stages."""
-    os.environ.pop("WANDB_DISABLED", None)  # ours, as is the mode "disabled": see telemetry.py
-    mode = os.environ.get("WANDB_MODE", "disabled")
+    off = os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true")  # W&B itself no longer reads it
     importlib.import_module("wandb").init(
         project=os.environ["WANDB_PROJECT"],
         name=job.step_name,
         id=job.owner,
         resume="allow",
-        mode="online" if mode == "disabled" else mode,
+        mode="disabled" if off else os.environ.get("WANDB_MODE"),
     )
 
 

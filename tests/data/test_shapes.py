@@ -47,6 +47,8 @@ def refused(folder: Path, row: Any, load: Any = load_conversations, **options: A
         ({"prompt": [ASK], "completion": [SAY]}, [ASK, SAY]),
         ({"prompt": [ASK], "completion": [CALLING, RESULT, SAY]}, [ASK, CALLING, RESULT, SAY]),
         ({"prompt": [ASK, SAY, ASK], "completion": "3"}, [ASK, SAY | {"train": False}, ASK, SAY | {"content": "3"}]),
+        ({"prompt": [ASK, SAY | {"train": True}, ASK], "completion": "3"}, [ASK, SAY, ASK, SAY | {"content": "3"}]),
+        ({"prompt": [ASK, SAY, ASK], "completion": "2", "loss_mask": [0, 1, 0, 1]}, [ASK, SAY, ASK, SAY]),
         ({"prompt": "1+1?", "messages": [ASK, SAY], "prompt_id": "x"}, [ASK, SAY]),
         ({"instruction": "1+1?", "output": "2"}, [ASK, SAY]),
         ({"instruction": "Add.", "input": "1 1", "output": "2"}, [ASK | {"content": "Add.\n1 1"}, SAY]),

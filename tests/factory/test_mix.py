@@ -13,9 +13,13 @@ from posttrain.data.source_rows import SourceRow
 from posttrain.errors import DataError, RecipeError
 from posttrain.factory.mix import mix_rows
 from posttrain.recipe import load_recipe
+from posttrain.recipe.resolve import data_of
 from posttrain.recipe.schema import Mix
+from posttrain.recipe.smoke import smoke_recipe
 from tests.factory.scripted import lines, write_recipe
 from tests.recipe.world import write_jsonl
+
+SHIPPED = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 
 
 def source(name: str, count: int, **metadata: Any) -> list[SourceRow]:
@@ -50,7 +54,7 @@ def test_shares_are_exact_and_bands_are_of_each_data_set() -> None:
 
 
 def test_domains_have_their_shares_within_each_data_set_and_others_are_left_out() -> None:
-    keys = {"rows": 24, "domain": "domain", "domains": {"math": 1.0, "medicine": 5.0}}
+    keys = {"rows": 24, "domain": "domain", "domains": {"math": 1.0}}
     phases = mix_rows(stage(**keys, phases={"all": {"share": 1.0}}), WORLD, 0)
     assert Counter(row.data for row in phases["all"].rows) == {"web": 18, "code": 6}
     assert {row.metadata["domain"] for row in phases["all"].rows} == {"math"}
@@ -73,11 +77,25 @@ def test_a_row_comes_again_only_after_all_others_and_that_is_counted() -> None:
         ({"rows": 4, "score": "stars", "phases": TWO}, "'stars' in the metadata of row 1 of data 'web' is None"),
         ({"rows": 4, "domain": "subject", "domains": {"math": 1.0}}, "'subject' in the metadata of row 1"),
         ({"rows": 4, "domain": "domain", "domains": {"art": 1.0}}, "data 'web' has no row for phase 'all'"),
+        (
+            {"rows": 4, "domain": "domain", "domains": {"math": 1.0, "medicine": 5.0}},
+            "no row for phase 'all' is of the domain 'medicine'",
+        ),
     ],
 )
 def test_what_cannot_be_mixed_is_said(keys: dict[str, Any], says: str) -> None:
     with pytest.raises(DataError, match=says):
         mix_rows(stage(**({"phases": {"all": {"share": 1.0}}} | keys)), WORLD, 0)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if "kind: mix" in path.read_text()], ids=lambda path: path.stem
+)
+def test_a_smoke_run_of_a_shipped_recipe_mixes_its_cut_rows(path: Path) -> None:
+    """However few rows the stages before it have left of each data set."""
+    for mix in (one for one in smoke_recipe(load_recipe(path).recipe).stages if isinstance(one, Mix)):
+        left = {name: source(name, 1) for name in data_of(mix)}
+        assert sum(len(phase.rows) for phase in mix_rows(mix, left, 0).values()) == mix.rows <= 32
 
 
 @pytest.mark.parametrize(
@@ -130,6 +148,10 @@ def test_a_phase_is_rows_for_a_later_stage_and_the_plan_says_what_comes_again(
     assert len(best) == 10 and {row["metadata"]["quality"] for row in best} <= {n / 10 for n in range(6, 12)}
     assert [step["data"] for step in best[0]["made_from"]] == ["rated", "best"]
     assert len(lines(tmp_path / "run" / "stages" / "whole" / "rows.jsonl")) == 40
+    smoke = ["--smoke", "--out", "small", "--store", "store", "--quiet", "--until", "curriculum"]
+    assert main(["run", str(recipe), *smoke]) == 0
+    small = tmp_path / "small" / "stages" / "curriculum" / "phases"
+    assert [len(lines(small / f"{name}.jsonl")) for name in ("broad", "best")] == [16, 16]
     card = (tmp_path / "run" / "stages" / "curriculum" / "card.md").read_text()
     assert "best: rated: 10 rows drawn of 6: 0 not seen, 4 seen again" in card
     wrong = recipe.read_text().replace('"part": "best"', '"part": "bets"')

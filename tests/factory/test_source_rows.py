@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from posttrain.data.source import load_conversations, load_prompts
-from posttrain.data.source_rows import SourceRow, load_source_rows
+from posttrain.data.source_rows import SourceRow, load_asked_rows, load_source_rows
 from posttrain.errors import DataError
-from posttrain.factory.row_work import published_row
+from posttrain.factory.row_work import published_row, row_as_read
 from posttrain.recipe.schema import FileData, StageData, ToyData
 from posttrain.stages.data_at_hand import made_rows
 
@@ -73,6 +73,58 @@ def test_a_row_that_asks_nothing_or_holds_no_json_is_a_faulty_one(tmp_path: Path
         read(tmp_path, row)
     good = {"prompt": "1+1?"}
     assert len(read(tmp_path, row, good, max_faulty_share=0.5)) == 1
+
+
+SAY = {"role": "assistant", "content": "2"}
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 1, "b": 1}}}
+TOOL = {"role": "tool", "content": "2"}
+ADD = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {"a": {}}}}}
+CALLED = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [USER, SAY, USER, SAY]},
+        {"messages": [USER, SAY, USER, SAY | {"train": False}]},
+        {"messages": [USER, SAY | {"weight": 0}, USER, SAY | {"weight": 1}]},
+        {"messages": [USER, SAY, USER, SAY], "loss_mask": [0, 1, 0, 0]},
+        {"prompt": [USER, SAY, USER], "completion": "3"},
+        {"prompt": [USER, SAY | {"train": True}, USER], "completion": "3"},
+        {"prompt": [USER, SAY, USER], "completion": [SAY], "loss_mask": [0, 1, 0, 1]},
+        {"instruction": "3+4?", "output": "7", "history": [["1+1?", "2"], ["2+1?", "3"]], "system": "Be brief."},
+        {"prompt": "1+1?", "completion": "2", "reasoning": "one more"},
+        {"messages": [USER, SAY | {"reasoning_content": "one more"}, USER, SAY | {"reasoning_content": "so"}]},
+        {"messages": [USER, CALLED, TOOL, SAY], "tools": [ADD]},
+        {"prompt": [USER], "completion": [CALLED, TOOL, SAY], "tools": [ADD]},
+        {"messages": [USER, SAY, USER, CALLED], "tools": [ADD]},
+        {"messages": [USER, SAY, USER, SAY], "candidates": ["3"], "gold": "2", "level": 3},
+    ],
+    ids=str,
+)
+def test_a_row_to_imitate_teaches_the_same_turns_after_clean_and_mix(tmp_path: Path, row: dict[str, Any]) -> None:
+    (source,) = read(tmp_path, row, metadata=["level"])
+    spec = {"source": "file", "path": "rows.jsonl", "card": "x", "metadata": ["level", "candidates"]}
+    (before,) = load_conversations("rows", FileData.model_validate(spec), tmp_path).items
+    (tmp_path / "again.jsonl").write_text(json.dumps(row_as_read(source)))
+    spec |= {"path": "again.jsonl", "metadata": ["made_from", "candidates"]}
+    (after,) = load_conversations("again", FileData.model_validate(spec), tmp_path).items
+    assert (after.messages, after.tools) == (before.messages, before.tools)
+    (prompt,) = load_prompts("again", FileData.model_validate(spec), tmp_path).items
+    assert prompt.messages == source.messages and not any("train" in turn for turn in prompt.messages)
+    (again,) = load_source_rows("again", FileData.model_validate(spec), tmp_path).items
+    assert (again.turns, again.answers, again.messages) == (source.turns, source.answers, source.messages)
+
+
+def test_only_stages_that_ask_models_refuse_answers_that_call_tools(tmp_path: Path) -> None:
+    rows = {"messages": [USER, CALLED], "tools": [ADD]}, {"messages": [USER, CALLED, TOOL, SAY], "tools": [ADD]}
+    first, second = read(tmp_path, *rows)
+    assert json.loads(first.answers[0]) == CALL["function"] and second.answers == ("2",)
+    spec = FileData.model_validate({"source": "file", "path": "rows.jsonl", "card": "x"})
+    with pytest.raises(DataError, match="row 1 of data 'rows': the answer calls tools"):
+        load_asked_rows("rows", spec, tmp_path)
+    with pytest.raises(DataError, match=r"'candidates\[0\]' calls tools"):
+        read(tmp_path, {"prompt": "1+1?", "candidates": [CALLED]})
 
 
 def test_rows_of_the_toy_world_come_with_golds_and_worked_answers(tmp_path: Path) -> None:

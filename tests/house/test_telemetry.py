@@ -49,7 +49,14 @@ def test_vllm_reads_the_switches_that_are_set() -> None:
 
 
 def test_what_the_user_has_set_stays() -> None:
-    assert after_start("import os; print(os.environ['WANDB_MODE'])", WANDB_MODE="online") == "online"
+    assert after_start("import os; print(os.environ['DO_NOT_TRACK'])", DO_NOT_TRACK="0") == "0"
+
+
+def test_trackers_are_left_as_the_user_has_them() -> None:
+    """A recipe names them or nothing is sent: a switch of ours would hide what the user has set."""
+    from posttrain.telemetry import QUIET_ENVIRONMENT
+
+    assert not [name for name in QUIET_ENVIRONMENT if name.startswith(("WANDB", "MLFLOW", "TRACKIO"))]
 
 
 def test_the_command_line_sets_the_switches_before_anything_else() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from posttrain.errors import RecipeError
+from posttrain.recipe import load_recipe
+from posttrain.recipe.positions import longest_rows
+from posttrain.recipe.resolve import samples_answers
 from tests.plan.test_steps import plan_of
 from tests.recipe.world import write_world
 
@@ -34,6 +37,27 @@ def test_later_stages_start_from_the_gate_of_the_one_before(tmp_path: Path) -> N
 def test_both_are_scored_though_nothing_else_is(tmp_path: Path) -> None:
     plan = plan_of(write_world(tmp_path), GATE, "evaluate.after=never")
     assert [step.name for step in plan.steps if step.kind == "evaluate"] == ["cold_start.eval.stem", "base.eval.stem"]
+
+
+@pytest.mark.parametrize(
+    "asks", [GATE, "stages.stem.early_stop={guard: {suite: stem, every: 2}}"], ids=["gate", "guard"]
+)
+def test_what_it_or_a_guard_asks_must_fit_though_nothing_else_is_scored(tmp_path: Path, asks: str) -> None:
+    path = write_world(tmp_path)
+    never = ("evaluate.after=never", "evaluate.suites.stem.max_tokens=9999")
+    plan_of(path, *never)
+    with pytest.raises(RecipeError, match="9999 tokens leaves no room") as caught:
+        plan_of(path, asks, *never)
+    assert "evaluate.suites.stem.max_tokens" in str(caught.value)
+
+
+def test_a_gate_needs_an_engine_and_the_start_s_positions(tmp_path: Path) -> None:
+    path, raised = write_world(tmp_path), "stages.cold_start.max_positions=2048"
+    for gate, asks in (((), False), ((GATE,), True)):
+        recipe = load_recipe(path, ("evaluate.after=never", *gate)).recipe
+        assert samples_answers(recipe, recipe.stages[:1]) is asks
+        recipe = load_recipe(path, (raised, "evaluate.after=last", *gate)).recipe
+        assert ("engine.context_tokens" in longest_rows(recipe, recipe.stages[:1])) is asks  # of the base, who answers
 
 
 def test_the_last_stage_s_gate_decides_what_is_exported(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ TOKENS = {"cold_start.tokens", "control.tokens"}
 TRAINERS = {"cold_start", "distil", "control", "stem", "judge", "preference"}
 CASES += [
     ("stages.stem.filter={reuse: false}", {"stem.filter"}),
+    ("stages.stem.alarms={on_alarm: stop}", set()),
     ("evaluate.k=2", EVALUATIONS),
     ("evaluate.temperature=0.1", EVALUATIONS),
     ("evaluate.top_p=0.1", EVALUATIONS),

@@ -15,11 +15,13 @@ from benchmarks.judge_attacks.server import ScriptedServer
 from posttrain.errors import InputError
 from posttrain.plan import Plan, build_plan
 from posttrain.preflight.check import QUESTIONS, check_plan
+from posttrain.preflight.disk import SMALL
 from posttrain.preflight.finding import Finding, finding_of
 from posttrain.preflight.golds import right_answers, try_answers
 from posttrain.recipe import load_recipe
 from posttrain.recipe.schema import Tracker
 from posttrain.recipe.shipped import shipped_dir
+from posttrain.stages import STAGES
 from posttrain.store.digests import Digests
 from posttrain.types import Prompt
 from rewards.load import build_verifier
@@ -311,6 +313,10 @@ def test_a_digest_that_a_card_does_not_state_is_not_said_to_match(world: Path) -
         f"---\nlicense: mit\npretty_name: A\ndigests: {{warmup.jsonl: '{digest}'}}\n---\n"
     )
     assert "digest as stated" in findings(world)["data warmup"].detail
+
+
+def test_each_kind_of_step_is_text_or_has_an_estimate() -> None:
+    assert set(STAGES) - set(SMALL) == {"base", "tokens", "sft", "dpd", "grpo", "reward_model", "export"}
 
 
 def test_too_little_disk_is_a_failure(world: Path) -> None:

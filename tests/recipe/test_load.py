@@ -219,10 +219,14 @@ def test_tokens_are_added_by_a_full_sft_that_starts_from_the_base(tmp_path: Path
     grown = asked.replace("k: 4\n", "k: 4\n  after: last\n")
     assert load_recipe(write_world(tmp_path / "full", grown)).recipe.chat.add_tokens
     lora = grown.replace("steps: 4, max_tokens: 256}", "steps: 4, max_tokens: 256, adapter: {rank: 2}}", 1)
+    gated = grown.replace(
+        "steps: 4, max_tokens: 256}", "steps: 4, max_tokens: 256, gate: {suite: stem, max_drop: 0.1}}", 1
+    )
     other = grown.replace("from: distil, prompts", "from: base, prompts", 1)
     for name, text, what, remedy in (
         ("lora", lora, "'cold_start' starts from the base, which lacks", "begin with such an sft"),
         ("other", other, "'stem' starts from the base, which lacks", "begin with such an sft"),
+        ("gated", gated, "a gate asks the base too", "a later stage"),
         ("asked", asked, "scores the base too", "evaluate.after: last"),
     ):
         with pytest.raises(RecipeError, match=what) as caught:

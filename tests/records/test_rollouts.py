@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from posttrain.records.rollouts import prompt_rows
@@ -34,6 +35,16 @@ def group() -> RolloutGroup:
 def test_a_group_comes_back_with_tokens_verdicts_and_what_was_said_to_a_model(tmp_path: Path):
     write_groups(tmp_path / "part.jsonl", [group()])
     assert read_groups(tmp_path / "part.jsonl", [PROMPT]) == [group()]
+
+
+def test_an_answer_keeps_its_policy_version_where_it_is_not_the_rows(tmp_path: Path):
+    """As in the first groups of a stage, which a filter began."""
+    first, last = group().completions
+    mixed = replace(group(), completions=(first, replace(last, policy_version="stem@4")))
+    write_groups(tmp_path / "part.jsonl", [mixed])
+    assert read_groups(tmp_path / "part.jsonl", [PROMPT]) == [mixed]
+    row = json.loads((tmp_path / "part.jsonl").read_text())
+    assert [answer.get("policy_version") for answer in row["completions"]] == [None, "stem@4"]
 
 
 def test_the_same_file_read_for_a_report_names_outcome_and_reason(tmp_path: Path):

@@ -7,8 +7,9 @@ from dataclasses import replace
 import huggingface_hub
 
 from posttrain.recipe.cards import DataFacts
+from posttrain.recipe.load import STAGE_KINDS
 from posttrain.records.results import Evaluation
-from posttrain.report.card import CardFacts, ModelFacts, write_card
+from posttrain.report.card import KIND_WORDS, CardFacts, ModelFacts, write_card
 
 
 def scores(checkpoint: str, suite: str, mean: float, ci95: tuple[float, float], **changes) -> Evaluation:
@@ -118,3 +119,7 @@ def test_text_of_a_data_card_cannot_break_out_of_its_line(tmp_path):
 def test_a_model_without_evaluations_or_stops_has_a_card(tmp_path):
     content = card_of(tmp_path, evaluations=(), stop=()).content
     assert "was not evaluated" in content and "A turn ends with" not in content
+
+
+def test_each_kind_of_stage_has_its_words() -> None:
+    assert set(KIND_WORDS) == set(STAGE_KINDS) >= {"sft", "mix"}

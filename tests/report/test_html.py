@@ -16,9 +16,10 @@ from posttrain.evaluate.table import print_table
 from posttrain.records.reader import read_run
 from posttrain.report.figures import curve, difficulty_chart, group_means, nice_ticks
 from posttrain.report.html import POLICY, render_report, write_report
-from posttrain.report.sections import lanes
+from posttrain.report.sections import KIND_WORDS, lanes
 from posttrain.report.text import clip, compact, escape
 from posttrain.report.training import read_series
+from posttrain.stages import STAGES
 from tests.report.synthetic_run import build_run
 
 HOSTILE = [
@@ -275,3 +276,7 @@ def test_the_histogram_marks_what_was_kept(tmp_path):
 )
 def test_compact_numbers(value, text):
     assert compact(value) == text
+
+
+def test_each_kind_of_step_has_its_words_in_the_timeline() -> None:
+    assert set(KIND_WORDS) == set(STAGES)

@@ -49,7 +49,9 @@ class Scorer:
         return [replace(group, verdicts=tuple(map(judged, group.completions))) for group in groups]
 
 
-def filtered(folder: Path, wave: int, version: str = "base-1") -> list[RolloutGroup]:
+def filtered(
+    folder: Path, wave: int, version: str = "base-1", prompts: Sequence[EncodedPrompt] = PROMPTS
+) -> list[RolloutGroup]:
     """A filter's answers, `wave` at a time until each prompt is settled; in the folder as it publishes them."""
 
     def is_open(verdicts: Sequence[Verdict]) -> bool:
@@ -67,7 +69,7 @@ def filtered(folder: Path, wave: int, version: str = "base-1") -> list[RolloutGr
         batches=AnswerBatches(folder=folder / "batches", earlier=(), stop_file=folder / "stop", samples=64),
     )
     waves = Waves(size=wave, is_open=is_open) if wave else None
-    groups = judged_answers(job, PROMPTS, (), asker="filter", waves=waves)
+    groups = judged_answers(job, prompts, (), asker="filter", waves=waves)
     write_groups(folder / "kept.jsonl", groups)
     return groups
 
@@ -107,6 +109,17 @@ def test_an_answer_of_the_filter_is_given_once(tmp_path: Path) -> None:
     seeds = {one.seed for group in once + again for one in group.completions}
     assert len(seeds) == 16
     assert {one.policy_version for group in again for one in group.completions} == {"stem@0"}
+
+
+def test_prompts_that_share_an_id_each_begin_with_their_own_answers(tmp_path: Path) -> None:
+    named = [replace(prompt(number), id="same") for number in range(3)]
+    shared = [encoded(one) for one in (*named, named[0])]  # and one stands there twice
+    filtered(tmp_path / "f", wave=0, prompts=shared)
+    engine = RightIsShort("stem@0")
+    groups = first(tmp_path / "f", shared).sample(engine, shared[::-1], K, SamplingParams())
+    assert engine.calls == 0 and len({one.seed for group in groups for one in group.completions}) == 4 * K
+    said = [{one.text.partition("?")[0] for one in group.completions} for group in groups]
+    assert said == [{"0"}, {"2"}, {"1"}, {"0"}]
 
 
 def test_answers_of_another_model_are_refused(tmp_path: Path) -> None:

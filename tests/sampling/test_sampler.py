@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from posttrain.errors import DataError, InputError
+from posttrain.errors import DataError, InputError, StageError
 from posttrain.rollout.engine import EngineHealth
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.parity import largest_gap
@@ -92,6 +92,21 @@ def test_every_sample_has_a_seed_of_its_own_that_survives_a_rerun_and_a_reorderi
     seeds = {completion.seed for group in groups for completion in group.completions}
     assert groups == again and len(seeds) == 20
     assert [group.completions[0].text.partition("?")[0] for group in groups] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda made: made[:-1], lambda made: [*made, made[0]], lambda made: [made[0][:-1]]],
+    ids=["no group", "a group too many", "an answer too few"],
+)
+def test_an_engine_that_gives_more_or_fewer_answers_is_an_error(wrong: Any) -> None:
+    class Wrong(Echo):
+        def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
+            return list(wrong(super().generate(requests, sampling)))
+
+    with pytest.raises(StageError, match="where 2 to 1 were asked") as caught:
+        sample(Wrong(), [encoded(prompt(1))], 2, SamplingParams(), (0, "stem", 3))
+    assert caught.value.where == "stem"
 
 
 @pytest.mark.parametrize("other", [(1, "stem", 3), (0, "code", 3), (0, "stem", 4)], ids=["run", "step", "number"])

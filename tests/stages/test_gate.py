@@ -17,7 +17,7 @@ from posttrain.records.step import Step
 from posttrain.stages.gate import GateStage, kept_of
 from posttrain.stages.protocol import StepContext
 from posttrain.store.atomic import write_json
-from posttrain.store.reference import model_dir, write_reference
+from posttrain.store.reference import folder_digest, model_dir, note_place, read_reference, write_reference
 from tests.stages.test_training import context
 
 
@@ -90,6 +90,18 @@ def test_a_start_made_elsewhere_is_handed_on_as_a_reference(tmp_path: Path) -> N
     ctx = gated(tmp_path, 0.5, 0.1, start=base, on_fail="keep_start")
     GateStage().run(ctx)
     assert model_dir(ctx.output) == elsewhere
+
+
+def test_a_start_that_has_moved_is_handed_on_where_it_lies_now(tmp_path: Path) -> None:
+    first, base = published(tmp_path / "first", "the base") / "model", tmp_path / "artefacts" / "base-1"
+    base.mkdir(parents=True)
+    write_reference(base, first, digest=folder_digest(first), files=["model.safetensors"], revision="a1")
+    moved = first.rename(tmp_path / "moved")
+    note_place(base, moved)
+    ctx = gated(tmp_path, 0.5, 0.1, start=base, on_fail="keep_start")
+    GateStage().run(ctx)
+    assert model_dir(ctx.output) == moved
+    assert read_reference(ctx.output) == read_reference(base) | {"path": str(moved)}
 
 
 def test_through_two_gates_the_name_is_that_of_the_stage_that_trained(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_a_guard_ends_the_stage_by_its_fall_from_the_best_and_only_when_it_was_a
     assert guard_scores(rows) == {0: 0.5, 2: 0.8, 4: 0.61} and end_of(rows, configured) is None
     rows[-1] = row(guard=0.59)
     assert end_of(rows, configured) is End.GUARD
+    assert end_of([row(guard_start=0.5), row(guard=0.3)], configured) is None  # 0.5 - 0.3 is above 0.2 by rounding
+    assert end_of([row(guard_start=0.8), row(guard=0.6)], configured) is None
     assert end_of([*rows, row()], configured) is None
     assert end_of([row()] * 9, configured) is End.STEPS
 
@@ -92,9 +94,9 @@ def test_each_alarm_has_its_bound_and_says_what_it_saw() -> None:
 
 class Falling(Parity):
     """A scorer whose guard suite gives 2, 4, 1, ... right answers of 6, look by look; canaries are never right, or all
-    of them."""
+    of them; None: faults."""
 
-    def __init__(self, right: Sequence[int] = (), canaries: float = 0.0) -> None:
+    def __init__(self, right: Sequence[int] = (), canaries: float | None = 0.0) -> None:
         super().__init__()
         self.right, self.canaries = list(right), canaries
 
@@ -105,7 +107,9 @@ class Falling(Parity):
         if verifier == "parity":
             return super().score(verifier, groups)
         right = self.right.pop(0) if verifier == "guard" else 0
-        scores = [float(n < right) if verifier == "guard" else self.canaries for n in range(len(groups))]
+        scores: list[float | None] = [
+            float(n < right) if verifier == "guard" else self.canaries for n in range(len(groups))
+        ]
         return [
             dataclasses.replace(made, verdicts=tuple(verdict(score) for _ in made.completions))
             for made, score in zip(groups, scores, strict=True)
@@ -138,22 +142,24 @@ GUARD = {"suite": "s", "every": 1, "max_drop": 0.2}
 
 
 def test_a_guard_that_falls_ends_the_stage_with_the_best_weights_also_after_a_resume(jobs: Jobs, engine: Any) -> None:
-    """2, 3, 5, then 2 of 6 right: the weights after two steps count, though the resumed attempt did not make them."""
+    """1, 2, 3, 5, then 2 of 6 right: the weights after three steps count, though the resumed attempt did not make
+    them."""
     configured = stage(steps=6, save_every=5, early_stop={"guard": GUARD})
-    straight, facts = run(jobs, engine, Falling([2, 3, 5, 2]), configured)
-    assert [facts[key] for key in ("steps", "ended", "published_step")] == [3, "guard", 2]
+    straight, facts = run(jobs, engine, Falling([1, 2, 3, 5, 2]), configured)
+    assert [facts[key] for key in ("steps", "ended", "published_step")] == [4, "guard", 3]
     scores = [facts[key] for key in ("guard_start", "guard_published", "guard_last")]
-    assert scores == pytest.approx([2 / 6, 5 / 6, 2 / 6], abs=1e-6)
-    assert [row["guard"] for row in metrics(straight)] == pytest.approx([3 / 6, 5 / 6, 2 / 6], abs=1e-6)
-    two_steps, _ = run(jobs, engine, Falling(), stage(steps=2))
+    assert scores == pytest.approx([1 / 6, 5 / 6, 2 / 6], abs=1e-6)
+    assert [row["guard"] for row in metrics(straight)] == pytest.approx([2 / 6, 3 / 6, 5 / 6, 2 / 6], abs=1e-6)
+    best, _ = run(jobs, engine, Falling(), stage(steps=3))
     published = files(straight.output / "model")
-    assert published == files(two_steps.output / "model")
-    assert len(list((straight.attempt / "best").iterdir())) == 2
+    assert published == files(best.output / "model")
+    kept = [path.name for path in sorted((straight.attempt / "best").iterdir())]
+    assert kept == ["step-00001", "step-00002", "step-00003"]  # one for each checkpoint that may be resumed from
 
-    _, told = run(jobs, engine, Falling([2, 3, 5]), configured, stop_file=StopAfter(1))
+    _, told = run(jobs, engine, Falling([1, 2, 3, 5]), configured, stop_file=StopAfter(2))
     assert told == {"stopped": True}
     resumed, again = run(jobs, engine, Falling([2]), configured, resume=True)
-    assert resumed.resume.step == 2 and again == facts
+    assert resumed.resume.step == 3 and again == facts
     assert files(resumed.output / "model") == published and metrics(resumed) == metrics(straight)
     assert files(resumed.attempt / "rollouts") == files(straight.attempt / "rollouts")
 
@@ -173,5 +179,27 @@ def test_a_rewarded_canary_is_an_alarm_and_stops_the_stage_where_the_recipe_says
     assert [row["canaries_rewarded"] for row in metrics(clean)] == [0.0, 0.0, 0.0] and "alarms" not in facts
     _, facts = run(jobs, engine, Falling(canaries=1.0), stage(alarms=alarms))
     assert facts["alarms"] == {"canary": 3} and facts["ended"] == "steps"
+    with pytest.raises(StageError, match="of the verdicts of step 1 are faults") as caught:
+        run(jobs, engine, Falling(canaries=None), stage(alarms=alarms))
+    assert caught.value.where == "rl, canaries"
     with pytest.raises(StageError, match="step 1 looks gamed: 2 answers to prompts without a right one were rewarded"):
         run(jobs, engine, Falling(canaries=1.0), stage(alarms=alarms | {"on_alarm": "stop"}))
+
+
+class FirstGamed(Parity):
+    """The first groups tamper with the judge, and are worth nothing; of the others every second answer is right."""
+
+    calls = 0
+
+    def score(self, verifier: str, groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        self.calls += 1
+        gamed = [dataclasses.replace(verdict(0.0), reason="tamper")] * 4
+        given = gamed if self.calls == 1 else [verdict(float(n % 2)) for n in range(4)]
+        return [dataclasses.replace(made, verdicts=tuple(given)) for made in groups]
+
+
+def test_signs_are_looked_for_in_replaced_groups_too(jobs: Jobs, engine: Any) -> None:
+    job = jobs.make(stage(steps=1, max_resampled=2))
+    train(job, rollouts(job, engine, FirstGamed()))
+    (row,) = metrics(job)
+    assert (row["tampered_share"], row["signal_share"], row["alarm_tamper"]) == (0.5, 1.0, 1.0)

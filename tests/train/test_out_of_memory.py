@@ -16,9 +16,11 @@ import torch
 from posttrain.errors import OutOfMemory, Restart, StageError
 from posttrain.machine.machine import Machine, TrainerWorker
 from posttrain.machine.out_of_memory import is_out_of_memory
-from posttrain.recipe.schema import Recipe
+from posttrain.recipe.batches import rows_a_pass
+from posttrain.recipe.schema import Recipe, Sft
 from posttrain.records.step import Step
 from posttrain.stages.protocol import StepContext
+from posttrain.stages.smaller import after_out_of_memory, facts_of
 from posttrain.stages.training import job_of, train
 from posttrain.store.checkpoints import newest_good
 from posttrain.train import dpd, reward_model, sft
@@ -145,6 +147,15 @@ def test_every_training_stage_goes_on_with_half_the_passes(jobs: Jobs, tiny: Cal
 def test_passes_are_halved_until_they_fit_and_a_pass_of_one_row_is_an_error(jobs: Jobs) -> None:
     facts, said = Attempts(jobs, "reward_model", micro_batch_size=8).run(Alone(), "reward_model")
     assert len(said) == 2 and facts["remarks"] == ["out of memory with 8 and 4 rows a forward pass: went on with 2"]
+
+
+def test_a_pass_has_the_most_rows_into_which_the_step_divides(tmp_path: Path) -> None:
+    keys = {"kind": "sft", "name": "warm", "data": {"rows": 1.0}, "steps": 1, "batch_size": 18, "micro_batch_size": 16}
+    stage = Sft.model_validate(keys)
+    assert [rows_a_pass(stage, workers) for workers in (1, 2, 3, 18)] == [9, 9, 6, 1]
+    error = after_out_of_memory(OutOfMemory("no memory"), stage, 2, tmp_path)
+    assert isinstance(error, Restart) and "with 3 in place of 9 rows" in error.what
+    assert facts_of(tmp_path)["micro_batch_size"] == 3  # what the next attempt takes, of the 4 that it may
 
 
 def test_at_one_row_a_pass_the_stage_stops_and_names_what_to_change(jobs: Jobs) -> None:

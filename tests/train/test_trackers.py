@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from posttrain.errors import BackendError
 from posttrain.recipe.trackers import refuse_missing
 from posttrain.train.policy import train
+from posttrain.train.trackers import _begin_wandb
 from tests.train import test_policy
 from tests.train.conftest import Jobs, metrics
 from tests.train.test_policy import Parity, rollouts, stage
@@ -44,6 +47,20 @@ def test_tensorboard_gets_the_rows_of_the_metrics_and_no_secret(
         assert [value for _, value in found[f"train/{key}"]] == pytest.approx([value for _, value in rows], rel=1e-6)
     sent = b"".join(path.read_bytes() for path in folder.iterdir())
     assert SECRET.encode() not in sent and b"after 3?" not in sent
+
+
+def test_wandb_is_begun_in_the_mode_that_the_user_has_set(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B is none of the tests' packages: this says only what it is asked for."""
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **options: asked.append(options)))
+    monkeypatch.setenv("WANDB_PROJECT", "run")
+    for mode in ("disabled", "offline", None):
+        monkeypatch.setenv("WANDB_MODE", mode) if mode else monkeypatch.delenv("WANDB_MODE")
+        _begin_wandb(jobs.make(stage(steps=1)))
+        assert asked.pop()["mode"] == mode
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    _begin_wandb(jobs.make(stage(steps=1)))
+    assert asked.pop()["mode"] == "disabled"
 
 
 def test_nothing_is_sent_unless_it_is_asked_for(jobs: Jobs, engine: Any) -> None:
