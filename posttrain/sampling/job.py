@@ -116,6 +116,17 @@ class GuardSuite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FollowingEngine:
+    """The engine that answers with the weights of a student in training. tolerance: as of a RolloutSource.
+
+    Example: FollowingEngine(engine=engine, tolerance=None)
+    """
+
+    engine: Engine
+    tolerance: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutSource:
     """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
     filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over; None:
