@@ -223,9 +223,11 @@ class DpdTrainer(StepTrainer):
 
     def _said_of_pairs(self, micro: Sequence[PairRow], batch: Any, domain: Domain) -> States | SparseTargets | None:
         """Where no KL is taken on the pairs of a data set, the teacher is not asked."""
-        if self.teacher is None or domain.off_policy:
-            return None if self.teacher is None else self.teacher.of(micro, batch)
-        self.teacher.join(self.args.device)
+        if self.teacher is None:
+            return None
+        if domain.off_policy:
+            return self.teacher.of(micro, batch)
+        self.teacher.join(self.args.device)  # where it is shared, another worker may ask it now
         return None
 
     def _divergence(self, domain: Domain) -> Divergence:
@@ -299,15 +301,10 @@ def train(job: Job, teacher: Path | None, following: FollowingEngine | None = No
     )
     by_step = list(chunks(drawn, stage.batch_size))
     recorder = Recorder(job, lambda step: [row.name for row in by_step[step]])
-    domains = domains_of(stage)
-    read = [row for row in drawn if domains[row.domain].reads_pairs]
+    read = [row for row in drawn if domains_of(stage)[row.domain].reads_pairs]
     once = sorted({row.number: row for row in read}.values(), key=lambda row: row.number)
     setup = DpdSetup(stage=stage, micro=micro, read=once, skipped=skipped)
-    fresh = None
-    if following is not None:
-        carry_rollouts(job)
-        asked = [[row.asked for row in rows if domains[row.domain].fresh] for rows in by_step]
-        fresh = FreshAnswers(job, template, following, asked, skipped)
+    fresh = None if following is None else _fresh(job, template, following, by_step, skipped)
     with _teacher(job, teacher, arguments.device) as its:
         trainer = DpdTrainer(
             model=model,
@@ -327,14 +324,8 @@ def train(job: Job, teacher: Path | None, following: FollowingEngine | None = No
     trained_model = whole_model(trainer.model, make)
     if not is_first_rank():
         return {}
-    save_model(
-        trained_model,
-        job.output / "model",
-        source=job.model,
-        chat=job.chat,
-        stop_ids=template.stop_ids,
-        recipe_dir=job.recipe_dir,
-    )
+    folder, stop_ids = job.output / "model", template.stop_ids
+    save_model(trained_model, folder, source=job.model, chat=job.chat, stop_ids=stop_ids, recipe_dir=job.recipe_dir)
     sampled = int(sum(row.values.get("fresh_tokens", 0.0) for row in metrics_rows(recorder.path)))
     metrics = DpdMetrics(
         loss=recorder.last_loss(trainer.state.log_history),
@@ -347,6 +338,20 @@ def train(job: Job, teacher: Path | None, following: FollowingEngine | None = No
         rows_again=seen.again,
     )
     return dict(as_json(metrics))
+
+
+def _fresh(
+    job: Job,
+    template: ChatTemplate,
+    following: FollowingEngine,
+    by_step: Sequence[Sequence[PairRow]],
+    skipped: Collection[int],
+) -> FreshAnswers:
+    """by_step: the pairs of each step, to the prompts of which the student answers where their data set says so."""
+    domains = domains_of(job.stage)
+    carry_rollouts(job)
+    asked = [[row.asked for row in rows if domains[row.domain].fresh] for rows in by_step]
+    return FreshAnswers(job, template, following, asked, skipped)
 
 
 @contextmanager
