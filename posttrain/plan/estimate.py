@@ -18,6 +18,7 @@ from posttrain.data.mix import Seen, num_rows, seen_of_total, shares
 from posttrain.plan.asking import BYTES_PER_TOKEN, Asked, asked_at_most
 from posttrain.plan.memory import PROMPT_TOKENS, forward_of
 from posttrain.plan.steps import Plan
+from posttrain.recipe.distillation import domains_of, follows_weights
 from posttrain.recipe.engines import engines_of
 from posttrain.recipe.paths import data_files
 from posttrain.recipe.resolve import BASE, data_of, models_of
@@ -174,18 +175,27 @@ def _training(
             asked = step.inputs.get("teacher")
             teacher = 0 if asked is None else parameters.get(asked)
             memory = None if teacher is None else memory + teacher * FLOAT_BYTES
-        if isinstance(stage, Grpo) and memory is not None:
+        if memory is not None and follows_weights(stage):
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
-    rows, context = {Sft: 1, RewardModel: 1, Dpd: 2}, plan.recipe.engine.context_tokens
+    context = plan.recipe.engine.context_tokens
     tokens = None
     if steps is not None and isinstance(stage, Grpo):
         tokens = steps * stage.prompts_per_step * stage.group * forward_of(stage, context).tokens
     elif steps is not None and isinstance(stage, Supervised):
         longest = forward_of(stage, context).tokens
-        tokens = steps * stage.batch_size * rows[type(stage)] * longest
+        tokens = steps * stage.batch_size * rows_read(stage) * longest
     text = _text_bytes(plan, stage) if isinstance(stage, RewardModel) else None
     return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text)
+
+
+def rows_read(stage: Supervised) -> int:
+    """Sequences that one row of a batch is read as, at most."""
+    if not isinstance(stage, Dpd):
+        return 1
+    domains = domains_of(stage).values()
+    fresh = stage.fresh_samples if any(domain.fresh for domain in domains) else 0
+    return fresh + (2 if any(domain.reads_pairs for domain in domains) else 0)
 
 
 def _cached(plan: Plan, stage: Dpd, teacher: int | None) -> Estimate:

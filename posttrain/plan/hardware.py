@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from posttrain.errors import BackendError
 from posttrain.machine.seats import TRAINERS, Seat, Seats
 from posttrain.plan import compute
-from posttrain.plan.estimate import Estimate, configs, other_sizes
+from posttrain.plan.estimate import Estimate, configs, other_sizes, rows_read
 from posttrain.plan.memory import (
     GB,
     GpuMemory,
@@ -30,10 +30,11 @@ from posttrain.plan.memory import (
 )
 from posttrain.plan.seating import gpus_of, roles_of, workers_of
 from posttrain.plan.steps import Plan
+from posttrain.recipe.distillation import follows_weights
 from posttrain.recipe.engines import on_gpus
 from posttrain.recipe.location import Source
 from posttrain.recipe.resolve import BASE
-from posttrain.recipe.schema import Dpd, Grpo, Recipe, Training
+from posttrain.recipe.schema import Dpd, Recipe, Training
 from posttrain.recipe.sizes import Decoder, decoder
 from posttrain.recipe.yaml_core import Key
 from posttrain.records.step import ModelRole, Step
@@ -47,7 +48,7 @@ WORKER_GB = 3.0  # host memory of a process that has imported torch, transformer
 OBJECT_STORE_GB = 0.5
 ENCODERS_GB = 32 * 0.5  # of the processes that make tokens, at most (MOST_PROCESSES in train/tokens.py)
 NO_MODEL = ("export", "tokens", "gate")  # kinds of steps that load none
-ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines
+ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines; a dpd may
 LONGEST_MASK = 32768  # of sdpa on a GPU, as in train/attention.py, which loads torch
 
 
@@ -120,6 +121,10 @@ class _Asked:
     def memory_gb(self) -> float | None:
         return self.recipe.hardware.gpu_memory_gb if self.recipe.hardware else None
 
+    def asks(self, step: Step) -> bool:
+        """Whether it asks engines."""
+        return step.kind in ASKING or _follows(self.plan, step)
+
     def training(self, step: Step) -> Training | None:
         stage = next((one for one in self.recipe.stages if one.name == step.stage), None)
         return stage if step.kind in ("sft", "dpd", "grpo", "reward_model") and isinstance(stage, Training) else None
@@ -137,6 +142,11 @@ def look(plan: Plan, estimates: Mapping[str, Estimate]) -> Verdict:
     return Verdict(fits=False if misfits else None if unknown else True, needs=needs, misfits=misfits)
 
 
+def _follows(plan: Plan, step: Step) -> bool:
+    """Whether the step trains, and engines take its weights meanwhile."""
+    return any(stage.name == step.name and follows_weights(stage) for stage in plan.recipe.stages)
+
+
 def _sizes(plan: Plan) -> dict[str, Decoder | None]:
     sizes: dict[str, Decoder | None] = {name: decoder(config) for name, config in configs(plan).items()}
     for step in plan.steps:
@@ -151,7 +161,7 @@ def _roles_alive(plan: Plan) -> Iterator[tuple[Step, frozenset[str]]]:
     for step in plan.steps:
         if step.kind == "evaluate":
             alive.add("teacher" if step.role is ModelRole.TEACHER else "policy")
-        elif step.kind in ("pairs", "filter", "grpo"):
+        elif step.kind in ("pairs", "filter", "grpo") or _follows(plan, step):
             alive |= {"policy", *({"teacher"} if step.kind == "pairs" else ()), *({"judge"} & step.inputs.keys())}
         # A data stage's engines end with it, one for each model that is no server.
         own = {name for role, name in step.inputs.items() if role.startswith("model.")}
@@ -167,7 +177,7 @@ def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
     if step.kind in ("tokens", "gate"):
         host = _host(asked, step, roles, None) if step.kind == "tokens" else None
         return Needs(gpus=0.0 if asked.on_gpus else None, host_memory_gb=host if asked.on_gpus else None)
-    working = roles_of(step)
+    working = roles_of(asked.recipe, step)
     gpus = gpus_of(asked.recipe, working)
     if not asked.on_gpus or model is None:
         return Needs(gpus=gpus if asked.on_gpus else None)
@@ -201,7 +211,7 @@ def _beside_engines(asked: _Asked, step: Step, memory: GpuMemory, roles: int) ->
         return replace(memory, engine=share, total=max(memory.total or 0.0, share))
     if cluster.gpus_per_trainer and cluster.gpus_per_trainer + cluster.gpus_per_engine <= 1:
         return replace(memory, engine=share * roles, total=(memory.total or 0.0) + share * roles)
-    if step.kind in ASKING:
+    if asked.asks(step):
         share *= min(roles * cluster.engines, int(1 / cluster.gpus_per_engine)) if cluster.gpus_per_engine < 1 else 1
         return replace(memory, engine=share, total=max(memory.total or 0.0, share))
     return memory
@@ -288,12 +298,12 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
     stage = asked.training(step)
     checkpoint = 12 * trained_parameters(stage, model) * trainers / cluster.trainers / GB if stage else 0.0
     mapped = 2 * teacher.parameters / GB if teacher else 0.0
-    if step.kind in ("dpd", "teacher_logprobs"):
-        return processes + mapped + (max(trainers * copy, checkpoint) if step.kind == "dpd" else 0.0)
-    if step.kind == "grpo":
+    if stage is not None and follows_weights(stage):
         # Who sleeps lies in main memory: the trainers' states, and the weights of each engine in half precision.
         asleep = checkpoint + len(roles) * engines * copy / 2 if asked.in_turns else 0.0
-        return processes + max(trainers * copy, (2 + engines) * copy + checkpoint + asleep)
+        return processes + mapped + max(trainers * copy, (2 + engines) * copy + checkpoint + asleep)
+    if step.kind in ("dpd", "teacher_logprobs"):
+        return processes + mapped + (max(trainers * copy, checkpoint) if step.kind == "dpd" else 0.0)
     if step.kind in ("sft", "reward_model"):
         text = asked.estimates[step.name].text_bytes or 0
         return processes + max(trainers * copy, checkpoint) + trainers * text / 4 * 80 / GB
@@ -319,7 +329,9 @@ def _time(
         length = int(step.params["context_tokens"])
         flops = None if its is None else compute.training_flops(its, tokens, length) / 3
         hours += 0.0 if flops is None else compute.training_hours(flops, recipe.cluster.trainers)
-    elif (stage is None or isinstance(stage, Grpo)) and recipe.cluster.gpus_per_engine > 0:
+    elif (stage is None or follows_weights(stage)) and recipe.cluster.gpus_per_engine > 0:
+        if isinstance(stage, Dpd):  # of what it reads, the fresh answers
+            tokens = tokens * stage.fresh_samples // rows_read(stage)
         length = min(recipe.engine.context_tokens, int(step.params.get("max_tokens", recipe.engine.context_tokens)))
         room = recipe.engine.gpu_memory_share * (asked.memory_gb or 80.0) - 2 * model.parameters / GB
         hours += compute.generation_hours(
@@ -361,7 +373,7 @@ def _too_many_gpus(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit
     if most <= here + 1e-9:
         yield from _unplaced(asked)
         return
-    asking = sorted(roles_of(asked.plan.step(step)))
+    asking = sorted(roles_of(asked.recipe, asked.plan.step(step)))
     remedy = f"set hardware.gpus to what there is, at least {math.ceil(most / hardware.nodes)}"
     if not asked.in_turns and len(asking) > 1:
         largest = max(gpus_of(asked.recipe, [role]) for role in asking)
@@ -382,7 +394,7 @@ def _unplaced(asked: _Asked) -> Iterator[Misfit]:
     seats = Seats(tuple(here), turns=asked.in_turns)
     for step in asked.plan.steps:
         seats.begin_step()
-        for role in sorted(roles_of(step)):
+        for role in sorted(roles_of(asked.recipe, step)):
             workers, gpus = workers_of(recipe, role)
             try:
                 if gpus and not seats.has(role):
@@ -401,7 +413,7 @@ def _engine_too_small(asked: _Asked) -> Iterator[Misfit]:
         return
     for step, roles in _roles_alive(asked.plan):
         model = asked.sizes[step.name]
-        if model is None or not roles or step.kind not in ASKING:
+        if model is None or not roles or not asked.asks(step):
             continue
         models = [model, asked.sizes.get(step.inputs.get("teacher", "")) or model]
         need = max(engine_need(one, engine.context_tokens) for one in models)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from posttrain.recipe.distillation import samples_fresh
 from posttrain.recipe.engines import changes_samples, engines_of
 from posttrain.recipe.phases import phases_of
 from posttrain.recipe.resolve import data_of, judge_of, models_of, suites_against, takes_kl, verifiers_of, watched_data
@@ -95,13 +96,16 @@ def fitness_params(recipe: Recipe, stages: Iterable[AnyStage], data: Iterable[st
 
 
 def stage_params(recipe: Recipe, stage: AnyStage) -> dict[str, Any]:
-    """Part of a training stage. An sft's data belong to its tokens, a dpd's sampling keys to its pairs, a grpo's filter
-    to the filter step."""
+    """Part of a training stage. An sft's data belong to its tokens, a dpd's sampling keys to its pairs (but where it
+    samples answers itself), a grpo's filter to the filter step."""
     own = _said(stage.model_dump(mode="json", by_alias=True))
     left_out = _ELSEWHERE | (set(PAIRS_KEYS) - {"max_tokens"} if isinstance(stage, Dpd) else set())
     left_out |= {"data", "epochs"} if isinstance(stage, Sft) else set()
+    fresh = isinstance(stage, Dpd) and samples_fresh(stage)
+    left_out -= {"temperature"} if fresh else set()
     params = {**_common(recipe, stage.name), **{key: value for key, value in own.items() if key not in left_out}}
     watched = watched_data(recipe, stage)
+    params |= _numbers(recipe, "policy") if fresh else {}
     if not isinstance(stage, Dpd | Sft):
         params["data_specs"] = data_specs(recipe, [*data_of(stage), *watched])
     if isinstance(stage, Grpo):

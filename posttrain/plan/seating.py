@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Iterable
 
 from posttrain.machine.seats import TRAINERS
+from posttrain.recipe.distillation import follows_weights
 from posttrain.recipe.engines import engines_of
 from posttrain.recipe.schema import Recipe
 from posttrain.records.step import ModelRole, Step
@@ -15,14 +16,15 @@ _TRAINED = ("fitness", "sft", "dpd", "grpo", "reward_model", "teacher_logprobs")
 _ASKED = ("pairs", "filter", "grpo")
 
 
-def roles_of(step: Step) -> frozenset[str]:
+def roles_of(recipe: Recipe, step: Step) -> frozenset[str]:
     """The trainers, and the roles whose engines the step asks: of a data stage one for each model that is no server."""
+    stage = next((one for one in recipe.stages if one.name == step.stage), None)
     roles = {f"data-{name}" for role, name in step.inputs.items() if role.startswith("model.")}
     if step.kind in _TRAINED or (step.kind == "base" and step.params.get("model", {}).get("path") == "toy"):
         roles.add(TRAINERS)
     if step.kind == "evaluate":
         roles.add("teacher" if step.role is ModelRole.TEACHER else "policy")
-    if step.kind in _ASKED:
+    if step.kind in _ASKED or (step.kind == "dpd" and stage is not None and follows_weights(stage)):
         roles.add("policy")
     if step.kind == "pairs" and "teacher" in step.inputs:
         roles.add("teacher")
@@ -47,4 +49,4 @@ def gpus_of(recipe: Recipe, roles: Collection[str]) -> float:
 
 def seats_for(recipe: Recipe, steps: Iterable[Step]) -> int:
     """GPUs to hold for all of these steps."""
-    return math.ceil(max((gpus_of(recipe, roles_of(step)) for step in steps), default=0.0))
+    return math.ceil(max((gpus_of(recipe, roles_of(recipe, step)) for step in steps), default=0.0))

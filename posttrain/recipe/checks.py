@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posttrain.recipe.data_stages import check_data_stages
+from posttrain.recipe.distillation import check_distillation
 from posttrain.recipe.engines import check_engines, on_gpus
 from posttrain.recipe.load import Loaded
 from posttrain.recipe.location import Source, near
@@ -25,7 +26,6 @@ from posttrain.recipe.resolve import (
     judge_stages,
     models_of,
     start_of,
-    takes_kl,
     verifiers_of,
 )
 from posttrain.recipe.schema import (
@@ -300,13 +300,8 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
                 what = "neither steps nor epochs is given" if stage.steps is None else "both steps and epochs are given"
                 source.fail(key if stage.steps is None else (*key, "epochs"), what, "give one of the two")
             _check_batch(recipe, source, key, stage.batch_size, stage, f"batch_size {stage.batch_size}")
-        if isinstance(stage, Dpd) and not any((stage.weights.sequence, stage.weights.chosen, stage.weights.rejected)):
-            source.fail(
-                (*key, "weights"), "all three weights are 0, so there is no loss", "give at least one a weight above 0"
-            )
         if isinstance(stage, Dpd):
-            _check_teacher(source, key, stage)
-            _check_negatives(recipe, source, index, stage)
+            check_distillation(recipe, source, index, stage)
         if isinstance(stage, RewardModel) and stage.held_out_share >= 1.0:
             source.fail(
                 (*key, "held_out_share"), "1.0 leaves no pairs to train on", "give a share below 1, such as 0.1"
@@ -369,29 +364,6 @@ def _check_sampling(source: Source, key: Key, stage: Grpo) -> None:
             f"answers {stage.staleness} steps old are not the policy's own",
             "set importance_sampling: sequence_mask, as TRL does",
         )
-
-
-def _check_teacher(source: Source, key: Key, stage: Dpd) -> None:
-    """What is had of a teacher, and what its answers alone cannot give."""
-    takes, weights, cache = takes_kl(stage), stage.weights, (*key, "teacher", "cache")
-    if not takes and (weights.chosen or weights.rejected):
-        source.fail(
-            (*key, "weights"),
-            f"the teacher gives text alone, so there is no distribution to take a KL from, and weights.chosen is "
-            f"{weights.chosen:g}, weights.rejected {weights.rejected:g}",
-            f"set weights: {{sequence: {weights.sequence or 1.0:g}, chosen: 0.0, rejected: 0.0}}, or teacher.gives: "
-            "logprobs",
-        )
-    if stage.teacher.cache is not None and (not takes or not (weights.chosen or weights.rejected)):
-        why = "the weights of both KL terms are 0" if takes else "the teacher gives text alone"
-        source.fail(cache, f"{why}, so nothing would read the cache", "leave it out")
-
-
-def _check_negatives(recipe: Recipe, source: Source, index: int, stage: Dpd) -> None:
-    earlier = [BASE, *(other.name for other in recipe.stages[:index] if is_policy(other))]
-    if stage.negatives_from is not None and stage.negatives_from not in earlier:
-        what = f"'{stage.negatives_from}' is no policy before '{stage.name}'"
-        source.fail(("stages", index, "negatives_from"), what, near(stage.negatives_from, earlier))
 
 
 def _check_batch(recipe: Recipe, source: Source, key: Key, rows: int, stage: Training, name: str) -> None:

@@ -111,6 +111,27 @@ class DpdWeights(Strict):
     sequence: float = Field(1.0, ge=0, description="Weight of the DPO term.")
     chosen: float = Field(1.0, ge=0, description="Weight of the teacher KL on the good answer.")
     rejected: float = Field(1.0, ge=0, description="Weight of the teacher KL on the bad answer.")
+    fresh: float = Field(1.0, ge=0, description="Weight of the teacher KL on fresh answers of the student (`mode`).")
+
+
+class DomainWeights(Strict):
+    """Weights of the terms for the pairs of one data set; null: the stage's."""
+
+    sequence: float | None = Field(None, ge=0, description="Weight of the DPO term.")
+    chosen: float | None = Field(None, ge=0, description="Weight of the teacher KL on the good answer.")
+    rejected: float | None = Field(None, ge=0, description="Weight of the teacher KL on the bad answer.")
+    fresh: float | None = Field(None, ge=0, description="Weight of the teacher KL on fresh answers of the student.")
+
+
+Mode = Literal["off_policy", "on_policy", "both"]
+
+
+class DpdDomain(Strict):
+    """How the pairs of one data set are distilled. What is null is as the stage has it."""
+
+    mode: Mode | None = Field(None, description="On whose answers the teacher KL is taken.")
+    weights: DomainWeights = Field(default_factory=DomainWeights)
+    kd_temperature: float | None = Field(None, gt=0, description="Softens both distributions.")
 
 
 class TeacherCache(Strict):
@@ -160,6 +181,17 @@ class Dpd(Supervised):
     )
     jsd_beta: float = Field(0.5, gt=0, lt=1, description="Mixture weight of jsd.")
     kd_temperature: float = Field(1.0, gt=0, description="Softens both distributions.")
+    mode: Mode = Field(
+        "off_policy",
+        description=(
+            "On whose answers the teacher KL is taken. off_policy: those of the pairs; on_policy: answers that the "
+            "student itself gives to their prompts, sampled anew before each step; both."
+        ),
+    )
+    fresh_samples: Positive = Field(1, description="Such answers to the prompt of a pair.")
+    domains: dict[Name, DpdDomain] = Field(
+        default_factory=dict, description="Data set of `prompts` to what is its own; one not named: as the stage."
+    )
     kd_skip: list[Literal["special", "tool"]] = Field(
         default_factory=list,
         description="Tokens that no KL is taken on: special ones of the tokenizer; marks of tools by their name.",

@@ -75,8 +75,12 @@ class TokensMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DpdMetrics:
-    """Distillation on pairs. `trained_tokens` are those of the answers. Example: DpdMetrics(loss=0.2, steps=120,
-    pairs=310, trained_tokens=70110, parameters=812544, rows_not_seen=0, rows_again=650)"""
+    """Distillation on pairs. `trained_tokens` are those of all answers; generated_tokens: of those that the student
+    gave while it was trained.
+
+    Example: DpdMetrics(loss=0.2, steps=120, pairs=310, trained_tokens=70110, parameters=812544, rows_not_seen=0,
+    rows_again=650)
+    """
 
     loss: float | None
     steps: int
@@ -85,6 +89,7 @@ class DpdMetrics:
     parameters: int
     rows_not_seen: int
     rows_again: int
+    generated_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -148,14 +148,14 @@ def controls(run: Run) -> frozenset[str]:
 
 
 def verdicts_of(run: Run) -> list[VerdictCounts]:
-    """Verdicts by outcome of every filter and every stage that published rollouts, in run order."""
+    """Verdicts by outcome of every filter and every stage that published judged rollouts, in run order."""
     found = []
     for stage in run.stages:
         if stage.name in run.filters:
             found.append(VerdictCounts(step=stage.name, outcomes=run.filters[stage.name].outcomes))
         files = rollout_files(stage.folder)
-        if files:
-            found.append(_count_verdicts(stage.name, files))
+        if files and set((counted := _count_verdicts(stage.name, files)).outcomes) != {"none"}:
+            found.append(counted)
     return found
 
 

@@ -116,6 +116,19 @@ class GuardSuite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FollowingEngine:
+    """The engine that answers with the weights of a student in training. tolerance, takes_turns: as of a
+    RolloutSource.
+
+    Example: FollowingEngine(engine=engine, tolerance=None)
+    """
+
+    engine: Engine
+    tolerance: float | None
+    takes_turns: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutSource:
     """What RL asks while it trains: the engine that follows the weights, the scorer, and the prompts: those that a
     filter kept, or all of the mixture where `kept` is None. tolerance: nats, of the check after each hand-over; None:
@@ -132,3 +145,8 @@ class RolloutSource:
     guard: GuardSuite | None = None
     canaries: PromptMixture | None = None
     takes_turns: bool = False
+
+    @property
+    def following(self) -> FollowingEngine:
+        """The engine alone."""
+        return FollowingEngine(engine=self.engine, tolerance=self.tolerance, takes_turns=self.takes_turns)

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from posttrain.errors import StageError
+from posttrain.recipe.distillation import samples_fresh
 from posttrain.recipe.resolve import takes_kl, teachers_chat
 from posttrain.recipe.schema import Dpd
-from posttrain.sampling.job import SamplingJob, TeacherAnswers
+from posttrain.sampling.job import FollowingEngine, SamplingJob, TeacherAnswers
 from posttrain.stages.protocol import StepContext
 from posttrain.stages.sampling import batches_of, prompts_of, scorer_for, served_model
 from posttrain.stages.training import finished, job_of, stage_of, train
@@ -67,7 +68,17 @@ class DpdStage:
     def run(self, ctx: StepContext) -> dict[str, Any]:
         _refuse_other_negatives(ctx)
         teacher = model_dir(ctx.inputs["teacher"]) if "teacher" in ctx.inputs else None
-        return train(ctx, entry.dpd, job_of(ctx), teacher=teacher)
+        following = _following(ctx) if samples_fresh(stage_of(ctx)) else None
+        return train(ctx, entry.dpd, job_of(ctx), teacher=teacher, following=following)
+
+
+def _following(ctx: StepContext) -> FollowingEngine:
+    """The policy's engine, which begins with the weights that the stage starts from."""
+    return FollowingEngine(
+        engine=served_model(ctx, "checkpoint", "policy").engine,
+        tolerance=ctx.recipe.engine.parity_tolerance,
+        takes_turns=ctx.recipe.cluster.share == "time",
+    )
 
 
 def _refuse_other_negatives(ctx: StepContext) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posttrain.recipe.schema import ToyModel
-from posttrain.sampling.job import RolloutSource
+from posttrain.sampling.job import FollowingEngine, RolloutSource
 from posttrain.train.job import Job
 
 
@@ -29,11 +29,12 @@ def sft(job: Job) -> dict[str, Any]:
     return train(job)
 
 
-def dpd(job: Job, teacher: Path | None) -> dict[str, Any]:
-    """Dual-Level Preference Distillation. teacher: its model folder, where it is asked beside the student."""
+def dpd(job: Job, teacher: Path | None, following: FollowingEngine | None = None) -> dict[str, Any]:
+    """Dual-Level Preference Distillation. teacher: its model folder, where it is asked beside the student; following:
+    the engine that answers for the student while it is trained."""
     from posttrain.train.dpd import train
 
-    return train(job, teacher)
+    return train(job, teacher, following)
 
 
 def teacher_logprobs(job: Job, teacher: Path, earlier: Sequence[Path]) -> dict[str, Any]:

@@ -4,12 +4,11 @@ before) and judged; also the hand-over to the engine, and the record on disk. Kn
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +18,6 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import PosttrainError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Grpo
-from posttrain.rollout.parity import hand_over
 from posttrain.sampling.correctness import right_share
 from posttrain.sampling.first_groups import FirstGroups
 from posttrain.sampling.job import RolloutSource
@@ -30,13 +28,11 @@ from posttrain.signals.stopping import giving_up_waits
 from posttrain.store.checkpoints import is_good, seal
 from posttrain.store.failpoints import failpoint
 from posttrain.train.ahead import Ahead
-from posttrain.train.attention import exact_attention
 from posttrain.train.dealing import Dealer
+from posttrain.train.following import Follower
 from posttrain.train.job import Job
 from posttrain.train.lengths import Key, Successes
-from posttrain.train.model import checkpoint_model, load_model, save_model
-from posttrain.train.parking import parked
-from posttrain.train.sharding import whole_model
+from posttrain.train.model import save_model
 from posttrain.train.signal_groups import groups_with_signal, refuse_faults, spare_prompts
 from posttrain.train.signs import num_rewarded, signs_of
 from posttrain.types import EncodedPrompt, RolloutGroup, SamplingParams
@@ -86,8 +82,8 @@ class Feed:
             max_tokens=self.stage.max_tokens,
             stop_token_ids=template.stop_ids,
         )
-        self.gap, self.lag = 0.0, 0
-        self.version = -1  # of the weights that the engine holds, by their step
+        self.follower = Follower(job, rollouts.following)
+        self.lag = 0
         self.dealer = Dealer()
         self.ahead = Ahead(
             staleness=self.stage.staleness,
@@ -113,13 +109,10 @@ class Feed:
     def _chosen(self, step: int) -> list[EncodedPrompt]:
         return step_prompts(self.prompts, step, self.stage.prompts_per_step, self.job.seed)
 
-    def whole(self, model: Any) -> Any:
-        """The model unsharded on the first rank, None on the others of a sharded one. All ranks must call it."""
-        return whole_model(model, lambda: self._unsharded)
-
-    @functools.cached_property
-    def _unsharded(self) -> Any:
-        return load_model(self.job.model, adapter=self.stage.adapter, seed=self.job.seed)
+    @property
+    def gap(self) -> float:
+        """Nats, of the last hand-over."""
+        return self.follower.gap
 
     def groups(self, step: int, model: Any, optimizer: Any) -> list[RolloutGroup]:
         """This worker's share of the step's groups. Raises StageError: parity lost, or too many faults; Stopped: a stop
@@ -135,28 +128,13 @@ class Feed:
                 failed = error  # for all workers, which wait for their share
             # All workers gather a sharded model, or none.
             is_due = self.dealer.tell(failed is None and self.ahead.is_idle)
-            whole = self.whole(model) if is_due else None
-            with self._engines_turn(model, optimizer):
+            whole = self.follower.whole(model) if is_due else None
+            with self.follower.turn(model, optimizer, self.dealer):
                 if is_due:
-                    failed = self._hand_over(step, whole) or failed
+                    failed = self.follower.follow(step, whole) or failed
                 groups = self.dealer.share(lambda: self._taken(step, batch, failed))
         self.lag, self.usual, self.figures = self.dealer.tell((self.lag, self.usual, self.figures))
         return groups
-
-    @contextlib.contextmanager
-    def _engines_turn(self, model: Any, optimizer: Any) -> Iterator[None]:
-        """Where trainers and engines take turns, the GPUs are the engines' while this is open."""
-        if not self.rollouts.takes_turns:
-            yield
-            return
-        with parked(model, optimizer):
-            self.dealer.tell(None)  # all have left before an engine wakes
-            try:
-                yield
-            finally:
-                if is_first_rank():
-                    self.rollouts.engine.sleep()
-                self.dealer.tell(None)  # and none comes back before it sleeps
 
     def save(self, whole: Any, folder: Path) -> None:
         """The model as a checkpoint folder."""
@@ -167,13 +145,13 @@ class Feed:
         """Share of right answers that the weights after `step` steps give to the guard suite; above `best` they are
         kept. Raises StageError: parity lost, too many faults; Stopped. All workers must call it."""
         score, failed = 0.0, None
-        whole = self.whole(model)
-        with self._engines_turn(model, optimizer):
+        whole = self.follower.whole(model)
+        with self.follower.turn(model, optimizer, self.dealer):
             if is_first_rank():
                 try:
                     with giving_up_waits(self.job.stop_file):
                         self.ahead.settle()
-                        failed = self._hand_over(step, whole)
+                        failed = self.follower.follow(step, whole)
                         score = 0.0 if failed else self._guarded(step)
                     if failed is None and score > best:
                         self._keep(step, whole)
@@ -218,32 +196,13 @@ class Feed:
         assert self.rollouts.canaries is not None, "asked only where the recipe has canaries"
         return pick_prompts(self.rollouts.canaries, self.rollouts.scorer, self.template)[0]
 
-    def _hand_over(self, step: int, whole: Any) -> PosttrainError | None:
-        """On the first worker: the engine takes the weights before this step, and they are compared. Returns what went
-        wrong."""
-        if not is_first_rank() or self.version == step:
-            return None
-        try:
-            with exact_attention(whole):
-                self.gap = hand_over(
-                    self.rollouts.engine,
-                    checkpoint_model(whole),
-                    f"{self.job.step_name}@{step}",
-                    like=self.job.model,
-                    tolerance=self.rollouts.tolerance,
-                )
-            self.version = step
-        except PosttrainError as error:
-            return error
-        return None
-
     def _taken(self, step: int, batch: Batch | None, failed: PosttrainError | None) -> list[RolloutGroup]:
         """The step's groups, sampled now where they were not asked ahead; the next ones are asked. failed: what went
         wrong before."""
         if failed is not None:
             raise failed
-        batch = batch or self._judged(step, self.version)
-        self.ahead.ask(step, self.version)
+        batch = batch or self._judged(step, self.follower.version)
+        self.ahead.ask(step, self.follower.version)
         self.lag, self.usual, self.figures = step - batch.version, batch.usual, batch.figures
         return batch.groups
 

@@ -21,7 +21,7 @@ from posttrain.errors import DataError
 from posttrain.train.job import Job
 from posttrain.train.losses.head import Head, States
 from posttrain.train.trainer import pad_right
-from posttrain.types import PreferencePair
+from posttrain.types import EncodedPrompt, PreferencePair, Prompt
 
 SIDES = ("chosen", "rejected")
 
@@ -29,19 +29,28 @@ SIDES = ("chosen", "rejected")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
     """A pair as token ids; answers end with the stop token. number: its place in the file of pairs, from 0; name: which
-    pair it is, for messages; kd_chosen, kd_rejected: tokens that the teacher's KL is taken on.
+    pair it is, for messages; asked: its prompt; kd_chosen, kd_rejected: tokens that the teacher's KL is taken on.
 
-    Example: PairRow(number=3, name="prompt p/9 of data 'stem'", prompt=(7, 8), chosen=(4, 2), rejected=(5, 5, 2),
-    kd_chosen=2, kd_rejected=3)
+    Example: PairRow(number=3, name="prompt p/9 of data 'stem'", asked=EncodedPrompt(...), chosen=(4, 2), rejected=(5,
+    5, 2), kd_chosen=2, kd_rejected=3)
     """
 
     number: int
     name: str
-    prompt: tuple[int, ...]
+    asked: EncodedPrompt
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
     kd_chosen: int
     kd_rejected: int
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        return self.asked.ids
+
+    @property
+    def domain(self) -> str:
+        """The data set of its prompt."""
+        return self.asked.prompt.source
 
     def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """In the order of SIDES."""
@@ -70,15 +79,16 @@ def pair_rows(job: Job, template: ChatTemplate, skipped: Collection[int] = ()) -
 def _pair_row(number: int, pair: PreferencePair, template: ChatTemplate, skipped: Collection[int]) -> PairRow:
     """What the prompt opens of the reasoning is the prompt's, and no token of the answers."""
     prompt = template.prompt_text(pair.messages, pair.tools)
+    opened = template.opened(prompt)
     chosen, rejected = (
-        tuple(template.answer_ids(text.removeprefix(template.opened(prompt)), prompt))
-        for text in (pair.chosen, pair.rejected)
+        tuple(template.answer_ids(text.removeprefix(opened), prompt)) for text in (pair.chosen, pair.rejected)
     )
+    asked = Prompt(id=pair.id, source=pair.source, messages=pair.messages, tools=pair.tools)
     kept = [sum(token not in skipped for token in answer) for answer in (chosen, rejected)]
     return PairRow(
         number=number,
         name=f"prompt {pair.id} of data '{pair.source}'",
-        prompt=tuple(template.prompt_ids(pair.messages, pair.tools)),
+        asked=EncodedPrompt(prompt=asked, ids=tuple(template.prompt_ids(pair.messages, pair.tools)), opened=opened),
         chosen=chosen,
         rejected=rejected,
         kd_chosen=kept[0],

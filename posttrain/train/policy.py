@@ -21,7 +21,7 @@ from transformers import TrainingArguments
 from posttrain.data.mix import Seen, seen_of_total
 from posttrain.data.source import Fault, write_set_aside
 from posttrain.data.template import ChatTemplate
-from posttrain.errors import StageError, Stopped
+from posttrain.errors import StageError
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.schema import Grpo
 from posttrain.records.codec import as_json
@@ -42,7 +42,6 @@ from posttrain.train.trainer import (
     Recorder,
     StepTrainer,
     chunks,
-    global_max,
     global_sum,
     pad_right,
     run_trainer,
@@ -162,7 +161,7 @@ class PolicyTrainer(StepTrainer):
 
     def micro_batches(self, rows: Any) -> Sequence[Any]:
         step = self.state.global_step
-        groups = self._groups(step)
+        groups = self.sampled(lambda: self.feed.groups(step, self.model, self.optimizer))
         trained = policy_rows(groups, self.stage, self.feed.usual)
         device = self.args.device
         answers, tokens = loss_counts(groups, self.stage)
@@ -186,21 +185,6 @@ class PolicyTrainer(StepTrainer):
         # short and long answers apart: less padding; the order has no other effect, the loss is a sum
         trained.sort(key=lambda row: len(row.prompt) + len(row.answer))
         return list(chunks(trained, self.stage.micro_batch_size))
-
-    def _groups(self, step: int) -> list[RolloutGroup]:
-        """The step's groups. A stop while they are sampled (it may take minutes) saves the state before the step and
-        ends the training."""
-        groups: list[RolloutGroup] = []
-        stopped: Stopped | None = None
-        try:
-            groups = self.feed.groups(step, self.model, self.optimizer)
-        except Stopped as error:
-            stopped = error
-        if global_max(float(stopped is not None), self.args.device):  # all workers, or none
-            if step > 0 and self.writer.last != step:
-                self._save_checkpoint(self.model, trial=None)
-            raise stopped or Stopped("stopped on request", remedy="the same command continues")
-        return groups
 
     def micro_loss(self, model: Any, micro: Sequence[PolicyRow]) -> torch.Tensor:
         stage, device = self.stage, self.args.device
@@ -289,7 +273,7 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
         feed.ahead.close()
     if ends.end is None:
         return {"stopped": True}
-    trained_model = feed.whole(trainer.model)
+    trained_model = feed.follower.whole(trainer.model)
     if not is_first_rank():
         return {}
     if ends.end is End.GUARD:

@@ -18,7 +18,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from posttrain.errors import StageError
+from posttrain.errors import StageError, Stopped
 from posttrain.machine.ranks import is_first_rank, world_size
 from posttrain.recipe.batches import rows_a_pass
 from posttrain.recipe.schema import Supervised, Training
@@ -210,6 +210,22 @@ class StepTrainer(OwnCheckpoints):
     def before_update(self) -> None:
         """Look at the step's figures, over all workers, before the weights change. Raises StageError, on all of
         them."""
+
+    def sampled(self, make: Callable[[], list[T]]) -> list[T]:
+        """What `make` samples for the step. A stop meanwhile (it may take minutes) saves the state before the step and
+        ends the training, on all workers or on none."""
+        found: list[T] = []
+        stopped: Stopped | None = None
+        try:
+            found = make()
+        except Stopped as error:
+            stopped = error
+        if global_max(float(stopped is not None), self.args.device):
+            step = self.state.global_step
+            if step > 0 and self.writer.last != step:
+                self._save_checkpoint(self.model, trial=None)
+            raise stopped or Stopped("stopped on request", remedy="the same command continues")
+        return found
 
     dropout = True
     """Whether dropout is on, where the model or its adapter has one. Off where the model's own log-probabilities are

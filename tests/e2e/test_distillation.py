@@ -49,6 +49,16 @@ stages:
     batch_size: 2
     micro_batch_size: 2
     max_tokens: 12
+  - kind: dpd
+    name: fresh
+    prompts: questions
+    verifier: math
+    teacher: {path: teacher}
+    domains: {questions: {mode: both, kd_temperature: 2.0}}
+    steps: 2
+    batch_size: 2
+    micro_batch_size: 2
+    max_tokens: 12
 evaluate: {after: never}
 """
 
@@ -103,4 +113,9 @@ def test_a_cache_survives_a_kill_and_both_kinds_of_teacher_train(world: Path) ->
     cache = published(world / "a" / "store", "teacher_logprobs")
     assert sorted(cache) == ["cache.jsonl", "shard-00000.index.npy", "shard-00000.words"]
     assert json.loads(cache["cache.jsonl"])["temperature"] == 1.5
-    assert len(list(artefacts.glob("dpd-*"))) == 2
+    assert len(list(artefacts.glob("dpd-*"))) == 3
+    answers = (world / "a" / "run" / "stages" / "fresh" / "rollouts").glob("step-*.jsonl")
+    assert [json.loads(file.read_text().splitlines()[0])["policy_version"] for file in sorted(answers)] == [
+        "fresh@0",
+        "fresh@1",
+    ]

@@ -85,9 +85,9 @@ def test_every_step_of_a_shipped_recipe_finds_its_seats(path: Path, share: str, 
     board = seats(count, turns=share == "time")
     for step in steps:
         board.begin_step()
-        for role in sorted(roles_of(step)):
+        for role in sorted(roles_of(recipe, step)):
             _ = board.use(role) if board.has(role) else board.take(role, *workers_of(recipe, role))
-        assert gpus_of(recipe, roles_of(step)) <= count
+        assert gpus_of(recipe, roles_of(recipe, step)) <= count
 
 
 def load_share(path: Path) -> str:

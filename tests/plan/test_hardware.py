@@ -266,6 +266,21 @@ def test_distillation_on_several_gpus_is_reckoned_as_it_runs(
     assert need.host_memory_gb is not None
 
 
+def test_a_student_that_answers_while_it_is_trained_takes_an_engine_its_time_and_copies_of_its_weights(
+    tmp_path: Path,
+) -> None:
+    recipe = write_world(tmp_path, BIG)
+    batch = [f"stages.{name}.micro_batch_size=1" for name in ("distil", "stem", "preference")]
+    stored, fresh = (
+        verdict_of(recipe, tmp_path, f"stages.distil.mode={mode}", *batch).needs["distil"]
+        for mode in ("off_policy", "both")
+    )
+    assert stored.gpu_memory_gb.engine is None and fresh.gpu_memory_gb.engine is not None
+    assert stored.gpu_hours is not None and fresh.gpu_hours is not None and fresh.gpu_hours > 1.5 * stored.gpu_hours
+    assert stored.host_memory_gb is not None and fresh.host_memory_gb is not None
+    assert fresh.host_memory_gb > stored.host_memory_gb
+
+
 def test_a_config_without_weights_is_enough_to_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = write_world(tmp_path, ON_GPUS)
     (tmp_path / "base" / "model.safetensors").unlink()

@@ -86,6 +86,9 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
         "jsd_beta": ("0.4", {"distil"}),
         "kd_temperature": ("2.0", {"distil"}),
         "kd_skip": ("[special]", {"distil"}),
+        "mode": ("both", {"distil"}),
+        "fresh_samples": ("2", {"distil"}),
+        "domains": ("{questions: {kd_temperature: 2.0}}", {"distil"}),
     },
     "stem": {
         "checkpoint_minutes": ("5.0", set()),
@@ -193,6 +196,15 @@ def test_the_table_above_covers_every_key_of_every_stage_kind() -> None:
     for stage, model in {"cold_start": Sft, "distil": Dpd, "stem": Grpo, "judge": RewardModel}.items():
         keys = {info.alias or name for name, info in model.model_fields.items()}
         assert EDITS[stage].keys() | structural >= keys, keys - EDITS[stage].keys() - structural
+
+
+def test_answers_that_the_student_gives_while_it_trains_hang_on_how_they_are_sampled(recipe: Path) -> None:
+    fresh = "stages.distil.domains={questions: {mode: on_policy}}"
+    before = plan_of(recipe, fresh)
+    for asked in ("stages.distil.temperature=0.5", "engine.dtype=float16"):
+        after = plan_of(recipe, fresh, asked)
+        assert {"distil.pairs", "distil"} <= touched(before, after)
+        assert after.step("distil").params != before.step("distil").params
 
 
 def test_staleness_touches_its_stage(recipe: Path) -> None:

@@ -15,8 +15,9 @@ from posttrain.errors import InputError, RecipeError, RunFolderError
 from posttrain.plan import Plan, build_plan, estimate, recorded_steps
 from posttrain.plan.prepare import parse_starts
 from posttrain.recipe import load_recipe
+from posttrain.recipe.distillation import domains_of, samples_fresh
 from posttrain.recipe.resolve import counts_in_band, start_of
-from posttrain.recipe.schema import Filter, Grpo, Sft
+from posttrain.recipe.schema import Dpd, DpdWeights, Filter, Grpo, Sft
 from posttrain.store.digests import Digests
 from tests.recipe.world import RECIPE, write_jsonl, write_model, write_world
 
@@ -57,6 +58,13 @@ def test_every_stage_becomes_its_steps_in_run_order_with_their_inputs(tmp_path: 
 
 
 CACHED = "stages.distil.teacher={path: teacher, cache: {top_k: 64}}"
+
+
+def own(keys: str) -> str:
+    """What a data set has of its own in the stage distil."""
+    return f"stages.distil.domains={{questions: {{{keys}}}}}"
+
+
 TEXT = ("stages.distil.teacher={path: teacher, gives: text}", "stages.distil.weights={chosen: 0.0, rejected: 0.0}")
 
 
@@ -116,6 +124,17 @@ def test_bad_answers_may_be_of_an_earlier_policy_that_the_recipe_names(tmp_path:
         ((TEXT[0].replace("text}", "text, cache: {}}"), TEXT[1]), "teacher.cache", "nothing would read the cache"),
         ((CACHED, TEXT[1]), "teacher.cache", "the weights of both KL terms are 0"),
         (("stages.distil.negatives_from=stem",), "negatives_from", "'stem' is no policy before 'distil'"),
+        (
+            (*TEXT, "stages.distil.mode=on_policy"),
+            "mode",
+            "text alone, so it has nothing to say of the student's fresh",
+        ),
+        ((*TEXT, own("weights: {rejected: 1.0}")), "domains.questions.weights", "rejected 1"),
+        ((CACHED, own("mode: both")), "domains.questions.mode", "cannot hold answers that the student gives"),
+        ((CACHED, own("kd_temperature: 2.0")), "domains.questions.kd_temperature", "softened by the stage's 1 alone"),
+        ((own("mode: both, weights: {fresh: 0.0}"),), "domains.questions.weights", "nothing is learnt from them"),
+        ((own("weights: {sequence: 0.0, chosen: 0.0, rejected: 0.0}"),), "domains.questions.weights", "no loss"),
+        (("stages.distil.domains={warmup: {mode: both}}",), "domains.warmup", "none of the stage's prompts"),
         (("stages.distil.teacher={path: teacher, cache: {top_k: 16}}",), "top_k", "32"),
     ],
 )
@@ -125,6 +144,29 @@ def test_what_a_teacher_cannot_give_is_refused_in_words(
     with pytest.raises(RecipeError) as caught:
         plan_of(write_world(tmp_path), *overrides)
     assert words in str(caught.value) and key in str(caught.value.where)
+
+
+def test_what_a_data_set_does_not_say_is_as_the_stage_has_it_and_stays_so_when_written_out(tmp_path: Path) -> None:
+    recipe = plan_of(
+        write_world(tmp_path), "stages.distil.weights={rejected: 0.5}", own("mode: on_policy, weights: {sequence: 0.0}")
+    ).recipe
+    for read in (recipe, type(recipe).model_validate_json(recipe.model_dump_json(by_alias=True))):
+        stage = next(stage for stage in read.stages if isinstance(stage, Dpd))
+        domain = domains_of(stage)["questions"]
+        assert (domain.off_policy, domain.fresh, domain.reads_pairs) == (False, True, False)
+        assert domain.weights == DpdWeights(sequence=0.0, chosen=1.0, rejected=0.5, fresh=1.0)
+        assert samples_fresh(stage) and domain.temperature == 1.0
+
+
+def test_fresh_answers_count_as_tokens(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path)
+    modes = ("off_policy", "on_policy", "both")
+    plans = {mode: plan_of(recipe, f"stages.distil.mode={mode}", "stages.distil.fresh_samples=3") for mode in modes}
+    tokens = {mode: estimate(plan)["distil"].tokens for mode, plan in plans.items()}
+    each = tokens["off_policy"] // 2
+    assert tokens == {"off_policy": 2 * each, "on_policy": (2 + 3) * each, "both": (2 + 3) * each}
+    alone = plan_of(recipe, "stages.distil.mode=on_policy", "stages.distil.weights={sequence: 0.0}")
+    assert estimate(alone)["distil"].tokens == each, "the pairs are not read"
 
 
 def test_a_filter_step_asks_the_judge_too(tmp_path: Path) -> None:

@@ -29,15 +29,17 @@ KEYS = {
     ),
     "Custom": "name from kind options",
     "DataStage": "name from kind",
+    "DomainWeights": "sequence chosen rejected fresh",
     "Dpd": (
         "name from steps micro_batch_size learning_rate schedule warmup_share decay_share weight_decay max_grad_norm "
         "adapter save_every checkpoint_minutes "
         "gradient_checkpointing attention "
         "batch_size epochs kind gate prompts teacher verifier teacher_samples student_samples "
         "pairs_per_prompt negatives_from temperature "
-        "max_tokens weights beta divergence jsd_beta kd_temperature kd_skip"
+        "max_tokens weights beta divergence jsd_beta kd_temperature mode fresh_samples domains kd_skip"
     ),
-    "DpdWeights": "sequence chosen rejected",
+    "DpdDomain": "mode weights kd_temperature",
+    "DpdWeights": "sequence chosen rejected fresh",
     "EarlyStop": "plateau guard",
     "EngineSpec": "backend dtype context_tokens kv_cache_gb gpu_memory_share parity_tolerance options roles",
     "Evaluate": "suites k temperature top_p max_tokens after few_shot teacher",

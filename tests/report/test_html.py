@@ -13,7 +13,7 @@ from rich.console import Console
 
 from posttrain.errors import RunFolderError
 from posttrain.evaluate.table import print_table
-from posttrain.records.reader import read_run
+from posttrain.records.reader import read_run, verdicts_of
 from posttrain.report.figures import curve, difficulty_chart, group_means, nice_ticks
 from posttrain.report.html import POLICY, render_report, write_report
 from posttrain.report.sections import KIND_WORDS, lanes
@@ -124,6 +124,20 @@ def test_a_stage_of_the_users_own_may_publish_rows_of_another_shape(tmp_path, na
     (folder / "stages" / "stem" / name).write_text("\n".join(rows) + "\n")
     assert not parsed(write_report(folder).read_text()).errors
     print_table(folder, Console(file=io.StringIO()))
+
+
+def test_answers_that_nobody_judged_are_shown_and_are_no_verdicts(tmp_path):
+    """As a distillation publishes them."""
+    folder = build_run(tmp_path / "run", steps=2)
+    (folder / "stages" / "distil" / "rollouts").mkdir()
+    group = json.loads((folder / "stages" / "stem" / "rollouts" / "step-00001.jsonl").read_text().splitlines()[0])
+    group["completions"] = [
+        {key: value for key, value in one.items() if key != "verdict"} | {"text": "by the student"}
+        for one in group["completions"]
+    ]
+    (folder / "stages" / "distil" / "rollouts" / "step-00001.jsonl").write_text(json.dumps(group) + "\n")
+    assert [one.step for one in verdicts_of(read_run(folder)) if one.step == "distil"] == []
+    assert "by the student" in write_report(folder).read_text()
 
 
 def test_links_point_only_at_what_is_there(tmp_path):

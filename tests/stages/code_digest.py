@@ -33,6 +33,10 @@ LOADED = ("rollout/causal.py", "rollout/weights.py", "train/model.py", "train/ad
 TILED = ("train/hidden.py", "train/losses/head.py", "train/losses/sparse.py", "train/losses/tiled.py")
 PAIRED = ("stages/dpd.py", "train/pairs.py", "train/teacher.py", "train/teacher_cache.py", "train/sharding.py", *TILED)
 GOLDS = tuple(sorted(f"../rewards/golds/{path.name}" for path in (ROOT / "rewards" / "golds").glob("*.py")))
+FOLLOWED = (
+    *("train/following.py", "train/dealing.py"),
+    *("rollout/identity.py", "rollout/parity.py", "rollout/weights.py"),
+)
 TRAINER = (
     *(f"train/{name}.py" for name in ("trainer", "job", "attention", "finite", "sharding", "checkpoints", "trackers")),
     "stages/training.py",
@@ -83,7 +87,13 @@ STAGE_CODE = {
     "sft": ("stages/sft.py", "train/sft.py", "train/tokens.py", "train/new_tokens.py", "data/token_rows.py", *TRAINER),
     "pairs": ("stages/dpd.py", "sampling/pairs.py", *SAMPLING, *TOY),
     "teacher_logprobs": ("train/teacher_logprobs.py", *PAIRED, *TRAINER),
-    "dpd": ("train/dpd.py", "train/reference.py", "train/losses/dpd.py", *PAIRED, *TRAINER),
+    "dpd": (
+        *("train/dpd.py", "train/reference.py", "train/losses/dpd.py", "train/fresh.py", "recipe/distillation.py"),
+        *FOLLOWED,
+        *PAIRED,
+        *TRAINER,
+        *SAMPLING,
+    ),
     "filter": (
         "stages/filter.py",
         "sampling/filter.py",
@@ -96,10 +106,8 @@ STAGE_CODE = {
     "grpo": (
         "stages/grpo.py",
         *("train/policy.py", "train/feed.py", "train/ends.py", "train/signs.py", "sampling/first_groups.py"),
-        *(f"train/{name}.py" for name in ("dealing", "lengths", "signal_groups", "losses/policy", "losses/lengths")),
-        "rollout/identity.py",
-        "rollout/parity.py",
-        "rollout/weights.py",
+        *(f"train/{name}.py" for name in ("lengths", "signal_groups", "losses/policy", "losses/lengths")),
+        *FOLLOWED,
         *TILED,
         *TRAINER,
         *SAMPLING,

@@ -109,6 +109,16 @@ class Jobs:
         return replace(job, inputs={**job.inputs, "tokens": output})
 
 
+@pytest.fixture(scope="session")
+def student_engine(tiny: Callable[..., Path]) -> Any:
+    """An engine in this process that follows a student."""
+    from posttrain.rollout.engine import EngineOptions
+    from posttrain.rollout.hf_engine import HfEngine
+    from posttrain.sampling.job import FollowingEngine
+
+    return FollowingEngine(engine=HfEngine(str(tiny()), "start", EngineOptions(context_tokens=96)), tolerance=1e-3)
+
+
 @pytest.fixture
 def jobs(tmp_path: Path, tiny: Callable[..., Path]) -> Jobs:
     return Jobs(tmp_path, tiny())

@@ -16,12 +16,12 @@ from posttrain.train import dpd, sft
 from tests.train import test_dpd, test_sft
 from tests.train.conftest import Jobs, metrics, write_rows
 
-WEIGHTS = {"Dpd": ("sequence", "chosen", "rejected"), "Sft": ("router_loss",)}
+WEIGHTS = {"Dpd": ("sequence", "chosen", "rejected", "fresh"), "Sft": ("router_loss",)}
 
 
 def test_the_weights_of_losses_that_are_tried_here_are_all_there_are() -> None:
     """A new key that says it weighs a loss belongs into the tests below."""
-    assert tuple(schema.DpdWeights.model_fields) == WEIGHTS["Dpd"]
+    assert tuple(schema.DpdWeights.model_fields) == tuple(schema.DomainWeights.model_fields) == WEIGHTS["Dpd"]
     kinds = (schema.Sft, schema.Dpd, schema.Grpo, schema.RewardModel)
     said = {
         (kind.__name__, key)
@@ -32,13 +32,17 @@ def test_the_weights_of_losses_that_are_tried_here_are_all_there_are() -> None:
     assert {key for kind, key in said if key != "jsd_beta"} == set(WEIGHTS["Sft"])
 
 
+@pytest.mark.parametrize("of", ["stage", "data set"])
 @pytest.mark.parametrize("key", WEIGHTS["Dpd"])
-def test_each_weight_of_the_distillation_moves_the_gradient(jobs: Jobs, tiny: Callable[..., Path], key: str) -> None:
+def test_each_weight_of_the_distillation_moves_the_gradient(
+    jobs: Jobs, tiny: Callable[..., Path], student_engine: Any, key: str, of: str
+) -> None:
     (jobs.folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in test_dpd.PAIRS))
     norms = []
     for weights in ({}, {key: 0.0}, {key: 2.0}):
-        job = jobs.make(test_dpd.stage(steps=1, weights=weights), inputs={"pairs": jobs.folder})
-        dpd.train(job, tiny(seed=1, sharpness=3.0))
+        own = {"weights": weights} if of == "stage" else {"domains": {"questions": {"weights": weights}}}
+        job = jobs.make(test_dpd.stage(steps=1, mode="both", max_tokens=8, **own), inputs={"pairs": jobs.folder})
+        dpd.train(job, tiny(seed=1, sharpness=3.0), student_engine)
         norms.append(metrics(job)[0]["grad_norm"])
     assert all(abs(one - other) > 1e-3 * norms[0] for one, other in zip(norms, norms[1:] + norms[:1], strict=True))
 

@@ -93,6 +93,38 @@ def test_two_workers_write_what_one_writes_and_train_from_it_as_one_beside_the_t
     assert apart(live.output / "model", from_disk.output / "model", jobs.model) < 0.05
 
 
+def train_with_fresh_answers(job: Any, teacher: Path) -> dict[str, Any]:
+    """Distillation with an engine in this process. Runs in a worker, or alone."""
+    from posttrain.rollout.engine import EngineOptions
+    from posttrain.rollout.hf_engine import HfEngine
+    from posttrain.sampling.job import FollowingEngine
+    from posttrain.train import dpd
+
+    engine = HfEngine(str(job.model), "start", EngineOptions(context_tokens=96))
+    return dpd.train(job, teacher, FollowingEngine(engine=engine, tolerance=1e-3))
+
+
+def test_two_workers_share_fresh_answers_and_a_data_set_without_kl_on_its_pairs_as_one_has_them(
+    two: Any, jobs: Jobs, tiny: Callable[..., Path]
+) -> None:
+    """The teacher is shared, and some micro-batches do not ask it: nobody may wait for it for ever."""
+    rows = [row | {"source": "sums" if number % 5 else "letters"} for number, row in enumerate(PAIRS[:18])]
+    (jobs.folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    configured = stage(
+        prompts={"sums": 1.0, "letters": 1.0}, domains={"sums": {"mode": "on_policy"}, "letters": {"mode": "both"}},
+        steps=None, epochs=1.0, micro_batch_size=2, temperature=0.0, max_tokens=6,
+    )  # fmt: skip
+    alone, shared = (
+        jobs.make(configured, sharding=sharding, inputs={"pairs": jobs.folder}) for sharding in ("none", "fsdp")
+    )
+    teacher = tiny(seed=1, sharpness=3.0)
+    facts = train_with_fresh_answers(alone, teacher)
+    assert two.run(train_with_fresh_answers, shared, teacher) == pytest.approx(facts, rel=1e-3)
+    for one, other in zip(metrics(alone), metrics(shared), strict=True):
+        assert other == pytest.approx(one, rel=1e-3, abs=1e-4)
+    assert files(shared.attempt / "rollouts").keys() == files(alone.attempt / "rollouts").keys()
+
+
 def gradients(job: Any, teacher: Path) -> dict[str, Any]:
     """The whole gradient of a step under each of WEIGHTS, as this rank has it, to a file. Runs in a worker."""
     from torch.distributed.tensor import DTensor
