@@ -4,6 +4,7 @@ resume repeats."""
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -305,6 +306,38 @@ def test_a_stop_while_a_step_is_sampled_saves_the_step_before_and_a_rerun_goes_o
     assert metrics(resumed) == metrics(straight)
 
 
+def test_a_stage_of_two_domains_judges_each_by_its_own_verifier(jobs: Jobs, engine: Any) -> None:
+    """Shares 2 to 1: as many prompts as the shorter data set allows; the rows on disk say the data set."""
+    from posttrain.machine.scorer import Scorer
+    from posttrain.recipe.schema import FileData
+
+    data = {}
+    for name, count in (("stem", 8), ("code", 4)):
+        rows = [{"prompt": f"{name} after {n}?", "gold": str(n + 1)} for n in range(count)]
+        (jobs.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        data[name] = FileData.model_validate({"source": "jsonl", "path": f"{name}.jsonl", "card": f"{name}.jsonl"})
+    of = {"stem": "odd", "code": "even"}
+    specs = {name: {"kind": f"tests.train.lengths:is_{name}", "on_truncated": "judge"} for name in of.values()}
+    scorer = Scorer(specs, {}, ("<think>", "</think>"))
+    mixed = stage(prompts={"stem": 2.0, "code": 1.0}, verifier=of, steps=2, prompts_per_step=6)
+    job = jobs.make(mixed, data)
+    asked = PromptMixture(
+        weights={"stem": 2.0, "code": 1.0},
+        data=data,
+        recipe_dir=job.recipe_dir,
+        verifier=of,
+        seed=job.seed,
+        context_tokens=96,
+    )
+    train(job, RolloutSource(engine=engine, scorer=scorer, prompts=asked, kept=None, tolerance=1e-3))
+    rows = [json.loads(line) for text in files(job.attempt / "rollouts").values() for line in text.splitlines()]
+    assert Counter(row["source"] for row in rows) == {"stem": 8, "code": 4}
+    for row in rows:
+        for answer in row["completions"]:
+            odd = len(answer["text"]) % 2
+            assert answer["verdict"]["score"] == (odd if row["source"] == "stem" else 1 - odd)
+
+
 class Seated:
     """The engine, where it is known when it works and when it sleeps."""
 
@@ -343,8 +376,6 @@ def test_rollouts_after_the_checkpoint_are_not_carried_over(jobs: Jobs, engine: 
 
 
 def test_each_step_is_sampled_with_the_weights_of_that_step(jobs: Jobs, engine: Any) -> None:
-    import json
-
     job = jobs.make(stage(learning_rate=3e-2))
     run(job, engine)
     versions = {
