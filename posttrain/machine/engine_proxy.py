@@ -25,6 +25,7 @@ from posttrain.signals.stopping import check_wait
 PATIENCE = 10.0  # seconds beyond its slowest step so far
 FIRST_STEP = 600.0  # a first step may compile, or read the longest prompts
 _MISSES = 5  # polls in a row, so that a pause of the whole machine is none of an engine
+_MISSES_AT_LOAD = 60  # libraries may keep its thread from answering while they start or load
 _POLL = 1.0
 _TRIES = 3  # times that one call may lose its engine
 _WORKS = ("generate", "advance", "score", "next_token_logprobs")
@@ -138,14 +139,14 @@ class Answer:
         self._pending = proxy.remote.submit(self._method, *self._args, **self._kwargs)
 
     def is_stuck(self) -> bool:
-        """Asked about once a second. Only of work whose steps are counted: a load has no steps."""
-        if self._method not in _WORKS or time.monotonic() - self._polled < _POLL:
-            return self._misses >= _MISSES
-        at = self._proxy.remote.at
-        beat = read_pulse(at.address, self._proxy.port, 2.0) if at is not None else None
-        self._polled = time.monotonic()
-        self._misses = self._misses + 1 if _is_late(beat) else 0
-        return self._misses >= _MISSES
+        """Asked about once a second."""
+        allowed = _MISSES if self._method in _WORKS else _MISSES_AT_LOAD
+        if time.monotonic() - self._polled >= _POLL:
+            at = self._proxy.remote.at
+            beat = read_pulse(at.address, self._proxy.port, 2.0) if at is not None else None
+            self._polled = time.monotonic()
+            self._misses = self._misses + 1 if _is_late(beat) else 0
+        return self._misses >= allowed
 
     @staticmethod
     def wait_any(answers: Sequence[Answer]) -> list[Answer]:
@@ -159,7 +160,7 @@ class Answer:
 
 
 def _is_late(beat: Beat | None) -> bool:
-    """Of an engine that tells nothing, or whose step takes longer than any before it."""
+    """Of an engine that tells nothing, or whose step takes longer than any before it; a load has no steps."""
     if beat is None:
         return True
     return beat.at_step > (beat.slowest + PATIENCE - _MISSES if beat.slowest else FIRST_STEP)
