@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -97,12 +97,13 @@ def clean_file(
     report: Path,
     options: CleanOptions | None = None,
     processes: int | None = None,
+    names: Mapping[Path, str] | None = None,
 ) -> Cleaned:
-    """Clean a file of JSON lines. Raises DataError: a file is missing or a row malformed; InputError: an output would
-    overwrite what is read."""
+    """Clean a file of JSON lines. names: how the report calls a file, in place of its path. Raises DataError: a file is
+    missing or a row malformed; InputError: an output would overwrite what is read."""
     options = options or CleanOptions()
     _check_paths(rows, against, out, report)
-    suites = load_suites(against)
+    suites = load_suites(against, names)
     portions = list(portions_of(rows))
     found = _Rows(sum(portion.lines for portion in portions))
     for part in _examined(rows, suites, options, portions=portions, processes=processes or os.cpu_count() or 1):
@@ -114,7 +115,7 @@ def clean_file(
     notes = _mark_near(rows, found, options.near) if "near_duplicate" not in options.skip else []
     cleaned = _summary(found, suites, options, notes)
     # The report first: where KEPT stands, what was removed from it is on record.
-    _write(report, _report_lines(rows, found, cleaned, options))
+    _write(report, _report_lines(rows, found, cleaned, options, (names or {}).get(rows, str(rows))))
     _write(out, _kept_lines(rows, found))
     return cleaned
 
@@ -226,10 +227,10 @@ def _summary(found: _Rows, suites: Suites, options: CleanOptions, notes: Iterabl
     )
 
 
-def _report_lines(rows: Path, found: _Rows, cleaned: Cleaned, options: CleanOptions) -> Iterator[bytes]:
+def _report_lines(rows: Path, found: _Rows, cleaned: Cleaned, options: CleanOptions, name: str) -> Iterator[bytes]:
     """The report, a removed row a line: a million of them are never held at once."""
     head = {
-        "file": str(rows),
+        "file": name,
         "rows": cleaned.rows,
         "kept": cleaned.kept,
         "by_rule": cleaned.removed,

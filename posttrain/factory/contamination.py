@@ -17,7 +17,7 @@ What was translated or paraphrased is not found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -249,17 +249,19 @@ def joined(parts: Sequence[Hashes]) -> Hashes:
     return np.concatenate([piece for part in parts for piece in (part, wall)]) if parts else wall
 
 
-def load_suites(paths: Sequence[Path]) -> Suites:
-    """Read suites, JSON lines of any shape. Raises DataError for a missing file, a malformed row or no rows."""
+def load_suites(paths: Sequence[Path], names: Mapping[Path, str] | None = None) -> Suites:
+    """Read suites, JSON lines of any shape. names: how verdicts call them, in place of their paths. Raises DataError
+    for a missing file, a malformed row or no rows."""
     suites = Suites()
     for path in paths:
+        name = (names or {}).get(path, str(path))
         if not path.is_file():
             raise DataError(f"no suite '{path}'", where=str(path), remedy="give a file of JSON lines")
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    suites.add(str(path), number, fields_of(parse_row(line, f"{path}:{number}")))
-        if not suites.rows.get(str(path)):
+                    suites.add(name, number, fields_of(parse_row(line, f"{path}:{number}")))
+        if not suites.rows.get(name):
             raise DataError("the suite has no rows", where=str(path), remedy="give a file with at least one row")
     suites.freeze()
     return suites

@@ -49,6 +49,17 @@ def _remarks(run: Run) -> list[str]:
     return [f"{name}: {remark}" for name, said in found if isinstance(said, list) for remark in said]
 
 
+def _contamination(run: Run, recipe: Recipe | None) -> dict[str, list[str]]:
+    """Suite -> what each clean stage found when it held its rows against the suite."""
+    found: dict[str, list[str]] = {}
+    for suite, rules in recipe.evaluate.suites.items() if recipe is not None else ():
+        for stage in run.stages:
+            verdicts = stage.row.metrics.get("verdicts") if stage.row.kind == "clean" else None
+            if isinstance(verdicts, dict) and rules.data in verdicts:
+                found.setdefault(suite, []).append(f"{stage.name}: {verdicts[rules.data]}")
+    return found
+
+
 def render_report(run: Run) -> str:
     """The page as text; nothing is written."""
     table = build_table(run)
@@ -58,7 +69,7 @@ def render_report(run: Run) -> str:
         (
             sections.head(run, table, recipe, links),
             sections.notice(run, (*run.notes, *notes, *_remarks(run))),
-            sections.score_section(table),
+            sections.score_section(table, _contamination(run, recipe)),
             sections.timeline(run),
             training.curves(run),
             data_stages(run),

@@ -7,7 +7,7 @@ Everything that comes from a file goes through `escape` or `clip`. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -145,11 +145,16 @@ def _listed(names: Sequence[str], limit: int = 12) -> str:
 # ---------------------------------------------------------------- results
 
 
-def score_section(table: Table) -> str:
-    """The table and the charts of the same numbers."""
+def score_section(table: Table, contamination: Mapping[str, Sequence[str]]) -> str:
+    """The table and the charts of the same numbers. contamination: suite -> what stages found of it in training
+    rows."""
     if not table.suites:
         return '<section><h2>Results</h2><p class="soft">No checkpoint has been evaluated yet.</p></section>'
-    heads = "".join(f'<th scope="col">{escape(suite)}</th>' for suite in table.suites)
+    said = {
+        suite: "".join(f"<br><small class=soft>{escape(line)}</small>" for line in contamination.get(suite, ()))
+        for suite in table.suites
+    }
+    heads = "".join(f'<th scope="col">{escape(suite)}{said[suite]}</th>' for suite in table.suites)
     heads += '<th scope="col" class="n">mean</th>' if len(table.suites) > 1 else ""
     body = "".join(_result_row(table, row) for row in table.rows)
     references = "".join(_result_row(table, row) for row in table.yardsticks)

@@ -25,7 +25,7 @@ REPORT = "report.json"
 class CleanStage:
     """Publishes the rows that are kept, and a report that lists each of the others with its rule."""
 
-    VERSION = 3
+    VERSION = 4
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         from posttrain.factory.clean import clean_file
@@ -34,13 +34,14 @@ class CleanStage:
 
         stage: Clean = stage_of(ctx)
         rows, faults = read_rows(ctx, stage.data)
-        suites = []
+        names = {}  # by file: what is published names no folder of this machine
         for name in suites_against(ctx.recipe, stage):
             problems, _ = read_rows(ctx, name)
-            suites.append(_written(ctx.attempt / f"{name}.jsonl", problems, answers=True))
+            names[_written(ctx.attempt / f"{name}.jsonl", problems, answers=True)] = name
+        suites, own = list(names), ctx.attempt / f"{stage.data}.jsonl"
         codes = (language_code(name) for name in stage.languages)
         found = clean_file(
-            _written(ctx.attempt / f"{stage.data}.jsonl", rows, answers=False),
+            _written(own, rows, answers=False),
             suites,
             out=ctx.output / MADE_ROWS,
             report=ctx.output / REPORT,
@@ -53,6 +54,7 @@ class CleanStage:
                 skip=frozenset(stage.skip),
                 remove_numbers_changed=stage.remove_numbers_changed,
             ),
+            names=names | {own: stage.data},
         )
         ctx.check_stop()
         if not found.kept:
@@ -62,7 +64,7 @@ class CleanStage:
                 remedy=f"look at {REPORT}, and skip a rule or widen a bound",
             )
         said = [f"- removed: {count:,} x {rule}" for rule, count in found.removed.items()]
-        said += [f"- {suite.removesuffix('.jsonl')}: {verdict}" for suite, verdict in found.verdicts.items()]
+        said += [f"- {suite}: {verdict}" for suite, verdict in found.verdicts.items()]
         write_stage_card(
             ctx.output / MADE_CARD,
             stage=stage,
@@ -76,7 +78,7 @@ class CleanStage:
             "faulty_rows": write_set_aside(ctx.output, {stage.data: faults}),
             "removed": dict(found.removed),
             "suspects": dict(found.suspects),
-            "verdicts": {suite.removesuffix(".jsonl"): verdict for suite, verdict in found.verdicts.items()},
+            "verdicts": dict(found.verdicts),
             "notes": list(found.notes),
         }
 

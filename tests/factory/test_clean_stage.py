@@ -65,6 +65,7 @@ def test_duplicates_and_problems_of_a_suite_are_taken_out_and_the_verdict_stands
     report = json.loads((tmp_path / "run" / "stages" / "tidy" / "report.json").read_text())
     assert [(one["row"], one["rule"]) for one in report["removed"]] == [(2, "contamination"), (3, "exact_duplicate")]
     card = (tmp_path / "run" / "stages" / "tidy" / "card.md").read_text()
-    assert "held_out: contamination: checked against 1 rows, 1 hits removed" in card
+    assert "- held_out: contamination: checked against 1 rows, 1 hits removed" in card
+    assert (report["file"], list(report["verdicts"])) == ("raw", ["held_out"]), "no folder of this machine"
     manifest = json.loads((tmp_path / "run" / "stages" / "again" / "manifest.json").read_text())
     assert manifest["metrics"]["kept"] == 3 and manifest["metrics"]["removed"] == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import io
 import itertools
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from posttrain.errors import RunFolderError
 from posttrain.evaluate.table import print_table
-from posttrain.records.reader import read_run, verdicts_of
+from posttrain.records.reader import StageRecord, read_run, verdicts_of
 from posttrain.report.figures import curve, difficulty_chart, group_means, nice_ticks
 from posttrain.report.html import POLICY, render_report, write_report
 from posttrain.report.sections import KIND_WORDS, lanes
@@ -62,6 +63,20 @@ def parsed(page: str) -> Balance:
     parser.close()
     assert not parser.errors and not parser.open
     return parser
+
+
+def test_a_suite_says_beside_its_scores_what_was_found_of_it_in_training_rows(tmp_path):
+    run = read_run(build_run(tmp_path / "run"))
+    found = "contamination: checked against 100 rows, 12 hits removed"
+    row = dataclasses.replace(
+        run.stages[0].row, name="tidy", kind="clean", metrics={"verdicts": {"stem_held_out": found}}
+    )
+    page = render_report(
+        dataclasses.replace(run, stages=(*run.stages, StageRecord(row=row, folder=None, manifest=None)))
+    )
+    assert page.count(f"tidy: {found}") == 1
+    assert re.search(rf'<th scope="col">stem<br><small class=soft>tidy: {found}</small></th>', page)
+    assert found not in render_report(run)
 
 
 def test_the_page_holds_every_section_of_a_whole_run(tmp_path):
