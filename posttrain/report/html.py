@@ -9,7 +9,9 @@ read (records/reader.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from posttrain.errors import RecipeError
 from posttrain.evaluate.table import build_table
@@ -46,7 +48,20 @@ def write_report(run_dir: Path) -> Path:
 def _remarks(run: Run) -> list[str]:
     """What stages said of themselves beside their numbers, such as of memory that ran out or of a gate."""
     found = ((stage.name, stage.row.metrics.get("remarks")) for stage in run.stages)
-    return [f"{name}: {remark}" for name, said in found if isinstance(said, list) for remark in said]
+    said = [f"{name}: {remark}" for name, told in found if isinstance(told, list) for remark in told]
+    return said + [f"{stage.name}: {line}" for stage in run.stages for line in _end_of(stage.row.metrics)]
+
+
+def _end_of(metrics: Mapping[str, Any]) -> list[str]:
+    """Why an RL stage ended before its last step, and the alarms that it raised."""
+    said = []
+    if metrics.get("ended") in ("plateau", "guard"):
+        why = "its reward no longer rose" if metrics["ended"] == "plateau" else "its guard suite fell"
+        said.append(f"ended after step {metrics['steps']}, as {why}; published is step {metrics['published_step']}")
+    alarms = metrics.get("alarms")
+    if isinstance(alarms, dict) and alarms:
+        said.append("alarms: " + ", ".join(f"{name} in {count} steps" for name, count in sorted(alarms.items())))
+    return said
 
 
 def _contamination(run: Run, recipe: Recipe | None) -> dict[str, list[str]]:

@@ -79,6 +79,18 @@ def test_a_suite_says_beside_its_scores_what_was_found_of_it_in_training_rows(tm
     assert found not in render_report(run)
 
 
+def test_why_an_rl_stage_ended_early_and_its_alarms_are_said(tmp_path):
+    run = read_run(build_run(tmp_path / "run"))
+    stem = run.stage("stem")
+    told = {"ended": "guard", "published_step": 12, "steps": 30, "alarms": {"length_drift": 3}}
+    row = dataclasses.replace(stem.row, metrics={**stem.row.metrics, **told})
+    changed = tuple(dataclasses.replace(one, row=row) if one is stem else one for one in run.stages)
+    page = render_report(dataclasses.replace(run, stages=changed))
+    assert "stem: ended after step 30, as its guard suite fell; published is step 12" in page
+    assert "stem: alarms: length_drift in 3 steps" in page
+    assert "ended after step" not in render_report(run)
+
+
 def test_the_page_holds_every_section_of_a_whole_run(tmp_path):
     page = write_report(build_run(tmp_path / "run")).read_text()
     for title in (
