@@ -197,6 +197,10 @@ class Remote:
     def __reduce__(self) -> tuple[Any, ...]:
         return (_remote, (self.name, self.handle, self.log, self.restarts, self.at))
 
+    def is_here(self) -> bool:
+        """Whether it runs on the node of this process."""
+        return self.at is not None and self.at.node == ray.get_runtime_context().get_node_id()
+
     def lost_node(self, error: Exception) -> str:
         """Words for an error of Ray: nothing where its node is there."""
         # Before Ray knows why; one that restarts is unavailable until it has.

@@ -20,6 +20,7 @@ from posttrain.machine.cluster import Died, Pending, Remote
 from posttrain.rollout.dispatch import Sample
 from posttrain.rollout.pulse import Beat, read_pulse
 from posttrain.rollout.serve import EngineServer
+from posttrain.rollout.shared_weights import SharedWeights
 from posttrain.signals.stopping import check_wait
 
 PATIENCE = 10.0  # seconds beyond its slowest step so far
@@ -59,6 +60,14 @@ class EngineProxy:
             self._held.clear()
         self._held |= {sample.place: sample for sample in new}
 
+    def send(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pending:
+        """Weights go by the path of their memory where the engine is on this node, else as they are."""
+        if method == "update_weights" and isinstance(args[0], SharedWeights):
+            if self.remote.is_here():
+                return self.remote.submit("update_from", args[0].path, args[1])
+            args = (dict(args[0]), args[1])
+        return self.remote.submit(method, *args, **kwargs)
+
     def noted(self, method: str, args: tuple[Any, ...], value: Any) -> None:
         """After an answer: what the engine has now."""
         if method == "advance":
@@ -85,7 +94,7 @@ class EngineProxy:
         self.port = self.remote.call("pulse_port")
         if self._weights is not None and not loads:
             method, args = self._weights
-            self.remote.call(method, *args)
+            self.send(method, args, {}).result()
             if method == "update_weights":
                 self._check(args[0])
 
@@ -110,7 +119,7 @@ class Answer:
     def __init__(self, proxy: EngineProxy, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._proxy, self._method, self._args, self._kwargs = proxy, method, args, kwargs
         self._misses, self._polled = 0, time.monotonic()
-        self._pending: Pending = proxy.remote.submit(method, *args, **kwargs)
+        self._pending = proxy.send(method, args, kwargs)
 
     def result(self) -> Any:
         """Raises StageError: the engine was lost too often, or cannot be started; Stopped."""
@@ -136,7 +145,7 @@ class Answer:
         proxy.start_again(death.what, loads=self._method in _LOADS, hangs=self.is_stuck())
         self._args, self._kwargs = proxy.call_again(self._method, self._args, self._kwargs)
         self._misses, self._polled = 0, time.monotonic()
-        self._pending = proxy.remote.submit(self._method, *self._args, **self._kwargs)
+        self._pending = proxy.send(self._method, self._args, self._kwargs)
 
     def is_stuck(self) -> bool:
         """Asked about once a second."""

@@ -27,6 +27,7 @@ from typing import Any
 from posttrain.errors import StageError
 from posttrain.rollout.engine import Engine
 from posttrain.rollout.identity import differing
+from posttrain.rollout.shared_weights import WeightMemory
 from posttrain.rollout.weights import checkpoint_weights, read_config
 
 LogProbs = Callable[[Sequence[Sequence[int]], Sequence[int]], list[list[float]]]
@@ -170,13 +171,22 @@ def ensure_parity(
     return rebuilt
 
 
-def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tolerance: float | None) -> float:
+def hand_over(
+    engine: Engine,
+    model: Any,
+    version: str,
+    *,
+    like: str | Path,
+    tolerance: float | None,
+    memory: WeightMemory | None = None,
+) -> float:
     """Give the trainer's weights to the engine and check them. Returns the gap in nats.
 
     `like` is a checkpoint of the same shape: its vocabulary bounds the probe, and its files complete the folder of a
-    rebuild.
+    rebuild. memory: through which the engines of this node get them, for a caller who comes again.
     """
-    weights = checkpoint_weights(model)
+    tensors = checkpoint_weights(model)
+    weights = (memory or WeightMemory()).filled(tensors, engine.health().dtype)
     engine.update_weights(weights, version)
     sequences, starts = probe_sequences(like)
 
@@ -193,7 +203,7 @@ def hand_over(engine: Engine, model: Any, version: str, *, like: str | Path, tol
         starts,
         tolerance=tolerance,
         rebuild=rebuild,
-        weights=lambda: weights.items(),
+        weights=lambda: tensors.items(),  # the model's own, not what went over
     )
 
 

@@ -14,6 +14,7 @@ from posttrain.errors import BackendError
 from posttrain.rollout.engine import Engine, EngineOptions
 from posttrain.rollout.identity import Held
 from posttrain.rollout.pulse import Pulse
+from posttrain.rollout.shared_weights import WeightsAt
 
 BACKENDS = {"vllm": "posttrain.rollout.vllm_engine:VllmEngine", "hf": "posttrain.rollout.hf_engine:HfEngine"}
 
@@ -85,6 +86,10 @@ class EngineServer:
                 return method(*args, **kwargs)
 
         return work
+
+    def update_from(self, path: str, version: str) -> None:
+        """As `update_weights`, from memory that a process of this node shares."""
+        self._engine.update_weights(WeightsAt(path), version)
 
     def pulse_port(self) -> int:
         """Where pulse.py tells how it does."""

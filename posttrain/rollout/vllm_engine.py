@@ -228,7 +228,8 @@ class VllmEngine:
 
     def update_weights(self, weights: Mapping[str, Any], version: str) -> None:
         if self._sleeps and not self._on_gpu:
-            self._source = weights
+            # Of its own: who shared them may be gone when it wakes.
+            self._source = {name: tensor.clone() for name, tensor in weights.items()}
         if not self._on_gpu and in_place_update_lies(self._config):
             self._rebuild_with(weights, version)
             return

@@ -128,7 +128,7 @@ def iterate_weights(model_dir: str | Path) -> Iterator[tuple[str, Any]]:
 
 
 def checkpoint_weights(model: Any) -> dict[str, Any]:
-    """(checkpoint name -> tensor on the CPU) of a transformers model in training.
+    """(checkpoint name -> tensor, where the model has it) of a transformers model in training.
 
     Dense models: the state dict without the tied copy of the output head. Models whose library fuses experts: a round
     trip through `save_pretrained`, the only public place that knows the checkpoint's names.
@@ -139,9 +139,7 @@ def checkpoint_weights(model: Any) -> dict[str, Any]:
             model.save_pretrained(folder)
             return dict(iterate_weights(folder))
     tied = {"lm_head.weight"} if config.get("tie_word_embeddings", False) else set()
-    return {
-        name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items() if name not in tied
-    }
+    return {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in tied}
 
 
 def read_companions(model_dir: str | Path) -> dict[str, bytes]:

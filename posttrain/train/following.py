@@ -13,6 +13,7 @@ from typing import Any
 from posttrain.errors import PosttrainError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.rollout.parity import hand_over
+from posttrain.rollout.shared_weights import WeightMemory
 from posttrain.sampling.job import FollowingEngine
 from posttrain.train.attention import exact_attention
 from posttrain.train.dealing import Dealer
@@ -29,6 +30,7 @@ class Follower:
         self.job, self.engine, self.tolerance = job, following.engine, following.tolerance
         self.takes_turns = following.takes_turns
         self.version, self.gap = -1, 0.0
+        self._memory = WeightMemory()
 
     def whole(self, model: Any) -> Any:
         """The model unsharded on the first rank, None on the others of a sharded one. All ranks must call it."""
@@ -67,6 +69,7 @@ class Follower:
                     f"{self.job.step_name}@{step}",
                     like=self.job.model,
                     tolerance=self.tolerance,
+                    memory=self._memory,
                 )
             self.version = step
         except PosttrainError as error:

@@ -82,12 +82,13 @@ def hurt_at_work(proxy: Any, number: signal.Signals) -> None:
 def test_a_lost_engine_is_started_again_at_its_version_and_gives_the_same_answers(
     proxies: list[Any], model: Callable[[int], Path], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from posttrain.rollout.shared_weights import WeightMemory
     from posttrain.rollout.weights import iterate_weights
 
     monkeypatch.setattr(engine_proxy, "PATIENCE", 5.0)  # beyond the misses: a stop is seen after those alone
     proxy = proxies[0]
-    weights = dict(iterate_weights(model(1)))
-    proxy.update_weights(weights, "stem@3")
+    weights = WeightMemory().filled(dict(iterate_weights(model(1))), "float32")
+    proxy.update_weights(weights if number == signal.SIGKILL else dict(weights), "stem@3")
     expected = proxy.generate(REQUESTS, SAMPLING)
     before = proxy.remote.at.pid
     hurt_at_work(proxy, number)
