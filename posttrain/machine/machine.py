@@ -66,8 +66,8 @@ class _Served:
 class Machine:
     """All actors of one pipeline. Not picklable: it stays with the driver, which hands out proxies.
 
-    seats: GPUs to hold; None: those of the policy's and a judge's engines, for work that needs no trainer. shared:
-    folders that all nodes must see.
+    seats: GPUs to hold; None: those of the trainers and of the engines of all roles. shared: folders that all nodes
+    must see.
     """
 
     def __init__(self, recipe: Recipe, logs: Path, *, seats: int | None = None, shared: Sequence[Path] = ()) -> None:
@@ -107,8 +107,10 @@ class Machine:
             return [Seat(node="", gpu="")]
         count = self._num_seats
         if count is None:
-            asked = [engines_of(self._recipe, role) for role in engine_roles(self._recipe) - {"teacher"}]
-            count = math.ceil(sum(engines.engines * engines.gpus for engines in asked))
+            cluster = self._recipe.cluster
+            engines = [engines_of(self._recipe, role) for role in engine_roles(self._recipe)]
+            asked = [cluster.trainers * cluster.gpus_per_trainer, *(role.engines * role.gpus for role in engines)]
+            count = math.ceil(max(asked) if self._turns else sum(asked))
         return [Seat(node=node, gpu=gpu) for node, gpu in self._ray().reserve(count)]
 
     def _use_seats(self, role: str) -> None:

@@ -7,12 +7,14 @@ Imports nothing heavy at module level.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posttrain.errors import CheckpointError, RecipeError
+from posttrain.plan.seating import gpus_of
 from posttrain.recipe.schema import Chat, Recipe
 from posttrain.records.codec import from_json
 from posttrain.records.scores import SCORES, Scores
@@ -142,7 +144,11 @@ def score(
             where=f"evaluate.suites.{suite_name}",
             remedy="such suites are scored within a run",
         )
-    with Machine(recipe, logs) as machine, tempfile.TemporaryDirectory(prefix="posttrain-evaluate-") as scratch:
+    seats = math.ceil(gpus_of(recipe, ["policy"]))
+    with (
+        Machine(recipe, logs, seats=seats) as machine,
+        tempfile.TemporaryDirectory(prefix="posttrain-evaluate-") as scratch,
+    ):
         target = output or Path(scratch)
         target.mkdir(parents=True, exist_ok=True)
         job = SamplingJob(

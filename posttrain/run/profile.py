@@ -11,12 +11,14 @@ Imports nothing heavy at module level.
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from posttrain.errors import InputError, RecipeError
+from posttrain.plan.seating import gpus_of
 from posttrain.recipe.location import near
 from posttrain.recipe.resolve import judge_stages
 from posttrain.recipe.schema import Chat, Filter, Grpo, Recipe
@@ -64,7 +66,7 @@ def profile(
     attempt = out / _UNFINISHED / f"attempt-{len(attempts) + 1:03d}"
     published = attempt / "output"
     published.mkdir(parents=True)
-    with Machine(whole, logs) as machine:
+    with Machine(whole, logs, seats=math.ceil(gpus_of(whole, ["policy"]))) as machine:
         job = _job(machine, whole, recipe_dir, folder, attempt, attempts)
         summary = machine.run_aside(filter_prompts, job, question.band)
     counted = [decision for decision in decisions(published / FILTER_TABLE) if decision.kept]
