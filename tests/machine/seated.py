@@ -18,6 +18,9 @@ class Engine:
     def health(self) -> EngineHealth:
         return EngineHealth(backend="none", version=self._version, device="none", dtype="float32", pid=os.getpid())
 
+    def pulse_port(self) -> int:
+        return 0  # nobody asks how it does: it has no work
+
     def load_checked(self, model_dir: str, version: str) -> float:
         assert not self._asleep, "weights are loaded into one that is awake"
         self._version = version

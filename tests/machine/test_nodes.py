@@ -27,6 +27,7 @@ def two_nodes() -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
+    assert not ray.is_initialized(), "a process has one Ray: that of another test was not closed"
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, "_system_config": MISSED_SOON})
     nodes.second = nodes.add_node(num_cpus=2, num_gpus=2)
     yield nodes

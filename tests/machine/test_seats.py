@@ -107,6 +107,7 @@ def planned(path: Path, share: str, tmp_path: Path) -> tuple[Recipe, tuple[Step,
 def eight_gpus() -> Iterator[None]:
     import ray
 
+    assert not ray.is_initialized(), "a process has one Ray: that of another test was not closed"
     ray.init(address="local", num_cpus=4, num_gpus=8, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
