@@ -28,7 +28,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture(scope="package")  # no longer: a process has one Ray, and tests of the machine bring theirs
+@pytest.fixture(scope="module")  # no longer: a process has one Ray, and tests of the machine bring theirs
 def vllm_engine(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A vLLM engine in an actor: vLLM changes the process it is imported into, and this one belongs to all tests."""
     if importlib.util.find_spec("vllm") is None:
