@@ -62,10 +62,8 @@ class EngineProxy:
 
     def send(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pending:
         """Weights go by the path of their memory where the engine is on this node, else as they are."""
-        if method == "update_weights" and isinstance(args[0], SharedWeights):
-            if self.remote.is_here():
-                return self.remote.submit("update_from", args[0].path, args[1])
-            args = (dict(args[0]), args[1])
+        if method == "update_weights" and isinstance(args[0], SharedWeights) and self.remote.is_here():
+            return self.remote.submit("update_from", args[0].path, args[1])
         return self.remote.submit(method, *args, **kwargs)
 
     def noted(self, method: str, args: tuple[Any, ...], value: Any) -> None:

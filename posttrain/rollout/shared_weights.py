@@ -53,6 +53,10 @@ class SharedWeights(Mapping[str, Any]):
     def path(self) -> str:
         return f"/proc/{os.getpid()}/fd/{self._file}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In a message to where the memory is not: the tensors themselves."""
+        return dict, ({name: tensor.clone() for name, tensor in self.items()},)
+
     def __getitem__(self, name: str) -> Any:
         return self._tensors[name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_the_next_step_writes_to_the_same_memory_and_another_shape_to_its_own() 
     assert torch.equal(WeightsAt(first.path)["embed"], tensors(1)["embed"])
     assert memory.filled(tensors(1), "bfloat16") is not first
     assert set(memory.filled({"embed": torch.zeros(3)}, "bfloat16")) == {"embed"}
+
+
+def test_a_message_holds_the_tensors_themselves() -> None:
+    shared = WeightMemory().filled(tensors(0), "float32")
+    sent = pickle.loads(pickle.dumps(shared))
+    assert type(sent) is dict and all(torch.equal(sent[name], tensor) for name, tensor in tensors(0).items())
 
 
 def test_the_memory_ends_with_who_holds_it() -> None:
