@@ -96,7 +96,7 @@ def main() -> None:
         memory = WeightMemory()
 
         def shared() -> None:
-            path = memory.filled(model, DTYPE).path
+            path = memory.filled(model, dict, DTYPE).path
             first_failure([reader.submit("update_from", path, "step") for reader in readers])
 
         def messages() -> None:

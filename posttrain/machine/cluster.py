@@ -107,6 +107,8 @@ class _Host:
         return Place(node=ray.get_runtime_context().get_node_id(), address=address, port=port, pid=os.getpid())
 
     def call(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if self._target is None:  # Ray has given it another process since the last call
+            raise _Empty("the object is gone with the process before")
         with _traceback_in_log():
             return getattr(self._target, method)(*args, **kwargs)
 
@@ -133,6 +135,10 @@ class Died(StageError):
     """An actor that is no more, or cannot be reached."""
 
 
+class _Empty(StageError):
+    """Of an actor that restarts: its object has to be built again."""
+
+
 class Late(StageError):
     """A call that was not answered in its time; its actor may be alive."""
 
@@ -156,6 +162,9 @@ class Pending:
             return ray.get(self.ref)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
+            if isinstance(cause, _Empty):
+                what = f"{self._remote.name} died between two calls"
+                raise Died(what, where=self._remote.log, remedy="the same command resumes") from error
             if isinstance(cause, PosttrainError):
                 raise cause from error
             raise StageError(

@@ -186,7 +186,11 @@ def hand_over(
     rebuild. memory: through which the engines of this node get them, for a caller who comes again.
     """
     tensors = checkpoint_weights(model)
-    weights = (memory or WeightMemory()).filled(tensors, engine.health().dtype)
+
+    def kept() -> dict[str, str]:
+        return {name: one.dtype for name, one in engine.checksums().items()}
+
+    weights = (memory or WeightMemory()).filled(tensors, kept, engine.health().dtype)
     engine.update_weights(weights, version)
     sequences, starts = probe_sequences(like)
 

@@ -1,7 +1,7 @@
 """A model's weights in memory that all processes of a node share: a trainer writes them once a step, in the engine's
 dtype, and every engine of the node reads the same bytes.
 
-    trainer   WeightMemory().filled(tensors, dtype) ── .path ──> engine   WeightsAt(path)
+    trainer   WeightMemory().filled(tensors, ...) ── .path ──> engine   WeightsAt(path)
 
 The memory has the layout of a safetensors file, and no name: it is reached through the process that holds it, and is
 gone with that process, however it ends. Knows no engines.
@@ -11,28 +11,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-_NAMES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16", "float64": "F64"}
+_NAMES = {  # of torch, in a safetensors file
+    **{"float32": "F32", "bfloat16": "BF16", "float16": "F16", "float64": "F64"},
+    **{"int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL"},
+}
 
 
 class SharedWeights(Mapping[str, Any]):
     """Checkpoint name -> tensor in the memory. path: where other processes of this node and user read it as a
     safetensors file."""
 
-    def __init__(self, sizes: Mapping[str, tuple[int, ...]], dtype: str) -> None:
+    def __init__(self, tensors: Mapping[str, Any], dtypes: Mapping[str, Any]) -> None:
+        """Room for tensors of these shapes. dtypes: name -> torch's dtype in the memory."""
         import mmap
 
         import torch
 
-        self.dtype = dtype
-        kind = getattr(torch, dtype)
         header: dict[str, Any] = {}
         end = 0
-        for name, size in sizes.items():
-            start, end = end, end + kind.itemsize * torch.Size(size).numel()
-            header[name] = {"dtype": _NAMES[dtype], "shape": list(size), "data_offsets": [start, end]}
+        # The widest first: so each stands at a multiple of its own size.
+        for name in sorted(tensors, key=lambda name: -dtypes[name].itemsize):
+            start, end = end, end + dtypes[name].itemsize * tensors[name].numel()
+            kind = _NAMES[str(dtypes[name]).removeprefix("torch.")]
+            header[name] = {"dtype": kind, "shape": list(tensors[name].shape), "data_offsets": [start, end]}
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
         self._file = os.memfd_create("posttrain-weights")
@@ -41,13 +45,8 @@ class SharedWeights(Mapping[str, Any]):
         self._memory[: 8 + len(text)] = len(text).to_bytes(8, "little") + text
         whole = torch.frombuffer(self._memory, dtype=torch.uint8, offset=8 + len(text)) if end else torch.empty(0)
         self._tensors = {
-            name: whole[slice(*of["data_offsets"])].view(kind).view(of["shape"]) for name, of in header.items()
+            name: whole[slice(*of["data_offsets"])].view(dtypes[name]).view(of["shape"]) for name, of in header.items()
         }
-
-    def fits(self, tensors: Mapping[str, Any], dtype: str) -> bool:
-        """Whether these would stand in the same memory."""
-        sizes = {name: tensor.shape for name, tensor in tensors.items()}
-        return dtype == self.dtype and {name: tensor.shape for name, tensor in self.items()} == sizes
 
     @property
     def path(self) -> str:
@@ -77,13 +76,24 @@ class WeightMemory:
     def __init__(self) -> None:
         self._weights: SharedWeights | None = None
 
-    def filled(self, tensors: Mapping[str, Any], dtype: str) -> SharedWeights:
-        """With the tensors, from any device."""
-        if self._weights is None or not self._weights.fits(tensors, dtype):
-            self._weights = SharedWeights({name: tuple(tensor.shape) for name, tensor in tensors.items()}, dtype)
+    def filled(self, tensors: Mapping[str, Any], kept: Callable[[], Mapping[str, str]], default: str) -> SharedWeights:
+        """With the tensors, from any device. kept: asked once, name -> dtype in which the engine has it, where it can
+        say; others get the `default`, and whole numbers stay what they are."""
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        if self._weights is None or {name: tensor.shape for name, tensor in self._weights.items()} != shapes:
+            self._weights = SharedWeights(tensors, _dtypes(tensors, kept(), default))
         for name, tensor in tensors.items():
             self._weights[name].copy_(tensor.detach())
         return self._weights
+
+
+def _dtypes(tensors: Mapping[str, Any], kept: Mapping[str, str], default: str) -> dict[str, Any]:
+    import torch
+
+    return {
+        name: getattr(torch, kept.get(name, default)) if tensor.is_floating_point() else tensor.dtype
+        for name, tensor in tensors.items()
+    }
 
 
 class WeightsAt(Mapping[str, Any]):

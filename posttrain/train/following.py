@@ -49,12 +49,16 @@ class Follower:
             return
         with parked(model, optimizer):
             dealer.tell(None)  # all have left before an engine wakes
+            told: PosttrainError | None = None
             try:
                 yield
-            finally:
-                if is_first_rank():
-                    self.engine.sleep()
-                dealer.tell(None)  # and none comes back before it sleeps
+            except PosttrainError as error:
+                told = error  # in all workers; any other is of this one alone, and the others must not wait for it here
+            if is_first_rank():
+                self.engine.sleep()
+            dealer.tell(None)  # none comes back before it sleeps
+        if told is not None:
+            raise told
 
     def follow(self, step: int, whole: Any) -> PosttrainError | None:
         """On the first worker: the engine takes the weights before this step, and they are compared. Returns what went

@@ -87,7 +87,7 @@ def test_a_lost_engine_is_started_again_at_its_version_and_gives_the_same_answer
 
     monkeypatch.setattr(engine_proxy, "PATIENCE", 5.0)  # beyond the misses: a stop is seen after those alone
     proxy = proxies[0]
-    weights = WeightMemory().filled(dict(iterate_weights(model(1))), "float32")
+    weights = WeightMemory().filled(dict(iterate_weights(model(1))), dict, "float32")
     proxy.update_weights(weights if number == signal.SIGKILL else dict(weights), "stem@3")
     expected = proxy.generate(REQUESTS, SAMPLING)
     before = proxy.remote.at.pid
@@ -96,6 +96,23 @@ def test_a_lost_engine_is_started_again_at_its_version_and_gives_the_same_answer
     assert proxy.remote.place().pid != before, "it was lost"
     assert tokens(again) == tokens(expected) and again[0][0].policy_version == "stem@3"
     assert proxy.health().version == "stem@3"
+
+
+@pytest.mark.ray
+def test_an_engine_that_dies_without_work_is_started_again_when_it_is_asked(proxies: list[Any]) -> None:
+    proxy = proxies[0]
+    expected = proxy.generate(REQUESTS[:2], SAMPLING)
+    version, before = proxy.health().version, proxy.remote.at.pid
+    os.kill(before, signal.SIGKILL)
+    until = time.monotonic() + 60.0
+    while time.monotonic() < until:  # until Ray has given it another process, which holds nothing
+        try:
+            if proxy.remote.place().pid != before:
+                break
+        except StageError:
+            time.sleep(0.1)
+    assert tokens(proxy.generate(REQUESTS[:2], SAMPLING)) == tokens(expected)
+    assert proxy.health().version == version and proxy.remote.at.pid != before
 
 
 @pytest.mark.ray

@@ -32,7 +32,7 @@ def tensors(seed: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_another_process_reads_them_in_the_engines_dtype(dtype: str) -> None:
     given = tensors(0)
-    shared = WeightMemory().filled(given, dtype)
+    shared = WeightMemory().filled(given, dict, dtype)
     child = subprocess.run([sys.executable, "-c", READ, shared.path], capture_output=True, text=True, check=True)
     kind = getattr(torch, dtype)
     expected = {
@@ -44,21 +44,31 @@ def test_another_process_reads_them_in_the_engines_dtype(dtype: str) -> None:
 
 def test_the_next_step_writes_to_the_same_memory_and_another_shape_to_its_own() -> None:
     memory = WeightMemory()
-    first = memory.filled(tensors(0), "float32")
-    assert memory.filled(tensors(1), "float32") is first
+    first = memory.filled(tensors(0), dict, "float32")
+    assert memory.filled(tensors(1), dict, "float32") is first
     assert torch.equal(WeightsAt(first.path)["embed"], tensors(1)["embed"])
-    assert memory.filled(tensors(1), "bfloat16") is not first
-    assert set(memory.filled({"embed": torch.zeros(3)}, "bfloat16")) == {"embed"}
+    assert set(memory.filled({"embed": torch.zeros(3)}, dict, "bfloat16")) == {"embed"}
+
+
+def test_what_the_engine_keeps_wider_and_whole_numbers_lose_nothing() -> None:
+    """Such as the biases of a router in float32 beside weights in bfloat16."""
+    given = tensors(0) | {"position_ids": torch.arange(7)}
+    shared = WeightMemory().filled(given, lambda: {"norm": "float32"}, "bfloat16")
+    read = WeightsAt(shared.path)
+    assert torch.equal(read["norm"], given["norm"]) and torch.equal(read["position_ids"], given["position_ids"])
+    assert torch.equal(read["embed"], given["embed"].bfloat16()) and torch.equal(
+        read["scale"], given["scale"].bfloat16()
+    )
 
 
 def test_a_message_holds_the_tensors_themselves() -> None:
-    shared = WeightMemory().filled(tensors(0), "float32")
+    shared = WeightMemory().filled(tensors(0), dict, "float32")
     sent = pickle.loads(pickle.dumps(shared))
     assert type(sent) is dict and all(torch.equal(sent[name], tensor) for name, tensor in tensors(0).items())
 
 
 def test_the_memory_ends_with_who_holds_it() -> None:
-    shared = WeightMemory().filled(tensors(0), "float32")
+    shared = WeightMemory().filled(tensors(0), dict, "float32")
     path = Path(shared.path)
     assert path.exists() and not path.resolve().exists(), "no name in any folder"
     open_before = len(os.listdir("/proc/self/fd"))
