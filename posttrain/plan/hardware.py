@@ -281,9 +281,10 @@ def _read_by_teacher(asked: _Asked, step: Step) -> tuple[GpuMemory, list[str]]:
 def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | None) -> float | None:
     """Main memory of the fullest node. A trainer loads its model there in float32 (a teacher's file is mapped, once
     for all trainers of a node), and later copies there what its checkpoint holds (12 bytes a trained parameter, over
-    all trainers); an engine checks its weights against a float32 copy, a hand-over makes two copies and one for each
-    engine; the pairs of a reward model lie in every trainer as lists of 80 bytes a token, at 4 bytes of
-    text a token, and rows of an sft on the disk."""
+    all trainers); an engine checks the weights of a folder against a float32 copy; a hand-over makes one copy in
+    float32, one that the engines of the node read, and for those of other nodes a message each. The pairs of a reward
+    model lie in every trainer as lists of 80 bytes a token, at 4 bytes of text a token, and rows of an sft on the
+    disk."""
     model, cluster = asked.sizes[step.name], asked.recipe.cluster
     if model is None:
         return None
@@ -301,7 +302,8 @@ def _host(asked: _Asked, step: Step, roles: frozenset[str], teacher: Decoder | N
     if stage is not None and follows_weights(stage):
         # Who sleeps lies in main memory: the trainers' states, and the weights of each engine in half precision.
         asleep = checkpoint + len(roles) * engines * copy / 2 if asked.in_turns else 0.0
-        return processes + mapped + max(trainers * copy, (2 + engines) * copy + checkpoint + asleep)
+        messages = engines * copy / 2 if nodes > 1 else 0.0
+        return processes + mapped + max(trainers * copy, engines * copy, 2 * copy + messages + checkpoint + asleep)
     if step.kind in ("dpd", "teacher_logprobs"):
         return processes + mapped + (max(trainers * copy, checkpoint) if step.kind == "dpd" else 0.0)
     if step.kind in ("sft", "reward_model"):
