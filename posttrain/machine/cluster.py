@@ -21,7 +21,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 
 from posttrain.errors import BackendError, PosttrainError, StageError
 from posttrain.machine.joining import group_of_its_own, knock
+from posttrain.machine.processes import end_process, start_ticks, unseen
 from posttrain.rollout.pulse import ADDRESS
 from posttrain.signals.stopping import check_wait
 from posttrain.telemetry import redact
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 _WATCH_SECONDS = 0.5
-_SEEN_SECONDS = 5.0
 _LOST_SECONDS = 40.0  # some times what Ray takes to miss a node
 _PASSED_ON = ("POSTTRAIN_", "HF_", "TOKENIZERS_")  # environment of the driver that actors must see as it is now
 
@@ -58,26 +58,18 @@ class _Driver:
     start_ticks: int
 
 
-def _start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/<pid>/stat, or None when the process is gone (or a zombie)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else int(fields[19])
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where an actor runs. node: Ray's id; port: a free one at the address.
+    """Where an actor runs. node: Ray's id; port: a free one at the address; ticks: see start_ticks.
 
-    Example: Place(node="4be1", address="10.0.0.7", port=41234, pid=977)
+    Example: Place(node="4be1", address="10.0.0.7", port=41234, pid=977, ticks=8412)
     """
 
     node: str
     address: str
     port: int
     pid: int
+    ticks: int | None
 
 
 class _Host:
@@ -96,6 +88,7 @@ class _Host:
         self._target: Any = None
 
     def construct(self, target: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+        self._target = None  # what it held before goes first
         with _traceback_in_log():
             self._target = target(**kwargs)
 
@@ -104,7 +97,8 @@ class _Host:
         with socket.socket() as probe:
             probe.bind((address, 0))
             port = int(probe.getsockname()[1])
-        return Place(node=ray.get_runtime_context().get_node_id(), address=address, port=port, pid=os.getpid())
+        node, pid = ray.get_runtime_context().get_node_id(), os.getpid()
+        return Place(node=node, address=address, port=port, pid=pid, ticks=start_ticks(pid))
 
     def call(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self._target is None:  # Ray has given it another process since the last call
@@ -126,7 +120,7 @@ def _traceback_in_log() -> Iterator[None]:
 
 
 def _leave_with(driver: _Driver) -> None:
-    while _start_ticks(driver.pid) == driver.start_ticks:
+    while start_ticks(driver.pid) == driver.start_ticks:
         time.sleep(_WATCH_SECONDS)
     os._exit(1)  # no cleanup: whatever this actor was writing is of no use to anyone, and must stop now
 
@@ -238,11 +232,8 @@ class Remote:
     def restart(self, target: Callable[..., Any], kwargs: Mapping[str, Any], *, hangs: bool) -> None:
         """Of an actor that was started with `restarts`: another process in place of the one that died or hangs, and the
         object built anew. Raises Died where Ray finds no place for it."""
-        if (
-            hangs and self.at is not None
-        ):  # Ray would ask it to end, and a stopped process does nothing that it is asked
-            there = NodeAffinitySchedulingStrategy(self.at.node, soft=False)
-            ray.get(ray.remote(_end).options(num_cpus=0, scheduling_strategy=there).remote(self.at.pid))
+        if hangs:
+            self.end()
         until = time.monotonic() + _LOST_SECONDS
         while True:
             try:
@@ -254,6 +245,19 @@ class Remote:
                 check_wait()
                 time.sleep(0.5)
         Pending(self, self.handle.construct.remote(target, kwargs)).result()
+
+    def end(self) -> None:
+        """End its process, also one that is stopped: asked by Ray to end, it would do nothing. Raises Died where its
+        node does not answer either."""
+        if self.at is None:
+            return
+        there = NodeAffinitySchedulingStrategy(self.at.node, soft=False)
+        ending = ray.remote(end_process).options(num_cpus=0, scheduling_strategy=there)
+        try:
+            Pending(self, ending.remote(self.at.pid, self.at.ticks)).result(_LOST_SECONDS)
+        except Late as error:
+            what = f"{self.name} and its node {self.at.address} ({self.at.node[:8]}) do not answer"
+            raise Died(what, where=self.log, remedy="the same command goes on without it") from error
 
     def place(self) -> Place:
         """Where the actor runs now, with another free port each time."""
@@ -318,7 +322,7 @@ class Cluster:
         self._owns_ray = not ray.is_initialized()
         if self._owns_ray:
             _connect(address)
-        ticks = _start_ticks(os.getpid())
+        ticks = start_ticks(os.getpid())
         self._driver = _Driver(
             node_id=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
@@ -426,14 +430,14 @@ class Cluster:
         for mark in marks:
             Path(mark).touch()
         try:
-            look = ray.remote(_unseen)
+            look = ray.remote(unseen)
             for node in others:
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                unseen = ray.get(look.options(num_cpus=0, scheduling_strategy=there).remote(marks))
-                if unseen:
+                hidden = ray.get(look.options(num_cpus=0, scheduling_strategy=there).remote(marks))
+                if hidden:
                     raise BackendError(
                         f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]}) does not see what this node writes",
-                        where=str(Path(unseen[0]).parent),
+                        where=str(Path(hidden[0]).parent),
                         remedy="put the run folder and the store (--store) on a file system that all nodes mount at "
                         "the same path",
                     )
@@ -489,20 +493,6 @@ def _connect(address: str) -> None:
 
 def _alive() -> set[str]:
     return {str(node["NodeID"]) for node in ray.nodes() if node["Alive"]}
-
-
-def _end(pid: int) -> None:
-    """Runs on the node of the process."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _unseen(files: Sequence[str]) -> list[str]:
-    """Runs on another node. Network file systems may take seconds to show a new file."""
-    until = time.monotonic() + _SEEN_SECONDS
-    while (missing := [file for file in files if not Path(file).exists()]) and time.monotonic() < until:
-        time.sleep(0.2)
-    return missing
 
 
 def _own_gpu() -> tuple[str, str]:

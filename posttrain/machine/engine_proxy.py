@@ -24,7 +24,7 @@ from posttrain.rollout.shared_weights import SharedWeights
 from posttrain.signals.stopping import check_wait
 
 PATIENCE = 10.0  # seconds beyond its slowest step so far
-FIRST_STEP = 600.0  # a first step may compile, or read the longest prompts
+READING = 600.0  # a step that reads prompts may take as long as they are, and the first of all may compile
 _MISSES = 5  # polls in a row, so that a pause of the whole machine is none of an engine
 _MISSES_AT_LOAD = 60  # libraries may keep its thread from answering while they start or load
 _POLL = 1.0
@@ -44,6 +44,15 @@ class EngineProxy:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.remote, self._kwargs, self.port, self._weights)
+
+    def abandon(self) -> None:
+        """End the engine, whatever it is at; asked again it is started again."""
+        self.remote.end()
+
+    def look_again(self) -> None:
+        """Where the engine runs now: another copy of this proxy may have started it again."""
+        self.remote.at = self.remote.place()
+        self.port = self.remote.call("pulse_port")
 
     def submit(self, method: str, *args: Any, **kwargs: Any) -> Answer:
         if method == "advance":
@@ -126,13 +135,15 @@ class Answer:
                 while not Pending.ready([self._pending], _POLL):
                     check_wait()
                     if self.is_stuck():
-                        raise Died(f"{self._proxy.remote.name} hangs", where=self._proxy.remote.log)
+                        remedy = "the same command resumes; its log may say what it was at"
+                        raise Died(f"{self._proxy.remote.name} hangs", where=self._proxy.remote.log, remedy=remedy)
                 value = self._pending.result()
                 self._proxy.noted(self._method, self._args, value)
                 return value
             except Died as death:
                 if self._method == "sleep":
-                    return None  # it has nothing to give up any more
+                    self._proxy.remote.end()  # also of one that hangs: then it holds nothing any more
+                    return None
                 if losses == _TRIES:
                     what = f"{death.what}, {losses} times in one call"
                     raise StageError(what, where=death.where, remedy=death.remedy) from death
@@ -170,4 +181,4 @@ def _is_late(beat: Beat | None) -> bool:
     """Of an engine that tells nothing, or whose step takes longer than any before it; a load has no steps."""
     if beat is None:
         return True
-    return beat.at_step > (beat.slowest + PATIENCE - _MISSES if beat.slowest else FIRST_STEP)
+    return beat.at_step > (READING if beat.reads else beat.slowest + PATIENCE - _MISSES)

@@ -42,6 +42,7 @@ from sandbox.types import Level
 
 if TYPE_CHECKING:
     from posttrain.machine.cluster import Cluster, Remote
+    from posttrain.machine.engine_proxy import EngineProxy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,15 +51,17 @@ R = TypeVar("R")
 _LOCAL_CPUS = 0.01
 # OpenMP threads wait awake for about half a millisecond: between products, but not while another actor works
 _SPINS = "30000"
+_ANSWER_SECONDS = 60.0  # within which an engine without work says how it is
 
 
 @dataclass(kw_only=True, slots=True)
 class _Served:
-    """One role's engines. others: the engines with which it takes turns, shared with the proxies that were handed
-    out."""
+    """One role's engines. engine: its only proxy, or a pool of them; others: the engines with which it takes turns,
+    shared with what was handed out."""
 
     shape: str
     engine: Any
+    proxies: list[EngineProxy]
     remotes: list[Remote]
     others: list[Any]
 
@@ -146,7 +149,9 @@ class Machine:
         replaces the engine.
         """
         served, shape = self._engines.get(role), shape_key(model_dir)
-        if served is not None and served.shape == shape and (held := _version(served.engine)) is not None:
+        if served is not None and served.shape == shape and (held := _version(served.remotes)) is not None:
+            for proxy in served.proxies:
+                proxy.look_again()
             self._use_seats(role)
             if self._turns:
                 served.engine.wake()
@@ -163,7 +168,9 @@ class Machine:
 
             proxies = [EngineProxy(remote, kwargs) for remote in remotes]
             engine: Any = proxies[0] if len(proxies) == 1 else self._pool(role, proxies)
-            served = self._engines[role] = _Served(shape=shape, engine=engine, remotes=remotes, others=[])
+            served = self._engines[role] = _Served(
+                shape=shape, engine=engine, proxies=proxies, remotes=remotes, others=[]
+            )
         self._note_others()
         handed: Engine = TakingTurns(served.engine, served.others) if self._turns else served.engine  # type: ignore[assignment]
         return handed
@@ -244,26 +251,23 @@ class Machine:
 
             count, gpus = self._recipe.cluster.trainers, self._recipe.cluster.gpus_per_trainer
             threads = max(1, _cores() // count)
-            group = self._ray().start_group(
-                [
-                    ActorSpec(
-                        name=f"trainer-{rank}",
-                        target=TrainerWorker,
-                        kwargs={"rank": rank, "world": count, "threads": threads},
-                        cpus=self._cpus(self._recipe.cluster.cpus_per_trainer),
-                        **self._place(mine, count),
-                    )
-                    for rank, mine in enumerate(self._take_seats(TRAINERS, count, gpus))
-                ]
-            )
-            first = group[0].place()
+            specs = [
+                ActorSpec(
+                    name=f"trainer-{rank}",
+                    target=TrainerWorker,
+                    kwargs={"rank": rank, "world": count, "threads": threads},
+                    cpus=self._cpus(self._recipe.cluster.cpus_per_trainer),
+                    **self._place(mine, count),
+                )
+                for rank, mine in enumerate(self._take_seats(TRAINERS, count, gpus))
+            ]
             try:
-                first_failure([remote.submit("join", first.address, first.port) for remote in group])
+                self._trainers = self._ray().start_group(specs)
+                first = self._trainers[0].place()
+                first_failure([remote.submit("join", first.address, first.port) for remote in self._trainers])
             except BaseException:
-                for remote in group:
-                    self._ray().stop(remote)
+                self._drop_trainers()
                 raise
-            self._trainers = group
         return self._trainers
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -415,12 +419,14 @@ class Machine:
         return environment if on_gpu else environment | {"ACCELERATE_USE_CPU": "true"}
 
 
-def _version(engine: Any) -> str | None:
-    """The version of the weights that the engine holds; None when it is dead."""
+def _version(remotes: Sequence[Remote]) -> str | None:
+    """The version of the weights that the engines of a role hold; None where one of them is dead or does not answer: it
+    is started anew, in its turn."""
     try:
-        return str(engine.health().version)
+        versions = {str(remote.call_within(_ANSWER_SECONDS, "health").version) for remote in remotes}
     except StageError:
         return None
+    return " and ".join(sorted(versions))
 
 
 def _cores() -> int:

@@ -14,8 +14,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from posttrain.errors import BackendError
-from posttrain.machine.seats import TRAINERS, Seat, Seats
+from posttrain.machine.seats import TRAINERS
 from posttrain.plan import compute
 from posttrain.plan.estimate import Estimate, configs, other_sizes, rows_read
 from posttrain.plan.memory import (
@@ -28,7 +27,7 @@ from posttrain.plan.memory import (
     training_memory,
     trial_memory,
 )
-from posttrain.plan.seating import gpus_of, roles_of, workers_of
+from posttrain.plan.seating import gpus_of, roles_of, unplaced, workers_of
 from posttrain.plan.steps import Plan
 from posttrain.recipe.distillation import follows_weights
 from posttrain.recipe.engines import on_gpus
@@ -390,22 +389,12 @@ def _too_many_gpus(asked: _Asked, needs: Mapping[str, Needs]) -> Iterator[Misfit
 
 def _unplaced(asked: _Asked) -> Iterator[Misfit]:
     """Enough GPUs, and yet no room: those of one engine must be of one node."""
-    hardware, recipe = asked.recipe.hardware, asked.recipe
+    hardware = asked.recipe.hardware
     assert hardware is not None, "only called with hardware"
-    here = (Seat(node=str(node), gpu=str(gpu)) for node in range(hardware.nodes) for gpu in range(hardware.gpus))
-    seats = Seats(tuple(here), turns=asked.in_turns)
-    for step in asked.plan.steps:
-        seats.begin_step()
-        for role in sorted(roles_of(asked.recipe, step)):
-            workers, gpus = workers_of(recipe, role)
-            try:
-                if gpus and not seats.has(role):
-                    seats.take(role, workers, gpus)
-                elif gpus:
-                    seats.use(role)
-            except BackendError as error:
-                yield Misfit(key=("cluster",), what=f"{step.name}: {error.what}", remedy=error.remedy or "")
-                return
+    found = unplaced(asked.recipe, asked.plan.steps, [hardware.gpus] * hardware.nodes)
+    if found is not None:
+        step, error = found
+        yield Misfit(key=("cluster",), what=f"{step.name}: {error.what}", remedy=error.remedy or "")
 
 
 def _engine_too_small(asked: _Asked) -> Iterator[Misfit]:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
-from posttrain.machine.seats import TRAINERS
+from posttrain.errors import BackendError
+from posttrain.machine.seats import TRAINERS, Seat, Seats
 from posttrain.recipe.distillation import follows_weights
 from posttrain.recipe.engines import engines_of
 from posttrain.recipe.schema import Recipe
@@ -47,6 +48,38 @@ def gpus_of(recipe: Recipe, roles: Collection[str]) -> float:
     return max(each, default=0.0) if recipe.cluster.share == "time" else sum(each)
 
 
-def seats_for(recipe: Recipe, steps: Iterable[Step]) -> int:
-    """GPUs to hold for all of these steps."""
-    return math.ceil(max((gpus_of(recipe, roles_of(recipe, step)) for step in steps), default=0.0))
+def seats_for(recipe: Recipe, steps: Sequence[Step]) -> int | None:
+    """GPUs to hold for all of these steps: the fewest on which each finds its seats; all of the hardware where an
+    engine needs several of one node and there are several nodes; None where a stage of the user's own may ask for
+    any."""
+    if any(":" in step.kind for step in steps):
+        return None
+    hardware = recipe.hardware
+    wide = any(workers_of(recipe, role)[1] > 1 for step in steps for role in roles_of(recipe, step))
+    if wide and hardware is not None and hardware.nodes > 1:
+        return hardware.nodes * hardware.gpus
+    least = math.ceil(max((gpus_of(recipe, roles_of(recipe, step)) for step in steps), default=0.0))
+    # Shares of a GPU leave gaps: at most one to a worker.
+    most = sum(workers_of(recipe, role)[0] for role in {role for step in steps for role in roles_of(recipe, step)})
+    for count in range(least, least + most):
+        if unplaced(recipe, steps, [count]) is None:
+            return count
+    return least + most
+
+
+def unplaced(recipe: Recipe, steps: Sequence[Step], nodes: Sequence[int]) -> tuple[Step, BackendError] | None:
+    """The first step that finds no seats on nodes of so many GPUs, in a run from nothing."""
+    here = tuple(Seat(node=str(node), gpu=str(gpu)) for node, gpus in enumerate(nodes) for gpu in range(gpus))
+    seats = Seats(here, turns=recipe.cluster.share == "time")
+    for step in steps:
+        seats.begin_step()
+        for role in sorted(roles_of(recipe, step)):
+            workers, gpus = workers_of(recipe, role)
+            try:
+                if gpus and not seats.has(role):
+                    seats.take(role, workers, gpus)
+                elif gpus:
+                    seats.use(role)
+            except BackendError as error:
+                return step, error
+    return None

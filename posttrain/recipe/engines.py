@@ -94,9 +94,12 @@ def check_engines(recipe: Recipe, source: Source) -> None:
     """Options that stand elsewhere, roles that nobody has, and GPUs that do not fit a split model. Raises
     RecipeError."""
     spec = recipe.engine
+    _check_whole(source, ("cluster", "gpus_per_trainer"), recipe.cluster.gpus_per_trainer)
+    _check_whole(source, ("cluster", "gpus_per_engine"), recipe.cluster.gpus_per_engine)
     _check_names(source, ("engine", "options"), spec.options)
     for role, own in spec.roles.items():
         key: Key = ("engine", "roles", role)
+        _check_whole(source, (*key, "gpus_per_engine"), own.gpus_per_engine or 0.0)
         _check_names(source, (*key, "options"), own.options)
         if role not in engine_roles(recipe):
             source.fail(
@@ -114,6 +117,11 @@ def engine_roles(recipe: Recipe) -> set[EngineRole]:
     if any(judge_stages(verifier.options) for verifier in recipe.verifiers.values()):
         roles.add("judge")
     return roles
+
+
+def _check_whole(source: Source, key: Key, gpus: float) -> None:
+    if gpus > 1 and not gpus.is_integer():
+        source.fail(key, f"{gpus:g} GPUs a worker", "a share of one below 1, or a whole number")
 
 
 def _check_names(source: Source, key: Key, options: Mapping[str, Any]) -> None:

@@ -46,8 +46,9 @@ class EngineHealth:
 class Engine(Protocol):
     """One model that samples. Same weights, requests and seeds give the same tokens."""
 
-    on_step: Callable[[], None]
-    """Called after each step: a token of every sample under way, or a sequence that was scored."""
+    on_step: Callable[..., None]
+    """Called after each step: a token of every sample under way, or a sequence that was scored; with True where the
+    next step reads prompts."""
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: SamplingParams) -> list[list[Completion]]:
         """Sample len(request.seeds) completions of each request, in order. logprobs are those of the sampling
@@ -92,6 +93,10 @@ class Engine(Protocol):
 
     def wake(self) -> None:
         """Be as before `sleep`. Awake already: nothing."""
+        ...
+
+    def abandon(self) -> None:
+        """End, or sleep, whatever it is at: who asked it has gone."""
         ...
 
     def health(self) -> EngineHealth: ...

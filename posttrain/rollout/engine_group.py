@@ -78,6 +78,11 @@ class EnginePool:
     def wake(self) -> None:
         self._all("wake")
 
+    def abandon(self) -> None:
+        """Its members end, whatever they are at."""
+        for member in self.members:
+            member.abandon()
+
     def checksums(self) -> dict[str, Held]:
         """Of the first; a tensor in which members disagree gets the checksum of none that is right."""
         first, *others = self._all("checksums")

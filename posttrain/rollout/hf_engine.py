@@ -9,6 +9,7 @@ Shapes: B rows, T tokens, V vocabulary.
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,7 @@ class HfEngine:
         self._device = torch.device("cuda" if on_gpu else "cpu")
         self._dtype = ("bfloat16" if on_gpu else "float32") if options.dtype == "auto" else options.dtype
         self._context_tokens = options.context_tokens
-        self.on_step: Callable[[], None] = lambda: None
+        self.on_step: Callable[..., None] = lambda *_: None
         self._start(model_dir, version)
 
     # ------------------------------------------------------------ life and weights
@@ -87,9 +88,15 @@ class HfEngine:
 
     def sleep(self) -> None:
         self._net.to("cpu")
+        if self._device.type == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def wake(self) -> None:
         self._net.to(self._device)
+
+    def abandon(self) -> None:
+        self.sleep()
 
     def health(self) -> EngineHealth:
         return EngineHealth(
@@ -129,6 +136,7 @@ class HfEngine:
             rows.append([_Row(request.prompt_ids, seed, budget, self._device) for seed in request.seeds])
         flat = sorted((row for group in rows for row in group), key=lambda row: len(row.prompt_ids))  # little padding
         for start in range(0, len(flat), _ROWS):
+            self.on_step(True)
             self._decode(flat[start : start + _ROWS], sampling)
         return [
             [
@@ -202,7 +210,7 @@ class HfEngine:
             )
             targets = torch.tensor(list(sequence[start:]), device=self._device)
             scored.append(logprobs_TV[start - 1 : len(sequence) - 1].gather(-1, targets[:, None])[:, 0].tolist())
-            self.on_step()
+            self.on_step(True)
         return scored
 
     @torch.no_grad()
@@ -217,7 +225,7 @@ class HfEngine:
                 .float()
             )
             rows.append(torch.log_softmax(logits_V, dim=-1)[labels].tolist())
-            self.on_step()
+            self.on_step(True)
         return rows
 
 

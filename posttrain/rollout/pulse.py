@@ -22,13 +22,15 @@ ADDRESS = "POSTTRAIN_NODE_ADDRESS"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beat:
-    """Seconds. at_step: 0 of one without work; slowest: 0 before its first step has ended.
+    """Seconds. at_step: 0 of one without work; slowest: 0 before its first step has ended; reads: whether the present
+    step may read prompts, which takes as long as they are.
 
-    Example: Beat(at_step=0.4, slowest=2.1)
+    Example: Beat(at_step=0.4, slowest=2.1, reads=False)
     """
 
     at_step: float
     slowest: float
+    reads: bool
 
 
 class Pulse:
@@ -36,7 +38,7 @@ class Pulse:
 
     def __init__(self) -> None:
         self._lock, self._depth = threading.Lock(), 0
-        self._since, self._slowest = 0.0, 0.0
+        self._since, self._slowest, self._reads = 0.0, 0.0, True
         self._server = socket.create_server((os.environ.get(ADDRESS, "127.0.0.1"), 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True, name="pulse").start()
@@ -45,7 +47,7 @@ class Pulse:
     def at_work(self) -> Iterator[None]:
         """While open, time counts."""
         with self._lock:
-            self._since = time.monotonic()
+            self._since, self._reads = time.monotonic(), True
             self._depth += 1
         try:
             yield
@@ -53,11 +55,16 @@ class Pulse:
             with self._lock:
                 self._depth -= 1
 
-    def beat(self) -> None:
-        """A step has ended."""
+    def beat(self, reads_next: bool = False) -> None:
+        """A step has ended. reads_next: whether the next one reads prompts."""
         with self._lock:
             now = time.monotonic()
-            self._slowest, self._since = max(self._slowest, now - self._since), now
+            self._slowest, self._since, self._reads = max(self._slowest, now - self._since), now, reads_next
+
+    def forget(self) -> None:
+        """What a check of new weights took says nothing of the work to come."""
+        with self._lock:
+            self._slowest = 0.0
 
     def _serve(self) -> None:
         while True:
@@ -65,7 +72,7 @@ class Pulse:
             with asker, contextlib.suppress(OSError):
                 with self._lock:
                     at_step = time.monotonic() - self._since if self._depth else 0.0
-                    told = f"{at_step} {self._slowest}"
+                    told = f"{at_step} {self._slowest} {int(self._reads)}"
                 asker.sendall(told.encode())
 
 
@@ -76,7 +83,7 @@ def read_pulse(address: str, port: int, seconds: float) -> Beat | None:
             told = b""
             while part := line.recv(100):
                 told += part
-        at_step, slowest = map(float, told.split())
+        at_step, slowest, reads = map(float, told.split())
     except (OSError, ValueError):
         return None
-    return Beat(at_step=at_step, slowest=slowest)
+    return Beat(at_step=at_step, slowest=slowest, reads=bool(reads))

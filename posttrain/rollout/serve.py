@@ -73,6 +73,7 @@ class EngineServer:
         # in) is no fault, and cannot be compared: log-probabilities alone vouch for it.
         self._reshaped = frozenset(differing(self._engine.checksums(), iterate_weights(model_dir))[0])
         self._check(model_dir, version)
+        self._pulse.forget()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

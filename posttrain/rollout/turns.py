@@ -37,3 +37,8 @@ class TakingTurns:
         """All that share the seats."""
         for engine in (self._engine, *self._others):
             engine.sleep()
+
+    def abandon(self) -> None:
+        """All that share the seats end, whatever they are at: who asked them has gone."""
+        for engine in (self._engine, *self._others):
+            engine.abandon()

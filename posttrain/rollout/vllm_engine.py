@@ -73,7 +73,7 @@ class VllmEngine:
         self._seed = options.seed
         self._sleeps, self._asleep = options.sleeps, False
         self._source: str | Mapping[str, Any] = model_dir  # of the weights, where the engine stops between its turns
-        self.on_step: Callable[[], None] = lambda: None
+        self.on_step: Callable[..., None] = lambda *_: None
         self._own = dict(options.vllm)
         self._llm: vllm.LLM | None = None
         self._live: dict[str, Sample] = {}  # under way between two calls of `advance`
@@ -197,13 +197,16 @@ class VllmEngine:
     def wake(self) -> None:
         if not self._asleep:
             return
-        self._asleep = False
         if self._on_gpu:
             self._engine.wake_up()
         elif isinstance(self._source, str):
             self.rebuild(self._source, self._version)
         else:
             self._rebuild_with(self._source, self._version)
+        self._asleep = False
+
+    def abandon(self) -> None:
+        self.sleep()
 
     def health(self) -> EngineHealth:
         return EngineHealth(

@@ -27,11 +27,13 @@ class Pairs:
         from posttrain.sampling.pairs import make_pairs
 
         stage: Dpd = stage_of(ctx)
+        student, its = served_model(ctx, "checkpoint", "policy"), served_model(ctx, "teacher", "teacher")
+        scorer = scorer_for(ctx)  # the last: where roles take turns its judge must know all the others
         job = SamplingJob(
-            model=served_model(ctx, "checkpoint", "policy"),
+            model=student,
             chat=ctx.recipe.chat,
             prompts=prompts_of(ctx, stage.prompts, stage.verifier),
-            scorer=scorer_for(ctx),
+            scorer=scorer,
             sampling=SamplingParams(temperature=stage.temperature, max_tokens=stage.max_tokens),
             samples=stage.student_samples,
             output=ctx.output,
@@ -39,7 +41,7 @@ class Pairs:
             smoke=ctx.smoke,
         )
         teacher = TeacherAnswers(
-            model=served_model(ctx, "teacher", "teacher"),
+            model=its,
             samples=stage.teacher_samples,
             chat=None if takes_kl(stage) else teachers_chat(ctx.recipe, stage.name),
         )

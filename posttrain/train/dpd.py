@@ -129,7 +129,10 @@ class DpdTrainer(StepTrainer):
 
     def _fresh_rows(self) -> list[FreshRow]:
         fresh, step = self.fresh, self.state.global_step
-        return [] if fresh is None else self.sampled(lambda: fresh.rows(step, self.model, self.optimizer))
+        if fresh is None:
+            return []
+        beside = [self.teacher.model] if isinstance(self.teacher, LiveTeacher) else []
+        return self.sampled(lambda: fresh.rows(step, self.model, self.optimizer, beside))
 
     def _count(self, pairs: Sequence[PairRow], fresh: Sequence[FreshRow]) -> None:
         """What each term of the step is taken on, over all workers and by data set."""

@@ -129,7 +129,7 @@ class Feed:
             # All workers gather a sharded model, or none.
             is_due = self.dealer.tell(failed is None and self.ahead.is_idle)
             whole = self.follower.whole(model) if is_due else None
-            with self.follower.turn(model, optimizer, self.dealer):
+            with self.follower.turn([model], optimizer, self.dealer):
                 if is_due:
                     failed = self.follower.follow(step, whole) or failed
                 groups = self.dealer.share(lambda: self._taken(step, batch, failed))
@@ -146,7 +146,7 @@ class Feed:
         kept. Raises StageError: parity lost, too many faults; Stopped. All workers must call it."""
         score, failed = 0.0, None
         whole = self.follower.whole(model)
-        with self.follower.turn(model, optimizer, self.dealer):
+        with self.follower.turn([model], optimizer, self.dealer):
             if is_first_rank():
                 try:
                     with giving_up_waits(self.job.stop_file):

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from posttrain.errors import PosttrainError
+from posttrain.errors import PosttrainError, Stopped
 from posttrain.machine.ranks import is_first_rank
 from posttrain.rollout.parity import hand_over
 from posttrain.rollout.shared_weights import WeightMemory
 from posttrain.sampling.job import FollowingEngine
+from posttrain.signals.stopping import giving_up_waits
 from posttrain.train.attention import exact_attention
 from posttrain.train.dealing import Dealer
 from posttrain.train.job import Job
@@ -41,13 +42,13 @@ class Follower:
         return load_model(self.job.model, adapter=self.job.stage.adapter, seed=self.job.seed)
 
     @contextlib.contextmanager
-    def turn(self, model: Any, optimizer: Any, dealer: Dealer) -> Iterator[None]:
-        """Where trainers and engines take turns, the GPUs are the engines' while this is open. All ranks must call
-        it."""
+    def turn(self, models: Sequence[Any], optimizer: Any, dealer: Dealer) -> Iterator[None]:
+        """Where trainers and engines take turns, the GPUs are the engines' while this is open. models: what the trainer
+        has on them. All ranks must call it."""
         if not self.takes_turns:
             yield
             return
-        with parked(model, optimizer):
+        with parked(models, optimizer):
             dealer.tell(None)  # all have left before an engine wakes
             told: PosttrainError | None = None
             try:
@@ -55,7 +56,11 @@ class Follower:
             except PosttrainError as error:
                 told = error  # in all workers; any other is of this one alone, and the others must not wait for it here
             if is_first_rank():
-                self.engine.sleep()
+                with giving_up_waits(None):
+                    if isinstance(told, Stopped):  # it may be at work on what nobody waits for any more
+                        self.engine.abandon()
+                    else:
+                        self.engine.sleep()
             dealer.tell(None)  # none comes back before it sleeps
         if told is not None:
             raise told

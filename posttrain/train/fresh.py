@@ -56,14 +56,15 @@ class FreshAnswers:
             temperature=self.stage.temperature, max_tokens=self.stage.max_tokens, stop_token_ids=template.stop_ids
         )
 
-    def rows(self, step: int, model: Any, optimizer: Any) -> list[FreshRow]:
-        """This worker's share of the step's answers, by the weights before it; the whole is recorded. All workers must
-        call it. Raises StageError: parity lost; Stopped: a stop was asked for."""
+    def rows(self, step: int, model: Any, optimizer: Any, beside: Sequence[Any] = ()) -> list[FreshRow]:
+        """This worker's share of the step's answers, by the weights before it; the whole is recorded. beside: what
+        else the trainer has on its GPU. All workers must call it. Raises StageError: parity lost;
+        Stopped: a stop was asked for."""
         if not (prompts := self.prompts[step]):
             return []
         with giving_up_waits(self.job.stop_file):
             whole = self.follower.whole(model)
-            with self.follower.turn(model, optimizer, self.dealer):
+            with self.follower.turn([model, *beside], optimizer, self.dealer):
                 failed = self.follower.follow(step, whole)
                 groups = self.dealer.share(lambda: self._sampled(step, prompts, failed))
         return [

@@ -4,6 +4,7 @@ none of its answers lost, doubled or other than those of an engine that lived.""
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from posttrain.errors import StageError
 from posttrain.machine import engine_proxy
+from posttrain.machine.processes import end_process
 from posttrain.rollout.engine import EngineOptions
 from posttrain.rollout.engine_group import EnginePool
 from posttrain.rollout.pulse import Beat, Pulse, read_pulse
@@ -70,7 +72,7 @@ def hurt_at_work(proxy: Any, number: signal.Signals) -> None:
     at = proxy.remote.at
 
     def wait_and_hurt() -> None:
-        while (beat := read_pulse(at.address, proxy.port, 5.0)) is None or beat.at_step == 0.0 or beat.slowest == 0.0:
+        while (beat := read_pulse(at.address, proxy.port, 5.0)) is None or beat.at_step == 0.0 or beat.reads:
             time.sleep(0.002)
         os.kill(at.pid, number)
 
@@ -116,6 +118,21 @@ def test_an_engine_that_dies_without_work_is_started_again_when_it_is_asked(prox
 
 
 @pytest.mark.ray
+def test_who_did_not_start_the_engine_again_finds_it_where_it_is(proxies: list[Any]) -> None:
+    """A trainer has a copy of the driver's proxy."""
+    proxy = proxies[0]
+    copy = pickle.loads(pickle.dumps(proxy))
+    expected = tokens(copy.generate(REQUESTS, SAMPLING))
+    hurt_at_work(copy, signal.SIGKILL)
+    assert tokens(copy.generate(REQUESTS, SAMPLING)) == expected and copy.remote.at != proxy.remote.at
+    proxy.look_again()
+    assert (proxy.remote.at.pid, proxy.port) == (copy.remote.at.pid, copy.port)
+    proxy.remote.end()
+    end_process(os.getpid(), 0)  # of another process that had this number: nothing ends
+    assert tokens(proxy.generate(REQUESTS, SAMPLING)) == expected
+
+
+@pytest.mark.ray
 @pytest.mark.parametrize("in_order", [True, False], ids=["in order", "least work first"])
 def test_a_pool_goes_on_when_it_loses_a_member(proxies: list[Any], in_order: bool) -> None:
     pool = EnginePool(proxies, in_order=in_order, slots=8)
@@ -146,9 +163,27 @@ def test_an_engine_that_dies_of_what_it_is_asked_ends_the_stage(
         proxy.score([list(range(90))] * 2000, [1] * 2000)
 
 
+def test_the_check_of_its_weights_says_nothing_of_an_engines_work(model: Callable[[int], Path]) -> None:
+    from posttrain.rollout.serve import EngineServer
+
+    server = EngineServer("hf", str(model(0)), "start", 1e-3, EngineOptions(context_tokens=96, device="cpu"))
+    assert read_pulse("127.0.0.1", server.pulse_port(), 5.0) == Beat(at_step=0.0, slowest=0.0, reads=True)
+    seen: list[tuple[float, bool]] = []
+    beat = server._pulse.beat
+
+    def on_step(reads_next: bool = False) -> None:
+        beat(reads_next)
+        seen.append((server._pulse._slowest, reads_next))
+
+    server._engine.on_step = on_step
+    server.generate(REQUESTS[:2], SAMPLING)
+    assert [reads for _, reads in seen[:3]] == [True, False, False], "the first step of a batch reads its prompts"
+    assert seen[-1][0] > 0.0
+
+
 def test_a_pulse_tells_of_a_step_that_takes_longer_than_those_before() -> None:
     pulse = Pulse()
-    assert read_pulse("127.0.0.1", pulse.port, 5.0) == Beat(at_step=0.0, slowest=0.0)
+    assert read_pulse("127.0.0.1", pulse.port, 5.0) == Beat(at_step=0.0, slowest=0.0, reads=True)
     with pulse.at_work():
         time.sleep(0.05)
         pulse.beat()
@@ -163,13 +198,13 @@ def test_a_pulse_tells_of_a_step_that_takes_longer_than_those_before() -> None:
     ("beat", "late"),
     [
         (None, True),
-        (Beat(at_step=0.0, slowest=0.0), False),
-        (Beat(at_step=100.0, slowest=0.0), False),
-        (Beat(at_step=601.0, slowest=0.0), True),
-        (Beat(at_step=11.0, slowest=8.0), False),
-        (Beat(at_step=14.0, slowest=8.0), True),
+        (Beat(at_step=0.0, slowest=0.0, reads=True), False),
+        (Beat(at_step=100.0, slowest=0.1, reads=True), False),
+        (Beat(at_step=601.0, slowest=0.1, reads=True), True),
+        (Beat(at_step=11.0, slowest=8.0, reads=False), False),
+        (Beat(at_step=14.0, slowest=8.0, reads=False), True),
     ],
-    ids=["silent", "idle", "first step", "no end of it", "as before", "stuck"],
+    ids=["silent", "idle", "reads prompts", "no end of it", "as before", "stuck"],
 )
 def test_who_is_late(beat: Beat | None, late: bool) -> None:
     """Five seconds of misses come on top."""

@@ -40,14 +40,14 @@ def test_a_folder_that_a_node_does_not_see_is_refused_with_its_name(
 ) -> None:
     from posttrain.machine import cluster
 
-    def unseen(files: list[str]) -> list[str]:  # both nodes have this machine's disk
+    def blind(files: list[str]) -> list[str]:  # both nodes have this machine's disk
         return files[1:]
 
     running = cluster.Cluster(address=two_nodes.address, placement_timeout_seconds=60, logs=tmp_path / "logs")
     store = tmp_path / "store"
     store.mkdir()
     running.check_shared([tmp_path / "logs", store])
-    monkeypatch.setattr(cluster, "_unseen", unseen)
+    monkeypatch.setattr(cluster, "unseen", blind)
     with pytest.raises(BackendError, match=r"node \S+ \(\w{8}\) does not see what this node writes") as caught:
         running.check_shared([tmp_path / "logs", store])
     assert caught.value.where == str(store) and re.search("same path", str(caught.value.remedy))

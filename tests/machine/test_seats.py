@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from posttrain.errors import BackendError
 from posttrain.machine.seats import Seat, Seats
 from posttrain.plan.prepare import plan_ahead
-from posttrain.plan.seating import gpus_of, roles_of, seats_for, workers_of
+from posttrain.plan.seating import gpus_of, roles_of, seats_for, unplaced, workers_of
 from posttrain.recipe.schema import Recipe
 from posttrain.records.step import Step
 from posttrain.store.artefacts import Store
@@ -80,6 +81,7 @@ def test_every_step_of_a_shipped_recipe_finds_its_seats(path: Path, share: str, 
     hardware = recipe.hardware
     assert hardware is not None and steps
     count = seats_for(recipe, steps)
+    assert count is not None
     if recipe.cluster.share == "time" or share == load_share(path):
         assert count <= hardware.nodes * hardware.gpus
     board = seats(count, turns=share == "time")
@@ -88,6 +90,19 @@ def test_every_step_of_a_shipped_recipe_finds_its_seats(path: Path, share: str, 
         for role in sorted(roles_of(recipe, step)):
             _ = board.use(role) if board.has(role) else board.take(role, *workers_of(recipe, role))
         assert gpus_of(recipe, roles_of(recipe, step)) <= count
+
+
+def test_shares_of_a_gpu_that_leave_gaps_take_more_seats_than_their_sum(tmp_path: Path) -> None:
+    recipe, steps = planned(ON_GPUS[0], "space", tmp_path)
+    cluster = recipe.cluster.model_copy(update={"gpus_per_trainer": 0.0, "engines": 3, "gpus_per_engine": 0.6})
+    asked = recipe.model_copy(update={"cluster": cluster})
+    alone = [step for step in steps if roles_of(asked, step) == {"policy"}]
+    assert alone and seats_for(asked, alone) == 3 and unplaced(asked, alone, [2]) is not None
+
+
+def test_a_stage_of_the_users_own_may_ask_for_any_gpus(tmp_path: Path) -> None:
+    recipe, steps = planned(ON_GPUS[0], "space", tmp_path)
+    assert seats_for(recipe, [*steps, dataclasses.replace(steps[0], kind="mine:Stage")]) is None
 
 
 def load_share(path: Path) -> str:

@@ -266,6 +266,7 @@ def test_rollouts_are_sampled_so_that_their_probability_is_known(tmp_path: Path)
             "cluster.share: space",
         ),
         (["cluster.context_parallel=2"], "cluster.context_parallel", "a GPU of 80 GB holds 64K"),
+        (["cluster.gpus_per_engine=1.5"], "cluster.gpus_per_engine", "a whole number"),
     ):
         with pytest.raises(RecipeError) as caught:
             load_recipe(path, overrides)
