@@ -30,6 +30,7 @@ _MISSES_AT_LOAD = 60  # libraries may keep its thread from answering while they 
 _POLL = 1.0
 _TRIES = 3  # times that one call may lose its engine
 _WORKS = ("generate", "advance", "score", "next_token_logprobs")
+_ELSEWHERE = "elsewhere"
 _LOADS = ("load", "load_checked", "rebuild", "update_weights")
 
 
@@ -43,7 +44,10 @@ class EngineProxy:
         self.port = self.remote.call("pulse_port") if port is None else port
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.remote, self._kwargs, self.port, self._weights)
+        weights = self._weights
+        if weights is not None and weights[0] == "update_weights":
+            weights = (_ELSEWHERE, (None, weights[1][1]))  # a trainer's own, which do not travel
+        return _restored, (self.remote, self._kwargs, self.port, weights)
 
     def abandon(self) -> None:
         """End the engine, whatever it is at; asked again it is started again."""
@@ -96,6 +100,9 @@ class EngineProxy:
         """loads: what is asked next brings weights of its own. Raises StageError: it cannot be started, or has other
         weights than before."""
         version = self._weights[1][1] if self._weights else self._kwargs["version"]
+        if not loads and self._weights is not None and self._weights[0] == _ELSEWHERE:
+            what = f"{why}; the weights {version} that it had are with whoever gave them"
+            raise StageError(what, where=self.remote.log, remedy="the same command resumes")
         print(f"{why}; it is started again with {version}", file=sys.stderr, flush=True)
         self.remote.restart(EngineServer, self._kwargs, hangs=hangs)
         self.port = self.remote.call("pulse_port")
@@ -116,7 +123,7 @@ class EngineProxy:
 
 def _restored(remote: Remote, kwargs: Mapping[str, Any], port: int, weights: Any) -> EngineProxy:
     proxy = EngineProxy(remote, kwargs, port)
-    proxy._weights = weights if weights is None or weights[0] != "update_weights" else None
+    proxy._weights = weights
     return proxy
 
 

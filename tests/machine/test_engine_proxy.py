@@ -101,6 +101,21 @@ def test_a_lost_engine_is_started_again_at_its_version_and_gives_the_same_answer
 
 
 @pytest.mark.ray
+def test_a_copy_without_the_weights_that_a_trainer_gave_does_not_start_others_in_their_place(
+    proxies: list[Any], model: Callable[[int], Path]
+) -> None:
+    from posttrain.rollout.weights import iterate_weights
+
+    proxy = proxies[0]
+    proxy.update_weights(dict(iterate_weights(model(1))), "stem@4")
+    copy = pickle.loads(pickle.dumps(proxy))
+    hurt_at_work(copy, signal.SIGKILL)
+    with pytest.raises(StageError, match="the weights stem@4 that it had are with whoever gave them"):
+        copy.generate(REQUESTS, SAMPLING)
+    assert proxy.generate(REQUESTS[:1], SAMPLING)[0][0].policy_version == "stem@4", "who has them starts it"
+
+
+@pytest.mark.ray
 def test_an_engine_that_dies_without_work_is_started_again_when_it_is_asked(proxies: list[Any]) -> None:
     proxy = proxies[0]
     expected = proxy.generate(REQUESTS[:2], SAMPLING)
@@ -121,6 +136,7 @@ def test_an_engine_that_dies_without_work_is_started_again_when_it_is_asked(prox
 def test_who_did_not_start_the_engine_again_finds_it_where_it_is(proxies: list[Any]) -> None:
     """A trainer has a copy of the driver's proxy."""
     proxy = proxies[0]
+    proxy.load(proxy._kwargs["model_dir"], "base")
     copy = pickle.loads(pickle.dumps(proxy))
     expected = tokens(copy.generate(REQUESTS, SAMPLING))
     hurt_at_work(copy, signal.SIGKILL)
