@@ -1,8 +1,9 @@
 """Kill -9 inside real SFT and GRPO, rerun the same command at once: the published bytes are those of an undisturbed
 run.
 
-By default one run is killed twice, inside each stage, and compared once at the end. `make test-long` kills it nine
-times, and takes every failpoint that training passes, alone, each followed by one rerun. All use the command line.
+By default one run is killed twice, inside each stage, and compared once at the end, with the engine that starts at
+once. `make test-long` kills one with vLLM nine times, and takes every failpoint that training passes, alone, each
+followed by one rerun. All use the command line.
 """
 
 # ruff: noqa: E501 - holds text of another language (style sheets, templates, recipes)
@@ -24,7 +25,7 @@ import pytest
 
 from tests.run.driving import ROOT, published
 
-pytestmark = [pytest.mark.ray, pytest.mark.vllm]
+pytestmark = pytest.mark.ray
 
 CARD = "---\nlicense: apache-2.0\npretty_name: Counting\n---\n\nNumbers and their successors.\n"
 PLUGIN = '''"""A verifier that needs no model to be right: the parity of the answer's length."""
@@ -71,10 +72,11 @@ TRAINING = ("train.", "seal.", "rollouts.", "stage.", "cut_rows.", "model.", "to
 class World:
     """The recipe with everything it names, and the command that runs it into a named place."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recipe: str = RECIPE) -> None:
         from posttrain.rollout.tiny import tiny_model
 
         self.folder = folder
+        self._undisturbed: dict[str, tuple[dict[str, bytes], list[str]]] = {}
         tiny_model(folder / "base", sharpness=0.3)  # flat: answers of a group differ
         rows = [{"prompt": f"after {n}?", "completion": f"<think>{n}+1</think>{n + 1}"} for n in range(24)]
         (folder / "counting.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -83,7 +85,16 @@ class World:
         )
         (folder / "card.md").write_text(CARD)
         (folder / "parity_of_length.py").write_text(PLUGIN)
-        (folder / "recipe.yaml").write_text(RECIPE)
+        (folder / "recipe.yaml").write_text(recipe)
+
+    def undisturbed(self, engine: str) -> tuple[dict[str, bytes], list[str]]:
+        """What a run without a kill publishes, and every failpoint hit in any of its processes."""
+        if engine not in self._undisturbed:
+            log = self.folder / f"hits-{engine}.txt"
+            code, output = self.run(f"good-{engine}", *with_engine(engine), log=log)
+            assert code == 0, output
+            self._undisturbed[engine] = published(self.store(f"good-{engine}")), log.read_text().split()
+        return self._undisturbed[engine]
 
     def start(
         self, place: str, *options: str, failpoint: str | None = None, log: Path | None = None
@@ -123,13 +134,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("world"))
 
 
-@pytest.fixture(scope="module")
-def undisturbed(world: World) -> tuple[dict[str, bytes], list[str]]:
-    """What a run without a kill publishes, and every failpoint hit in any of its processes."""
-    log = world.folder / "hits.txt"
-    code, output = world.run("good", log=log)
-    assert code == 0, output
-    return published(world.store("good")), log.read_text().split()
+def with_engine(name: str) -> tuple[str, ...]:
+    return "--set", f"engine.backend={name}"
 
 
 def check_equal(found: dict[str, bytes], expected: dict[str, bytes], where: str = "") -> None:
@@ -178,12 +184,12 @@ def actors_below(pid: int) -> list[Any]:
     return found
 
 
-def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
+def kill_the_driver_in_rl(world: World, place: str, engine: str, delay: float) -> None:
     """Start, wait until step 1 is sampled, wait `delay` seconds more, kill -9 the driver alone: its actors must be gone
     within 5 s."""
     import psutil
 
-    process = world.start(place)
+    process = world.start(place, *with_engine(engine))
     began = time.monotonic()
     while not any((world.store(place) / "work").glob("grpo-*/attempt-1/rollouts/step-00001.jsonl")):
         assert process.poll() is None, process.communicate()[0]
@@ -202,31 +208,31 @@ def kill_the_driver_in_rl(world: World, place: str, delay: float) -> None:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("place", "sft", "rl"),
+    ("place", "engine", "sft", "rl"),
     [
-        ("two", SFT_POINTS[1:2], []),
-        pytest.param("nine", SFT_POINTS, GRPO_POINTS, marks=pytest.mark.long),
+        ("two", "hf", SFT_POINTS[1:2], []),
+        pytest.param("nine", "vllm", SFT_POINTS, GRPO_POINTS, marks=[pytest.mark.long, pytest.mark.vllm]),
     ],
     ids=["two", "nine"],
 )
 def test_killed_in_training_again_and_again_it_publishes_the_same_bytes(
-    world: World, undisturbed: tuple[dict[str, bytes], list[str]], place: str, sft: list[str], rl: list[str]
+    world: World, place: str, engine: str, sft: list[str], rl: list[str]
 ) -> None:
     """At these failpoints, and once the driver alone, from outside, in the middle of RL."""
-    expected, hits = undisturbed
+    expected, hits = world.undisturbed(engine)
     check_once_each(expected, RL_STEPS)
     missing = {point.split(":")[0] for point in SFT_POINTS + GRPO_POINTS} - {hit.split(":")[0] for hit in hits}
     assert not missing, f"an undisturbed run never passes {missing}"
     for point in (*sft, None, *rl):
         if point is None:
-            kill_the_driver_in_rl(world, place, random.uniform(0.0, 0.2))
+            kill_the_driver_in_rl(world, place, engine, random.uniform(0.0, 0.2))
             continue
-        code, output = world.run(place, failpoint=point)
+        code, output = world.run(place, *with_engine(engine), failpoint=point)
         # -9: the driver itself was hit. 1: a trainer was, and the driver says so.
         assert code == -signal.SIGKILL or (code == 1 and "died" in output), f"{point} ({code}): {output}"
         started = any((world.store(place) / "work").glob("grpo-*"))
         assert started == (point in GRPO_POINTS), f"{point} was hit in the other stage"
-    code, output = world.run(place)
+    code, output = world.run(place, *with_engine(engine))
     assert code == 0, output
     found = published(world.store(place))
     check_equal(found, expected)
@@ -237,6 +243,7 @@ def test_killed_in_training_again_and_again_it_publishes_the_same_bytes(
 
 
 @pytest.mark.long
+@pytest.mark.vllm
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("stage", ["warm", "rl"])
 def test_kill_at_every_failpoint_of_training(world: World, stage: str) -> None:
