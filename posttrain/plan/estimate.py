@@ -30,6 +30,7 @@ from posttrain.recipe.schema import (
     GymData,
     HubData,
     Mix,
+    Prefer,
     Recipe,
     RewardModel,
     RowStage,
@@ -282,7 +283,8 @@ def _num_source_rows(plan: Plan, name: str) -> int | None:
     if not isinstance(maker, RowStage):
         return _num_rows(plan, name)
     rows = _num_source_rows(plan, maker.data)
-    return rows * (maker.keep if isinstance(maker, Verify) else 1) if rows is not None else None
+    each = maker.keep if isinstance(maker, Verify) else maker.pairs_per_prompt if isinstance(maker, Prefer) else 1
+    return None if rows is None else rows * each
 
 
 def _row_tokens(plan: Plan, name: str) -> int:

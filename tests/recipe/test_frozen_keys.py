@@ -115,6 +115,7 @@ KEYS = {
         f"{ASKING} reverse solutions agree inputs max_input_bytes min_tests public_tests mutants reruns least_caught "
         "limits"
     ),
+    "Prefer": f"{ASKING} generators samples margin pairwise pairs_per_prompt",
     "Verify": f"{ASKING} generators samples audit_share pairwise keep",
 }
 
