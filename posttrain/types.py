@@ -82,7 +82,7 @@ class PreferencePair:
     messages: tuple[Message, ...]
     chosen: str
     rejected: str
-    provenance: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     tools: tuple[dict[str, Any], ...] = ()
 
 

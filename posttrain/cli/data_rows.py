@@ -1,5 +1,5 @@
-"""`posttrain data verify|refine|reconstruct`: the stages that make rows by asking models, on a file. Parse, call,
-print."""
+"""`posttrain data verify|prefer|refine|reconstruct|tests`: the stages that make rows by asking models, on a file.
+Parse, call, print."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 
 Rows = Annotated[Path, typer.Argument(help="A file of rows, of any kind that recipes read.")]
 Part = Annotated[Path, typer.Option("--config", metavar="PART.yaml", help="The stage's keys, as in a recipe.")]
-Out = Annotated[Path, typer.Option(help="Folder for rows.jsonl, history.jsonl, summary.json and card.md.")]
+Out = Annotated[
+    Path, typer.Option(help="Folder for rows.jsonl (or pairs.jsonl), history.jsonl, summary.json and card.md.")
+]
 Card = Annotated[Path | None, typer.Option(help="Data card of the rows, whose licence is carried on.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
@@ -19,6 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.
 def register_rows(app: typer.Typer) -> None:
     """Add a command for each kind of stage."""
     app.command("verify")(verify_command)
+    app.command("prefer")(prefer_command)
     app.command("refine")(refine_command)
     app.command("reconstruct")(reconstruct_command)
     app.command("tests")(tests_command)
@@ -27,6 +30,11 @@ def register_rows(app: typer.Typer) -> None:
 def verify_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
     """Judge candidates by rules and a model, and keep the best right one of each row."""
     _make("verify", rows, part, out=out, card=card, as_json=as_json)
+
+
+def prefer_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
+    """Make pairs of a better and a worse answer to each row, by rules or by a judge."""
+    _make("prefer", rows, part, out=out, card=card, as_json=as_json)
 
 
 def refine_command(rows: Rows, part: Part, out: Out, card: Card = None, as_json: AsJson = False) -> None:
@@ -58,7 +66,7 @@ def _make(kind: str, rows: Path, part: Path, *, out: Path, card: Path | None, as
 
 def print_figures(figures: Any, out: Path) -> None:
     """A few lines on what was kept, why the rest was not, and what it took."""
-    print(f"{figures['rows']:,} rows, {figures['kept']:,} kept in {out / 'rows.jsonl'}")
+    print(f"{figures['rows']:,} rows, {figures['kept']:,} kept in {out}")
     for reason, count in figures["set_aside"].items():
         print(f"  set aside {count:>6,} x  {reason}")
     if figures["agreement"]:

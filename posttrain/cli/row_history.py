@@ -29,6 +29,11 @@ def print_history(record: Mapping[str, Any]) -> None:
     for one in record["dropped"]:
         _part(console, "dropped", f"{one['what']}: {one['reason']}", "dim")
     for row in record["kept"]:
+        if "chosen" in row:
+            _part(console, "chosen", row["chosen"], "green")
+            _part(console, "rejected", row["rejected"], "red")
+            _part(console, "provenance", json.dumps(row["provenance"], ensure_ascii=False), "dim")
+            continue
         _part(console, "kept", row["completion"][-1]["content"], "green")
         _part(console, "made from", json.dumps(row["made_from"], ensure_ascii=False), "dim")
     console.print()

@@ -117,7 +117,7 @@ class RowWork:
         temperature = model.temperature if model.temperature is not None else float(wanted.writes)
         temperature = temperature if first else max(temperature, AGAIN_TEMPERATURE)
         place = wanted.place if first else f"{wanted.place}.again"
-        seed = ask_seed(kit.seed, row.data, row.number, row.id, place)
+        seed = self._seed(place)
         tools = row.tools if wanted.messages else ()
         schema = wanted.form.schema() if wanted.form is not None and structured else None
         how = (kit.versions[wanted.role], temperature, model.top_p, model.max_tokens, seed, schema, model.extra)
@@ -133,6 +133,14 @@ class RowWork:
             tools=tools,
             schema=schema,
         )
+
+    def _seed(self, place: str) -> int:
+        return ask_seed(self.kit.seed, self.row.data, self.row.number, self.row.id, place)
+
+    def seed_of(self, place: str) -> int:
+        """The seed of the reply that counts at a place: of the second, where the first was not in its form."""
+        again = f"{place}.again"
+        return self._seed(again if any(event["place"] == again for event in self.events) else place)
 
     def _read(self, wanted: Wanted, answer: Reply | Refused | Silent, *, first: bool) -> Said | None:
         """What was said; None where it is to be asked once more."""

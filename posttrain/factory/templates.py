@@ -21,6 +21,10 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "judge": ("question", "answer", "reasoning", "gold", "reference", FORM),
         "compare": ("question", "first", "second", "first_reasoning", "second_reasoning", FORM),
     },
+    "prefer": {
+        **_GENERATE,
+        "compare": ("question", "first", "second", "first_reasoning", "second_reasoning", FORM),
+    },
     "refine": {
         **_GENERATE,
         "checklist": ("question", "most", FORM),

@@ -16,7 +16,7 @@ from typing import Any
 from posttrain.factory.asking import ask_key
 from posttrain.factory.forms import Field, Form
 from posttrain.factory.row_work import RowWork, SetAside, Steps, Wanted, generations
-from posttrain.recipe.schema import Verify
+from posttrain.recipe.schema import Prefer, Verify
 from rewards.prose.visible import visible_text
 from rewards.types import Outcome, Verdict
 
@@ -64,6 +64,7 @@ class Candidate:
     score: int = 0
     wins: float = 0.0
     lacking: str = ""
+    place: str = ""  # of its request, where it was sampled
 
     @property
     def right(self) -> bool:
@@ -83,7 +84,7 @@ class Candidate:
 def verify_row(work: RowWork, stage: Verify) -> Steps:
     """The program of a row. Raises SetAside where no candidate is right."""
     candidates = [Candidate(number=n, text=text, by="given") for n, text in enumerate(work.row.answers)]
-    candidates += yield from _sampled(work, stage, len(candidates))
+    candidates += yield from sampled(work, stage, len(candidates))
     if not candidates:
         raise SetAside("no candidate: the row has no answer, and no generator is named")
     _mark_repeated(candidates)
@@ -134,8 +135,8 @@ def _decided(verdict: Verdict) -> bool | None:
     return verdict.passed
 
 
-def _sampled(work: RowWork, stage: Verify, first: int) -> Steps:
-    """Candidates of every generator, numbered on."""
+def sampled(work: RowWork, stage: Verify | Prefer, first: int) -> Steps:
+    """Candidates of every generator, numbered from `first`."""
     wanted = generations(work, stage.generators, stage.samples)
     if not wanted:
         return []
@@ -147,6 +148,7 @@ def _sampled(work: RowWork, stage: Verify, first: int) -> Steps:
             by=work.kit.versions[want.role],
             cut=one.cut,
             lacking=one.lacking or ("cut off at max_tokens" if one.cut else ""),
+            place=want.place,
         )
         for number, (want, one) in enumerate(zip(wanted, said, strict=True))
     ]
@@ -196,12 +198,11 @@ def _reasoning(text: str, think: tuple[str, str]) -> str:
     return before.partition(think[0])[2].strip() if found else ""
 
 
-def _compare(work: RowWork, best: Sequence[Candidate]) -> Steps:
-    """Every pair in both orders; an order that contradicts the other leaves a pair undecided."""
-    pairs = list(combinations(best, 2))
-    shown = {one.number: visible_text(one.text, work.kit.think).strip() for one in best}
-    reasoning = {one.number: _reasoning(one.text, work.kit.think) for one in best}
-    wanted = [
+def in_both_orders(work: RowWork, pairs: Sequence[tuple[Candidate, Candidate]], form: Form) -> list[Wanted]:
+    """The judge's comparison of each pair, and after it that of the same pair the other way round."""
+    shown = {one.number: visible_text(one.text, work.kit.think).strip() for pair in pairs for one in pair}
+    reasoning = {one.number: _reasoning(one.text, work.kit.think) for pair in pairs for one in pair}
+    return [
         Wanted(
             role="judge",
             place=f"compare.{first.number}.{second.number}",
@@ -213,12 +214,17 @@ def _compare(work: RowWork, best: Sequence[Candidate]) -> Steps:
                 "first_reasoning": reasoning[first.number],
                 "second_reasoning": reasoning[second.number],
             },
-            form=COMPARE,
+            form=form,
         )
         for pair in pairs
         for first, second in (pair, pair[::-1])
     ]
-    said = yield from work.ask(wanted)
+
+
+def _compare(work: RowWork, best: Sequence[Candidate]) -> Steps:
+    """Every pair in both orders; an order that contradicts the other leaves a pair undecided."""
+    pairs = list(combinations(best, 2))
+    said = yield from work.ask(in_both_orders(work, pairs, COMPARE))
     for number, (one, other) in enumerate(pairs):
         forward, backward = said[2 * number], said[2 * number + 1]
         if forward.lacking or backward.lacking:

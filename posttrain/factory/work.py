@@ -1,6 +1,7 @@
 """One data stage from its rows to what it publishes.
 
     rows.jsonl       the rows that are kept, readable as rows to imitate and as prompts, each with what it was made from
+    pairs.jsonl      of `prefer` in its place: pairs of a better and a worse answer, each with its provenance
     history.jsonl    every row with all that was asked and answered, in order
     summary.json     figures
     card.md          the data card: licences of the sources, terms of the models
@@ -23,6 +24,7 @@ from posttrain.factory.budget import Spending, cost_of
 from posttrain.factory.card import CardSource, write_stage_card
 from posttrain.factory.driving import Checker, Driver, Program
 from posttrain.factory.journal import Journal
+from posttrain.factory.prefer import pair_row, prefer_row
 from posttrain.factory.reconstruct import reconstruct_row
 from posttrain.factory.refine import refine_row
 from posttrain.factory.row_work import Kit, RowWork, SetAside, Steps, Unfinished
@@ -35,12 +37,13 @@ from posttrain.store.jsonl import write_lines, write_record
 
 PROGRAMS: dict[str, Callable[[RowWork, Any], Steps]] = {
     "verify": verify_row,
+    "prefer": prefer_row,
     "refine": refine_row,
     "reconstruct": reconstruct_row,
     "tests": tests_row,
 }
 _SMOKE_GOLD = {"tests": [{"stdin": "", "stdout": ""}]}
-PUBLISHED_ROWS, HISTORY, CARD = "rows.jsonl", "history.jsonl", "card.md"
+PUBLISHED_ROWS, PUBLISHED_PAIRS, HISTORY, CARD = "rows.jsonl", "pairs.jsonl", "history.jsonl", "card.md"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,14 +150,20 @@ def _record(
         left.set_aside = f"no reply: {reason}"
         found = left.record()
     if work.smoke and not found["kept"]:
-        # Models after two steps are neither right nor done, and the next stage needs rows.
-        stand_in = RowWork(row, work.kit)
-        said = [event["reply"] for event in found["events"] if event.get("reply")]
-        text = next(iter([*row.answers, *said]), "smoke")
-        published = replace(row, gold=_SMOKE_GOLD) if work.stage.kind == "tests" else None
-        stand_in.keep(text, by=(), note={"smoke": True}, published=published)
-        found = {**found, "kept": stand_in.kept}
+        found = {**found, "kept": _stand_in(work, row, found)}
     return found
+
+
+def _stand_in(work: StageWork, row: SourceRow, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is kept under smoke: models after two steps are neither right nor done, and the next stage needs rows."""
+    said = [event["reply"] for event in found["events"] if event.get("reply")]
+    texts = [*row.answers, *said, "smoke"]
+    if work.stage.kind == "prefer":
+        return [pair_row(row, texts[0], f"{texts[0]} less", {"smoke": True})]
+    stand_in = RowWork(row, work.kit)
+    published = replace(row, gold=_SMOKE_GOLD) if work.stage.kind == "tests" else None
+    stand_in.keep(texts[0], by=(), note={"smoke": True}, published=published)
+    return stand_in.kept
 
 
 def _publish(work: StageWork, records: Callable[[], Iterator[dict[str, Any]]]) -> dict[str, Any]:
@@ -167,7 +176,8 @@ def _publish(work: StageWork, records: Callable[[], Iterator[dict[str, Any]]]) -
             yield record
 
     write_lines(work.output / HISTORY, lines())
-    write_lines(work.output / PUBLISHED_ROWS, (row for record in records() for row in record["kept"]))
+    file = PUBLISHED_PAIRS if work.stage.kind == "prefer" else PUBLISHED_ROWS
+    write_lines(work.output / file, (row for record in records() for row in record["kept"]))
     metrics = figures.metrics()
     if not metrics.kept:
         reasons = "; ".join(f"{count:,} x {reason}" for reason, count in metrics.set_aside.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from posttrain.recipe.schema import AskingStage, Reconstruct, Refine, Verify, WriteTests
+from posttrain.recipe.schema import AskingStage, Prefer, Reconstruct, Refine, Verify, WriteTests
 
 BYTES_PER_TOKEN = 4
 TEMPLATE_TOKENS = 350  # of a shipped prompt with its form, around what it shows
@@ -73,7 +73,7 @@ def asked_at_most(stage: AskingStage, rows: int, row_tokens: int) -> Asked:
 
 
 def _writers(stage: AskingStage) -> list[str]:
-    if isinstance(stage, Verify | Refine):
+    if isinstance(stage, Verify | Prefer | Refine):
         return [*stage.generators, *(["reviser"] if "reviser" in stage.models else [])]
     return ["writer"] if isinstance(stage, Reconstruct) else ["author"] if "author" in stage.models else []
 
@@ -88,6 +88,11 @@ def _kinds(stage: AskingStage) -> Iterator[_Kind]:
             best = min(stage.pairwise, candidates)
             if best > 1:
                 yield _Kind(role="judge", count=best * (best - 1), shows=2)
+    elif isinstance(stage, Prefer):
+        yield from (_Kind(role=role, count=stage.samples) for role in stage.generators)
+        compared = min(stage.pairwise, len(stage.generators) * stage.samples or stage.pairwise)
+        if "judge" in stage.models:
+            yield _Kind(role="judge", count=compared * (compared - 1), shows=2)
     elif isinstance(stage, Refine):
         drafts = len(stage.generators) * stage.samples + 1
         yield from (_Kind(role=role, count=stage.samples) for role in stage.generators)

@@ -30,6 +30,7 @@ from posttrain.recipe.schema import (
     GymData,
     HubData,
     Mix,
+    Prefer,
     Recipe,
     RewardModel,
     RowStage,
@@ -56,6 +57,7 @@ class Estimate:
     disk_bytes: what is published, and two resume checkpoints. seen: which rows of its data a stage trains on, were
     none of them faulty or too long; unknown where rows are packed into a given number of steps, or made by the run.
     text_bytes: size of the files of rows that a stage reads, those that are here. asked: of a stage that asks models.
+    beside: of `tokens`, those that a stage generates and does not train on (guard suite, canaries).
     mixed: of a mix stage, in a line a phase and data set, how many rows it takes and how many of them come again.
 
     Example: Estimate(steps=100, tokens=1638400, memory_bytes=14000000, disk_bytes=28000000, seen=Seen(rows=3000,
@@ -69,6 +71,7 @@ class Estimate:
     seen: Seen | None = None
     text_bytes: int | None = None
     asked: Asked | None = None
+    beside: int = 0
     mixed: tuple[str, ...] = ()
 
 
@@ -179,14 +182,38 @@ def _training(
             memory += _engine_bytes(plan.recipe, size)
         disk = training_disk_bytes(stage, size)
     context = plan.recipe.engine.context_tokens
-    tokens = None
+    tokens, beside = None, 0
     if steps is not None and isinstance(stage, Grpo):
-        tokens = steps * stage.prompts_per_step * stage.group * forward_of(stage, context).tokens
+        trained = steps * stage.prompts_per_step * stage.group * forward_of(stage, context).tokens
+        watched = _watched(plan, stage, steps)
+        tokens, beside = (None, 0) if watched is None else (trained + watched, watched)
     elif steps is not None and isinstance(stage, Supervised):
         longest = forward_of(stage, context).tokens
         tokens = steps * stage.batch_size * rows_read(stage) * longest
     text = _text_bytes(plan, stage) if isinstance(stage, RewardModel) else None
-    return Estimate(steps=steps, tokens=tokens, memory_bytes=memory, disk_bytes=disk, seen=seen, text_bytes=text)
+    return Estimate(
+        steps=steps,
+        tokens=tokens,
+        memory_bytes=memory,
+        disk_bytes=disk,
+        seen=seen,
+        text_bytes=text,
+        beside=beside,
+    )
+
+
+def _watched(plan: Plan, stage: Grpo, steps: int) -> int | None:
+    """Tokens of the answers of the guard suite, before the first step, every so many and after the last, and of the
+    canaries of every step; None where the suite's problems are not counted yet."""
+    settings, guard, canaries = plan.recipe.evaluate, stage.early_stop.guard, stage.alarms.canaries
+    tokens = 0 if canaries is None else steps * canaries.per_step * stage.max_tokens
+    if guard is None:
+        return tokens
+    suite = settings.suites[guard.suite]
+    problems, looks = _num_rows(plan, suite.data), 1 + math.ceil(steps / guard.every)
+    if problems is None:
+        return None
+    return tokens + looks * problems * guard.samples * (suite.max_tokens or settings.max_tokens)
 
 
 def rows_read(stage: Supervised) -> int:
@@ -282,7 +309,8 @@ def _num_source_rows(plan: Plan, name: str) -> int | None:
     if not isinstance(maker, RowStage):
         return _num_rows(plan, name)
     rows = _num_source_rows(plan, maker.data)
-    return rows * (maker.keep if isinstance(maker, Verify) else 1) if rows is not None else None
+    each = maker.keep if isinstance(maker, Verify) else maker.pairs_per_prompt if isinstance(maker, Prefer) else 1
+    return None if rows is None else rows * each
 
 
 def _row_tokens(plan: Plan, name: str) -> int:

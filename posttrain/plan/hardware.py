@@ -27,7 +27,7 @@ from posttrain.plan.memory import (
     training_memory,
     trial_memory,
 )
-from posttrain.plan.seating import gpus_of, roles_of, unplaced, workers_of
+from posttrain.plan.seating import engines_up, gpus_of, roles_of, unplaced, workers_of
 from posttrain.plan.steps import Plan
 from posttrain.recipe.distillation import follows_weights
 from posttrain.recipe.engines import on_gpus
@@ -36,7 +36,7 @@ from posttrain.recipe.resolve import BASE
 from posttrain.recipe.schema import Dpd, Recipe, Training
 from posttrain.recipe.sizes import Decoder, decoder
 from posttrain.recipe.yaml_core import Key
-from posttrain.records.step import ModelRole, Step
+from posttrain.records.step import Step
 
 RESERVED_GB = 2.0  # of each GPU: CUDA's context, NCCL's buffers, gaps between allocations
 TEACHER_SHARE = 0.1  # of a GPU above which a teacher is shared, as there
@@ -47,7 +47,6 @@ WORKER_GB = 3.0  # host memory of a process that has imported torch, transformer
 OBJECT_STORE_GB = 0.5
 ENCODERS_GB = 32 * 0.5  # of the processes that make tokens, at most (MOST_PROCESSES in train/tokens.py)
 NO_MODEL = ("export", "tokens", "gate")  # kinds of steps that load none
-ASKING = ("evaluate", "pairs", "filter", "grpo")  # kinds of steps that ask engines; a dpd may
 LONGEST_MASK = 32768  # of sdpa on a GPU, as in train/attention.py, which loads torch
 
 
@@ -122,7 +121,7 @@ class _Asked:
 
     def asks(self, step: Step) -> bool:
         """Whether it asks engines."""
-        return step.kind in ASKING or _follows(self.plan, step)
+        return bool(roles_of(self.recipe, step) - {TRAINERS})
 
     def training(self, step: Step) -> Training | None:
         stage = next((one for one in self.recipe.stages if one.name == step.stage), None)
@@ -132,7 +131,7 @@ class _Asked:
 def look(plan: Plan, estimates: Mapping[str, Estimate]) -> Verdict:
     """What every step needs, and whether the recipe's hardware has it."""
     asked = _Asked(plan=plan, sizes=_sizes(plan), estimates=estimates)
-    needs = {step.name: _needs(asked, step, roles) for step, roles in _roles_alive(plan)}
+    needs = {step.name: _needs(asked, step, roles) for step, roles in engines_up(plan.recipe, plan.steps)}
     misfits = tuple(_misfits(asked, needs))
     unknown = asked.on_gpus and (
         asked.memory_gb is None
@@ -141,32 +140,12 @@ def look(plan: Plan, estimates: Mapping[str, Estimate]) -> Verdict:
     return Verdict(fits=False if misfits else None if unknown else True, needs=needs, misfits=misfits)
 
 
-def _follows(plan: Plan, step: Step) -> bool:
-    """Whether the step trains, and engines take its weights meanwhile."""
-    return any(stage.name == step.name and follows_weights(stage) for stage in plan.recipe.stages)
-
-
 def _sizes(plan: Plan) -> dict[str, Decoder | None]:
     sizes: dict[str, Decoder | None] = {name: decoder(config) for name, config in configs(plan).items()}
     for step in plan.steps:
         if step.name not in sizes:
             sizes[step.name] = sizes.get(step.inputs.get("checkpoint", BASE))
     return sizes
-
-
-def _roles_alive(plan: Plan) -> Iterator[tuple[Step, frozenset[str]]]:
-    """Each step with the roles whose engines are up while it runs, in a run from nothing."""
-    alive: set[str] = set()
-    for step in plan.steps:
-        if step.kind == "evaluate":
-            alive.add("teacher" if step.role is ModelRole.TEACHER else "policy")
-        elif step.kind in ("pairs", "filter", "grpo") or _follows(plan, step):
-            alive |= {"policy", *({"teacher"} if step.kind == "pairs" else ()), *({"judge"} & step.inputs.keys())}
-        # A data stage's engines end with it, one for each model that is no server.
-        own = {name for role, name in step.inputs.items() if role.startswith("model.")}
-        yield step, frozenset(alive | own)
-        if step.kind == "pairs":
-            alive.discard("teacher")
 
 
 def _needs(asked: _Asked, step: Step, roles: frozenset[str]) -> Needs:
@@ -321,7 +300,8 @@ def _time(
     hours, flops = 0.0, None
     if stage is not None:
         length = forward_of(stage, recipe.engine.context_tokens).tokens
-        flops = compute.training_flops(model, tokens, length, teacher=teacher)
+        trained = tokens - asked.estimates[step.name].beside
+        flops = compute.training_flops(model, trained, length, teacher=teacher)
         if isinstance(stage, Dpd) and teacher is None:
             flops *= 4 / 3  # the reference reads the answers, too
         hours += compute.training_hours(flops, recipe.cluster.trainers)
@@ -402,12 +382,13 @@ def _engine_too_small(asked: _Asked) -> Iterator[Misfit]:
     engine, room = asked.recipe.engine, asked.memory_gb
     if room is None or not asked.recipe.cluster.gpus_per_engine:
         return
-    for step, roles in _roles_alive(asked.plan):
+    for step, roles in engines_up(asked.recipe, asked.plan.steps):
         model = asked.sizes[step.name]
         if model is None or not roles or not asked.asks(step):
             continue
-        models = [model, asked.sizes.get(step.inputs.get("teacher", "")) or model]
-        need = max(engine_need(one, engine.context_tokens) for one in models)
+        own = [name for role, name in step.inputs.items() if role.startswith("model.")]
+        models = [asked.sizes.get(name) for name in own or [step.name, step.inputs.get("teacher", "")]]
+        need = max((engine_need(one, engine.context_tokens) for one in models if one is not None), default=0.0)
         if need > engine.gpu_memory_share * room:
             yield Misfit(
                 key=("engine", "gpu_memory_share"),

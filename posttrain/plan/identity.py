@@ -43,7 +43,8 @@ _HOW_ASKED = {"api_key_env", "timeout_seconds", "retries", "parallel", "prompt_p
 TOKENS_KEYS = ("data", "max_tokens", "packing", "epochs")
 # in the id as inputs, or written by name below, or of a step of its own; or how often a resume is possible
 _ELSEWHERE = {"name", "kind", "from", "teacher", "verifier", "filter", "negatives_from", "gate", "checkpoint_minutes"}
-_UNSAID: dict[str, Any] = {"pairs_per_prompt": 1, "kd_skip": []}  # of a dpd: what was before these keys stays it
+# what was before these keys stays it
+_UNSAID: dict[str, Any] = {"pairs_per_prompt": 1, "kd_skip": [], "publish": {"dtype": "float32"}}
 
 
 def step_id(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from posttrain.errors import BackendError
 from posttrain.machine.seats import TRAINERS, Seat, Seats
@@ -15,12 +15,13 @@ from posttrain.records.step import ModelRole, Step
 
 _TRAINED = ("fitness", "sft", "dpd", "grpo", "reward_model", "teacher_logprobs")
 _ASKED = ("pairs", "filter", "grpo")
+_OF_DATA_STAGE = "data-"  # before the name of a model that a data stage asks
 
 
 def roles_of(recipe: Recipe, step: Step) -> frozenset[str]:
     """The trainers, and the roles whose engines the step asks: of a data stage one for each model that is no server."""
     stage = next((one for one in recipe.stages if one.name == step.stage), None)
-    roles = {f"data-{name}" for role, name in step.inputs.items() if role.startswith("model.")}
+    roles = {f"{_OF_DATA_STAGE}{name}" for role, name in step.inputs.items() if role.startswith("model.")}
     if step.kind in _TRAINED or (step.kind == "base" and step.params.get("model", {}).get("path") == "toy"):
         roles.add(TRAINERS)
     if step.kind == "evaluate":
@@ -32,6 +33,17 @@ def roles_of(recipe: Recipe, step: Step) -> frozenset[str]:
     if step.kind in (*_ASKED, "evaluate") and "judge" in step.inputs:
         roles.add("judge")
     return frozenset(roles)
+
+
+def engines_up(recipe: Recipe, steps: Sequence[Step]) -> Iterator[tuple[Step, frozenset[str]]]:
+    """Each step with the roles whose engines are up while it runs, in a run from nothing: those that it asks, and those
+    of earlier steps but for the ones that end with theirs, a dpd's teacher and the models of a data stage."""
+    up: frozenset[str] = frozenset()
+    for step in steps:
+        up |= roles_of(recipe, step) - {TRAINERS}
+        yield step, up
+        ends = {"teacher"} if step.kind == "pairs" else set()
+        up -= {role for role in up if role in ends or role.startswith(_OF_DATA_STAGE)}
 
 
 def workers_of(recipe: Recipe, role: str) -> tuple[int, float]:

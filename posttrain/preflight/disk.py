@@ -13,7 +13,7 @@ from posttrain.preflight.subject import Subject
 # Kinds of steps that publish text; and distributions, of answers whose lengths are not known before they are there.
 SMALL = (
     *("fitness", "pairs", "filter", "evaluate", "gate", "teacher_logprobs"),
-    *("clean", "mix", "verify", "refine", "reconstruct", "tests"),
+    *("clean", "mix", "verify", "prefer", "refine", "reconstruct", "tests"),
 )
 
 

@@ -35,6 +35,7 @@ from posttrain.recipe.schema import (
     Filter,
     Grpo,
     Mix,
+    Prefer,
     Recipe,
     RewardModel,
     Sandbox,
@@ -191,7 +192,8 @@ def _check_stage_data(recipe: Recipe, source: Source, index: int, name: str, spe
             "reorder the stages",
         )
     maker = next(other for other in recipe.stages if other.name == spec.stage)
-    more = ["rejected", "pairs"] if isinstance(maker, Dpd) else list(maker.phases) if isinstance(maker, Mix) else []
+    pairs = isinstance(maker, Dpd | Prefer)
+    more = ["rejected", "pairs"] if pairs else list(maker.phases) if isinstance(maker, Mix) else []
     parts = ["chosen", *more]
     if spec.part not in parts:
         source.fail(

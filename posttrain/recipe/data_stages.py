@@ -5,6 +5,8 @@ Knows nothing of what a stage does with the answers (posttrain/factory).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from posttrain.recipe.location import Source, near
 from posttrain.recipe.resolve import BASE, PROMPTS, is_policy, roles_of, suites_against
 from posttrain.recipe.schema import (
@@ -13,6 +15,7 @@ from posttrain.recipe.schema import (
     Clean,
     DataStage,
     Mix,
+    Prefer,
     Recipe,
     Reconstruct,
     Refine,
@@ -44,6 +47,8 @@ def check_data_stages(recipe: Recipe, source: Source) -> None:
                 codes = [name for name, spec in recipe.verifiers.items() if spec.kind == "code"]
                 what = f"'{stage.code_verifier}' is no verifier of kind code"
                 source.fail((*key, "code_verifier"), what, near(stage.code_verifier, codes))
+        if isinstance(stage, Prefer):
+            _check_pairs(recipe, source, stage, key)
         if isinstance(stage, WriteTests):
             _check_tests(recipe, source, stage, key)
         if isinstance(stage, Clean):
@@ -57,7 +62,7 @@ def _check_roles(stage: AskingStage, source: Source, key: Key) -> None:
     for role in stage.models:
         if role not in known:
             source.fail((*key, "models", role), f"nobody asks a model '{role}' here", near(role, known))
-    needed = list(stage.generators) if isinstance(stage, Verify | Refine) else []
+    needed = list(stage.generators) if isinstance(stage, Verify | Prefer | Refine) else []
     if isinstance(stage, Refine):
         needed.append("critic")
     if isinstance(stage, Reconstruct):
@@ -81,6 +86,28 @@ def _check_roles(stage: AskingStage, source: Source, key: Key) -> None:
             source.fail(
                 (*key, "prompts", name), f"{stage.kind} shows no prompt '{name}'", near(name, PROMPTS[type(stage)])
             )
+
+
+def _check_pairs(recipe: Recipe, source: Source, stage: Prefer, key: Key) -> None:
+    if "judge" not in stage.models and stage.verifier is None:
+        source.fail(key, "nobody says which answer is better", "name a verifier, a model 'judge', or both")
+    if stage.generators and len(stage.generators) * stage.samples < 2:
+        source.fail((*key, "samples"), "one answer makes no pair", "2 and more, or another generator")
+    spec = recipe.verifiers.get(stage.verifier or "")
+    if spec is not None and _compares(spec.model_dump()):
+        source.fail(
+            (*key, "verifier"),
+            f"'{stage.verifier}' judges an answer by the others, and here each is scored by itself",
+            "name one that scores single answers, or a model 'judge' that compares them",
+        )
+
+
+def _compares(spec: object) -> bool:
+    """Whether a verifier's scores come of comparing the answers to one prompt, at any depth."""
+    if isinstance(spec, Mapping):
+        among = spec.get("kind") == "pairwise" and spec.get("against", "reference") == "group"
+        return among or any(map(_compares, spec.values()))
+    return isinstance(spec, list | tuple) and any(map(_compares, spec))
 
 
 def _check_tests(recipe: Recipe, source: Source, stage: WriteTests, key: Key) -> None:

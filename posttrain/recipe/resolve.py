@@ -25,6 +25,7 @@ from posttrain.recipe.schema import (
     Grpo,
     Mix,
     ModelRef,
+    Prefer,
     Recipe,
     Reconstruct,
     Refine,
@@ -209,12 +210,14 @@ def models_of(recipe: Recipe) -> Iterator[tuple[str, Key, ModelRef]]:
 # Fixed roles of each kind of data stage, and the prompts that it shows (posttrain/factory/prompts).
 ROLES: dict[type[AskingStage], tuple[str, ...]] = {
     Verify: ("judge",),
+    Prefer: ("judge",),
     Refine: ("critic", "reviser"),
     Reconstruct: ("writer", "judge"),
     WriteTests: ("author", "solver", "tester"),
 }
 PROMPTS: dict[type[AskingStage], tuple[str, ...]] = {
     Verify: ("generate", "judge", "compare"),
+    Prefer: ("generate", "compare"),
     Refine: ("generate", "checklist", "revise_checklist", "score", "revise"),
     Reconstruct: ("summary", "chain", "audit"),
     WriteTests: ("design", "describe", "solve", "inputs"),
@@ -223,7 +226,7 @@ PROMPTS: dict[type[AskingStage], tuple[str, ...]] = {
 
 def roles_of(stage: AskingStage) -> tuple[str, ...]:
     """Names that models of a data stage may have: its fixed roles and its generators."""
-    own = list(stage.generators) if isinstance(stage, Verify | Refine) else []
+    own = list(stage.generators) if isinstance(stage, Verify | Prefer | Refine) else []
     return tuple(dict.fromkeys([*own, *ROLES[type(stage)]]))
 
 
@@ -236,7 +239,7 @@ def maker_of(recipe: Recipe, spec: StageData) -> str:
 def is_made_by_data_stage(recipe: Recipe, name: str) -> bool:
     """Whether a data set is the rows of a data stage of this recipe: rows of any use, and not pairs."""
     spec = recipe.data[name]
-    makers = {stage.name for stage in recipe.stages if isinstance(stage, DataStage)}
+    makers = {stage.name for stage in recipe.stages if isinstance(stage, DataStage) and not isinstance(stage, Prefer)}
     return isinstance(spec, StageData) and spec.stage in makers
 
 

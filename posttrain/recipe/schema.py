@@ -32,6 +32,7 @@ from posttrain.recipe.schema_rows import (
     DataStage,
     Mix,
     MixPhase,
+    Prefer,
     Reconstruct,
     Refine,
     RowStage,
@@ -53,6 +54,7 @@ from posttrain.recipe.schema_training import (
     Lora,
     Phase,
     Plateau,
+    Publish,
     RewardModel,
     Sft,
     Stage,
@@ -103,6 +105,8 @@ __all__ = [
     "Phase",
     "Plateau",
     "Positive",
+    "Prefer",
+    "Publish",
     "Quarantine",
     "Recipe",
     "Reconstruct",
@@ -152,6 +156,7 @@ AnyStage = Annotated[
     | Annotated[Grpo, Tag("grpo")]
     | Annotated[RewardModel, Tag("reward_model")]
     | Annotated[Verify, Tag("verify")]
+    | Annotated[Prefer, Tag("prefer")]
     | Annotated[Refine, Tag("refine")]
     | Annotated[Reconstruct, Tag("reconstruct")]
     | Annotated[WriteTests, Tag("tests")]

@@ -83,7 +83,8 @@ class StageData(Strict):
     part: Name = Field(
         "chosen",
         description=(
-            "Of a dpd stage: chosen (its good answers), rejected, pairs. Of a mix stage: a phase, or chosen for all. "
+            "Of a dpd or prefer stage: chosen (the good answers), rejected, pairs. Of a mix stage: a phase, or chosen "
+            "for all. "
             "Of another data stage: chosen, the rows that it kept."
         ),
     )

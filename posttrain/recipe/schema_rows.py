@@ -1,4 +1,4 @@
-"""Keys of the stages that make rows of rows: verify, refine, reconstruct, tests, clean and mix."""
+"""Keys of the stages that make rows of rows: verify, prefer, refine, reconstruct, tests, clean and mix."""
 
 from __future__ import annotations
 
@@ -93,6 +93,31 @@ class Verify(AskingStage):
         0, ge=0, le=16, description="Right candidates, best first, that the judge also compares in pairs; 0: none."
     )
     keep: Positive = Field(1, description="Right candidates of a row that are kept, best first.")
+
+
+class Prefer(AskingStage):
+    """Pairs of a better and a worse answer to a row, for a reward model."""
+
+    kind: Literal["prefer"]
+    models: dict[Name, AskedModel] = Field(
+        default_factory=dict, description="judge, and one of each name in generators; a judge or a verifier is needed."
+    )
+    generators: list[Name] = Field(
+        default_factory=list, description="Models that write the answers, such as the policy; empty: those of the row."
+    )
+    samples: Positive = Field(4, description="Answers a row of each generator.")
+    margin: float = Field(
+        0.1,
+        gt=0,
+        description=(
+            "By how much the better answer of a pair is better, at least: in scores of the verifier, or in tenths of "
+            "the judge's 0 to 10."
+        ),
+    )
+    pairwise: int = Field(
+        4, ge=2, le=16, description="Answers of a row that the judge compares, each with each, in both orders."
+    )
+    pairs_per_prompt: Positive = Field(1, description="Most pairs made of a row's answers, the clearest first.")
 
 
 class Refine(AskingStage):

@@ -17,6 +17,15 @@ class Lora(Strict):
     targets: list[str] | Literal["all-linear"] = Field("all-linear", description="Module names, or all-linear.")
 
 
+class Publish(Strict):
+    """How a stage's checkpoint is written."""
+
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of its weights, always safetensors; bfloat16 is half as large, and what later stages start from.",
+    )
+
+
 class Stage(Strict):
     """Keys that every stage has."""
 
@@ -46,6 +55,7 @@ class Training(Stage):
     checkpoint_minutes: float | None = Field(
         30.0, gt=0, description="Minutes after which one is written too, whatever the steps; null: by steps alone."
     )
+    publish: Publish = Field(default_factory=Publish)
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
     attention: Literal["auto", "sdpa", "flash", "flex"] = Field(
         "auto",

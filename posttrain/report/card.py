@@ -19,6 +19,7 @@ from posttrain.store.atomic import write_bytes
 KIND_WORDS = {
     "clean": "rows taken out that should not be trained on",
     "mix": "rows of several data sets laid into the phases of a curriculum",
+    "prefer": "pairs of a better and a worse answer, by rules or a judge",
     "verify": "candidates judged by rules and a model, the best right ones kept",
     "refine": "answers revised by a checklist",
     "reconstruct": "chains of thought written anew to refined answers",

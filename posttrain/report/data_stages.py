@@ -19,7 +19,7 @@ from posttrain.records.metrics import DataStageMetrics
 from posttrain.records.reader import Run, StageRecord
 from posttrain.report.text import clip, compact, escape
 
-KINDS = ("verify", "refine", "reconstruct", "tests")
+KINDS = ("verify", "prefer", "refine", "reconstruct", "tests")
 HISTORY = "history.jsonl"
 _LOOKED_AT = 200  # records of a stage, for its samples
 _CHARS = 1200
@@ -116,6 +116,13 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def _texts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is shown of a kept row: its answer, or both of a pair."""
+    if "chosen" in row:
+        return [("chosen", row["chosen"]), ("rejected", row["rejected"])]
+    return [("kept", row["completion"][-1]["content"])]
+
+
 def _sample(record: Mapping[str, Any]) -> str:
     fate = "kept" if record["kept"] else f"set aside: {escape(record['set_aside'])}"
     said = "".join(
@@ -124,7 +131,7 @@ def _sample(record: Mapping[str, Any]) -> str:
         if "reply" in event
     )
     kept = "".join(
-        f"<p><b>kept</b></p><pre>{clip(row['completion'][-1]['content'], _CHARS)}</pre>" for row in record["kept"]
+        f"<p><b>{what}</b></p><pre>{clip(text, _CHARS)}</pre>" for row in record["kept"] for what, text in _texts(row)
     )
     return (
         f"<details><summary>row {record['row']:,}, {fate}</summary><p><b>question</b></p>"

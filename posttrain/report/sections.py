@@ -35,6 +35,7 @@ KIND_WORDS = {
     "clean": "rows cleaned",
     "mix": "rows mixed",
     "verify": "rows verified",
+    "prefer": "pairs made",
     "refine": "rows refined",
     "reconstruct": "chains rebuilt",
     "tests": "tests written",

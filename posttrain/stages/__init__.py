@@ -14,7 +14,7 @@ from posttrain.stages.grpo import GrpoStage
 from posttrain.stages.mix import MixStage
 from posttrain.stages.protocol import StageKind
 from posttrain.stages.reward_model import RewardModelStage
-from posttrain.stages.rows import ReconstructStage, RefineStage, TestsStage, VerifyStage
+from posttrain.stages.rows import PreferStage, ReconstructStage, RefineStage, TestsStage, VerifyStage
 from posttrain.stages.sft import SftStage
 from posttrain.stages.tokens import TokensStage
 
@@ -32,6 +32,7 @@ STAGES: dict[str, type[StageKind]] = {
     "clean": CleanStage,
     "mix": MixStage,
     "verify": VerifyStage,
+    "prefer": PreferStage,
     "refine": RefineStage,
     "reconstruct": ReconstructStage,
     "tests": TestsStage,

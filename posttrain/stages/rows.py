@@ -41,6 +41,15 @@ class VerifyStage:
         return make_rows(ctx)
 
 
+class PreferStage:
+    """Pairs of a better and a worse answer, by rules or by a judge."""
+
+    VERSION = 1
+
+    def run(self, ctx: StepContext) -> dict[str, Any]:
+        return make_rows(ctx)
+
+
 class RefineStage:
     """Drafts scored by a checklist and revised until they pass."""
 

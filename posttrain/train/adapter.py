@@ -62,7 +62,20 @@ def is_adapted(model: Any) -> bool:
 
 def merged(model: Any) -> Any:
     """A merged copy, so that training may go on."""
-    plain = copy.deepcopy(model).merge_and_unload()
+    return _bare(copy.deepcopy(model).merge_and_unload())
+
+
+def merged_for_good(model: Any) -> Any:
+    """The model itself with its LoRA merged into its weights, without a copy: it trains no more. Raises StageError as
+    prove_merge does."""
+    sequences, starts = probe_of(model.get_input_embeddings().weight.shape[0])
+    adapted = trainer_logprobs(model, sequences, starts)
+    plain = _bare(model.merge_and_unload())
+    _refuse_gap(largest_gap(adapted, trainer_logprobs(plain, sequences, starts)))
+    return plain
+
+
+def _bare(plain: Any) -> Any:
     for module in plain.modules():
         # Trainers wrap `forward` of a model in functions that hold on to it: in a copy they would still run the
         # original, and nobody would see what was merged.
@@ -78,13 +91,17 @@ def prove_merge(adapted: Any, plain: Any) -> float:
         trainer_logprobs(adapted, sequences, starts),
         trainer_logprobs(plain, sequences, starts),
     )
+    _refuse_gap(gap)
+    return gap
+
+
+def _refuse_gap(gap: float) -> None:
     if gap > MERGE_TOLERANCE:
         raise StageError(
             f"the merged model's log-probabilities differ from the adapter's by {gap:.3g} nats",
             where="adapter",
             remedy="name fewer adapter.targets, or train with adapter: full",
         )
-    return gap
 
 
 def _refuse_tied(model: Any, adapter: Lora) -> None:

@@ -18,12 +18,14 @@ from posttrain.data.template import ChatTemplate
 from posttrain.errors import CheckpointError
 from posttrain.machine.ranks import is_first_rank
 from posttrain.recipe.schema import Chat, Lora
-from posttrain.rollout.causal import outline, refuse_unbatchable
+from posttrain.rollout.causal import load_causal, outline, refuse_unbatchable
 from posttrain.rollout.parity import folder_logprobs, largest_gap, probe_of, trainer_logprobs
 from posttrain.rollout.servable import refuse_unservable
+from posttrain.rollout.weights import read_config
 from posttrain.train.adapter import add_adapter
 from posttrain.train.model import load_model, save_model
 from posttrain.train.published import generation_settings
+from posttrain.train.teacher import dtype_of
 
 SAVED_TOLERANCE = 1e-3  # nats, between the trained model and what was read back from its files; a merge rounds by 1e-5
 _STEP = 1e-3  # of Adam's first update, which has this size in every trained weight: enough to show, too little to harm
@@ -111,8 +113,9 @@ def try_base(
 
 
 def run_once(folder: Path) -> None:
-    """One forward pass over short random sequences. Raises CheckpointError where a log-probability is not finite."""
-    model = load_model(folder)
+    """One forward pass over short random sequences, in the dtype that a teacher answers in. Raises CheckpointError
+    where a log-probability is not finite."""
+    model = load_causal(folder, dtype_of(read_config(folder), "cuda" if torch.cuda.is_available() else "cpu"))
     _refuse_unfinite(model, folder)
 
 

@@ -328,7 +328,17 @@ def train(job: Job, teacher: Path | None, following: FollowingEngine | None = No
     if not is_first_rank():
         return {}
     folder, stop_ids = job.output / "model", template.stop_ids
-    save_model(trained_model, folder, source=job.model, chat=job.chat, stop_ids=stop_ids, recipe_dir=job.recipe_dir)
+    parameters = num_parameters(trainer.model)
+    save_model(
+        trained_model,
+        folder,
+        source=job.model,
+        chat=job.chat,
+        stop_ids=stop_ids,
+        recipe_dir=job.recipe_dir,
+        dtype=stage.publish.dtype,
+        is_over=True,
+    )
     sampled = int(sum(row.values.get("fresh_tokens", 0.0) for row in metrics_rows(recorder.path)))
     metrics = DpdMetrics(
         loss=recorder.last_loss(trainer.state.log_history),
@@ -336,7 +346,7 @@ def train(job: Job, teacher: Path | None, following: FollowingEngine | None = No
         pairs=len(rows),
         trained_tokens=sum(len(row.chosen) + len(row.rejected) for row in read) + sampled,
         generated_tokens=sampled if following is not None else None,
-        parameters=num_parameters(trainer.model),
+        parameters=parameters,
         rows_not_seen=seen.not_seen,
         rows_again=seen.again,
     )

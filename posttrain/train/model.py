@@ -10,12 +10,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from posttrain.recipe.schema import Chat, Lora
 from posttrain.rollout.causal import load_causal
 from posttrain.store.failpoints import failpoint
-from posttrain.train.adapter import add_adapter, is_adapted, merged, prove_merge
+from posttrain.train.adapter import add_adapter, is_adapted, merged, merged_for_good, prove_merge
 from posttrain.train.published import write_config, write_generation_config
 
+SHARD = "5GB"  # of a published model: what is written of it is in memory twice
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -36,25 +39,57 @@ def load_model(folder: Path, *, adapter: Lora | str = "full", seed: int = 0) -> 
 
 
 def save_model(
-    model: Any, out: Path, *, source: Path, chat: Chat, stop_ids: tuple[int, ...], recipe_dir: Path | None = None
+    model: Any,
+    out: Path,
+    *,
+    source: Path,
+    chat: Chat,
+    stop_ids: tuple[int, ...],
+    recipe_dir: Path | None = None,
+    dtype: str = "float32",
+    is_over: bool = False,
 ) -> None:
     """Write config, safetensors, tokenizer, template and generation settings. LoRA is merged into the weights, and the
-    merged model is held against the adapted one. What is not trained is the source's own: see published.py."""
+    merged model is held against the adapted one. What is not trained is the source's own: see published.py.
+
+    is_over: nothing is trained any more, so that weights are merged and cast where they are: beside them there is one
+    shard in memory, and no copy.
+    """
     from posttrain.data.template import template_text
 
-    plain = checkpoint_model(model)
-    if is_peft(model):
+    plain = _unwrap(model)
+    if is_over and is_adapted(plain):
+        plain = merged_for_good(plain)
+    elif is_adapted(plain):
+        plain = merged(plain)
         prove_merge(_unwrap(model), plain)
     out.mkdir(parents=True, exist_ok=True)
     failpoint("model.save.before")
-    plain.save_pretrained(str(out), safe_serialization=True)
+    weights = _cast(plain, dtype, in_place=is_over or is_peft(model))
+    plain.save_pretrained(str(out), state_dict=weights, safe_serialization=True, max_shard_size=SHARD)
     failpoint("model.save.after")
-    write_config(source, out, plain)
+    write_config(source, out, plain, dtype)
     write_generation_config(source, out, stop_ids)
     copy_tokenizer(source, out)
     text = template_text(chat, recipe_dir)
     if text is not None:
         (out / "chat_template.jinja").write_text(text, encoding="utf-8")
+
+
+@torch.no_grad()
+def _cast(model: Any, dtype: str, *, in_place: bool) -> dict[str, torch.Tensor] | None:
+    """The parameters in a dtype: those of the model itself, one after the other, or else a copy of them; None where
+    the model's own are to be saved. What shares a tensor goes on sharing it; buffers stay what they are."""
+    wanted = getattr(torch, dtype)
+    parameters = {id(one): one for one in model.parameters() if one.is_floating_point() and one.dtype != wanted}
+    if not parameters:
+        return None
+    if in_place:
+        for one in parameters.values():
+            one.data = one.data.to(wanted)
+        return None
+    copies = {one.data_ptr(): one.to(wanted) for one in parameters.values()}
+    return {name: copies.get(one.data_ptr(), one) for name, one in model.state_dict().items()}
 
 
 def copy_tokenizer(source: Path, out: Path) -> None:

@@ -276,14 +276,15 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     trained_model = feed.follower.whole(trainer.model)
     if not is_first_rank():
         return {}
+    parameters = num_parameters(trainer.model)
     if ends.end is End.GUARD:
         ends.publish_best(job.output / "model")
     else:
-        feed.save(trained_model, job.output / "model")
+        feed.save(trained_model, job.output / "model", is_over=True)
     write_set_aside(job.output, faulty)
     history = [dict(row.values) for row in metrics_rows(recorder.path)]
     seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, len(history) * stage.prompts_per_step)
-    metrics = policy_metrics(history, steps=len(history), seen=seen, parameters=num_parameters(trainer.model))
+    metrics = policy_metrics(history, steps=len(history), seen=seen, parameters=parameters)
     return dict(as_json(dataclasses.replace(metrics, **ends.told())))
 
 

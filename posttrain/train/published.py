@@ -20,20 +20,21 @@ _IDS = ("bos_token_id", "pad_token_id")
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
-def write_config(source: Path, out: Path, model: Any) -> None:
+def write_config(source: Path, out: Path, model: Any, dtype: str) -> None:
     """The source's config.json in `out`, with the dtype of the weights; and with sizes of the model where they
     changed."""
     config = _read(source / CONFIG)
-    _write(out / CONFIG, _with_changes(config, model))
+    _write(out / CONFIG, _with_changes(config, model, dtype))
 
 
-def _with_changes(config: Mapping[str, Any], model: Any) -> dict[str, Any]:
-    dtype = str(model.dtype).removeprefix("torch.")
+def _with_changes(config: Mapping[str, Any], model: Any, dtype: str) -> dict[str, Any]:
     changed = {key: dtype if key in _DTYPES else value for key, value in config.items()}
     inner = changed
     if isinstance(config.get("text_config"), dict):
         inner = {key: dtype if key in _DTYPES else value for key, value in config["text_config"].items()}
         changed["text_config"] = inner
+    if dtype != "float32" and not any(key in part for part in (changed, inner) for key in _DTYPES):
+        changed["dtype"] = dtype  # without a word engines take it for float32
     if "vocab_size" in inner:
         inner["vocab_size"] = model.config.get_text_config().vocab_size
     return changed

@@ -248,6 +248,7 @@ def train(job: Job) -> dict[str, Any]:
     measured = measure(trainer.model, pools.held_out, labels, micro) if sharded or is_first_rank() else {}
     if not is_first_rank():
         return {}
+    parameters = num_parameters(trainer.model)
     save_model(
         trained_model,
         job.output / "model",
@@ -255,6 +256,8 @@ def train(job: Job) -> dict[str, Any]:
         chat=job.chat,
         stop_ids=template.stop_ids,
         recipe_dir=job.recipe_dir,
+        dtype=stage.publish.dtype,
+        is_over=True,
     )
     left_out = {name: sorted([*pools.faulty[name], *pools.too_long[name]], key=lambda row: row.row) for name in sizes}
     write_set_aside(job.output, left_out)
@@ -263,7 +266,7 @@ def train(job: Job) -> dict[str, Any]:
         pairs=sum(sizes.values()) // 2,
         faulty_rows=sum(map(len, pools.faulty.values())),
         trained_tokens=len(drawn),
-        parameters=num_parameters(trainer.model),
+        parameters=parameters,
         too_long_rows=sum(map(len, pools.too_long.values())),
         rows_not_seen=seen.not_seen,
         rows_again=seen.again,

@@ -114,6 +114,7 @@ def train(job: Job) -> dict[str, Any]:
     for key, value in router.items():
         setattr(trainer.model.config.get_text_config(), key, value)
     trained_model = whole_model(trainer.model, make)
+    parameters = num_parameters(trainer.model)
     if is_first_rank():
         save_model(
             trained_model,
@@ -122,6 +123,8 @@ def train(job: Job) -> dict[str, Any]:
             chat=job.chat,
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
+            dtype=stage.publish.dtype,
+            is_over=True,
         )
         publish_tokens(template, job.output / "model")
         if (sequences.folder / SET_ASIDE).is_file():
@@ -132,7 +135,7 @@ def train(job: Job) -> dict[str, Any]:
         steps=steps,
         rows=made.rows,
         trained_tokens=made.trained_tokens,
-        parameters=num_parameters(trainer.model),
+        parameters=parameters,
         faulty_rows=made.faulty_rows,
         too_long_rows=made.too_long_rows,
         rows_not_seen=made.rows_not_seen,

@@ -2,7 +2,8 @@
 through transformers' own callbacks.
 
 They are given the metrics, the Trainer's arguments and the model's config: no recipe, no prompt, no answer, no
-environment. W&B is kept from reading the command line, code, git and the console. TensorBoard's files lie in
+environment. W&B is kept from reading the command line, code, git and the console; MLflow adds the user and
+the path of the program, Trackio how busy the machine is. TensorBoard's files lie in
 RUN/trackers/<step>; the others find their server, key and mode as they always do (WANDB_API_KEY, WANDB_MODE,
 MLFLOW_TRACKING_URI, ...).
 """
@@ -47,10 +48,24 @@ def tracked(trainer: Any, job: Job) -> Iterator[None]:
             trainer.add_callback(callback)
         try:
             yield
-        finally:
-            # A worker outlives its stage: the next one is a run of its own.
-            for name in {"wandb", "trackio"} & set(job.report_to):
-                importlib.import_module(name).finish()
+        except BaseException:
+            _end_runs(job, ended="FAILED")
+            raise
+        else:
+            _end_runs(job, ended="FINISHED")
+
+
+def _end_runs(job: Job, *, ended: str) -> None:
+    """A worker outlives its stage: the next one is a run of its own. Callbacks end theirs only where training does, and
+    a second end is an error to some."""
+    if "wandb" in job.report_to:
+        importlib.import_module("wandb").finish()
+    if "mlflow" in job.report_to and (mlflow := importlib.import_module("mlflow")).active_run() is not None:
+        mlflow.end_run(ended)
+    if "trackio" in job.report_to:
+        trackio = importlib.import_module("trackio")
+        if trackio.context_vars.current_run.get() is not None:
+            trackio.finish()
 
 
 def _begin_wandb(job: Job) -> None:

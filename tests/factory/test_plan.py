@@ -17,7 +17,7 @@ from posttrain.factory.templates import VARIABLES, Prompts
 from posttrain.plan.asking import asked_at_most
 from posttrain.recipe.files import SHIPPED_PROMPTS
 from posttrain.recipe.resolve import PROMPTS
-from posttrain.recipe.schema import Clean, CleanRule, Reconstruct, Refine, Verify, WriteTests
+from posttrain.recipe.schema import Clean, CleanRule, Prefer, Reconstruct, Refine, Verify, WriteTests
 from tests.factory.scripted import Roles, judged, models, served, write_part, write_recipe
 from tests.recipe.world import write_jsonl
 
@@ -196,7 +196,7 @@ def test_what_a_prompt_may_use_is_what_the_page_says() -> None:
 
 
 def test_every_prompt_is_shipped_and_every_shipped_file_is_a_prompt() -> None:
-    kinds = {Verify: "verify", Refine: "refine", Reconstruct: "reconstruct", WriteTests: "tests"}
+    kinds = {Verify: "verify", Prefer: "prefer", Refine: "refine", Reconstruct: "reconstruct", WriteTests: "tests"}
     names = {f"{kinds[kind]}_{name}" for kind, prompts in PROMPTS.items() for name in prompts if name != "generate"}
     assert {kinds[kind]: list(prompts) for kind, prompts in PROMPTS.items()} == {
         kind: list(prompts) for kind, prompts in VARIABLES.items()

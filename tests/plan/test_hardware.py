@@ -18,8 +18,10 @@ from posttrain.plan import estimate, look, plan_ahead, prepare
 from posttrain.plan.hardware import RESERVED_GB, Verdict
 from posttrain.plan.memory import teacher_memory, training_memory
 from posttrain.plan.propose import new_fitting_recipe
-from posttrain.recipe.schema import Dpd, Grpo, Sft
+from posttrain.plan.seating import engines_up
+from posttrain.recipe.schema import Dpd, Grpo, Recipe, Sft
 from posttrain.recipe.sizes import Decoder, decoder
+from posttrain.records.step import Step
 from posttrain.store.artefacts import Store
 from tests.recipe.world import RECIPE, write_world
 
@@ -279,6 +281,50 @@ def test_a_student_that_answers_while_it_is_trained_takes_an_engine_its_time_and
     assert stored.gpu_hours is not None and fresh.gpu_hours is not None and fresh.gpu_hours > 1.5 * stored.gpu_hours
     assert stored.host_memory_gb is not None and fresh.host_memory_gb is not None
     assert fresh.host_memory_gb > stored.host_memory_gb
+
+
+def test_what_an_rl_stage_asks_beside_its_training_takes_tokens_and_time_and_no_training(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path, BIG)
+    problems, batch = 3, ["stages.stem.micro_batch_size=1", "evaluate.max_tokens=100", "data.held_out.limit=3"]
+    guard = "stages.stem.early_stop={guard: {suite: stem, every: 2, samples: 2}}"
+    canaries = "stages.stem.alarms={canaries: {data: held_out, verifier: math, per_step: 5}}"
+    found = []
+    for steps in ([], [guard], [canaries]):
+        _, plan = plan_ahead(str(recipe), Store(tmp_path / "store"), overrides=(*batch, "stages.stem.steps=5", *steps))
+        estimates = estimate(plan)
+        found.append((estimates["stem"], look(plan, estimates).needs["stem"]))
+    (plain, needs), (guarded, guarded_needs), (watched, watched_needs) = found
+    assert plain.tokens is not None and guarded.tokens is not None and watched.tokens is not None
+    assert guarded.tokens - plain.tokens == (1 + 3) * problems * 2 * 100  # at the start, after steps 2, 4 and 5
+    assert watched.tokens - plain.tokens == 5 * 5 * 128
+    assert needs.flops == guarded_needs.flops == watched_needs.flops and needs.gpu_hours is not None
+    assert all(
+        more.gpu_hours is not None and more.gpu_hours > needs.gpu_hours for more in (guarded_needs, watched_needs)
+    )
+
+
+def test_engines_that_are_up_are_those_that_steps_ask_and_no_step_has_left() -> None:
+    recipe = Recipe.model_validate(
+        {"schema": 1, "name": "r", "base": {"path": "toy"}, "stages": [{"kind": "tests.x:Y", "name": "first"}]}
+    )
+
+    def step(name: str, kind: str, **inputs: str) -> Step:
+        return Step(name=name, kind=kind, version=1, params={}, inputs=inputs, id=name)
+
+    steps = [
+        step("pick", "verify", **{"model.writer": "base", "model.judge": "other"}),
+        step("distil.pairs", "pairs", teacher="distil.teacher"),
+        step("distil", "dpd", teacher="distil.teacher"),
+        step("rl", "grpo", judge="taste"),
+        step("next", "sft"),
+    ]
+    assert [set(up) for _, up in engines_up(recipe, steps)] == [
+        {"data-base", "data-other"},
+        {"policy", "teacher"},
+        {"policy"},
+        {"policy", "judge"},
+        {"policy", "judge"},
+    ]
 
 
 def test_a_config_without_weights_is_enough_to_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

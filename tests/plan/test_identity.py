@@ -56,6 +56,7 @@ SUPERVISED = {**TRAINING, "batch_size": "48"}
 EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     "cold_start": {
         "checkpoint_minutes": ("5.0", set()),
+        "publish": ("{dtype: bfloat16}", {"cold_start"}),
         **{key: (value, {"cold_start"}) for key, value in {**SUPERVISED, **RAISED}.items()},
         **{
             key: (value, {"cold_start.tokens", "cold_start"})
@@ -65,6 +66,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     },
     "distil": {
         "checkpoint_minutes": ("5.0", set()),
+        "publish": ("{dtype: bfloat16}", {"distil"}),
         **{key: (value, {"distil"}) for key, value in SUPERVISED.items()},
         **{
             key: (value, {"distil.pairs"})
@@ -92,6 +94,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     },
     "stem": {
         "checkpoint_minutes": ("5.0", set()),
+        "publish": ("{dtype: bfloat16}", {"stem"}),
         **{key: (value, {"stem"}) for key, value in TRAINING.items()},
         "prompts": ("programs", {"stem.filter", "stem", "fitness"}),
         "verifier": ("code", {"stem.filter", "stem"}),
@@ -122,6 +125,7 @@ EDITS: dict[str, dict[str, tuple[str, set[str]]]] = {
     },
     "judge": {
         "checkpoint_minutes": ("5.0", set()),
+        "publish": ("{dtype: bfloat16}", {"judge"}),
         **{
             key: (value, {"judge"})
             for key, value in {**SUPERVISED, "max_tokens": "400", "held_out_share": "0.2"}.items()

@@ -121,6 +121,7 @@ STAGE_CODE = {
     ),
     "clean": ("stages/clean.py", "stages/rows.py", "data/source_rows.py", *CLEAN, *ROWS_READ, *TOY),
     "verify": ("factory/verify.py", *FACTORY, *TOY),
+    "prefer": ("factory/prefer.py", "factory/verify.py", *FACTORY, *TOY),
     "refine": ("factory/refine.py", *FACTORY, *TOY),
     "reconstruct": ("factory/reconstruct.py", "factory/leaks.py", "factory/verify.py", *FACTORY, *TOY),
     "tests": (

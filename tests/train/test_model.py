@@ -3,6 +3,7 @@ says: tiny random models of several architectures."""
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,10 @@ from benchmarks.architectures import base_of, differing_keys
 from posttrain.errors import CheckpointError, StageError
 from posttrain.recipe.schema import Chat, Lora, Sft
 from posttrain.rollout.causal import load_causal
+from posttrain.rollout.engine import EngineOptions
+from posttrain.rollout.hf_engine import HfEngine
 from posttrain.rollout.parity import folder_logprobs, largest_gap, probe_sequences, trainer_logprobs
+from posttrain.rollout.tiny import tiny_model
 from posttrain.train.adapter import prove_merge
 from posttrain.train.base_trial import examine_base, try_base, try_training
 from posttrain.train.model import checkpoint_model, load_model, save_model
@@ -258,10 +262,7 @@ def test_lora_with_dropout_leaves_the_same_bytes_on_a_rerun_and_on_a_resume(
     jobs: Jobs, rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merge_gaps: list[float] = []
-    monkeypatch.setattr(
-        "posttrain.train.model.prove_merge",
-        lambda adapted, plain: merge_gaps.append(prove_merge(adapted, plain)),
-    )
+    monkeypatch.setattr("posttrain.train.adapter._refuse_gap", merge_gaps.append)
     stage = sft_stage(save_every=2, adapter={"rank": 4, "alpha": 8.0, "dropout": 0.3})
     straight, again = jobs.make(stage, rows), jobs.make(stage, rows)
     train(straight)
@@ -292,3 +293,79 @@ def test_no_router_loss_is_added_that_no_recipe_asks_for(jobs: Jobs, rows: dict[
         assert differing_keys(base, job.output / "model") == []
     assert curves[0] == curves[1]
     assert all(torch.equal(published[0][name], published[1][name]) for name in published[0])
+
+
+@pytest.mark.parametrize("adapter", ["full", {"rank": 4, "alpha": 8.0}], ids=["full", "lora"])
+def test_a_stage_publishes_in_the_dtype_of_its_recipe_what_it_trained_in_float32(
+    jobs: Jobs, rows: dict[str, Any], adapter: Any
+) -> None:
+    """And config.json says so; the next stage and an engine start from it."""
+    wide, narrow = (
+        jobs.make(sft_stage(adapter=adapter, publish={"dtype": dtype}), rows) for dtype in ("float32", "bfloat16")
+    )
+    assert train(wide) == train(narrow)
+    first, second = (load_file(job.output / "model" / "model.safetensors") for job in (wide, narrow))
+    assert first.keys() == second.keys() and {one.dtype for one in first.values()} == {torch.float32}
+    assert all(one.dtype == torch.bfloat16 and one.equal(first[name].bfloat16()) for name, one in second.items())
+    said = [json.loads((job.output / "model" / "config.json").read_text())["dtype"] for job in (wide, narrow)]
+    assert said == ["float32", "bfloat16"]
+    assert load_model(narrow.output / "model").dtype == torch.float32
+    engine = HfEngine(str(narrow.output / "model"), "v", EngineOptions(context_tokens=64))
+    assert engine.health().version == "v"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_checkpoint_written_while_training_goes_on_leaves_the_model_as_it_was(
+    tmp_path: Path, tiny: Callable[..., Path], tied: bool
+) -> None:
+    base = tiny(tied=tied)
+    for adapter in ("full", Lora.model_validate({"rank": 4, "alpha": 8.0})):
+        model, out = load_model(base, adapter=adapter), tmp_path / str(adapter)[:4]
+        before = {name: one.clone() for name, one in model.state_dict().items()}
+        save_model(model, out, source=base, chat=CHAT, stop_ids=(258,), dtype="bfloat16")
+        assert all(one.equal(before[name]) for name, one in model.state_dict().items())
+        names = load_file(out / "model.safetensors").keys()
+        assert names == load_file(base / "model.safetensors").keys()
+        assert all(one.dtype == torch.bfloat16 for one in load_file(out / "model.safetensors").values())
+
+
+def test_publishing_a_lora_needs_no_second_copy_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the high-water mark of this process's memory, from which the model itself is taken off."""
+    monkeypatch.setattr("posttrain.train.model.SHARD", "10MB")
+    base = tiny_model(tmp_path / "base", hidden_size=1024, layers=5)
+    size = (base / "model.safetensors").stat().st_size
+    over: dict[bool, float] = {}
+    for is_over in (True, False):
+        model = load_model(base, adapter=Lora.model_validate({"rank": 4, "alpha": 8.0}))
+        for one in model.parameters():
+            one.data = one.data.clone()  # off the mapped file
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")  # sets the mark back
+        start = resident("VmRSS")
+        save_model(
+            model, tmp_path / str(is_over), source=base, chat=CHAT, stop_ids=(258,), dtype="bfloat16", is_over=is_over
+        )
+        over[is_over] = (resident("VmHWM") - start) / size
+        del model
+    assert over[True] < 0.5 < 0.9 < over[False]
+
+
+def test_a_teacher_is_tried_in_the_dtype_that_it_will_answer_in(
+    tmp_path: Path, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half precision where there is a GPU: a float32 copy of a large teacher would be twice its size."""
+    loaded: list[Any] = []
+    monkeypatch.setattr(
+        "posttrain.train.base_trial.load_causal", lambda *given: loaded.append(load_causal(*given)) or loaded[-1]
+    )
+    save_model(load_model(tiny()), tmp_path / "half", source=tiny(), chat=CHAT, stop_ids=(258,), dtype="bfloat16")
+    for has_gpu in (True, False):
+        monkeypatch.setattr("torch.cuda.is_available", lambda found=has_gpu: found)
+        try_base(tmp_path / "half", tmp_path / "trial", chat=CHAT, recipe_dir=tmp_path, adapters=[], seed=3)
+    assert [model.dtype for model in loaded] == [torch.bfloat16, torch.float32]
+
+
+def resident(what: str) -> int:
+    """Bytes, of /proc/self/status."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[what].split()[0]) * 1024
