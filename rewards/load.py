@@ -107,7 +107,7 @@ KINDS: dict[str, Kind] = {
         options=opt.InstructionsOptions,
         build=_build_rule,
         about="checkable constraints (IFEval's, IFBench's), strict or loose",
-        version=2,
+        version=3,
     ),
     "tool_call": Kind(
         options=opt.ToolCallOptions,
