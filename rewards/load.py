@@ -122,12 +122,13 @@ KINDS: dict[str, Kind] = {
         options=opt.AgentOptions,
         build=_build_agent,
         about="a model with a Python interpreter decides where rules abstain",
-        version=3,
+        version=4,
     ),
     "pairwise": Kind(
         options=opt.PairwiseOptions,
         build=_build_pairwise,
         about="a reward model compares with a reference answer or within the group, both orders",
+        version=2,
         defaults={"on_abstain": "skip"},  # a pair whose orders disagree says nothing of the answer
     ),
     "cascade": Kind(options=opt.StepsOptions, build=_build_composition, about="the first step that is certain decides"),
