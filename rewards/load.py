@@ -84,10 +84,10 @@ KINDS: dict[str, Kind] = {
         options=opt.MathOptions,
         build=_build_rule,
         about="numbers, expressions, tuples, short text; last box or answer line",
-        version=4,
+        version=5,
     ),
     "choice": Kind(
-        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=4
+        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=5
     ),
     "exact": Kind(options=opt.ExactOptions, build=_build_rule, about="the visible answer equals the gold after strip"),
     "format": Kind(
