@@ -84,10 +84,10 @@ KINDS: dict[str, Kind] = {
         options=opt.MathOptions,
         build=_build_rule,
         about="numbers, expressions, tuples, short text; last box or answer line",
-        version=4,
+        version=5,
     ),
     "choice": Kind(
-        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=4
+        options=opt.ChoiceOptions, build=_build_rule, about="multiple choice, by letter or option text", version=5
     ),
     "exact": Kind(options=opt.ExactOptions, build=_build_rule, about="the visible answer equals the gold after strip"),
     "format": Kind(
@@ -107,7 +107,7 @@ KINDS: dict[str, Kind] = {
         options=opt.InstructionsOptions,
         build=_build_rule,
         about="checkable constraints (IFEval's, IFBench's), strict or loose",
-        version=2,
+        version=3,
     ),
     "tool_call": Kind(
         options=opt.ToolCallOptions,
@@ -122,12 +122,13 @@ KINDS: dict[str, Kind] = {
         options=opt.AgentOptions,
         build=_build_agent,
         about="a model with a Python interpreter decides where rules abstain",
-        version=3,
+        version=4,
     ),
     "pairwise": Kind(
         options=opt.PairwiseOptions,
         build=_build_pairwise,
         about="a reward model compares with a reference answer or within the group, both orders",
+        version=2,
         defaults={"on_abstain": "skip"},  # a pair whose orders disagree says nothing of the answer
     ),
     "cascade": Kind(options=opt.StepsOptions, build=_build_composition, about="the first step that is certain decides"),

@@ -35,7 +35,7 @@ ROWS_PER_SERVER_REQUEST = 4  # rows under way for each request that a server tak
 class VerifyStage:
     """Which candidates are right, and which of the right ones teach most."""
 
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return make_rows(ctx)
@@ -53,7 +53,7 @@ class PreferStage:
 class RefineStage:
     """Drafts scored by a checklist and revised until they pass."""
 
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return make_rows(ctx)
@@ -62,7 +62,7 @@ class RefineStage:
 class ReconstructStage:
     """Chains of thought written anew to answers that are known."""
 
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return make_rows(ctx)
@@ -72,7 +72,7 @@ class TestsStage:
     """Tests for problems of code, each run in the judge before it is kept."""
 
     __test__ = False  # pytest: not a test class
-    VERSION = 2
+    VERSION = 3
 
     def run(self, ctx: StepContext) -> dict[str, Any]:
         return make_rows(ctx)

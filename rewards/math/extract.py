@@ -13,7 +13,7 @@ from typing import Any
 
 from rewards.math.asides import without_asides
 from rewards.math.foreign import in_english
-from rewards.math.lastnumber import NUMBER, guessed_number, last_match
+from rewards.math.lastnumber import NUMBER, guessed_number, labelled_result, last_match
 from rewards.math.remarks import without_remarks
 from rewards.math.spans import Part, last_line, last_span, tagged
 from rewards.prose.claims import (
@@ -75,6 +75,10 @@ _ROWS_CHARS = 800
 _SENTENCE_END = re.compile(
     r"(?:[.?]|!(?!\s{0,4}[=+*/^\\-]))(?=\s|$)|[;；]|,\s+(?:because|since|so|as|which|and)\b|\s+\(?(?:because|since)\b"
 )
+_DISPLAYED = re.compile(
+    r"(?:\$\$|\\\[)[ \t]*\n(?P<line>[^\n$]{1,400})\n[ \t]*(?:\$\$|\\\])(?=\n)"
+)  # on lines of its own
+_REMARK_OF_CUE = re.compile(r"\A\([^\W\d_]+ [^()\n]{1,60}\) ?: ?(?=\S)")  # Answer (to 2 decimal places): 3.14
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"))
 _FORMULA = re.compile(r"\\(?:begin|end) ?\{[A-Za-z]{1,10}\*?\}|\\[A-Za-z]+|\{[lcr|]{1,9}\}")
 _ALL_BUT = re.compile(
@@ -256,7 +260,7 @@ def _without_box(tail: str) -> Found:
             line = line.replace("**", "", 1)
         if line.count("**") % 2:  # opened before the cue: "**Answer: 5** (of 9)"
             line = line.replace("**", "", 1)
-        line = _EMPHASIS.sub(r"\2", _SET_BOLD.sub(r"\1", line))
+        line = _REMARK_OF_CUE.sub("", _EMPHASIS.sub(r"\2", _SET_BOLD.sub(r"\1", line)))
         return _settled("", line, rest, "answer_line")
     if "\n" not in tail.strip() and (len(tail.strip()) <= 80 or _is_formula(tail)):
         tail = _SET_BOLD.sub(r"\1", tail)
@@ -298,7 +302,10 @@ def _claim_of(span: Part, tail: str) -> Found:
 
 
 def _last_claim(tail: str) -> Found:
-    """The last line, where it is short; else the last number."""
+    """The last line, where it is short; else the last number. Of a labelled line the result that was calculated."""
+    result = labelled_result(tail)
+    if result is not None:
+        return Found(text=result, source="last_number")
     number = guessed_number(without_asides(tail, cued=False))
     taken_back = number is not None and retraction_end(plain_text(tail.rpartition(number)[2]))
     if taken_back:
@@ -313,7 +320,11 @@ def _last_claim(tail: str) -> Found:
 
 
 def _first_line(text: str) -> tuple[str, str]:
-    first, _, rest = text.strip(" \t*\n").partition("\n")
+    text = text.strip(" \t*\n")
+    shown = _DISPLAYED.match(text)
+    if shown is not None:
+        return shown["line"].strip(), text[shown.end() :]
+    first, _, rest = text.partition("\n")
     return first.strip(" \t*"), f"\n{rest}"
 
 

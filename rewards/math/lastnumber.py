@@ -59,6 +59,7 @@ _NUMERAL = re.compile(
 )  # goes on behind its digits: 3万 is 30000
 _SHARE = re.compile(r"(?:分[の之]|분의) ?\Z")  # of 3分の1 the 1 is no value
 _NO_VARIABLES = "\u0900"  # from Devanagari on: letters that no one writes for unknowns
+_LABELLED = re.compile(r"[\s*_#>-]{0,8}[^\W\d_]{1,20}(?: [^\W\d_]{1,20}){0,2}[*_]{0,2} ?[:：][*_]{0,2} ?")
 _ROW = re.compile(r"\d ?(?:,|,? and) ?\Z")  # the last of several is not the one
 _BOTH_SIGNS = re.compile(r"(?P<value>[\w)}\]$] ?)?(?:±|∓|\\[pm]{2}(?![A-Za-z])|\+ ?/ ?(?=[-−]?\Z)) ?[-−]?\Z")
 _UNIT_WORD = r"(?:°|\^\\circ ?)?[A-Za-zµμ°Ω][A-Za-z]{0,12}(?:\^?\{?-?[123]\}?|[⁻−]?[¹²³])?"
@@ -74,6 +75,23 @@ _RAISED = re.compile(r"(?<=[A-Za-zΩ])(?=[⁻−]?[¹²³])")
 def guessed_number(text: str) -> str | None:
     """The last number, where no cue names a value; None where it may explain one before it."""
     return last_number(text) if explained(text) is None else None
+
+
+def labelled_result(text: str) -> str | None:
+    """The result that the last line has behind a label, in any language: "8 · 4 = 32\n\nOdpowiedź: 32 zł za 8 biletów."
+    The line before ends in that result, and what else the last one counts is some, not all, of what was calculated
+    with."""
+    lines = [line for line in text.rstrip().rsplit("\n", 8) if line.strip()]
+    label = _LABELLED.match(lines[-1]) if len(lines) > 1 else None
+    sides = lines[-2].rstrip(" \t.。*$").rpartition("=") if label else ("", "", "")
+    if label is None or not sides[1]:
+        return None
+    found = list(NUMBER.finditer(lines[-1], label.end()))
+    if len(found) < 2 or found[0].start() > label.end() or found[0].group() != sides[2].strip(" \t*$"):
+        return None
+    others = found[1:]
+    operands, said = set(NUMBER.findall(sides[0])), {other.group().rstrip(",") for other in others}
+    return last_number(lines[-1][: others[0].start()].rstrip()) if said < operands else None
 
 
 def explained(text: str) -> str | None:

@@ -9,10 +9,11 @@ the rules cannot decide:
     3. Votes: with gold and answer swapped where there is doubt; before an answer is accepted also against a gold that
        is known to be another (the decoy), and on each part of an answer that offers several ("X, or else Y").
 
-It decides equivalence and never solves. A claim about numbers is accepted only with a program that agrees and whose
-checks hold, or when both are exact numbers. An answer that equals the decoy too works on the judge and not on the
-question: it is wrong. All open answers of a batch go through each phase together. Verdicts are kept by content, with
-the whole transcript. Knows nothing of tokens, engines or endpoints, and nothing of how programs are isolated.
+It decides equivalence and never solves. Of a conversation it sees the earlier turns, as `pairwise` does. A claim about
+numbers is accepted only with a program that agrees and whose checks hold, or when both are exact numbers. An answer
+that equals the decoy too works on the judge and not on the question: it is wrong. All open answers of a batch go
+through each phase together. Verdicts are kept by content, with the whole transcript. Knows nothing of tokens, engines
+or endpoints, and nothing of how programs are isolated.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from rewards.models.agent_prompt import (
     program_prompt,
     several_answers,
 )
+from rewards.models.conversation import asked_text
 from rewards.models.lazy_model import LazyModel
 from rewards.models.quoting import repeats_question, says_nothing, without_hidden_characters
 from rewards.prose.visible import visible_text
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from sandbox.types import Judgement
 
 R = TypeVar("R")
-VERSION = 1  # part of a cached verdict's key: raise it when prompts, checks or rules of decision change
+VERSION = 2  # part of a cached verdict's key: raise it when prompts, checks or rules of decision change
 ROUNDS = 3
 # Answers that go through the phases in one batch: enough to fill an engine, few enough that none waits long for others.
 CASES_TOGETHER = 256
@@ -119,20 +121,18 @@ class AgentVerifier(BatchVerifier):
         if gold is None:
             return unsupported("gold_unreadable")
         answer = final_answer(visible_text(request.response, self.think))
-        question = request.question_text
         if answer is None or says_nothing(answer):
             return wrong("no_answer", answer)
         if answer != without_hidden_characters(answer):
             return wrong("invisible_characters", answer)
         if len(answer) > self.options.max_chars:
             return wrong("answer_too_long", answer)
-        if repeats_question(answer, question):
+        if repeats_question(answer, request.question_text):
             return wrong("repeats_the_question", answer)
         if several_answers(gold, answer):
             return wrong("several_answers", answer)
-        return ComparedTexts(
-            question=question[: self.options.question_chars], gold=gold[: self.options.question_chars], answer=answer
-        )
+        most = self.options.question_chars
+        return ComparedTexts(question=asked_text(request, self.think, most), gold=gold[:most], answer=answer)
 
     def _case(self, texts: ComparedTexts) -> AgentCase:
         limits = self.options

@@ -22,7 +22,7 @@ from rewards.contract.verdicts import cap
 from rewards.contract.verifier import BatchVerifier
 from rewards.errors import JudgeFooled
 from rewards.models.canaries import CANARIES, CONTROL_QUESTIONS, ControlQuestion
-from rewards.models.conversation import conversation_text
+from rewards.models.conversation import asked_text
 from rewards.models.lazy_model import LazyModel
 from rewards.models.quoting import (
     escape_labels,
@@ -34,7 +34,7 @@ from rewards.models.quoting import (
     without_hidden_characters,
 )
 from rewards.prose.visible import visible_text
-from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict, last_user_turn
+from rewards.types import JudgeModel, NoReply, Outcome, Request, Verdict
 
 LABELS = ("A", "B")
 HEADINGS = ("Question:\n", "Answer A:\n", "Answer B:\n", "Better answer:\n")
@@ -158,10 +158,7 @@ class PairwiseVerifier(BatchVerifier):
         return answer_for_judge(answer, self.think, self.options.max_chars, self.options.max_marks)
 
     def _question(self, request: Request) -> str:
-        """What was asked, with the turns before it; a question that is not that of the messages stands alone."""
-        if request.messages and request.question in (None, last_user_turn(request.messages)):
-            return conversation_text(request.messages, self.think, self.options.question_chars)
-        return request.question_text[: self.options.question_chars]
+        return asked_text(request, self.think, self.options.question_chars)
 
     def _verdict_without_model(self, request: Request, text: str, size: int) -> Verdict | None:
         if self.options.against == "reference" and request.reference is None:

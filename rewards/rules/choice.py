@@ -95,6 +95,7 @@ class ChoiceRule(Rule):
             or self._letter_of_first_line(answer, texts)
             or self._letter_that_leads(answer, texts)
             or self._letter_that_ends(answer, texts)
+            or self._letter_of_lower_line(answer, texts)
         )
         if letter is not None and self._names_other_text(answer, letter, texts):
             return abstain("letter_and_text_differ", answer)
@@ -145,6 +146,17 @@ class ChoiceRule(Rule):
         if letter is None and listed is not None and listed[1] in self.options.letters and not texts:
             return listed[1]
         return letter
+
+    def _letter_of_lower_line(self, answer: str, texts: dict[str, str]) -> str | None:
+        """The letter of a last line that is an option as it is listed, with a small letter, where no other line is one:
+        "The bath is of molten zinc.\n\nc) zinc"."""
+        before, _, last = answer.rpartition("\n")
+        label = _LOWER_LABEL.match(last.strip())
+        if label is None or not before.rstrip().endswith((".", "!")) or is_denied(plain_text(before)):
+            return None
+        letter, listed = label[1].upper(), _LISTED.sub("", last.strip(), count=1)
+        alone = not any(_LISTED.match(line) for line in before.split("\n"))
+        return letter if alone and letter in texts and _fold(texts[letter]) == _fold(listed) else None
 
     def _letter_on_answer_line(self, answer: str, texts: dict[str, str]) -> str | None:
         """The letter of an option whose text is all that the last line names: "Answer: 12"; or of the last line that

@@ -1,5 +1,6 @@
 """The 25 checkable constraints of IFEval (arXiv 2311.07911, table 1), each a function from a text to yes, no, or None
-where it cannot tell; and the table of all that are known, IFBench's (`rewards.rules.ifbench`) among them.
+where it cannot tell; and the table of all that are known, IFBench's (`rewards.rules.ifbench` and its neighbours) among
+them.
 
 Written anew after the paper's definitions: ids and keyword arguments are those of its data, so its rows work as they
 are. Three deliberate differences: keywords are literal text, never patterns; sentences are counted by punctuation and a
@@ -16,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rewards.prose.languages import guess, language_code
-from rewards.rules import ifbench
+from rewards.rules import ifbench, ifbench_forms, ifbench_tasks
+from rewards.rules.sentences import split_sentences
 
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "less than": operator.lt,
@@ -26,10 +28,6 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "exactly": operator.eq,
     "around": lambda count, wanted: abs(count - wanted) <= max(round(0.1 * wanted), 1),  # RLVR-IFeval's
 }
-_ABBREVIATED = "mr mrs ms dr prof st sr jr vs e.g i.e etc fig no approx dept inc ltd co u.s u.k a.m p.m ph.d"
-_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
-_TERMINATORS = re.compile(r"[.!?。！？]+")
-_CLOSERS = re.compile(r"[\"'”’»)\]*_]*")
 _WORD = re.compile(r"\w+")
 _CAPITAL_TOKEN = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]*\]")
@@ -63,31 +61,8 @@ def _language(text: str, language: str) -> bool | None:
     return None if found is None else found == language_code(language)
 
 
-def count_sentences(text: str) -> int:
-    """Stretches ended by . ! ? (and their Chinese forms), an unended last one included; abbreviations, initials and
-    "1." end none."""
-    count, start = 0, 0
-    for found in _TERMINATORS.finditer(text):
-        closers = _CLOSERS.match(text, found.end())
-        end = closers.end() if closers else found.end()
-        wide = found.group()[-1] in "。！？"
-        if not wide and end < len(text) and not text[end].isspace():
-            continue
-        if found.group() == "." and _abbreviates(text[max(start, found.start() - 12) : found.start()]):
-            continue
-        count += any(character.isalnum() for character in text[start : found.start()])
-        start = end
-    return count + any(character.isalnum() for character in text[start:])
-
-
-def _abbreviates(before: str) -> bool:
-    last = before.replace("\n", " ").rpartition(" ")[2].lstrip("(\"'").lower()
-    alone = before.rpartition("\n")[2].strip()
-    return last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha() and last != "i") or alone.isdigit()
-
-
 def _sentences(text: str, num_sentences: int, relation: str) -> bool:
-    return RELATIONS[relation](count_sentences(text), num_sentences)
+    return RELATIONS[relation](len(split_sentences(text)), num_sentences)
 
 
 def _paragraphs(text: str, num_paragraphs: int) -> bool:
@@ -279,10 +254,43 @@ CONSTRAINTS: dict[str, Constraint] = {
     "words:keywords_specific_position": _constraint(ifbench.word_at, keyword="text", n="count", m="count"),
     "sentence:keyword": _constraint(ifbench.keyword_in_sentence, word="text", N="count"),
     "sentence:increment": _constraint(ifbench.increment, small_n="count"),
-    "format:parentheses": _constraint(ifbench.nested_brackets),
-    "format:newline": _constraint(ifbench.word_a_line),
-    "format:no_whitespace": _constraint(ifbench.no_whitespace),
-    "format:title_case": _constraint(ifbench.title_case),
-    "format:options": _constraint(ifbench.one_option, options="text"),
-    "format:list": _constraint(ifbench.separated_list, sep="text"),
+    "format:parentheses": _constraint(ifbench_forms.nested_brackets),
+    "format:newline": _constraint(ifbench_forms.word_a_line),
+    "format:no_whitespace": _constraint(ifbench_forms.no_whitespace),
+    "format:title_case": _constraint(ifbench_forms.title_case),
+    "format:options": _constraint(ifbench_forms.one_option, options="text"),
+    "format:list": _constraint(ifbench_forms.separated_list, sep="text"),
+    "count:person_names": _constraint(ifbench.person_names, N="count"),
+    "count:words_japanese": _constraint(ifbench.nth_word_japanese, N="count"),
+    "words:vowel": _constraint(ifbench.three_vowels),
+    "words:consonants": _constraint(ifbench.consonant_clusters),
+    "sentence:alliteration_increment": _constraint(ifbench.alliteration),
+    "ratio:sentence_type": _constraint(ifbench.two_statements_a_question),
+    "ratio:sentence_balance": _constraint(ifbench.balanced_sentences),
+    "ratio:sentence_words": _constraint(ifbench.three_even_sentences),
+    "ratio:stop_words": _constraint(ifbench.stop_words, percentage="count"),
+    "ratio:overlap": _constraint(ifbench.trigram_overlap, reference_text="text", percentage="count"),
+    "format:line_indent": _constraint(ifbench_forms.indented_stairs),
+    "format:emoji": _constraint(ifbench_forms.emoji_ends),
+    "format:quotes": _constraint(ifbench_forms.nested_quotes),
+    "format:quote_unquote": _constraint(ifbench_forms.explained_quotes),
+    "format:sub-bullets": _constraint(ifbench_forms.sub_bullets),
+    "format:no_bullets_bullets": _constraint(ifbench_forms.sentences_then_bullets),
+    "format:thesis": _constraint(ifbench_forms.thesis_in_italics),
+    "format:output_template": _constraint(ifbench_forms.answer_template),
+    "repeat:repeat_change": _constraint(ifbench_forms.repeat_changed, prompt_to_repeat="text"),
+    "repeat:repeat_simple": _constraint(ifbench_forms.repeat_simple),
+    "repeat:repeat_span": _constraint(
+        ifbench_forms.repeat_span, prompt_to_repeat="text", n_start="count", n_end="count"
+    ),
+    "custom:multiples": _constraint(ifbench_tasks.multiples_of_seven),
+    "custom:mcq_count_length": _constraint(ifbench_tasks.quiz),
+    "custom:reverse_newline": _constraint(ifbench_tasks.african_countries),
+    "custom:european_capitals_sort": _constraint(ifbench_tasks.european_capitals),
+    "custom:csv_city": _constraint(ifbench_tasks.city_table),
+    "custom:csv_special_character": _constraint(ifbench_tasks.table_with_special_character),
+    "custom:csv_quotes": _constraint(ifbench_tasks.quoted_table),
+    "custom:sentence_alphabet": _constraint(ifbench_tasks.sentence_alphabet),
+    "custom:word_reverse": _constraint(ifbench_tasks.words_backwards),
+    "custom:character_reverse": _constraint(ifbench_tasks.letters_backwards),
 }

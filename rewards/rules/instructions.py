@@ -113,15 +113,19 @@ def parse_constraints(gold: Any) -> list[ConstraintCall] | str:
         problem = _problem(name, given)
         if problem:
             return f"constraint {number}: {problem}"
-        calls.append(ConstraintCall(id=name, kwargs={k: v for k, v in (given or {}).items() if v is not None}))
+        takes = CONSTRAINTS[name].takes  # a whole number that a table of floats padded with nulls holds is a count
+        kwargs = {k: int(v) if takes[k] == "count" else v for k, v in (given or {}).items() if v is not None}
+        calls.append(ConstraintCall(id=name, kwargs=kwargs))
     return calls
 
 
 def _problem(name: Any, given: Any) -> str | None:
+    if not isinstance(name, str):
+        return f"an id is {type(name).__name__}, expected text"
     if name in NOT_CHECKED:
-        return f"{name} is one of IFBench's that are not checked here: drop the row, or write a verifier for it"
+        return f"{name} is not checked here, as {NOT_CHECKED[name]}: drop the row, or write a verifier for it"
     if name not in CONSTRAINTS:
-        return f"unknown id {name!r}; {closest_names(str(name), CONSTRAINTS)}"
+        return f"unknown id {name!r}; {closest_names(name, CONSTRAINTS)}"
     if given is not None and not isinstance(given, dict):
         return f"{name}: its arguments are {type(given).__name__}, expected an object"
     takes = CONSTRAINTS[name].takes

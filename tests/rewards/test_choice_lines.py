@@ -90,3 +90,18 @@ FACTORS = ["Factor B", "Factor A", "Both A and B", "Factor D"]
 )
 def test_a_capital_that_is_part_of_an_options_text_is_no_label(letter: str, response: str) -> None:
     assert chosen(response, FACTORS) == letter
+
+
+@pytest.mark.parametrize(
+    ("letter", "response"),
+    [
+        ("B", "The flame needs it.\n\nb) oxygen"),
+        ("C", "It is heavy.\n(c) Argon."),
+        (None, "It is none of these:\n\nb) oxygen"),
+        (None, "Listed.\na) neon\nb) oxygen"),
+        (None, "The flame needs it.\n\nb) argon"),
+        (None, "The flame needs it.\n\nb) oxygen is wrong"),
+    ],
+)
+def test_a_lone_last_line_that_is_an_option_in_small_letters_is_the_answer(letter: str | None, response: str) -> None:
+    assert chosen(response, GASES) == letter

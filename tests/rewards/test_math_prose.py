@@ -100,3 +100,28 @@ def test_mathematics_that_is_denied_supposed_or_one_of_several_is_no_answer(gold
 )  # fmt: skip
 def test_a_number_in_prose_keeps_its_unit(gold: str, right: str, wrong: str) -> None:
     assert passes(gold, right) and not passes(gold, wrong)
+
+
+@pytest.mark.parametrize(
+    ("gold", "response"),
+    [
+        ("32", "8 · 4 = 32\n\nOdpowiedź: 32 zł za 8 biletów."), ("63", "7 × 9 = 63.\n**Đáp án:** 63 quả trong 9 hộp."),
+        ("144", "Answer:\n$$\n144\n$$\nsince $12^2 = 144$."), ("144", "The answer is\n\\[\n144\n\\]\nas asked."),
+        ("3.14", "Answer (to 2 decimal places): 3.14"), ("15", "**Final Answer (Question 4 of 10):** 15"),
+    ],
+)  # fmt: skip
+def test_layout_shows_the_answer_before_what_stands_behind_it(gold: str, response: str) -> None:
+    assert passes(gold, response)
+
+
+@pytest.mark.parametrize(
+    ("gold", "response"),
+    [
+        ("8", "8 · 4 = 32\n\nOdpowiedź: 32 zł za 8 biletów."),  # a number that is counted with
+        ("63", "7 × 9 = 63\n\nĐáp án: 64 quả trong 9 thùng."), ("63", "7 × 9 = 63\n\nĐáp án: 63 quả trong 8 thùng."),
+        ("144", "Answer:\n$$\n144\n$$\nNo, wait: it is 12."), ("2", "Answer (to 2 decimal places): 3.14"),
+        ("10", "**Final Answer (Question 4 of 10):** 15"), ("5", "Answer (for part a it is 5): unknown"),
+    ],
+)  # fmt: skip
+def test_a_number_behind_or_beside_the_laid_out_answer_is_not_it(gold: str, response: str) -> None:
+    assert not passes(gold, response)

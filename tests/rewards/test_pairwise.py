@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ from benchmarks.judge_attacks.server import Fault, ScriptedServer
 from rewards.contract.verifier import BatchVerifier
 from rewards.errors import JudgeFooled
 from rewards.load import build_verifier
-from rewards.models.conversation import LEFT_OUT, conversation_text
+from rewards.models.conversation import conversation_text
 from rewards.models.pairwise import LABELS, pairwise_prompt
 from rewards.services import Services
 from rewards.types import Outcome, Request
@@ -125,9 +126,23 @@ def test_of_a_long_conversation_the_oldest_turns_are_left_out_and_never_the_last
     whole = conversation_text(TURNS, think, 10_000)
     short = conversation_text(TURNS, think, len(whole) - 1)
     assert whole.endswith("User:\nAnd why?") and short.endswith("User:\nAnd why?")
-    assert short.startswith(LEFT_OUT) and "Name a tree." in short and "Be brief." not in short
-    assert conversation_text(TURNS, think, 8) == f"{LEFT_OUT}\n\nUser:\nAn"
-    assert conversation_text(TURNS[-1:], think, 3) == "And"
+    assert short.startswith("[1 earlier turn is left out]\n\nUser:\nName a tree.") and "Be brief." not in short
+    last = "User:\nAn\n[6 characters are left out]"
+    assert conversation_text(TURNS, think, 8) == f"[3 earlier turns are left out]\n\n{last}"
+    assert conversation_text(TURNS[-1:], think, 3) == "And\n[5 characters are left out]"
+
+
+def test_the_oldest_turn_that_is_shown_loses_its_start() -> None:
+    listing = {"role": "tool", "content": "".join(f"<{i:03}>" for i in range(100))}
+    turns = [*TURNS[:3], listing, TURNS[3]]
+    text = conversation_text(turns, ("<think>", "</think>"), 330)
+    notes = "[3 earlier turns are left out]\n\nTool:\n[192 characters are left out]\n"
+    assert text.startswith(notes) and text.endswith("<099>\n\nUser:\nAnd why?")
+    for most in range(20, 700):
+        text = conversation_text(turns, ("<think>", "</think>"), most)
+        notes = re.findall(r"\[\d+ (?:earlier turns? (?:is|are)|characters are) left out\]\n*", text)
+        assert text.endswith("User:\nAnd why?") and len(text) - sum(map(len, notes)) <= most
+        assert bool(notes) == ("Be brief." not in text)
 
 
 def test_an_answer_cannot_pose_as_part_of_the_frame() -> None:
