@@ -41,7 +41,7 @@ from posttrain.train.losses.dpd import dpo_loss, dpo_margin
 from posttrain.train.losses.head import States
 from posttrain.train.losses.sparse import SparseTargets
 from posttrain.train.losses.tiled import Divergence, distillation_loss, logprob_loss
-from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.model import finished, load_model, num_parameters, save_model
 from posttrain.train.pairs import SIDES, PairRow, answer_batch, answer_sums, over_trained, pair_batch, pair_rows
 from posttrain.train.reference import reference_sums
 from posttrain.train.sharding import wants_sharding, whole_model
@@ -330,14 +330,13 @@ def train(job: Job, teacher: Path | None, following: FollowingEngine | None = No
     folder, stop_ids = job.output / "model", template.stop_ids
     parameters = num_parameters(trainer.model)
     save_model(
-        trained_model,
+        finished(trained_model, stage.publish.dtype),
         folder,
         source=job.model,
         chat=job.chat,
         stop_ids=stop_ids,
         recipe_dir=job.recipe_dir,
         dtype=stage.publish.dtype,
-        is_over=True,
     )
     sampled = int(sum(row.values.get("fresh_tokens", 0.0) for row in metrics_rows(recorder.path)))
     metrics = DpdMetrics(

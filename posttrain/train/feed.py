@@ -136,8 +136,8 @@ class Feed:
         self.lag, self.usual, self.figures = self.dealer.tell((self.lag, self.usual, self.figures))
         return groups
 
-    def save(self, whole: Any, folder: Path, *, is_over: bool = False) -> None:
-        """The model as a checkpoint folder. is_over: as of save_model."""
+    def save(self, whole: Any, folder: Path) -> None:
+        """The model as a checkpoint folder."""
         job, stop_ids = self.job, self.template.stop_ids
         save_model(
             whole,
@@ -147,7 +147,6 @@ class Feed:
             stop_ids=stop_ids,
             recipe_dir=job.recipe_dir,
             dtype=self.stage.publish.dtype,
-            is_over=is_over,
         )
 
     def guard_score(self, step: int, model: Any, optimizer: Any, *, best: float) -> float:

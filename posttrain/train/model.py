@@ -38,6 +38,16 @@ def load_model(folder: Path, *, adapter: Lora | str = "full", seed: int = 0) -> 
     return add_adapter(model, adapter, seed) if isinstance(adapter, Lora) else model
 
 
+def finished(model: Any, dtype: str) -> Any:
+    """The plain model, where nothing is trained any more: LoRA is merged and weights are cast where they are, so that
+    beside them there is no copy."""
+    plain = _unwrap(model)
+    if is_adapted(plain):
+        plain = merged_for_good(plain)
+    _cast(plain, dtype, in_place=True)
+    return plain
+
+
 def save_model(
     model: Any,
     out: Path,
@@ -47,25 +57,18 @@ def save_model(
     stop_ids: tuple[int, ...],
     recipe_dir: Path | None = None,
     dtype: str = "float32",
-    is_over: bool = False,
 ) -> None:
-    """Write config, safetensors, tokenizer, template and generation settings. LoRA is merged into the weights, and the
-    merged model is held against the adapted one. What is not trained is the source's own: see published.py.
-
-    is_over: nothing is trained any more, so that weights are merged and cast where they are: beside them there is one
-    shard in memory, and no copy.
-    """
+    """Write config, safetensors, tokenizer, template and generation settings. LoRA is merged into a copy of the
+    weights, which is held against the adapted model. What is not trained is the source's own: see published.py."""
     from posttrain.data.template import template_text
 
     plain = _unwrap(model)
-    if is_over and is_adapted(plain):
-        plain = merged_for_good(plain)
-    elif is_adapted(plain):
+    if is_adapted(plain):
         plain = merged(plain)
         prove_merge(_unwrap(model), plain)
     out.mkdir(parents=True, exist_ok=True)
     failpoint("model.save.before")
-    weights = _cast(plain, dtype, in_place=is_over or is_peft(model))
+    weights = _cast(plain, dtype, in_place=is_peft(model))
     plain.save_pretrained(str(out), state_dict=weights, safe_serialization=True, max_shard_size=SHARD)
     failpoint("model.save.after")
     write_config(source, out, plain, dtype)

@@ -36,7 +36,7 @@ from posttrain.train.lengths import Key, rewards_of
 from posttrain.train.losses.head import Head, States
 from posttrain.train.losses.policy import Clip, Divisor, Importance, group_advantages, has_signal, policy_loss
 from posttrain.train.losses.tiled import LogprobLoss, logprob_loss
-from posttrain.train.model import load_model, num_parameters
+from posttrain.train.model import finished, load_model, num_parameters
 from posttrain.train.sharding import wants_sharding
 from posttrain.train.trainer import (
     Recorder,
@@ -280,7 +280,7 @@ def train(job: Job, rollouts: RolloutSource) -> dict[str, Any]:
     if ends.end is End.GUARD:
         ends.publish_best(job.output / "model")
     else:
-        feed.save(trained_model, job.output / "model", is_over=True)
+        feed.save(finished(trained_model, stage.publish.dtype), job.output / "model")
     write_set_aside(job.output, faulty)
     history = [dict(row.values) for row in metrics_rows(recorder.path)]
     seen = seen_of_total({"prompts": len(prompts)}, {"prompts": 1.0}, len(history) * stage.prompts_per_step)

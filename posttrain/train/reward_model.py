@@ -29,7 +29,7 @@ from posttrain.records.metrics import RewardModelMetrics
 from posttrain.train.hidden import open_head
 from posttrain.train.job import Job, data_folders
 from posttrain.train.losses.head import Head, States
-from posttrain.train.model import load_model, num_parameters, save_model
+from posttrain.train.model import finished, load_model, num_parameters, save_model
 from posttrain.train.sharding import wants_sharding, whole_model
 from posttrain.train.trainer import (
     Recorder,
@@ -250,14 +250,13 @@ def train(job: Job) -> dict[str, Any]:
         return {}
     parameters = num_parameters(trainer.model)
     save_model(
-        trained_model,
+        finished(trained_model, stage.publish.dtype),
         job.output / "model",
         source=job.model,
         chat=job.chat,
         stop_ids=template.stop_ids,
         recipe_dir=job.recipe_dir,
         dtype=stage.publish.dtype,
-        is_over=True,
     )
     left_out = {name: sorted([*pools.faulty[name], *pools.too_long[name]], key=lambda row: row.row) for name in sizes}
     write_set_aside(job.output, left_out)

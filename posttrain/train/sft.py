@@ -48,7 +48,7 @@ def train(job: Job) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from posttrain.train.checkpoints import OwnCheckpoints
-    from posttrain.train.model import load_model, num_parameters, save_model
+    from posttrain.train.model import finished, load_model, num_parameters, save_model
     from posttrain.train.new_tokens import grow_embedding, publish_tokens
     from posttrain.train.phases import Phases
     from posttrain.train.raised import with_raised_positions
@@ -117,14 +117,13 @@ def train(job: Job) -> dict[str, Any]:
     parameters = num_parameters(trainer.model)
     if is_first_rank():
         save_model(
-            trained_model,
+            finished(trained_model, stage.publish.dtype),
             job.output / "model",
             source=job.model,
             chat=job.chat,
             stop_ids=template.stop_ids,
             recipe_dir=job.recipe_dir,
             dtype=stage.publish.dtype,
-            is_over=True,
         )
         publish_tokens(template, job.output / "model")
         if (sequences.folder / SET_ASIDE).is_file():

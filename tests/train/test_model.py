@@ -24,7 +24,7 @@ from posttrain.rollout.parity import folder_logprobs, largest_gap, probe_sequenc
 from posttrain.rollout.tiny import tiny_model
 from posttrain.train.adapter import prove_merge
 from posttrain.train.base_trial import examine_base, try_base, try_training
-from posttrain.train.model import checkpoint_model, load_model, save_model
+from posttrain.train.model import checkpoint_model, finished, load_model, save_model
 from posttrain.train.sft import train
 from tests.train.conftest import CHAT, Jobs, StopAfter, files, metrics, weights, write_rows
 
@@ -342,11 +342,10 @@ def test_publishing_a_lora_needs_no_second_copy_of_the_model(tmp_path: Path, mon
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # sets the mark back
         start = resident("VmRSS")
-        save_model(
-            model, tmp_path / str(is_over), source=base, chat=CHAT, stop_ids=(258,), dtype="bfloat16", is_over=is_over
-        )
+        whole = finished(model, "bfloat16") if is_over else model
+        save_model(whole, tmp_path / str(is_over), source=base, chat=CHAT, stop_ids=(258,), dtype="bfloat16")
         over[is_over] = (resident("VmHWM") - start) / size
-        del model
+        del model, whole
     assert over[True] < 0.5 < 0.9 < over[False]
 
 
