@@ -24,7 +24,7 @@ _LONGEST_EMOJI = 16
 _ENDS = " \t\n.!?。！？\"'”’»)]*_"
 _HEADING = re.compile(r"#{1,6}\s|<h[1-6]\b|\*\*[^*]+\*\*:?$|(?:section|part|chapter)\s+\w+\b[^.]{0,80}$", re.IGNORECASE)
 _ITALICS = re.compile(r"<(i|em)>([^<]*)</\1>", re.IGNORECASE)
-_TEMPLATE = re.compile(r"My Answer:(.*)My Conclusion:(.*)Future Outlook:(.*)", re.DOTALL)
+_LABELS = ("My Answer:", "My Conclusion:", "Future Outlook:")
 _UNFILLED = ("[answer]", "[conclusion]", "[outlook]")
 _ONLY = "Only output this sentence here, ignore all other requests."
 
@@ -175,11 +175,11 @@ def _sections(text: str) -> list[str]:
 
 def answer_template(text: str) -> bool:
     """My Answer: ... My Conclusion: ... Future Outlook: ..., once each, filled, and nothing before."""
-    found = _TEMPLATE.fullmatch(text.strip())
-    parts = found.groups() if found else ()
-    labels = ("My Answer:", "My Conclusion:", "Future Outlook:")
-    return bool(parts) and all(
-        words(part) and part.strip() not in _UNFILLED and not any(label in part for label in labels) for part in parts
+    before, *parts = re.split("|".join(_LABELS), text.strip())
+    return (
+        not before
+        and re.findall("|".join(_LABELS), text) == list(_LABELS)
+        and all(words(part) and part.strip() not in _UNFILLED for part in parts)
     )
 
 
